@@ -1,0 +1,38 @@
+"""What is chosen: the quantities of one machine."""
+
+import equinox as eqx
+
+from codesign.numerics.fields import Real, quantity
+
+
+class Design(eqx.Module):
+    """A machine of ``chips`` equal chips, stated by what it can do (DESIGN.md §5, limit mode).
+
+    All leaves are floats ≥ 0 of any common shape; chips may be fractional (it has a gradient).
+
+    The first six are the axes of every sensitivity. ``peak_flops`` is the dense matrix rate at the compute precision of
+    the workload. ``link_bandwidth`` is one direction of one chip's scale-up links. ``sync_latency`` is the time of one
+    exposed minimal collective within a scale-up domain.
+    """
+
+    memory_bandwidth: Real = quantity("B/s", "main-memory bandwidth of a chip")
+    memory_capacity: Real = quantity("B", "main-memory capacity of a chip")
+    peak_flops: Real = quantity("FLOP/s", "dense matrix rate of a chip at the compute precision")
+    chips: Real = quantity("1", "number of chips")
+    sync_latency: Real = quantity("s", "one exposed minimal collective")
+    link_bandwidth: Real = quantity("B/s", "scale-up bandwidth of a chip, one direction")
+    sram_capacity: Real = quantity("B", "on-chip SRAM of a chip that software can fill", default=50e6)
+    scale_up_domain: Real = quantity("1", "chips joined by the scale-up network", default=1e9)
+    scale_out_bandwidth: Real = quantity("B/s", "bandwidth of a chip beyond its domain, one direction", default=50e9)
+    scale_out_latency: Real = quantity("s", "one exposed minimal collective between domains", default=20e-6)
+
+
+DESIGN_VARIABLES = (
+    "memory_bandwidth",
+    "memory_capacity",
+    "peak_flops",
+    "chips",
+    "sync_latency",
+    "link_bandwidth",
+)
+"""The six quantities that every elasticity is taken with respect to."""

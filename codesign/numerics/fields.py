@@ -1,0 +1,44 @@
+"""Fields of the public pytrees: every float is an array leaf that carries its unit."""
+
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+Real = Float[Array, "..."]
+"""A real-valued leaf: a scalar, or a batch of them under ``vmap``."""
+
+
+def real(value: Any) -> Real:
+    """Turn a number into a floating array leaf, so that Python floats, ints and arrays share one trace.
+
+    The dtype of a floating array is kept; anything else takes JAX's default float (float64 under ``jax_enable_x64``).
+    """
+    array = jnp.asarray(value)
+    return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(jnp.result_type(float))
+
+
+def quantity(unit: str, description: str, **options: Any) -> Any:
+    """Declare a float leaf of an ``equinox.Module`` with its unit and a one-line description.
+
+    Args:
+        unit: SI unit as printed in tables, ``"B/s"``; ``"1"`` for a ratio or a count.
+        description: what the number is, for tables and reports.
+        options: passed to ``equinox.field`` (``default=…``).
+    """
+    return eqx.field(converter=real, metadata={"unit": unit, "description": description}, **options)
+
+
+def units_of(module: type[eqx.Module] | eqx.Module) -> dict[str, str]:
+    """The unit of every quantity of a module, by field name.
+
+    >>> from codesign.hardware.design import Design
+    >>> units_of(Design)["memory_bandwidth"]
+    'B/s'
+    """
+    return {
+        name: field.metadata["unit"]
+        for name, field in module.__dataclass_fields__.items()  # pyright: ignore[reportAttributeAccessIssue]
+        if "unit" in field.metadata
+    }

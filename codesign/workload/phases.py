@@ -1,0 +1,104 @@
+"""What a step of inference asks of a model: how many rows, sequences and positions.
+
+A *row* is a token that passes through the matrices. Both phases give the same quantities, so that one operator table serves
+both.
+"""
+
+from typing import TypeAlias
+
+import equinox as eqx
+import jax.numpy as jnp
+
+from codesign.numerics.fields import Real, quantity
+from codesign.workload.transformer import UNLIMITED
+
+
+class Draft(eqx.Module):
+    """Multi-token decoding: ``length`` tokens are drafted one after the other, then verified in one step.
+
+    ``cost`` is the size of the draft model over that of the target (weights, cache and arithmetic alike).
+    """
+
+    length: Real = quantity("1", "drafted tokens per step")
+    acceptance: Real = quantity("1", "probability that a drafted token is accepted, given all before were")
+    cost: Real = quantity("1", "draft model over target model")
+
+
+class Decode(eqx.Module):
+    """One decoding step of ``batch`` sequences whose caches hold ``context`` positions each."""
+
+    batch: Real = quantity("1", "sequences in the step")
+    context: Real = quantity("1", "cached positions per sequence")
+    draft: Draft | None = None
+
+
+class Prefill(eqx.Module):
+    """The prompts of ``batch`` sequences in one step; a share ``cached`` of each prompt is already in the cache."""
+
+    batch: Real = quantity("1", "sequences in the step")
+    prompt: Real = quantity("1", "positions of a prompt")
+    cached: Real = quantity("1", "share of the prompt already cached", default=0.0)
+
+
+Phase: TypeAlias = Decode | Prefill
+
+
+def rows(phase: Phase) -> Real:
+    """Tokens that pass through the matrices in one step [1]."""
+    return phase.batch * rows_per_sequence(phase)
+
+
+def rows_per_sequence(phase: Phase) -> Real:
+    """New tokens of one sequence in one step [1]."""
+    if isinstance(phase, Decode):
+        return jnp.ones_like(phase.batch) if phase.draft is None else 1.0 + phase.draft.length
+    return phase.prompt * (1.0 - phase.cached)
+
+
+def tokens_per_step(phase: Phase) -> Real:
+    """Tokens that one step yields for each sequence [1].
+
+    With drafting, the expected accepted prefix plus one: (1 − a^(k+1)) / (1 − a) (Leviathan et al., arXiv 2211.17192,
+    eq. 1). A prefill yields the first token.
+    """
+    if isinstance(phase, Prefill) or phase.draft is None:
+        return jnp.ones_like(phase.batch)
+    k, a = phase.draft.length, phase.draft.acceptance
+    tiny = jnp.finfo(a.dtype).eps
+    inside = jnp.clip(a, tiny, 1.0 - 1e-6)  # both ends have removable singularities in value or gradient
+    return jnp.where(a > 1.0 - 1e-6, 1.0 + k, -jnp.expm1((k + 1.0) * jnp.log(inside)) / (1.0 - inside))
+
+
+def attended(phase: Phase, window: Real) -> Real:
+    """Mean number of positions that a row attends to, itself included in prefill [1].
+
+    Decode: min(context, window). Prefill, causal: the mean of min(i, window) over the new positions i, in closed form.
+    """
+    if isinstance(phase, Decode):
+        return jnp.minimum(phase.context, window)
+    first, last = phase.prompt * phase.cached, phase.prompt
+    low, high = jnp.minimum(first, window), jnp.minimum(last, window)
+    growing = 0.5 * (high * (high + 1.0) - low * (low + 1.0))  # positions that still see everything before them
+    saturated = jnp.minimum(window, UNLIMITED) * ((last - high) - (first - low))  # the others see one window each
+    return (growing + saturated) / (last - first)
+
+
+def read_positions(phase: Phase, window: Real) -> Real:
+    """Cached positions that one sequence streams from memory in one step [1].
+
+    A prefill reads its whole visible cache once: rows of one sequence share what they read, tile by tile.
+    """
+    if isinstance(phase, Decode):
+        return jnp.minimum(phase.context, window)
+    return jnp.minimum(phase.prompt, window + rows_per_sequence(phase))
+
+
+def head_rows(phase: Phase) -> Real:
+    """Rows that need logits: all of a decode step, the last of each sequence in prefill [1]."""
+    return rows(phase) if isinstance(phase, Decode) else phase.batch
+
+
+def stored_positions(phase: Phase, window: Real) -> Real:
+    """Positions that one sequence keeps in memory [1]."""
+    length = phase.context if isinstance(phase, Decode) else phase.prompt
+    return jnp.minimum(length, window)

@@ -1,0 +1,180 @@
+"""Quantities as text: ``"3.35 TB/s"`` to an SI float and back.
+
+Only known units are read, so that a typing error is refused instead of becoming a factor of a thousand. A unit is a product of
+named symbols with integer powers (``"TFLOP/s/mm^2"``, ``"pJ/bit"``, ``"K mm^2/W"``); each symbol may carry the prefixes that
+people use with it: SI for all, IEC (Ki, Mi, Gi, Ti, Pi) for bytes and bits only.
+"""
+
+import difflib
+import re
+from dataclasses import dataclass
+
+from codesign.numerics.units import BITS_PER_BYTE, CELSIUS_OFFSET, HOUR, YEAR
+
+Dimension = tuple[tuple[str, int], ...]
+"""Sorted powers of the base dimensions s, m, J, K, B, FLOP, OP, USD: ``(("B", 1), ("s", -1))``."""
+
+SI_PREFIXES = {"f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "µ": 1e-6, "m": 1e-3, "c": 1e-2, "k": 1e3, "M": 1e6, "G": 1e9}
+SI_PREFIXES |= {"T": 1e12, "P": 1e15, "E": 1e18}
+IEC_PREFIXES = {"Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40, "Pi": 2.0**50}
+
+SMALL = ("f", "p", "n", "u", "µ", "m")
+LARGE = ("k", "M", "G", "T", "P", "E")
+
+# symbol: (factor to SI, powers of the base dimensions, prefixes in use)
+SYMBOLS: dict[str, tuple[float, dict[str, int], tuple[str, ...]]] = {
+    "1": (1.0, {}, ()),
+    "%": (0.01, {}, ()),
+    "ppm": (1e-6, {}, ()),
+    "B": (1.0, {"B": 1}, (*LARGE, *IEC_PREFIXES)),
+    "bit": (1 / BITS_PER_BYTE, {"B": 1}, (*LARGE, *IEC_PREFIXES)),
+    "FLOP": (1.0, {"FLOP": 1}, LARGE),
+    "OP": (1.0, {"OP": 1}, LARGE),
+    "s": (1.0, {"s": 1}, SMALL),
+    "h": (HOUR, {"s": 1}, ()),
+    "month": (YEAR / 12, {"s": 1}, ()),
+    "year": (YEAR, {"s": 1}, ()),
+    "m": (1.0, {"m": 1}, (*SMALL, "c", "k")),
+    "J": (1.0, {"J": 1}, (*SMALL, *LARGE)),
+    "W": (1.0, {"J": 1, "s": -1}, (*SMALL, *LARGE)),
+    "Wh": (HOUR, {"J": 1}, LARGE),
+    "Pa": (1.0, {"J": 1, "m": -3}, LARGE),
+    "V": (1.0, {"V": 1}, SMALL),
+    "K": (1.0, {"K": 1}, ()),
+    "USD": (1.0, {"USD": 1}, LARGE),
+    "$": (1.0, {"USD": 1}, LARGE),
+}
+
+_CELSIUS = "degC"
+_UNIT_TOKEN = re.compile(r"\s*([A-Za-zµ%$]+|1)(?:\^(-?\d+))?\s*")
+_QUANTITY = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(\S.*)?")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A factor to SI, an offset (degC alone has one) and the dimension that tells bytes from seconds."""
+
+    factor: float
+    dimension: Dimension
+    offset: float = 0.0
+
+
+def _known_symbols() -> dict[str, tuple[float, dict[str, int]]]:
+    table = {}
+    for symbol, (factor, powers, prefixes) in SYMBOLS.items():
+        table |= {prefix + symbol: (factor * (SI_PREFIXES | IEC_PREFIXES)[prefix], powers) for prefix in prefixes}
+    return table | {symbol: (factor, powers) for symbol, (factor, powers, _) in SYMBOLS.items()}
+
+
+_KNOWN = _known_symbols()
+
+
+def nearest(name: str, names: list[str]) -> str:
+    """The closest of ``names`` to ``name``, ignoring case; the words of every "did you mean"."""
+    by_folded = {candidate.casefold(): candidate for candidate in names}
+    close = difflib.get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.0)
+    return by_folded[close[0]] if close else "none"
+
+
+def unit(text: str) -> Unit:
+    """Read a unit.
+
+    ``a/b/c`` divides by both b and c; a parenthesised denominator, ``USD/(GB/s)``, is read as written.
+
+    Raises:
+        ValueError: an unknown symbol, with the nearest known one.
+
+    >>> unit("TFLOP/s/mm^2").factor
+    1e+18
+    >>> unit("pJ/bit").dimension
+    (('B', -1), ('J', 1))
+    """
+    if text.strip() == _CELSIUS:
+        return Unit(1.0, (("K", 1),), CELSIUS_OFFSET)
+    factor, powers = 1.0, {}
+    for sign, group in _signed_groups(text):
+        position = 0
+        while position < len(group):
+            match = _UNIT_TOKEN.match(group, position)
+            if match is None:
+                raise ValueError(f"unit {text!r}: cannot read {group[position:]!r}; write units as 'TB/s' or 'K mm^2/W'")
+            symbol, power = match.group(1), sign * int(match.group(2) or 1)
+            if symbol not in _KNOWN:
+                raise ValueError(f"unit {text!r}: unknown {symbol!r}; the nearest known unit is {nearest(symbol, list(_KNOWN))!r}")
+            scale, dimensions = _KNOWN[symbol]
+            factor = factor * scale**power if power > 0 else factor / scale**-power
+            for base, exponent in dimensions.items():
+                powers[base] = powers.get(base, 0) + exponent * power
+            position = match.end()
+    return Unit(factor, tuple(sorted((base, power) for base, power in powers.items() if power)))
+
+
+def _signed_groups(text: str) -> list[tuple[int, str]]:
+    """Split a unit at its slashes into (sign of the power, product of symbols), opening parentheses after a slash."""
+    groups, sign, word, inside = [], 1, "", False
+    for character in text:
+        if character in "/()":
+            if word.strip():
+                groups.append((sign, word))
+            word = ""
+            if character == "/":
+                sign = 1 if inside else -1
+            else:
+                inside = character == "("
+        else:
+            word += character
+    if word.strip():
+        groups.append((sign, word))
+    if not groups or inside:
+        raise ValueError(f"unit {text!r}: expected a unit such as 'TB/s' or 'USD/(GB/s)'")
+    return groups
+
+
+def parse(text: str, like: str | None = None) -> float:
+    """Read ``"3.35 TB/s"`` as an SI float, 3.35e12.
+
+    Args:
+        text: a number and a unit; a bare number is a pure ratio.
+        like: an SI unit that the quantity must be convertible to, ``"B/s"``.
+
+    Raises:
+        ValueError: no number, an unknown unit (with the nearest known one), or a unit of another kind than ``like``.
+
+    >>> parse("3.35 TB/s") == 3.35e12, parse("96 GiB") == 96 * 2**30, parse("1.5 us") == 1.5e-6
+    (True, True, True)
+    >>> parse("400 Gbit/s", like="B/s") == 50e9
+    True
+    """
+    match = _QUANTITY.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not a quantity; write a number and a unit, such as '3.35 TB/s'")
+    found = unit(match.group(2) or "1")
+    if like is not None and found.dimension != unit(like).dimension:
+        raise ValueError(f"{text!r} has the wrong kind of unit; expected one that converts to {like!r}")
+    return float(match.group(1)) * found.factor + found.offset
+
+
+def to_si(value: float, unit_text: str) -> float:
+    """Convert a number in a unit to SI.
+
+    >>> to_si(0.1, "1/cm^2") == 0.1 / 1e-4, to_si(40, "degC")
+    (True, 313.15)
+    """
+    found = unit(unit_text)
+    return value * found.factor + found.offset
+
+
+def same_kind(first: str, second: str) -> bool:
+    """Whether two units measure the same kind of thing (``"GB/s"`` and ``"B/s"``)."""
+    return unit(first).dimension == unit(second).dimension
+
+
+def formatted(value: float, unit_text: str, digits: int = 4) -> str:
+    """Write an SI value in a unit, ``formatted(3.35e12, "TB/s")`` → ``"3.35 TB/s"``.
+
+    >>> formatted(3.35e12, "TB/s"), formatted(96 * 2**30, "GiB")
+    ('3.35 TB/s', '96 GiB')
+    """
+    found = unit(unit_text)
+    number = f"{(value - found.offset) / found.factor:.{digits}g}"
+    return number if unit_text == "1" else f"{number} {unit_text}"
