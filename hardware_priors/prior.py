@@ -8,11 +8,12 @@ from importlib import resources
 from hardware_priors.quantities import nearest, same_kind, to_si
 
 CONFIDENCES = ("A", "B", "C", "unsourced")
-"""A: a vendor document, data set or repository file that was read; B: a reputable secondary source that was read; C: weak,
-derived with assumptions, or judged; unsourced: from memory, to be replaced before it is relied on."""
+"""A: a vendor document, data set or repository file that was read; B: a reputable secondary source that was read; C:
+weak, derived with assumptions, or judged; unsourced: from memory, to be replaced before it is relied on."""
 
 DISTRIBUTIONS = ("fixed", "lognormal", "triangular")
-"""fixed: the value is certain; lognormal: low and high are the 5 % and 95 % quantiles; triangular: low and high are the ends."""
+"""fixed: the value is certain; lognormal: low and high are the 5 % and 95 % quantiles; triangular: low and high are the
+ends."""
 
 FILES = ("devices", "logic", "memory", "links", "packaging", "cooling", "economics", "attainable", "trends")
 
@@ -23,8 +24,9 @@ _SI_UNITS = ("B/s", "B", "FLOP/s", "OP/s", "s", "m", "m^2", "J", "W", "K", "USD"
 class Prior:
     """One fact: ``value`` with its range ``low`` … ``high`` in ``unit``, true in ``year``.
 
-    ``source`` names a page, paper, data set or repository file, or begins with ``derived:`` (arithmetic on other facts) or
-    ``judged:`` (an estimate and its reason), or is ``unsourced``. ``group`` names facts that move together (all memory prices).
+    ``source`` names a page, paper, data set or repository file, or begins with ``derived:`` (arithmetic on other facts)
+    or ``judged:`` (an estimate and its reason), or is ``unsourced``. ``group`` names facts that move together (all memory
+    prices).
     """
 
     name: str
@@ -141,16 +143,18 @@ def load(file: str) -> tuple[Prior, ...]:
     if file not in FILES:
         raise ValueError(f"no data file {file!r}; the nearest is {nearest(file, list(FILES))!r}")
     path = resources.files("hardware_priors") / "data" / f"{file}.csv"
-    with path.open(encoding="utf-8", newline="") as stream:
-        return parse_rows(list(csv.DictReader(stream)), f"{file}.csv")
+    rows = csv.DictReader(path.read_text(encoding="utf-8").splitlines())
+    return parse_rows(list(rows), f"{file}.csv")
 
 
 @cache
 def _index(file: str) -> dict[str, dict[str, Prior]]:
     """name → quantity → the newest fact."""
     table: dict[str, dict[str, Prior]] = {}
-    for prior in sorted(load(file), key=lambda prior: prior.year):
-        table.setdefault(prior.name, {})[prior.quantity] = prior
+    for prior in load(file):
+        facts = table.setdefault(prior.name, {})
+        if prior.quantity not in facts or facts[prior.quantity].year < prior.year:
+            facts[prior.quantity] = prior
     return table
 
 

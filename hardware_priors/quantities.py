@@ -1,8 +1,8 @@
 """Quantities as text: ``"3.35 TB/s"`` to an SI float and back.
 
-Only known units are read, so that a typing error is refused instead of becoming a factor of a thousand. A unit is a product of
-named symbols with integer powers (``"TFLOP/s/mm^2"``, ``"pJ/bit"``, ``"K mm^2/W"``); each symbol may carry the prefixes that
-people use with it: SI for all, IEC (Ki, Mi, Gi, Ti, Pi) for bytes and bits only.
+Only known units are read, so that a typing error is refused instead of becoming a factor of a thousand. A unit is a
+product of named symbols with integer powers (``"TFLOP/s/mm^2"``, ``"pJ/bit"``, ``"K mm^2/W"``); each symbol may carry the
+prefixes that people use with it: SI for all, IEC (Ki, Mi, Gi, Ti, Pi) for bytes and bits only.
 """
 
 import difflib
@@ -14,7 +14,18 @@ from codesign.numerics.units import BITS_PER_BYTE, CELSIUS_OFFSET, HOUR, YEAR
 Dimension = tuple[tuple[str, int], ...]
 """Sorted powers of the base dimensions s, m, J, K, B, FLOP, OP, USD: ``(("B", 1), ("s", -1))``."""
 
-SI_PREFIXES = {"f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "µ": 1e-6, "m": 1e-3, "c": 1e-2, "k": 1e3, "M": 1e6, "G": 1e9}
+SI_PREFIXES = {
+    "f": 1e-15,
+    "p": 1e-12,
+    "n": 1e-9,
+    "u": 1e-6,
+    "µ": 1e-6,
+    "m": 1e-3,
+    "c": 1e-2,
+    "k": 1e3,
+    "M": 1e6,
+    "G": 1e9,
+}
 SI_PREFIXES |= {"T": 1e12, "P": 1e15, "E": 1e18}
 IEC_PREFIXES = {"Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40, "Pi": 2.0**50}
 
@@ -97,10 +108,14 @@ def unit(text: str) -> Unit:
         while position < len(group):
             match = _UNIT_TOKEN.match(group, position)
             if match is None:
-                raise ValueError(f"unit {text!r}: cannot read {group[position:]!r}; write units as 'TB/s' or 'K mm^2/W'")
+                raise ValueError(
+                    f"unit {text!r}: cannot read {group[position:]!r}; write units as 'TB/s' or 'K mm^2/W'"
+                )
             symbol, power = match.group(1), sign * int(match.group(2) or 1)
             if symbol not in _KNOWN:
-                raise ValueError(f"unit {text!r}: unknown {symbol!r}; the nearest known unit is {nearest(symbol, list(_KNOWN))!r}")
+                raise ValueError(
+                    f"unit {text!r}: unknown {symbol!r}; the nearest known unit is {nearest(symbol, list(_KNOWN))!r}"
+                )
             scale, dimensions = _KNOWN[symbol]
             factor = factor * scale**power if power > 0 else factor / scale**-power
             for base, exponent in dimensions.items():

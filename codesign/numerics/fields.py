@@ -15,8 +15,10 @@ def real(value: Any) -> Real:
 
     The dtype of a floating array is kept; anything else takes JAX's default float (float64 under ``jax_enable_x64``).
     """
-    array = jnp.asarray(value)
-    return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(jnp.result_type(float))
+    dtype = getattr(value, "dtype", None)
+    if dtype is not None and jnp.issubdtype(dtype, jnp.floating) and not getattr(value, "weak_type", False):
+        return jnp.asarray(value)
+    return jnp.asarray(value, dtype=jnp.result_type(float))
 
 
 def quantity(unit: str, description: str, **options: Any) -> Any:

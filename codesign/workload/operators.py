@@ -54,7 +54,8 @@ class Operator(eqx.Module):
     context_vector: Real = eqx.field(converter=real, default=0.0)  # [FLOP/row/position]
     row_exponential: Real = eqx.field(converter=real, default=0.0)  # [1/row]
     context_exponential: Real = eqx.field(converter=real, default=0.0)  # [1/row/position]
-    row_bytes: Real = eqx.field(converter=real, default=0.0)  # [B/row] activations in and out
+    row_bytes: Real = eqx.field(converter=real, default=0.0)  # [B/row] activations divided like the weights
+    whole_row_bytes: Real = eqx.field(converter=real, default=0.0)  # [B/row] activations that every slice needs whole
     state_read: Real = eqx.field(converter=real, default=0.0)  # [B/position] cache read
     state_written: Real = eqx.field(converter=real, default=0.0)  # [B/row] cache written
     state_stored: Real = eqx.field(converter=real, default=0.0)  # [B/position] cache kept
@@ -119,7 +120,7 @@ def _grouped(op: Operator, kind: LayerKind, index: int) -> Operator:
     """Multiply an operator by the number of its layers and give it the fusion group of its kind and half-layer."""
     per_layer = (
         "stored streamed row_flops context_flops expanded_context_flops cached_flops row_vector context_vector row_exponential "
-        "context_exponential row_bytes state_read state_written state_stored state_fixed"
+        "context_exponential row_bytes whole_row_bytes state_read state_written state_stored state_fixed"
     ).split()
     scaled = {name: getattr(op, name) * kind.count for name in per_layer}
     half = jnp.where(op.division == ATTENTION, 0.0, 1.0)
@@ -188,6 +189,9 @@ def _merge_elements(attention: AttentionKind) -> Real:
     return attention.value_heads * attention.value_dim
 
 
+_PER_ROUTED_ROW = ("row_flops", "row_vector", "row_exponential", "row_bytes", "whole_row_bytes")
+
+
 class _Writer:
     """Writes the operators of one layer: dimensions and precision in, coefficients out."""
 
@@ -198,14 +202,21 @@ class _Writer:
         self.activation = precision.activation_bits / BITS_PER_BYTE
         self.state = precision.state_bits / BITS_PER_BYTE
 
-    def product(self, inner: Real, outer: Real, division: float = ATTENTION, slices: Real | float | None = None) -> Operator:
-        """A weight matrix of inner × outer, each row multiplied once; sliced along its wider useful side."""
+    def product(
+        self, inner: Real, outer: Real, division: float = ATTENTION, slices: Real | float | None = None, by_rows: bool = False
+    ) -> Operator:
+        """A weight matrix of inner × outer, each row multiplied once.
+
+        Cut by columns, every slice reads the whole input; cut ``by_rows`` (the second matrix of a pair), every slice writes
+        a whole partial output (Shoeybi et al., Megatron-LM, arXiv 1909.08053 §3).
+        """
         weights = inner * outer
         return Operator(
             stored=weights * self.precision.weight_bytes,
             streamed=weights * self.precision.weight_bytes,
             row_flops=2.0 * weights,
-            row_bytes=(inner + outer) * self.activation,
+            row_bytes=(inner if by_rows else outer) * self.activation,
+            whole_row_bytes=(outer if by_rows else inner) * self.activation,
             slices=self.columns(outer) if slices is None else slices,
             division=division,
         )
@@ -231,7 +242,7 @@ class _Writer:
                 rows += self.mixture(kind.feed_forward)
         norm = Operator(
             row_vector=norms * NORM_FLOPS * self.hidden,
-            row_bytes=norms * 4.0 * self.hidden * self.activation,
+            whole_row_bytes=norms * 4.0 * self.hidden * self.activation,
             stored=norms * self.hidden * self.precision.weight_bytes,
         )
         return [*rows, ("norms", norm)]
@@ -256,7 +267,7 @@ class _Writer:
             state_slices=a.kv_heads,
             tile=a.head_dim,
         )
-        output = self.product(width, self.hidden, slices=a.heads)
+        output = self.product(width, self.hidden, slices=a.heads, by_rows=True)
         return [("query", query), ("key-value", key_value), ("attention", core), ("output", output)]
 
     def latent(self, a: LatentAttention) -> list[tuple[str, Operator]]:
@@ -282,7 +293,7 @@ class _Writer:
             state_slices=1.0,
             tile=a.latent_rank,
         )
-        output = self.product(a.heads * a.value_dim, self.hidden, slices=a.heads)
+        output = self.product(a.heads * a.value_dim, self.hidden, slices=a.heads, by_rows=True)
         rows = [("latent", down), ("query", query), ("latent up", up), ("attention", core), ("output", output)]
         return rows + self.indexer(a, query_input)
 
@@ -327,13 +338,13 @@ class _Writer:
             slices=a.value_heads,
             state_slices=a.value_heads,
         )
-        output = self.product(values, self.hidden, slices=a.value_heads)
+        output = self.product(values, self.hidden, slices=a.value_heads, by_rows=True)
         return [("linear input", project), ("recurrence", recurrence), ("output", output)]
 
     def feed_forward(self, width: Real, gated: bool, name: str) -> list[tuple[str, Operator]]:
         up = self.product(self.hidden, (2.0 if gated else 1.0) * width, FEED_FORWARD, slices=self.columns(width))
         up = dataclasses.replace(up, row_vector=ACTIVATION_FLOPS * width, row_exponential=width)
-        down = self.product(width, self.hidden, FEED_FORWARD, slices=self.columns(width))
+        down = self.product(width, self.hidden, FEED_FORWARD, slices=self.columns(width), by_rows=True)
         return [(f"{name} up", up), (f"{name} down", down)]
 
     def mixture(self, m: MixtureOfExperts) -> list[tuple[str, Operator]]:
@@ -341,7 +352,7 @@ class _Writer:
         rows = [("router", router)]
         for name, op in self.feed_forward(m.width, m.gated, "experts"):
             weights = op.stored / self.precision.weight_bytes * m.experts * self.precision.expert_weight_bytes
-            routed = {key: getattr(op, key) * m.active for key in ("row_flops", "row_vector", "row_exponential", "row_bytes")}
+            routed = {key: getattr(op, key) * m.active for key in _PER_ROUTED_ROW}
             rows.append((name, dataclasses.replace(op, stored=weights, streamed=weights, division=real(EXPERT), **routed)))
         return rows + self.feed_forward(m.shared_width, m.gated, "shared expert")
 
@@ -351,7 +362,7 @@ class _Writer:
         table = (0.0 if model.tied_embeddings else 1.0) * model.vocabulary + model.positions
         embedding = Operator(
             stored=table * self.hidden * self.precision.weight_bytes,
-            row_bytes=2.0 * self.hidden * self.activation,
+            whole_row_bytes=2.0 * self.hidden * self.activation,
             division=HEAD,
             slices=self.columns(model.vocabulary),
         )

@@ -1,0 +1,240 @@
+"""The one door: design + workload + plan + technology → outcome (DESIGN.md §1)."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from codesign.hardware.design import DESIGN_VARIABLES, Design
+from codesign.hardware.technology import Technology
+from codesign.numerics.fields import Real
+from codesign.outcome import Limits, Outcome
+from codesign.performance.execution import Execution, Limit, Operatorwise
+from codesign.performance.load import Footprint, footprint
+from codesign.performance.plan import Plan, degrees
+from codesign.performance.step import Step, attained_rates, step
+from codesign.physical import cost as costs
+from codesign.physical.area import Area, area, layers, needed_edge, precision_ratio, stacks, usable_edge
+from codesign.physical.power import Work, dynamic_energy, peak_power, provisioned_power, static_power
+from codesign.workload import phases
+from codesign.workload.operators import OperatorTable, operator_table
+from codesign.workload.workload import Workload
+
+
+def evaluate(
+    design: Design,
+    workload: Workload,
+    plan: Plan | None = None,
+    *,
+    technology: Technology,
+    execution: Execution | None = None,
+) -> Outcome:
+    """Run a workload on a design and price it.
+
+    Pure: works under ``jit``, ``vmap``, ``grad`` and ``hessian`` with respect to every float leaf of every argument.
+
+    Args:
+        design: the machine; leaves are scalars (``vmap`` over batches of designs).
+        workload: model, phase, precision, promise.
+        plan: layout over the chips; default: tensor parallelism over all of them.
+        technology: prices and physics (``hardware_priors.technology``).
+        execution: ``Operatorwise()`` unless told.
+
+    Raises:
+        ValueError: a concrete argument is outside its range (traced ones are not checked; look at ``outcome.limits``).
+
+    >>> import codesign, hardware_priors
+    >>> llama = codesign.dense(hidden=4096, layers=32, heads=32, kv_heads=8, width=14336, vocabulary=128256)
+    >>> work = codesign.Workload(llama, codesign.Decode(batch=1, context=1024))
+    >>> h100 = hardware_priors.device("h100").design(chips=1)
+    >>> n5 = hardware_priors.technology("N5", "HBM3", "NVLink4")
+    >>> outcome = codesign.evaluate(h100, work, technology=n5)
+    >>> bool(outcome.fits)
+    True
+    """
+    plan = Plan() if plan is None else plan
+    execution = Operatorwise() if execution is None else execution
+    check(design, workload, plan)
+    return _evaluate(design, workload, plan, technology, execution)
+
+
+@jax.jit
+def _evaluate(
+    design: Design, workload: Workload, plan: Plan, technology: Technology, execution: Execution
+) -> Outcome:
+    table = operator_table(workload.model, workload.precision, slice_columns=technology.attainable.slice_columns)
+    return evaluate_table(design, table, workload, plan, technology, execution)
+
+
+def evaluate_table(
+    design: Design, table: OperatorTable, workload: Workload, plan: Plan, technology: Technology, execution: Execution
+) -> Outcome:
+    """``evaluate`` on an operator table already written: one compiled program for models of one (padded) shape.
+
+    Of ``workload`` only phase and promise are used. Nothing is checked.
+    """
+    timed = run_step(design, table, workload, plan, technology, execution)
+    silicon = area(design, technology, table.compute_bits)
+    degree = degrees(design, plan, table.experts)
+    kept = footprint(table, workload.phase, plan, degree, ideal_slices=isinstance(execution, Limit))
+    return assess(design, workload, plan, technology, table.compute_bits, timed, timed.time, kept, silicon, silicon.total)
+
+
+def run_step(
+    design: Design, table: OperatorTable, workload: Workload, plan: Plan, technology: Technology, execution: Execution
+) -> Step:
+    """Time one step of the workload on the design, with the vector rates that its technology gives its silicon."""
+    logic = technology.logic
+    at_16_bit = design.peak_flops / precision_ratio(table.compute_bits, logic.density_gain_8bit, logic.density_gain_4bit)
+    vector, exponential = at_16_bit * logic.vector_ratio, at_16_bit * logic.exponential_ratio
+    rates = attained_rates(design, technology.attainable, vector, exponential, execution)
+    return step(design, table, workload.phase, plan, rates, technology.attainable.link, execution)
+
+
+def assess(
+    design: Design,
+    workload: Workload,
+    plan: Plan,
+    technology: Technology,
+    compute_bits: Real,
+    timed: Step,
+    step_time: Real,
+    kept: Footprint,
+    parts: Area,
+    silicon: Real,
+) -> Outcome:
+    """Judge a step that takes ``step_time`` on a package with ``silicon`` of logic.
+
+    The search gives both as variables of their own, at least as large as what the model says (DESIGN.md §5: a machine may
+    throttle, a die may hold white silicon); ``evaluate`` gives what the model says.
+
+    Args:
+        compute_bits: width of the matrix arithmetic [bit].
+        timed: the step, for the work that it does.
+        step_time: time between the starts of two steps [s].
+        kept: bytes on the fullest chip [B].
+        parts: area by part, for the report.
+        silicon: logic area of a package [m²].
+    """
+    phase = workload.phase
+    per_sequence = phases.tokens_per_step(phase) if isinstance(phase, phases.Decode) else phases.rows_per_sequence(phase)
+    user = per_sequence / step_time
+    system = user * phase.batch
+    load = timed.load
+    moved = (load.weights + load.state + load.activations) * load.mean_share
+    work = Work(
+        flops=jnp.sum(load.flops * load.mean_share), memory_bytes=jnp.sum(moved), wire_bytes=timed.wire
+    )
+    peak = peak_power(design, technology, silicon, compute_bits)
+    idle = static_power(design, technology, silicon)
+    mean = dynamic_energy(work, technology, compute_bits) / step_time + idle
+    price = costs.cost(design, technology, silicon, peak)
+    economics = technology.economics
+    running = costs.running_cost(price, design.chips, mean * design.chips, economics)
+    capital, provisioned = price.capital * design.chips, provisioned_power(peak, design.chips, technology)
+    time_per_token = step_time / (phases.tokens_per_step(phase))
+    return Outcome(
+        step_time=step_time,
+        time_per_token=time_per_token,
+        user_tokens_per_second=user,
+        system_tokens_per_second=system,
+        capacity_needed=(kept.weights + kept.state) * design.chips,
+        capacity_available=(design.memory_capacity + _other_tiers(design, plan)) * design.chips,
+        peak_power=peak,
+        mean_power=mean,
+        provisioned_power=provisioned,
+        energy_per_token=mean * design.chips * economics.power_overhead * economics.pue / system,
+        capital_cost=capital,
+        running_cost=running,
+        cost_per_token=running / (system * economics.utilisation),
+        tokens_per_second_per_dollar=system / capital,
+        tokens_per_second_per_watt=system / provisioned,
+        limits=limits(design, workload, plan, technology, kept, silicon, peak, time_per_token),
+        area=parts,
+        cost=price,
+        footprint=kept,
+        step=timed,
+    )
+
+
+def _other_tiers(design: Design, plan: Plan) -> Real:
+    """Capacity beside main memory that the plan makes use of [B]."""
+    if plan.tiers is None:
+        return jnp.zeros_like(design.memory_capacity)
+    on_chip = jnp.where(plan.tiers.weights_on_chip > 0, design.sram_capacity, 0.0)
+    return on_chip + design.pool_capacity
+
+
+def _fullest_tier(design: Design, plan: Plan, kept: Footprint) -> Real:
+    """Largest ratio of bytes kept to capacity over the tiers in use [1]."""
+    tiers = plan.tiers
+    if tiers is None:
+        return (kept.weights + kept.state) / design.memory_capacity
+    main = kept.weights * (1.0 - tiers.weights_on_chip - tiers.weights_in_pool) + kept.state * (1.0 - tiers.state_in_pool)
+    pool = kept.weights * tiers.weights_in_pool + kept.state * tiers.state_in_pool
+    ratios = jnp.stack(
+        [
+            main / design.memory_capacity,
+            kept.weights * tiers.weights_on_chip / design.sram_capacity,
+            pool / jnp.maximum(design.pool_capacity, 1.0),
+        ]
+    )
+    return jnp.max(ratios)
+
+
+def limits(
+    design: Design, workload: Workload, plan: Plan, technology: Technology,
+    kept: Footprint, silicon: Real, peak: Real, time_per_token: Real,
+) -> Limits:  # fmt: skip
+    """ln(used / allowed) of every technology limit and of the promise [1]."""
+    memory, cooling = technology.memory, technology.cooling
+    per_stack = layers(design, technology) / stacks(design, technology)
+    return Limits(
+        capacity=jnp.log(_fullest_tier(design, plan, kept)),
+        die_area=jnp.log(silicon / design.dies / technology.logic.reticle_area),
+        shoreline=jnp.log(needed_edge(design, technology) / usable_edge(design, technology, silicon)),
+        stacks=jnp.log(stacks(design, technology) / memory.max_stacks),
+        layers_most=jnp.log(per_stack / memory.max_layers),
+        layers_fewest=jnp.log(memory.min_layers / per_stack),
+        power_density=jnp.log(peak / (silicon * cooling.power_density)),
+        package_power=jnp.log(peak / cooling.package_power),
+        sync_floor=jnp.log(technology.links.sync_floor / design.sync_latency),
+        promise=jnp.log(time_per_token / workload.promise),
+    )
+
+
+def check(design: Design, workload: Workload, plan: Plan) -> None:
+    """Refuse concrete arguments outside their range, by name and value; traced ones pass.
+
+    Raises:
+        ValueError: naming the first offending quantity, its value and what was expected.
+    """
+    for name in (*DESIGN_VARIABLES, "sram_capacity"):
+        _require(name, getattr(design, name), 0.0, strict=name != "sync_latency")
+    _require("chips", design.chips, 1.0)
+    _require("dies", design.dies, 1.0)
+    _require("batch", workload.phase.batch, 0.0, strict=True)
+    if isinstance(workload.phase, phases.Decode):
+        _require("context", workload.phase.context, 0.0)
+    else:
+        _require("prompt", workload.phase.prompt, 0.0, strict=True)
+        _require("cached share of the prompt", workload.phase.cached, 0.0)
+        _require("uncached share of the prompt", 1.0 - workload.phase.cached, 0.0, strict=True)
+    for name in ("pipeline", "context", "data", "expert", "expert_copies", "routing_skew"):
+        _require(f"plan's {name} degree", getattr(plan, name), 1.0)
+    groups = plan.pipeline * plan.context * plan.data
+    _require(f"tensor degree of a plan of {_shown(groups)} other ranks", design.chips / groups, 1.0 - 1e-9)
+
+
+def _shown(value: Any) -> str:
+    return "traced" if isinstance(value, jax.core.Tracer) else f"{float(jnp.min(value)):g}"
+
+
+def _require(name: str, value: Real, least: float, *, strict: bool = False) -> None:
+    if isinstance(value, jax.core.Tracer):
+        return
+    bad = ~(value > least) if strict else ~(value >= least)
+    if bool(jnp.any(bad | ~jnp.isfinite(value))):
+        relation = "more than" if strict else "at least"
+        worst = float(jnp.ravel(value)[jnp.argmax(jnp.ravel(bad | ~jnp.isfinite(value)))])
+        raise ValueError(f"{name.replace('_', ' ')} is {worst:g}; expected a finite number {relation} {least:g}")

@@ -1,0 +1,74 @@
+"""What an evaluation says: speed, fit, power, money, and how far each limit is."""
+
+import dataclasses
+
+import equinox as eqx
+import jax.numpy as jnp
+
+from codesign.numerics.fields import Real, quantity
+from codesign.performance.load import Footprint
+from codesign.performance.step import Step
+from codesign.physical.area import Area
+from codesign.physical.cost import Cost
+
+
+class Limits(eqx.Module):
+    """ln(used / allowed) of every limit: at most 0 where the design respects it [1].
+
+    ``layers_most`` and ``layers_fewest`` are the layers per memory stack, ``sync_floor`` the latency that no money buys,
+    ``promise`` the time per token.
+    """
+
+    capacity: Real = quantity("1", "memory capacity")
+    die_area: Real = quantity("1", "die area against the reticle")
+    shoreline: Real = quantity("1", "die edge for memory and links")
+    stacks: Real = quantity("1", "memory stacks on the package")
+    layers_most: Real = quantity("1", "layers per stack, most on sale")
+    layers_fewest: Real = quantity("1", "layers per stack, fewest on sale")
+    power_density: Real = quantity("1", "heat flux of the die")
+    package_power: Real = quantity("1", "power of the package")
+    sync_floor: Real = quantity("1", "sync latency against its floor")
+    promise: Real = quantity("1", "time per token against the promise")
+
+
+LIMIT_NAMES = tuple(field.name for field in dataclasses.fields(Limits))
+"""Names of the limits, in the order of ``Limits``."""
+
+
+def stack_limits(limits: Limits) -> Real:
+    """The limits as one array, last axis in the order of ``LIMIT_NAMES`` [1]."""
+    return jnp.stack([getattr(limits, name) for name in LIMIT_NAMES], axis=-1)
+
+
+class Outcome(eqx.Module):
+    """Everything that one evaluation yields.
+
+    ``capacity_needed`` and ``capacity_available`` are of all chips; ``mean_power`` and ``peak_power`` of one chip, without host,
+    conversion and cooling, which ``provisioned_power`` adds for all chips. Prices follow the technology's price basis.
+    """
+
+    step_time: Real = quantity("s", "time of one step")
+    time_per_token: Real = quantity("s", "time between two tokens of a user (prefill: to the first)")
+    user_tokens_per_second: Real = quantity("token/s", "speed that one user sees")
+    system_tokens_per_second: Real = quantity("token/s", "tokens of all users")
+    capacity_needed: Real = quantity("B", "bytes that weights and caches take")
+    capacity_available: Real = quantity("B", "bytes there are")
+    peak_power: Real = quantity("W", "one chip, everything at its peak")
+    mean_power: Real = quantity("W", "one chip, running this")
+    provisioned_power: Real = quantity("W", "facility, for all chips at their peak")
+    energy_per_token: Real = quantity("J", "facility energy of one token")
+    capital_cost: Real = quantity("USD", "equipment and facility")
+    running_cost: Real = quantity("USD/s", "capital paid back, and energy")
+    cost_per_token: Real = quantity("USD", "running cost over tokens, idle time included")
+    tokens_per_second_per_dollar: Real = quantity("token/s/USD", "system tokens/s over capital cost")
+    tokens_per_second_per_watt: Real = quantity("token/s/W", "system tokens/s over provisioned power")
+    limits: Limits
+    area: Area
+    cost: Cost
+    footprint: Footprint
+    step: Step
+
+    @property
+    def fits(self) -> Real:
+        """Whether weights and caches fit on every chip [bool]."""
+        return self.limits.capacity <= 0.0

@@ -1,0 +1,127 @@
+"""Collectives by latency and volume (the α–β model), for a real-valued number of chips.
+
+An algorithm is six numbers, so that plans that differ in it share one program. Its time over n chips for a message of M
+bytes is ``steps(n)·α + volume(n)·M/β`` with
+
+    steps(n)  = s₀ + s₁·(n − 1) + s₂·log₂ n
+    volume(n) = v₀ + v₁·(n − 1) + v₂·(n − 1)/n
+
+Forms: Thakur, Rabenseifner, Gropp, "Optimization of Collective Communication Operations in MPICH" (IJHPCA 2005), §4.
+α is one exposed minimal collective: what a small one-shot all-reduce takes.
+"""
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from codesign.hardware.design import Design
+from codesign.numerics.fields import Real
+
+ALGORITHMS: dict[str, np.ndarray] = {
+    #                        s0   s1   s2   v0   v1   v2
+    "one-shot": np.array([1.0, 0.0, 0.0, 0.0, 1.0, 0.0]),  # everyone sends everything to everyone
+    "two-shot": np.array([2.0, 0.0, 0.0, 0.0, 0.0, 2.0]),  # direct reduce-scatter, direct all-gather
+    "ring": np.array([0.0, 2.0, 0.0, 0.0, 0.0, 2.0]),
+    "tree": np.array([0.0, 0.0, 2.0, 2.0, 0.0, 0.0]),  # pipelined double binary tree
+    "in-network": np.array([1.0, 0.0, 0.0, 1.0, 0.0, 0.0]),  # the switch adds (NVLink SHARP): each sends and receives once
+}
+"""All-reduce algorithms by name: (s₀, s₁, s₂, v₀, v₁, v₂)."""
+
+
+class Cost(eqx.Module):
+    """Seconds lost to latency and to bytes on the wire; ``wire`` counts the bytes one chip sends."""
+
+    latency: Real  # [s]
+    transfer: Real  # [s]
+    wire: Real  # [B]
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(self.latency + other.latency, self.transfer + other.transfer, self.wire + other.wire)
+
+    def times(self, count: Real | float) -> "Cost":
+        """``count`` such collectives one after the other."""
+        return Cost(self.latency * count, self.transfer * count, self.wire * count)
+
+
+class Network(eqx.Module):
+    """The two tiers as one chip sees them; ``efficiency`` is the attained fraction of the link bandwidth."""
+
+    inner_latency: Real  # [s]
+    inner_bandwidth: Real  # [B/s]
+    domain: Real  # [1]
+    outer_latency: Real  # [s]
+    outer_bandwidth: Real  # [B/s]
+
+
+def network(design: Design, efficiency: Real | float = 1.0) -> Network:
+    """The network of a design, its bandwidths times the attained fraction."""
+    return Network(
+        inner_latency=design.sync_latency,
+        inner_bandwidth=design.link_bandwidth * efficiency,
+        domain=design.scale_up_domain,
+        outer_latency=design.scale_out_latency,
+        outer_bandwidth=design.scale_out_bandwidth * efficiency,
+    )
+
+
+def steps_and_volume(algorithm: Float[Array, "... 6"], n: Real) -> tuple[Real, Real]:
+    """Latency steps and bytes sent per byte of message, over n ≥ 1 chips [1]. Both are 0 at n = 1."""
+    beyond = jnp.maximum(n - 1.0, 0.0)
+    steps = algorithm[..., 0] + algorithm[..., 1] * beyond + algorithm[..., 2] * jnp.log2(jnp.maximum(n, 1.0))
+    volume = algorithm[..., 3] + algorithm[..., 4] * beyond + algorithm[..., 5] * beyond / jnp.maximum(n, 1.0)
+    return jnp.where(n > 1.0, steps, 0.0), jnp.where(n > 1.0, volume, 0.0)
+
+
+def all_reduce(network: Network, algorithms: Float[Array, "algorithms 6"], n: Real, message: Real) -> Cost:
+    """Sum a message over n chips and give the sum to all of them.
+
+    Beyond a domain it is hierarchical: reduce and gather inside (the chosen algorithm), between domains a ring over
+    1/domain of the message per chip. Where several algorithms are offered, the fastest is taken.
+
+    Args:
+        network: both tiers.
+        algorithms: candidates, one a row of six numbers.
+        n: chips in the group [1].
+        message: bytes of the vector [B].
+    """
+    inner = jnp.minimum(n, network.domain)
+    outer = n / inner
+    steps, volume = steps_and_volume(algorithms, inner)
+    latency, transfer = steps * network.inner_latency, volume * message / network.inner_bandwidth
+    best = jnp.argmin(latency + transfer) if algorithms.shape[0] > 1 else 0
+    across = jnp.maximum(outer - 1.0, 0.0)
+    outer_wire = 2.0 * across / outer * message / inner
+    return Cost(
+        latency=latency[best] + jnp.where(across > 0, 2.0, 0.0) * network.outer_latency,
+        transfer=transfer[best] + outer_wire / network.outer_bandwidth,
+        wire=volume[best] * message + outer_wire,
+    )
+
+
+def all_to_all(network: Network, n: Real, message: Real) -> Cost:
+    """Each of n chips sends an equal share of its ``message`` bytes to each of them, itself included.
+
+    The share that leaves the domain goes over the outer tier, at the same time as the rest goes over the inner one.
+    """
+    inner = jnp.minimum(n, network.domain)
+    inside = (inner - 1.0) / n * message
+    outside = (n - inner) / n * message
+    latency = jnp.where(n > inner, jnp.maximum(network.outer_latency, network.inner_latency), network.inner_latency)
+    return Cost(
+        latency=jnp.where(n > 1.0, latency, 0.0),
+        transfer=jnp.maximum(inside / network.inner_bandwidth, outside / network.outer_bandwidth),
+        wire=inside + outside,
+    )
+
+
+def gather(network: Network, n: Real, message: Real) -> Cost:
+    """Bring the n equal pieces of a message together on every chip (one direct step): (n − 1)/n of it arrives."""
+    return all_to_all(network, n, message)
+
+
+def point_to_point(network: Network, hops_leave_domain: Real, message: Real) -> Cost:
+    """Send a message to the next stage, over the outer tier where stages sit in different domains."""
+    latency = jnp.where(hops_leave_domain, network.outer_latency, network.inner_latency)
+    bandwidth = jnp.where(hops_leave_domain, network.outer_bandwidth, network.inner_bandwidth)
+    return Cost(latency=latency, transfer=message / bandwidth, wire=message)

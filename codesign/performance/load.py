@@ -1,0 +1,167 @@
+"""What the busiest chip does in one step: the operator table, divided by a plan.
+
+With p pipeline stages the batch flows as p microbatches. Each chip holds 1/p of the layers and works on all p microbatches
+within a step, so its step is one microbatch through *all* layers, divided over the chips of one stage.
+"""
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from codesign.numerics.fields import Real
+from codesign.performance.plan import Degrees, Plan
+from codesign.workload import phases
+from codesign.workload.experts import busiest_rows, busiest_touched, touched_experts
+from codesign.workload.operators import ATTENTION, EXPERT, HEAD, OperatorTable
+from codesign.workload.phases import Decode, Phase
+
+PerOperator = Float[Array, "operators"]
+
+
+class Load(eqx.Module):
+    """Work of the busiest chip in one step, by operator.
+
+    ``weights``, ``state`` and ``activations`` are the bytes moved; ``reused`` is the least traffic that the SRAM allows.
+    ``mean_share`` is the mean chip's part of the busiest one's work (below 1 only for unevenly routed experts).
+    """
+
+    flops: PerOperator  # [FLOP]
+    vector: PerOperator  # [FLOP]
+    exponential: PerOperator  # [1]
+    weights: PerOperator  # [B]
+    state: PerOperator  # [B]
+    activations: PerOperator  # [B]
+    reused: PerOperator  # [B]
+    mean_share: PerOperator  # [1]
+
+
+class MicroBatch(eqx.Module):
+    """Sizes of what one chip group sees at a time [1]."""
+
+    sequences: Real  # of one attention group
+    rows: Real  # of one attention group
+    head_rows: Real  # rows of it that need logits
+    stage_rows: Real  # rows of all attention groups of a stage
+
+
+def micro_batch(phase: Phase, degree: Degrees) -> MicroBatch:
+    """Divide a batch over attention groups and pipeline stages; a group without a whole sequence still works on one."""
+    groups = degree.data * degree.pipeline
+    share = 1.0 / jnp.minimum(groups, jnp.maximum(phase.batch, 1.0))
+    rows = phases.rows(phase) * share
+    return MicroBatch(
+        sequences=phase.batch * share,
+        rows=rows,
+        head_rows=phases.head_rows(phase) * share,
+        stage_rows=rows * degree.data,
+    )
+
+
+class ExpertLoad(eqx.Module):
+    """Routed experts on the busiest and on the mean chip group."""
+
+    busiest_touched: Real  # distinct experts read by the busiest group
+    busiest_rows: Real  # token-expert pairs of the busiest group
+    mean_touched: Real
+    mean_rows: Real
+
+
+def expert_load(table: OperatorTable, plan: Plan, degree: Degrees, rows: Real) -> ExpertLoad:
+    """Statistics of routing ``rows`` tokens over the expert groups of a plan.
+
+    Copies count as experts of their own among which the tokens are dealt: the touched copies of one expert all stream it.
+    """
+    experts, active = table.experts * plan.expert_copies, table.active
+    return ExpertLoad(
+        busiest_touched=busiest_touched(experts, active, rows, degree.expert),
+        busiest_rows=busiest_rows(experts, active, rows, degree.expert) * plan.routing_skew,
+        mean_touched=touched_experts(experts, active, rows) / degree.expert,
+        mean_rows=rows * active / degree.expert,
+    )
+
+
+def step_load(
+    table: OperatorTable, phase: Phase, plan: Plan, degree: Degrees, sram: Real, *, ideal_slices: bool
+) -> Load:
+    """The busiest chip's work, by operator.
+
+    Args:
+        table: the model.
+        phase: what the step does.
+        plan: layout; ``degree`` are its group sizes on the design.
+        degree: see ``plan.degrees``.
+        sram: on-chip SRAM of a chip [B].
+        ideal_slices: ignore how finely heads and columns can be cut (execution ``Limit``).
+    """
+    op = table.operators
+    batch = micro_batch(phase, degree)
+    divided = jnp.where(op.division == ATTENTION, degree.tensor, degree.feed_forward)
+    if table.has_experts:
+        divided = jnp.where(op.division == EXPERT, degree.expert_slices, divided)
+    slices = divided if ideal_slices else jnp.minimum(divided, op.slices)
+    state_ranks = jnp.where(plan.kv_ideal > 0, degree.tensor, jnp.minimum(degree.tensor, op.state_slices))
+
+    rows = jnp.where(op.division == HEAD, batch.head_rows, batch.rows)
+    read, mean_share = 1.0, jnp.ones_like(op.streamed)
+    if table.has_experts:
+        routed = expert_load(table, plan, degree, batch.stage_rows)
+        is_expert = op.division == EXPERT
+        # a row of the table is one token through its `active` experts: pairs on the chip / active tokens
+        rows = jnp.where(is_expert, routed.busiest_rows / table.active, rows)
+        read = jnp.where(is_expert, routed.busiest_touched / table.experts, 1.0)
+        mean_share = jnp.where(is_expert, routed.mean_touched / routed.busiest_touched, 1.0)
+
+    attended = phases.attended(phase, op.read_window)
+    context_flops = op.context_flops if isinstance(phase, Decode) else op.expanded_context_flops
+    scores = rows * attended / (slices * plan.context)  # context ranks share the positions of a sequence
+    row_share = rows / slices
+    row_work, context_work = op.row_flops * row_share, context_flops * scores
+    if not isinstance(phase, Decode):
+        row_work = row_work + op.cached_flops * batch.sequences * phase.prompt * phase.cached / slices
+    positions = phases.read_positions(phase, op.read_window) / plan.context
+    fixed = 2.0 * op.state_fixed * batch.sequences  # a recurrent state is read and written
+    state = (op.state_read * batch.sequences * positions + op.state_written * batch.rows / plan.context + fixed) / state_ranks
+    return Load(
+        flops=row_work + context_work,
+        vector=op.row_vector * row_share + op.context_vector * scores,
+        exponential=op.row_exponential * row_share + op.context_exponential * scores,
+        weights=op.streamed * read / slices,
+        state=state,
+        activations=op.row_bytes * row_share + op.whole_row_bytes * rows,
+        reused=reuse_bound(row_work, context_work, op.tile, table.activation_bytes, sram),
+        mean_share=mean_share,
+    )
+
+
+def reuse_bound(row_work: PerOperator, context_work: PerOperator, tile: PerOperator, element: Real, sram: Real) -> PerOperator:
+    """Least off-chip traffic that S bytes of SRAM allow [B].
+
+    A product of 2mnk FLOPs moves at least 2mnk·b/√(S/b) bytes (Irony, Toledo, Tiskin, JPDC 2004; Smith et al., arXiv
+    1702.02017); fused attention moves N²d²/S elements (Dao et al., FlashAttention, arXiv 2205.14135, theorem 2), which is FLOPs·d/(4S).
+    """
+    elements = jnp.maximum(sram / element, 1.0)
+    return element * (row_work / jnp.sqrt(elements) + context_work * tile / (4.0 * elements))
+
+
+class Footprint(eqx.Module):
+    """Bytes that the fullest chip must keep [B]."""
+
+    weights: Real
+    state: Real
+
+
+def footprint(table: OperatorTable, phase: Phase, plan: Plan, degree: Degrees, *, ideal_slices: bool) -> Footprint:
+    """Capacity that weights and caches take on a chip; replicas (KV heads, router, latent projections) are counted."""
+    op = table.operators
+    divided = jnp.where(op.division == ATTENTION, degree.tensor, degree.feed_forward)
+    slices = divided if ideal_slices else jnp.minimum(divided, op.slices)
+    stored = op.stored
+    if table.has_experts:
+        is_expert = op.division == EXPERT
+        slices = jnp.where(is_expert, degree.stage, slices)  # experts never lie idle in a copy that nobody asked for
+        stored = stored * jnp.where(is_expert, plan.expert_copies, 1.0)
+    state_ranks = jnp.where(plan.kv_ideal > 0, degree.tensor, jnp.minimum(degree.tensor, op.state_slices))
+    positions = phases.stored_positions(phase, op.store_window) / plan.context
+    sequences = jnp.maximum(phase.batch / degree.data, 1.0)
+    kept = (op.state_stored * positions + op.state_fixed) * sequences / state_ranks
+    return Footprint(weights=jnp.sum(stored / slices) / degree.pipeline, state=jnp.sum(kept) / degree.pipeline)

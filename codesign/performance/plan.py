@@ -1,0 +1,78 @@
+"""How a model is laid out over the chips: parallel degrees, placement of cache and experts, collective algorithm.
+
+A plan is data, not structure: plans of one shape go through one compiled program and may be real-valued.
+"""
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from codesign.hardware.design import Design
+from codesign.numerics.fields import Real, quantity, real
+from codesign.performance.collectives import ALGORITHMS
+from codesign.workload.transformer import UNLIMITED
+
+
+class TierShares(eqx.Module):
+    """Shares of weights and cache kept outside main memory: on chip and in a pool behind it."""
+
+    weights_on_chip: Real = quantity("1", "share of the weights resident in SRAM", default=0.0)
+    weights_in_pool: Real = quantity("1", "share of the weights in the memory pool", default=0.0)
+    state_in_pool: Real = quantity("1", "share of the cache in the memory pool", default=0.0)
+
+
+class Plan(eqx.Module):
+    """Degrees of parallelism of one model instance over all chips of a design.
+
+    The tensor degree is what remains, ``chips / (pipeline · context · data)``, so that more chips mean more tensor
+    parallelism. A batch is the batch of the whole design: each of the ``data`` attention groups holds its share.
+
+    ``expert`` is the number of groups that whole experts are dealt to (1: every expert is sliced over all chips of a
+    stage; ``WHOLE_EXPERTS``: as many groups as there are chips), each expert sliced within its group. ``all_reduce`` has shape
+    (algorithms, 6); the fastest of them is taken, one alone keeps the problem convex. ``kv_ideal = 1`` divides the cache
+    over all tensor ranks, even beyond the number of KV heads, as the limit study does (arXiv 2507.14397).
+    """
+
+    pipeline: Real = quantity("1", "pipeline stages", default=1.0)
+    context: Real = quantity("1", "context-parallel degree: each sequence's cache over this many ranks", default=1.0)
+    data: Real = quantity("1", "attention-data-parallel groups", default=1.0)
+    expert: Real = quantity("1", "groups that whole experts are dealt to", default=1.0)
+    expert_copies: Real = quantity("1", "copies kept of every expert", default=1.0)
+    routing_skew: Real = quantity("1", "busiest chip's load over that of uniform routing", default=1.0)
+    kv_ideal: Real = quantity("1", "1 divides the cache over all tensor ranks, 0 over KV heads", default=0.0)
+    all_reduce: Float[Array, "... algorithms 6"] = eqx.field(converter=real, default_factory=lambda: ALGORITHMS["two-shot"][None])
+    tiers: TierShares | None = None
+
+
+WHOLE_EXPERTS = UNLIMITED
+"""``Plan.expert`` for as many expert groups as a stage has chips."""
+
+
+class Degrees(eqx.Module):
+    """Real-valued group sizes that follow from a plan and a number of chips [1]."""
+
+    pipeline: Real
+    context: Real
+    data: Real
+    tensor: Real
+    feed_forward: Real  # ranks that share a dense MLP: context ranks join the tensor ranks (Helix, arXiv 2507.07120)
+    stage: Real  # chips of one pipeline stage
+    expert: Real  # expert groups
+    expert_slices: Real  # ranks that share one expert
+
+
+def degrees(design: Design, plan: Plan, experts: Real) -> Degrees:
+    """Group sizes of a plan on a design; ``experts`` bounds the number of expert groups."""
+    stage = design.chips / plan.pipeline
+    tensor = stage / (plan.context * plan.data)
+    expert = jnp.clip(plan.expert, 1.0, jnp.minimum(stage, experts * plan.expert_copies))
+    return Degrees(
+        pipeline=plan.pipeline,
+        context=plan.context,
+        data=plan.data,
+        tensor=tensor,
+        feed_forward=tensor * plan.context,
+        stage=stage,
+        expert=expert,
+        expert_slices=stage / expert,
+    )

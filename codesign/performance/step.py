@@ -1,0 +1,203 @@
+"""Time of one step: operators under an execution model, then collectives (DESIGN.md §4)."""
+
+import dataclasses
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from codesign.hardware.design import Design
+from codesign.hardware.technology import Attainable
+from codesign.numerics.fields import Real
+from codesign.numerics.smooth import smooth_maximum
+from codesign.performance import collectives
+from codesign.performance.collectives import Cost
+from codesign.performance.execution import Dataflow, Execution, Limit, Operatorwise
+from codesign.performance.load import Load, micro_batch, step_load
+from codesign.performance.plan import Degrees, Plan, degrees
+from codesign.workload.operators import OperatorTable
+from codesign.workload.phases import Decode, Phase
+
+COLLECTIVES = ("attention", "feed-forward", "experts", "context merge", "embedding", "logits", "pipeline")
+"""Where a step communicates; the rows of ``Step.latency`` and ``Step.transfer``."""
+
+
+class Rates(eqx.Module):
+    """What a chip attains: peaks times attainable fractions."""
+
+    matrix: Real  # [FLOP/s]
+    vector: Real  # [FLOP/s]
+    exponential: Real  # [1/s]
+    memory: Real  # [B/s]
+
+
+class Step(eqx.Module):
+    """A step of the busiest chip, in seconds; shapes (operators,) and (collectives,).
+
+    ``compute``, ``vector`` and ``memory`` are what each operator would take if that resource alone bound it; ``operators`` is what
+    it takes under the execution model, and ``time`` is their sum with the collectives and the drafts.
+    """
+
+    compute: Float[Array, "operators"]
+    vector: Float[Array, "operators"]
+    memory: Float[Array, "operators"]
+    operators: Float[Array, "operators"]
+    latency: Float[Array, "collectives"]
+    transfer: Float[Array, "collectives"]
+    drafting: Real
+    time: Real
+    load: Load
+    wire: Real  # [B] bytes one chip sends
+
+
+def step(
+    design: Design, table: OperatorTable, phase: Phase, plan: Plan, rates: Rates, link_efficiency: Real, execution: Execution
+) -> Step:
+    """Time one step of a model on a design.
+
+    Args:
+        design: the machine.
+        table: the model (``operator_table``).
+        phase: ``Decode`` or ``Prefill``.
+        plan: layout over the chips.
+        rates: attained rates of one chip.
+        link_efficiency: attained fraction of the link bandwidth [1].
+        execution: how operators follow each other.
+    """
+    degree = degrees(design, plan, table.experts)
+    load = step_load(table, phase, plan, degree, design.sram_capacity, ideal_slices=isinstance(execution, Limit))
+    compute = load.flops / rates.matrix
+    vector = load.vector / rates.vector + load.exponential / rates.exponential
+    memory = _memory_time(load, plan, rates, design, execution)
+    operators = _schedule(compute, vector, memory, table, execution)
+    if isinstance(execution, Limit):
+        costs = _exposed_syncs(design, table, execution)
+    else:
+        costs = communication(design, table, phase, plan, degree, link_efficiency)
+    latency, transfer = jnp.stack([c.latency for c in costs]), jnp.stack([c.transfer for c in costs])
+    drafting = jnp.zeros_like(design.chips)
+    if isinstance(phase, Decode) and phase.draft is not None:
+        plain = step(design, table, dataclasses.replace(phase, draft=None), plan, rates, link_efficiency, execution)
+        drafting = phase.draft.length * phase.draft.cost * plain.time
+    return Step(
+        compute=compute,
+        vector=vector,
+        memory=memory,
+        operators=operators,
+        latency=latency,
+        transfer=transfer,
+        drafting=drafting,
+        time=jnp.sum(operators) + jnp.sum(latency) + jnp.sum(transfer) + drafting,
+        load=load,
+        wire=sum((c.wire for c in costs), start=jnp.zeros_like(design.chips)),
+    )
+
+
+def _memory_time(load: Load, plan: Plan, rates: Rates, design: Design, execution: Execution) -> Float[Array, "operators"]:
+    """Streaming time of each operator; tiers stream side by side, so the slowest of them binds."""
+    activations = jnp.zeros_like(load.activations) if isinstance(execution, Limit | Dataflow) else load.activations
+    reused = jnp.zeros_like(load.reused) if isinstance(execution, Limit) else load.reused
+    tiers = plan.tiers
+    if tiers is None:
+        return jnp.maximum(load.weights + load.state + activations, reused) / rates.memory
+    weights_main = 1.0 - tiers.weights_on_chip - tiers.weights_in_pool
+    main = load.weights * weights_main + load.state * (1.0 - tiers.state_in_pool) + activations
+    pool = load.weights * tiers.weights_in_pool + load.state * tiers.state_in_pool
+    outer = jnp.maximum(jnp.maximum(main, reused) / rates.memory, pool / design.pool_bandwidth)
+    return jnp.maximum(outer, load.weights * tiers.weights_on_chip / design.sram_bandwidth)
+
+
+def _schedule(
+    compute: Float[Array, "operators"], vector: Float[Array, "operators"], memory: Float[Array, "operators"],
+    table: OperatorTable, execution: Execution,
+) -> Float[Array, "operators"]:  # fmt: skip
+    """Seconds attributed to each operator; their sum is the time without collectives."""
+    if isinstance(execution, Operatorwise):
+        if execution.temperature is not None:
+            return smooth_maximum(jnp.stack([compute, vector, memory]), execution.temperature)
+        return jnp.maximum(jnp.maximum(compute, vector), memory)
+    if isinstance(execution, Limit):
+        return jnp.where(jnp.sum(compute) > jnp.sum(memory), compute, memory)
+    # Dataflow: within a group resources overlap; the group's slowest resource names each member's share
+    group = table.operators.group
+    same = jnp.where(group[:, None] == group[None, :], 1.0, 0.0).astype(compute.dtype)
+    sums = jnp.stack([same @ compute, same @ vector, same @ memory])
+    binding = jnp.argmax(sums, axis=0)
+    return jnp.where(binding == 0, compute, jnp.where(binding == 1, vector, memory))
+
+
+def _exposed_syncs(design: Design, table: OperatorTable, execution: Limit) -> tuple[Cost, ...]:
+    """The limit study charges a latency per sync, and no bytes."""
+    zero = jnp.zeros_like(design.chips)
+    per_sync = jnp.where(design.chips > 1.0, design.sync_latency, 0.0)
+    layers = Cost(latency=table.layers * execution.syncs_per_layer * per_sync, transfer=zero, wire=zero)
+    experts = Cost(latency=table.expert_layers * execution.syncs_per_expert_layer * per_sync, transfer=zero, wire=zero)
+    none = Cost(zero, zero, zero)
+    return layers, none, experts, none, none, none, none
+
+
+def communication(
+    design: Design, table: OperatorTable, phase: Phase, plan: Plan, degree: Degrees, efficiency: Real
+) -> tuple[Cost, ...]:
+    """Collectives of one step, in the order of ``COLLECTIVES``.
+
+    Tensor parallelism: two all-reduces a layer and one after the embedding, rows × hidden each (vLLM; arXiv 2507.14392).
+    Experts sliced over the stage (one group) end in an all-reduce like a dense MLP; dealt to groups they need two
+    all-to-alls, and an all-reduce within a group if it slices its experts, and one for a shared expert.
+    """
+    net = collectives.network(design, efficiency)
+    batch = micro_batch(phase, degree)
+    message = batch.rows * table.hidden_bytes
+    zero = jnp.zeros_like(message)
+
+    def reduce(n: Real, size: Real) -> Cost:
+        return collectives.all_reduce(net, plan.all_reduce, n, size)
+
+    over_mlp = reduce(degree.feed_forward, message)
+    merge = collectives.all_to_all(net, plan.context, batch.rows * table.merge_bytes / degree.tensor)
+    logits = collectives.gather(net, degree.feed_forward, batch.head_rows * table.logit_bytes)
+    leaves = design.chips > design.scale_up_domain
+    hop = collectives.point_to_point(net, leaves, 2.0 * batch.stage_rows * table.hidden_bytes / degree.stage)
+    experts = Cost(zero, zero, zero)
+    if table.has_experts:
+        experts = _expert_exchange(table, plan, degree, net, batch.stage_rows, over_mlp)
+    return (
+        reduce(degree.tensor, message).times(table.attention_layers),
+        over_mlp.times(table.dense_layers),
+        experts,
+        merge.times(table.attention_layers),
+        over_mlp,
+        logits,
+        hop.times(degree.pipeline - 1.0),
+    )
+
+
+def _expert_exchange(
+    table: OperatorTable, plan: Plan, degree: Degrees, net: collectives.Network, rows: Real, shared: Cost
+) -> Cost:
+    sliced = collectives.all_reduce(net, plan.all_reduce, degree.stage, rows * table.hidden_bytes)
+    sent = rows / degree.stage * table.active * table.hidden_bytes
+    exchange = collectives.all_to_all(net, degree.stage, sent).times(2.0)
+    received = rows * table.active / degree.expert * table.hidden_bytes
+    within = collectives.all_reduce(net, plan.all_reduce, degree.expert_slices, received)
+    dealt = (exchange + within).times(table.expert_layers) + shared.times(table.shared_layers)
+    one_group = degree.expert <= 1.0
+    whole = sliced.times(table.expert_layers)
+    return Cost(
+        latency=jnp.where(one_group, whole.latency, dealt.latency),
+        transfer=jnp.where(one_group, whole.transfer, dealt.transfer),
+        wire=jnp.where(one_group, whole.wire, dealt.wire),
+    )
+
+
+def attained_rates(
+    design: Design, attainable: Attainable, vector_rate: Real, exponential_rate: Real, execution: Execution
+) -> Rates:
+    """Rates of one chip: the full peaks in ``Limit``, attainable fractions of them otherwise."""
+    full = isinstance(execution, Limit)
+    return Rates(
+        matrix=design.peak_flops * (1.0 if full else attainable.compute),
+        vector=vector_rate,
+        exponential=exponential_rate,
+        memory=design.memory_bandwidth * (1.0 if full else attainable.memory),
+    )

@@ -1,0 +1,86 @@
+"""Silicon: area of the parts, stacks at the edge, and how much edge there is.
+
+Every term is a posynomial in the design's quantities; see ``search.curvature`` for what that is worth.
+"""
+
+import equinox as eqx
+import jax.numpy as jnp
+
+from codesign.hardware.design import Design
+from codesign.hardware.technology import Technology
+from codesign.numerics.fields import Real
+
+
+def precision_ratio(bits: Real, at_8_bit: Real, at_4_bit: Real) -> Real:
+    """A quantity relative to its value at 16 bit, log-log interpolated between 16, 8 and 4 bit and held beyond [1].
+
+    >>> import jax.numpy as jnp
+    >>> float(precision_ratio(jnp.array(8.0), jnp.array(2.0), jnp.array(4.0)))
+    2.0
+    """
+    halvings = 4.0 - jnp.log2(bits)  # 0 at 16 bit, 1 at 8 bit, 2 at 4 bit
+    first, second = jnp.clip(halvings, 0.0, 1.0), jnp.clip(halvings - 1.0, 0.0, 1.0)
+    return jnp.exp(first * jnp.log(at_8_bit) + second * (jnp.log(at_4_bit) - jnp.log(at_8_bit)))
+
+
+class Area(eqx.Module):
+    """Silicon of one package by part, all dies together [m²]."""
+
+    core: Real
+    sram: Real
+    memory_interface: Real
+    links: Real
+    die_to_die: Real
+    fixed: Real
+    unmodelled: Real
+
+    @property
+    def total(self) -> Real:
+        """Silicon of one package [m²]."""
+        return (
+            self.core + self.sram + self.memory_interface + self.links + self.die_to_die + self.fixed + self.unmodelled
+        )
+
+
+def stacks(design: Design, technology: Technology) -> Real:
+    """Memory stacks of one chip, fractional: bandwidth over that of a stack [1]."""
+    return design.memory_bandwidth / technology.memory.stack_bandwidth
+
+
+def layers(design: Design, technology: Technology) -> Real:
+    """DRAM layers of one chip, all stacks together, fractional [1]."""
+    return design.memory_capacity / technology.memory.layer_capacity
+
+
+def area(design: Design, technology: Technology, compute_bits: Real) -> Area:
+    """Area of one package's logic silicon by part [m²].
+
+    A = (F/ρ + S/σ + stacks · PHY + links + die-to-die + fixed) / (1 − overhead), the form of LLMCompass (ISCA 2024,
+    §V) with lumped coefficients.
+    """
+    logic = technology.logic
+    gain = precision_ratio(compute_bits, logic.density_gain_8bit, logic.density_gain_4bit)
+    core = design.peak_flops / (logic.matrix_density * gain)
+    sram = design.sram_capacity / logic.sram_density
+    interface = stacks(design, technology) * technology.memory.phy_area
+    links = design.link_bandwidth * technology.links.area
+    die_to_die = (design.dies - 1.0) * technology.packaging.die_to_die_area
+    fixed = logic.fixed_area * design.dies
+    modelled = core + sram + interface + links + die_to_die + fixed
+    share = logic.overhead_fraction
+    return Area(core, sram, interface, links, die_to_die, fixed, unmodelled=modelled * share / (1.0 - share))
+
+
+def usable_edge(design: Design, technology: Technology, silicon: Real) -> Real:
+    """Edge that memory and links may take: dies of equal squares in a row, less what assembly and power need [m].
+
+    The outline of d squares of side a in a row is 2(d + 1)·a; edges between dies belong to the die-to-die links.
+    """
+    side = jnp.sqrt(silicon / design.dies)
+    return technology.packaging.usable_edge * 2.0 * (design.dies + 1.0) * side
+
+
+def needed_edge(design: Design, technology: Technology) -> Real:
+    """Edge taken by memory stacks and by scale-up links [m]."""
+    memory = stacks(design, technology) * technology.memory.edge
+    return memory + design.link_bandwidth / technology.links.edge_density

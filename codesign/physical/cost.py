@@ -1,0 +1,113 @@
+"""What a design costs to buy and to run."""
+
+import equinox as eqx
+import jax.numpy as jnp
+
+from codesign.hardware.design import Design
+from codesign.hardware.technology import Economics, Technology
+from codesign.numerics.fields import Real
+from codesign.physical.area import layers, stacks
+from codesign.physical.wafer import die_price
+
+
+class Cost(eqx.Module):
+    """Price of one chip's share of the system, by part [USD].
+
+    ``chip`` parts (logic, memory, package) are bills of materials; the vendor's markup applies to their sum.
+    """
+
+    logic: Real
+    memory: Real
+    package: Real
+    margin: Real
+    network: Real
+    server: Real
+    facility: Real
+
+    @property
+    def bill_of_materials(self) -> Real:
+        """Logic, memory and package of one chip [USD]."""
+        return self.logic + self.memory + self.package
+
+    @property
+    def equipment(self) -> Real:
+        """One chip with its share of network and server [USD]."""
+        return self.bill_of_materials + self.margin + self.network + self.server
+
+    @property
+    def capital(self) -> Real:
+        """Equipment and facility [USD]."""
+        return self.equipment + self.facility
+
+
+def sync_price(design: Design, technology: Technology) -> Real:
+    """Price of low latency, rising without limit towards the floor: c / (latency − floor) per chip [USD].
+
+    Below the floor no price buys it: the slack is held at a thousandth of the floor, and the limit on latency is violated.
+    """
+    links = technology.links
+    slack = jnp.maximum(design.sync_latency - links.sync_floor, 1e-3 * links.sync_floor)
+    return links.sync_price / slack
+
+
+def cost(design: Design, technology: Technology, silicon: Real, chip_power: Real) -> Cost:
+    """Capital of one chip's share of the system by part [USD].
+
+    Args:
+        design: the machine.
+        technology: prices.
+        silicon: logic area of a package, all dies [m²].
+        chip_power: provisioned power of one chip [W].
+    """
+    die = die_price(technology.logic, silicon / design.dies)
+    return priced(design, technology, silicon, chip_power, die, sync_price(design, technology))
+
+
+def priced(
+    design: Design, technology: Technology, silicon: Real, chip_power: Real, die: Real, low_latency: Real
+) -> Cost:
+    """``cost`` with the prices of a die and of low latency given [USD].
+
+    Affine, with coefficients ≥ 0, in memory bandwidth, capacity, link bandwidth, silicon, power and both prices: the two
+    terms that are not posynomials stand outside, which is what the proofs of ``search`` need.
+    """
+    packaging, memory, links = technology.packaging, technology.memory, technology.links
+    logic = design.dies * die
+    dram = stacks(design, technology) * memory.stack_price + layers(design, technology) * memory.layer_price
+    interposer = packaging.area_ratio * (silicon + stacks(design, technology) * memory.footprint)
+    package = packaging.area_price * interposer + packaging.assembly_price
+    package = package + packaging.multi_die_price * (design.dies - 1.0)
+    network = links.price * design.link_bandwidth + links.scale_out_price * design.scale_out_bandwidth
+    return Cost(
+        logic=logic,
+        memory=dram,
+        package=package,
+        margin=(technology.economics.chip_markup - 1.0) * (logic + dram + package),
+        network=network + low_latency,
+        server=technology.economics.server_price + technology.cooling.price,
+        facility=technology.economics.facility_price * chip_power * technology.economics.power_overhead,
+    )
+
+
+def annuity(cost_of_capital: Real, life: Real) -> Real:
+    """Payment per second that pays back one dollar over its life at continuous interest: r / (1 − e^(−r·life)) [1/s].
+
+    u/(1 − e^(−u)) is log-convex; r → 0 gives 1/life.
+    """
+    u = jnp.maximum(cost_of_capital * life, 1e-9)
+    return u / -jnp.expm1(-u) / life
+
+
+def running_cost(cost: Cost, chips: Real, mean_power: Real, economics: Economics) -> Real:
+    """What the machine costs per second: capital paid back with interest, and energy at the meter [USD/s].
+
+    Args:
+        cost: price of one chip's share.
+        chips: number of chips.
+        mean_power: power that all chips draw on average while they work [W].
+        economics: lives, interest, energy price.
+    """
+    equipment = cost.equipment * annuity(economics.cost_of_capital, economics.life)
+    facility = cost.facility * annuity(economics.cost_of_capital, economics.facility_life)
+    energy = mean_power * economics.power_overhead * economics.pue * economics.electricity_price
+    return chips * (equipment + facility) + energy * economics.utilisation

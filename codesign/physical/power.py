@@ -1,0 +1,55 @@
+"""Power that must be provisioned, and energy that a step takes."""
+
+import equinox as eqx
+
+from codesign.hardware.design import Design
+from codesign.hardware.technology import Technology
+from codesign.numerics.fields import Real
+from codesign.physical.area import layers, precision_ratio
+
+
+def flop_energy(technology: Technology, compute_bits: Real) -> Real:
+    """Energy of one matrix FLOP at a precision [J/FLOP]."""
+    logic = technology.logic
+    return logic.matrix_energy * precision_ratio(compute_bits, logic.energy_ratio_8bit, logic.energy_ratio_4bit)
+
+
+def static_power(design: Design, technology: Technology, silicon: Real) -> Real:
+    """Power of one chip that does nothing: leakage, DRAM refresh, links that never sleep [W]."""
+    refresh = layers(design, technology) * technology.memory.layer_power
+    return technology.logic.leakage * silicon + refresh + technology.links.idle_power * design.link_bandwidth
+
+
+def peak_power(design: Design, technology: Technology, silicon: Real, compute_bits: Real) -> Real:
+    """Power of one chip with matrix units, memory and links all at their peaks [W].
+
+    An upper bound on what a rating must cover: P = e_f·F + e_m·B + links + leakage·A.
+    """
+    matrix = flop_energy(technology, compute_bits) * design.peak_flops
+    memory = technology.memory.access_energy * design.memory_bandwidth
+    wire = (technology.links.energy - technology.links.idle_power) * design.link_bandwidth
+    return matrix + memory + wire + static_power(design, technology, silicon)
+
+
+class Work(eqx.Module):
+    """What one step moves and computes on the mean chip."""
+
+    flops: Real  # [FLOP]
+    memory_bytes: Real  # [B]
+    wire_bytes: Real  # [B]
+
+
+def dynamic_energy(work: Work, technology: Technology, compute_bits: Real) -> Real:
+    """Energy of one step on one chip beyond its static power [J].
+
+    Every byte from memory also crosses the on-chip SRAM twice (written, then read by the matrix unit).
+    """
+    matrix = flop_energy(technology, compute_bits) * work.flops
+    memory = (technology.memory.access_energy + 2.0 * technology.logic.sram_energy) * work.memory_bytes
+    return matrix + memory + (technology.links.energy - technology.links.idle_power) * work.wire_bytes
+
+
+def provisioned_power(chip_peak: Real, chips: Real, technology: Technology) -> Real:
+    """Facility power to be provisioned: chips at their peak, host and conversion, cooling [W]."""
+    economics = technology.economics
+    return chip_peak * chips * economics.power_overhead * economics.pue

@@ -1,0 +1,40 @@
+"""From a wafer to a good die: dies per wafer, yield, and the price of silicon that works."""
+
+import jax.numpy as jnp
+
+from codesign.hardware.technology import Logic
+from codesign.numerics.fields import Real
+
+
+def dies_per_wafer(die_area: Real, diameter: Real, edge_exclusion: Real) -> Real:
+    """Whole dies on a wafer, edge-corrected [1].
+
+    π(D/2 − e)²/A − π(D − 2e)/√(2A) (de Vries, IEEE Trans. Semicond. Manuf. 18, 2005, eq. 3 with the usable diameter). Its
+    inverse is log-convex in A although it is a difference: 1/(1 − f) with f log-convex and below 1.
+
+    >>> import jax.numpy as jnp
+    >>> round(float(dies_per_wafer(jnp.array(814e-6), jnp.array(0.3), jnp.array(0.005))), 1)
+    58.5
+    """
+    usable = diameter - 2.0 * edge_exclusion
+    gross = jnp.pi * (usable / 2.0) ** 2 / die_area
+    lost = jnp.pi * usable / jnp.sqrt(2.0 * die_area)
+    # Never below a twentieth of the gross count: dies of more than a quarter wafer keep a finite, steep price.
+    return jnp.maximum(gross - lost, 0.05 * gross)
+
+
+def negative_binomial_yield(critical_area: Real, defect_density: Real, clustering: Real) -> Real:
+    """Share of dies without a killing defect: (1 + A·D₀/α)^−α (Stapper, IBM J. Res. Dev. 27, 1983) [1].
+
+    ``clustering`` → ∞ is Poisson's exp(−A·D₀).
+    """
+    return jnp.exp(-clustering * jnp.log1p(critical_area * defect_density / clustering))
+
+
+def die_price(logic: Logic, die_area: Real) -> Real:
+    """Price of one sellable die [USD].
+
+    Harvesting (selling dies with some units switched off) is a critical share of the area: only there does a defect kill.
+    """
+    good = negative_binomial_yield(die_area * logic.critical_fraction, logic.defect_density, logic.defect_clustering)
+    return logic.wafer_price / (dies_per_wafer(die_area, logic.wafer_diameter, logic.edge_exclusion) * good)

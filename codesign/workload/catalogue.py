@@ -1,0 +1,112 @@
+"""The shipped models: facts of published checkpoints, each a config.json with its source, found by name."""
+
+import json
+from difflib import get_close_matches
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+
+from codesign.numerics.fields import Real, real
+from codesign.workload.transformer import Transformer
+
+
+def model(name_or_path: str | Path, nominal_parameters: bool | float | None = None) -> Transformer:
+    """A shipped model by name, or any model by the path of its ``config.json`` or of the folder that holds one.
+
+    Args:
+        name_or_path: case, spaces, underscores and an organisation before a slash do not matter in a name.
+        nominal_parameters: a number replaces the exact count of weights [1]; ``True`` takes the round one of the facts,
+            405e9 for llama-3.1-405b.
+
+    Raises:
+        ValueError: unknown name (with the nearest ones), unreadable path, or no nominal count where one is asked for.
+
+    >>> model("Llama-3.1-8B").name
+    'llama-3.1-8b'
+    >>> float(model("llama-3.1-405b", nominal_parameters=True).nominal_parameters)
+    405000000000.0
+    """
+    from codesign.workload.config_json import read_config  # pydantic is heavy: only when a model is read
+
+    shipped = index().get(canonical(name_or_path))
+    if shipped is not None and not Path(name_or_path).exists():
+        built = read_config(read_facts(shipped), name=canonical(name_or_path))
+    elif shipped is None and not Path(name_or_path).expanduser().exists():
+        raise unknown_model(name_or_path)
+    else:
+        built = read_config(name_or_path)
+        shipped = None
+    if nominal_parameters is None or nominal_parameters is False:
+        return built
+    count = nominal_count(name_or_path, shipped) if nominal_parameters is True else positive(nominal_parameters)
+    return eqx.tree_at(lambda m: m.nominal_parameters, built, real(count), is_leaf=lambda leaf: leaf is None)
+
+
+def model_names() -> tuple[str, ...]:
+    """Names of the shipped models, one per file of facts; ``model`` also knows the names under ``_source.also``.
+
+    >>> "llama-3.1-8b" in model_names()
+    True
+    """
+    return tuple(sorted(set(index().values())))
+
+
+def model_facts(name: str) -> dict[str, Any]:
+    """The facts of a shipped model: the fields of its config.json that change cost, and ``_source``.
+
+    Raises:
+        ValueError: unknown name, with the nearest ones.
+    """
+    shipped = index().get(canonical(name))
+    if shipped is None:
+        raise unknown_model(name)
+    return read_facts(shipped)
+
+
+def canonical(name: str | Path) -> str:
+    """``"meta-llama/Llama 3.1 8B"`` as ``"llama-3.1-8b"``."""
+    return str(name).rsplit("/", 1)[-1].strip().lower().replace(" ", "-").replace("_", "-")
+
+
+@cache
+def index() -> dict[str, str]:
+    """Every name and other name, to the name of the file that has the facts."""
+    files = [file.name.removesuffix(".json") for file in folder().iterdir() if file.name.endswith(".json")]
+    return {canonical(name): file for file in files for name in (file, *read_facts(file)["_source"].get("also", ()))}
+
+
+def folder() -> Any:
+    """Where the facts are, also inside an installed package."""
+    return resources.files("codesign.workload") / "models"
+
+
+def read_facts(file: str) -> dict[str, Any]:
+    """The content of one file of facts."""
+    return json.loads((folder() / f"{file}.json").read_text(encoding="utf-8"))
+
+
+def unknown_model(name: str | Path) -> ValueError:
+    """The error for a name that is neither shipped nor a path."""
+    near = get_close_matches(canonical(name), list(index()), n=3, cutoff=0.5)
+    hint = f"the nearest are {', '.join(near)}" if near else f"the {len(model_names())} names are in model_names()"
+    return ValueError(
+        f"There is no model {str(name)!r}, expected a shipped name or the path of a config.json or its folder; {hint}."
+    )
+
+
+def nominal_count(name: str | Path, shipped: str | None) -> float:
+    """The round number of parameters that people say [1]."""
+    count = None if shipped is None else read_facts(shipped)["_source"].get("nominal_parameters")
+    if count is None:
+        raise ValueError(f"{str(name)!r} has no nominal parameter count among its facts, expected a number such as 70e9.")
+    return float(count)
+
+
+def positive(count: float | Real) -> float | Real:
+    """A count, refused if it is a plain number that is not positive and finite."""
+    if isinstance(count, int | float) and not 0 < count < float("inf"):
+        raise ValueError(f"nominal_parameters = {count!r}, expected a positive number such as 70e9.")
+    return count

@@ -1,0 +1,205 @@
+"""Devices: machines on sale, announced or studied, and the design that so many of them make."""
+
+import csv
+from dataclasses import dataclass
+from functools import cache, cached_property
+from importlib import resources
+from pathlib import Path
+
+from codesign.hardware.design import Design
+from hardware_priors.own_device import OwnDevice, read_device
+from hardware_priors.prior import Prior, lookup, names
+from hardware_priors.prior import find as find_prior
+from hardware_priors.quantities import nearest
+
+FLOATING_FORMATS = {4: ("peak_fp4",), 8: ("peak_fp8",), 16: ("peak_bf16", "peak_fp16")}
+"""Dense peaks by width [bit] that serve floating-point weights and activations; integer peaks do not."""
+
+_SRAM_QUANTITIES = ("sram_total", "sram_LLC", "sram_L2", "sram_CMEM")
+
+
+@cache
+def _labels() -> dict[str, dict[str, str]]:
+    """name → quantity → text, for the facts that are names (process, memory type, technology)."""
+    path = resources.files("hardware_priors") / "data" / "labels.csv"
+    table: dict[str, dict[str, str]] = {}
+    for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines()):
+        table.setdefault(row["name"], {})[row["quantity"]] = row["text"]
+    return table
+
+
+def device_names() -> list[str]:
+    """The short names of the catalogue.
+
+    >>> "h100" in device_names()
+    True
+    """
+    return names("devices")
+
+
+@dataclass(frozen=True)
+class Device:
+    """One device of the catalogue: its facts with their sources, and what a machine of it can do."""
+
+    name: str
+
+    @property
+    def full_name(self) -> str:
+        """As its vendor writes it."""
+        return _labels()[self.name]["full_name"]
+
+    def find(self, quantity: str) -> Prior | None:
+        """A fact in the units of its source, or None where none was found."""
+        return find_prior("devices", self.name, quantity)
+
+    def fact(self, quantity: str) -> Prior:
+        """A fact in the units of its source.
+
+        Raises:
+            ValueError: nobody published it; names the device and the quantity.
+        """
+        prior = self.find(quantity)
+        if prior is None:
+            raise ValueError(f"{self.name}: no {quantity} is published; state it in a TOML file of your own")
+        return prior
+
+    @cached_property
+    def priors(self) -> dict[str, Prior]:
+        """All its facts by quantity, in the units of their sources."""
+        from hardware_priors.prior import load
+
+        ordered = sorted((prior for prior in load("devices") if prior.name == self.name), key=lambda prior: prior.year)
+        return {prior.quantity: prior for prior in ordered}
+
+    @property
+    def tdp(self) -> Prior | None:
+        """Rated power [W]: a cap, not consumption."""
+        return self.find("tdp")
+
+    @property
+    def die_area(self) -> Prior | None:
+        """Logic silicon of the package [mm^2], all dies together."""
+        return self.find("die_area")
+
+    @property
+    def stacks(self) -> Prior | None:
+        """Memory stacks on the package [1]."""
+        return self.find("stacks")
+
+    @property
+    def bom(self) -> Prior | None:
+        """Estimated bill of materials [USD]."""
+        return self.find("bom")
+
+    @property
+    def price(self) -> Prior | None:
+        """Estimated selling price [USD]."""
+        return self.find("price")
+
+    @property
+    def node(self) -> str:
+        """Process as published, or the catalogue's nearest where it is not."""
+        return _labels()[self.name].get("process", self.technology_names()[0])
+
+    @property
+    def memory_type(self) -> str:
+        """Memory as published, or the catalogue's nearest where it is not."""
+        return _labels()[self.name].get("memory_type", self.technology_names()[1])
+
+    def technology_names(self) -> tuple[str, str, str]:
+        """(node, memory, link) of :func:`hardware_priors.technology` to price it with.
+
+        >>> device("h100").technology_names()
+        ('N4', 'HBM3', 'NVLink4')
+        """
+        label = _labels()[self.name]
+        return label["node"], label["memory"], label["link"]
+
+    def peak(self, compute_bits: float = 8) -> Prior:
+        """The dense peak of the narrowest floating-point format at least ``compute_bits`` wide.
+
+        An A100 computes 8-bit floating-point weights at BF16: its int8 peak does not serve them.
+
+        Raises:
+            ValueError: no such peak is published.
+        """
+        for bits in sorted(FLOATING_FORMATS):
+            for quantity in FLOATING_FORMATS[bits]:
+                if bits >= compute_bits and (prior := self.find(quantity)) is not None:
+                    return prior
+        published = [quantity for quantity in self.priors if quantity.startswith("peak_")]
+        raise ValueError(
+            f"{self.name}: no peak_fp{compute_bits:g} or wider is published (found {', '.join(published) or 'none'})"
+        )
+
+    def sync_latency(self, chips: float) -> float:
+        """Time of one exposed minimal collective over ``chips`` chips of one domain [s].
+
+        On a torus: hop latency × half of each ring, d·n^(1/d)/2 hops. Elsewhere one number, or two about a threshold.
+        """
+        if self.find("hop_latency") is not None:
+            dimensions = self.fact("torus_dimensions").value
+            hops = max(1.0, dimensions * min(chips, self.fact("scale_up_domain").value) ** (1 / dimensions) / 2)
+            return hops * self.fact("hop_latency").si.value
+        threshold = self.find("sync_threshold")
+        beyond = threshold is not None and chips > threshold.value
+        return self.fact("sync_latency_beyond" if beyond else "sync_latency").si.value
+
+    def design(self, chips: float, compute_bits: float = 8) -> Design:
+        """A machine of so many of these chips, in SI.
+
+        Where the catalogue has none, on-chip SRAM is the default of ``Design`` and scale-out is one 400 Gbit/s InfiniBand
+        port a chip; scale-out latency is the one measured between two InfiniBand nodes, for every device.
+
+        Args:
+            chips: number of chips, ≥ 1.
+            compute_bits: width of the floating-point format of the products [bit].
+
+        Raises:
+            ValueError: fewer than one chip, or a quantity that nobody published, by its name.
+
+        >>> h100 = device("h100").design(8)
+        >>> float(h100.memory_bandwidth), float(h100.link_bandwidth)
+        (3350000000000.0, 450000000000.0)
+        """
+        if not chips >= 1:
+            raise ValueError(f"chips = {chips!r}: expected at least 1")
+        optional = {}
+        sram = next((prior for quantity in _SRAM_QUANTITIES if (prior := self.find(quantity)) is not None), None)
+        if sram is not None:
+            optional["sram_capacity"] = sram.si.value
+        scale_out = self.find("scale_out_bandwidth_bidirectional")
+        one_way = scale_out.si.value / 2 if scale_out else lookup("links", "InfiniBand NDR", "bw_per_port").si.value
+        return Design(
+            memory_bandwidth=self.fact("memory_bandwidth").si.value,
+            memory_capacity=self.fact("memory_capacity").si.value,
+            peak_flops=self.peak(compute_bits).si.value,
+            chips=float(chips),
+            sync_latency=self.sync_latency(chips),
+            link_bandwidth=self.fact("scale_up_bandwidth_bidirectional").si.value / 2,
+            scale_up_domain=self.fact("scale_up_domain").si.value,
+            scale_out_bandwidth=one_way,
+            scale_out_latency=lookup("links", "all-reduce 16 H20, 2 nodes, IB NDR", "latency_small").si.value,
+            **optional,
+        )
+
+
+def device(name: str) -> "Device | OwnDevice":
+    """A device of the catalogue by its short name, or one of your own by its TOML file.
+
+    Args:
+        name: ``"h100"`` (upper and lower case alike), or a path ending in ``.toml``
+            (see :mod:`hardware_priors.own_device`).
+
+    Raises:
+        ValueError: unknown name, with the nearest of the catalogue.
+
+    >>> device("H100").full_name
+    'NVIDIA H100 SXM5'
+    """
+    if str(name).endswith(".toml"):
+        return read_device(Path(name))
+    folded = str(name).casefold()
+    if folded not in device_names():
+        raise ValueError(f"unknown device {name!r}; did you mean {nearest(folded, device_names())!r}?")
+    return Device(folded)
