@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from codesign.hardware.design import Design
 from hardware_priors.own_device import OwnDevice, read_device
@@ -15,7 +16,14 @@ from hardware_priors.quantities import nearest
 FLOATING_FORMATS = {4: ("peak_fp4",), 8: ("peak_fp8",), 16: ("peak_bf16", "peak_fp16")}
 """Dense peaks by width [bit] that serve floating-point weights and activations; integer peaks do not."""
 
-_SRAM_QUANTITIES = ("sram_total", "sram_LLC", "sram_L2", "sram_CMEM")
+_WHERE_KNOWN = {
+    "sram_capacity": ("sram_total", "sram_LLC", "sram_L2", "sram_CMEM"),
+    "sram_bandwidth": ("sram_bw", "sram_LLC_bw", "sram_L2_bw"),
+    "dies": ("dies",),
+    "pool_capacity": ("lpddr_capacity",),
+    "pool_bandwidth": ("lpddr_bandwidth",),
+}
+"""Fields of a design that keep its default where the catalogue has none of these facts; the first fact found counts."""
 
 
 @cache
@@ -148,8 +156,8 @@ class Device:
     def design(self, chips: float, compute_bits: float = 8) -> Design:
         """A machine of so many of these chips, in SI.
 
-        Where the catalogue has none, on-chip SRAM is the default of ``Design`` and scale-out is one 400 Gbit/s InfiniBand
-        port a chip; scale-out latency is the one measured between two InfiniBand nodes, for every device.
+        Where the catalogue has none, on-chip SRAM and dies are the defaults of ``Design`` and scale-out is one
+        400 Gbit/s InfiniBand port a chip; scale-out latency is the one measured between two InfiniBand nodes.
 
         Args:
             chips: number of chips, ≥ 1.
@@ -164,24 +172,24 @@ class Device:
         """
         if not chips >= 1:
             raise ValueError(f"chips = {chips!r}: expected at least 1")
-        optional = {}
-        sram = next((prior for quantity in _SRAM_QUANTITIES if (prior := self.find(quantity)) is not None), None)
-        if sram is not None:
-            optional["sram_capacity"] = sram.si.value
         scale_out = self.find("scale_out_bandwidth_bidirectional")
         one_way = scale_out.si.value / 2 if scale_out else lookup("links", "InfiniBand NDR", "bw_per_port").si.value
-        return Design(
-            memory_bandwidth=self.fact("memory_bandwidth").si.value,
-            memory_capacity=self.fact("memory_capacity").si.value,
-            peak_flops=self.peak(compute_bits).si.value,
-            chips=float(chips),
-            sync_latency=self.sync_latency(chips),
-            link_bandwidth=self.fact("scale_up_bandwidth_bidirectional").si.value / 2,
-            scale_up_domain=self.fact("scale_up_domain").si.value,
-            scale_out_bandwidth=one_way,
-            scale_out_latency=lookup("links", "all-reduce 16 H20, 2 nodes, IB NDR", "latency_small").si.value,
-            **optional,
-        )
+        quantities: dict[str, Any] = {
+            "memory_bandwidth": self.fact("memory_bandwidth").si.value,
+            "memory_capacity": self.fact("memory_capacity").si.value,
+            "peak_flops": self.peak(compute_bits).si.value,
+            "chips": float(chips),
+            "sync_latency": self.sync_latency(chips),
+            "link_bandwidth": self.fact("scale_up_bandwidth_bidirectional").si.value / 2,
+            "scale_up_domain": self.fact("scale_up_domain").si.value,
+            "scale_out_bandwidth": one_way,
+            "scale_out_latency": lookup("links", "all-reduce 16 H20, 2 nodes, IB NDR", "latency_small").si.value,
+        }
+        for field, facts in _WHERE_KNOWN.items():
+            known = next((prior for quantity in facts if (prior := self.find(quantity)) is not None), None)
+            if known is not None:
+                quantities[field] = known.si.value
+        return Design(**quantities)
 
 
 def device(name: str) -> "Device | OwnDevice":

@@ -8,8 +8,8 @@
     link_bandwidth = "450 GB/s"            # one direction
     technology = ["N3", "HBM4", "NVLink5"] # optional: what to price it with
 
-Keys are the fields of :class:`codesign.hardware.design.Design` without ``chips``; those with a default there may be left
-out.
+Keys are the fields of :class:`codesign.hardware.design.Design` without ``chips``; those with a default there may be
+left out.
 """
 
 import tomllib

@@ -25,8 +25,8 @@ class Prior:
     """One fact: ``value`` with its range ``low`` … ``high`` in ``unit``, true in ``year``.
 
     ``source`` names a page, paper, data set or repository file, or begins with ``derived:`` (arithmetic on other facts)
-    or ``judged:`` (an estimate and its reason), or is ``unsourced``. ``group`` names facts that move together (all memory
-    prices).
+    or ``judged:`` (an estimate and its reason), or is ``unsourced``. ``group`` names facts that move together (all
+    memory prices).
     """
 
     name: str

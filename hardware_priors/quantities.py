@@ -1,8 +1,8 @@
 """Quantities as text: ``"3.35 TB/s"`` to an SI float and back.
 
 Only known units are read, so that a typing error is refused instead of becoming a factor of a thousand. A unit is a
-product of named symbols with integer powers (``"TFLOP/s/mm^2"``, ``"pJ/bit"``, ``"K mm^2/W"``); each symbol may carry the
-prefixes that people use with it: SI for all, IEC (Ki, Mi, Gi, Ti, Pi) for bytes and bits only.
+product of named symbols with integer powers (``"TFLOP/s/mm^2"``, ``"pJ/bit"``, ``"K mm^2/W"``); each symbol may carry
+the prefixes that people use with it: SI for all, IEC (Ki, Mi, Gi, Ti, Pi) for bytes and bits only.
 """
 
 import difflib

@@ -1,8 +1,8 @@
 """Whole technologies drawn from the ranges of the priors, and projected along the trends.
 
 A lognormal fact has its value as the median and low and high as the 5 % and 95 % quantiles, with a spread of its own on
-each side (ranges from sources are rarely symmetric). A triangular fact has its value as the mode and low and high as the
-ends. Facts of one ``group`` are drawn from one standard normal: the memory prices of a draw are all high or all low
+each side (ranges from sources are rarely symmetric). A triangular fact has its value as the mode and low and high as
+the ends. Facts of one ``group`` are drawn from one standard normal: the memory prices of a draw are all high or all low
 together.
 """
 
@@ -77,8 +77,8 @@ def sample_technologies(key: Array, n: int, utilisation: float | None = None, **
     leaves: dict[str, object] = {}
     for leaf, prior in technology_priors(**choices).items():
         leaves[leaf] = _in_si(prior, quantile(prior, _deviates(key, prior.group or leaf, (n,))))
-    if checked_utilisation(utilisation) is not None:
-        leaves["economics.utilisation"] = jnp.full((n,), utilisation)
+    if utilisation is not None:
+        leaves["economics.utilisation"] = jnp.full((n,), checked_utilisation(utilisation))
     return assemble(leaves)
 
 
@@ -97,8 +97,8 @@ def projected(
 ) -> Technology:
     """A technology as the trends have it in another year, earlier or later.
 
-    Leaves without a trend stay. The node, memory and link keep their names but not their numbers, so project *or* choose
-    a later generation, not both: HBM4 projected to 2029 is what the trend of HBM promises, not a product.
+    Leaves without a trend stay. The node, memory and link keep their names but not their numbers, so project *or*
+    choose a later generation, not both: HBM4 projected to 2029 is what the trend of HBM promises, not a product.
 
     Args:
         technology: nominal, or a batch from :func:`sample_technologies`.

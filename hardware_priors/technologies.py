@@ -142,13 +142,13 @@ def assemble(leaves: dict[str, object]) -> Technology:
     )
 
 
-def checked_utilisation(utilisation: float | None) -> float | None:
+def checked_utilisation(utilisation: float) -> float:
     """Refuse a utilisation that is no share of the time.
 
     Raises:
         ValueError: outside 0 < utilisation <= 1.
     """
-    if utilisation is not None and not 0 < utilisation <= 1:
+    if not 0 < utilisation <= 1:
         raise ValueError(f"utilisation = {utilisation!r}: expected a share of the time above 0 and at most 1")
     return utilisation
 
@@ -182,8 +182,8 @@ def technology(
     """
     priors = technology_priors(node, memory, link, cooling, price_basis, packaging)
     leaves: dict[str, object] = {key: prior.si.value for key, prior in priors.items()}
-    if checked_utilisation(utilisation) is not None:
-        leaves["economics.utilisation"] = utilisation
+    if utilisation is not None:
+        leaves["economics.utilisation"] = checked_utilisation(utilisation)
     return assemble(leaves)
 
 

@@ -24,6 +24,7 @@ class Design(eqx.Module):
     sram_capacity: Real = quantity("B", "on-chip SRAM of a chip that software can fill", default=50e6)
     sram_bandwidth: Real = quantity("B/s", "bandwidth of that SRAM", default=20e12)
     dies: Real = quantity("1", "equal logic dies in a package", default=1.0)
+    white_silicon: Real = quantity("m^2", "logic area left empty, for edge or for cooling, all dies", default=0.0)
     pool_bandwidth: Real = quantity("B/s", "bandwidth of a chip to a memory pool", default=1e9)
     pool_capacity: Real = quantity("B", "capacity of the pool per chip", default=0.0)
     scale_up_domain: Real = quantity("1", "chips joined by the scale-up network", default=1e9)

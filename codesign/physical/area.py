@@ -33,13 +33,13 @@ class Area(eqx.Module):
     die_to_die: Real
     fixed: Real
     unmodelled: Real
+    white: Real
 
     @property
     def total(self) -> Real:
         """Silicon of one package [m²]."""
-        return (
-            self.core + self.sram + self.memory_interface + self.links + self.die_to_die + self.fixed + self.unmodelled
-        )
+        parts = self.core + self.sram + self.memory_interface + self.links + self.die_to_die + self.fixed
+        return parts + self.unmodelled + self.white
 
 
 def stacks(design: Design, technology: Technology) -> Real:
@@ -68,7 +68,8 @@ def area(design: Design, technology: Technology, compute_bits: Real) -> Area:
     fixed = logic.fixed_area * design.dies
     modelled = core + sram + interface + links + die_to_die + fixed
     share = logic.overhead_fraction
-    return Area(core, sram, interface, links, die_to_die, fixed, unmodelled=modelled * share / (1.0 - share))
+    unmodelled = modelled * share / (1.0 - share)
+    return Area(core, sram, interface, links, die_to_die, fixed, unmodelled, white=design.white_silicon)
 
 
 def usable_edge(design: Design, technology: Technology, silicon: Real) -> Real:

@@ -26,6 +26,7 @@ from jaxtyping import Array, ArrayLike, Float
 
 from codesign.numerics.fields import Real
 
+_NEARLY = 1e-5  # whole numbers of experts per chip are met despite rounding; there, derivatives are those from below
 _COUNTS = 8  # counts 0 … 7 are summed one by one, beyond them the expansion is accurate
 
 
@@ -149,17 +150,22 @@ def _by_counts(draws: Real, spare: Real, groups: Real, draws_variance: Real) -> 
     blur = 3.0 * _safe_sqrt(draws_variance)  # how far draws may stray from their mean
     forced = _ramp((draws - count * groups) / (1.0 + blur))  # n > j·G draws must
     above = above + (1.0 - above) * forced
-    return 1.0 + jnp.sum(above * jnp.clip(slots - count, 0.0, 1.0), axis=0)
+    # The last expert of a chip that holds a fraction more than j whole ones counts for that fraction.
+    part = _positive(slots - count)
+    return 1.0 + jnp.sum(above * jnp.where(part <= 1.0 + _NEARLY, part, 1.0), axis=0)
 
 
 def _truncated_binomial(slots: Real, odds: Real) -> tuple[Real, Real, Real, Real, Real]:
     """First four cumulants of a binomial cut off above j = 1 … 7, and the probability P(≤ j) of the cut; (7, …) each."""
     probability = [jnp.exp(-slots * jnp.log1p(odds))]
     for count in range(1, _COUNTS):
-        probability.append(probability[-1] * odds * jnp.maximum(slots - (count - 1.0), 0.0) / count)
+        probability.append(probability[-1] * odds * _positive(slots - (count - 1.0)) / count)
     counts = np.arange(_COUNTS)
     sums = np.stack([np.tril(np.ones((_COUNTS, _COUNTS)))[1:] * counts**power for power in range(5)])
-    cumulative, *moments = jnp.tensordot(jnp.asarray(sums, slots.dtype), jnp.stack(probability), 1, precision="highest")
+    stacked = jnp.stack(probability)
+    # Real-valued slots: the binomial series does not sum to 1 unless normalised. Beyond 7 slots it is not complete.
+    stacked = stacked / jnp.where(slots <= _COUNTS - 1.0, jnp.maximum(jnp.sum(stacked, axis=0), 1e-30), 1.0)
+    cumulative, *moments = jnp.tensordot(jnp.asarray(sums, slots.dtype), stacked, 1, precision="highest")
     within = jnp.clip(cumulative, 1e-12, 1.0)
     m1, m2, m3, m4 = (moment / within for moment in moments)
     second = jnp.maximum(m2 - m1**2, 1e-6)
@@ -210,10 +216,109 @@ def _ramp(x: Real) -> Real:
     return x * x * (3.0 - 2.0 * x)
 
 
+def _positive(x: Real) -> Real:
+    """x where it is positive, else 0 with a zero gradient (from below at 0)."""
+    return jnp.where(x > _NEARLY, x, 0.0)
+
+
 def _safe_sqrt(x: Real) -> Real:
     """√x with a zero gradient where x = 0."""
     positive = x > 0.0
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, 1.0)), 0.0)
+
+
+def popularity(experts: int, skew: ArrayLike) -> Float[Array, " experts"]:
+    """Zipf popularity p_i ∝ (i + 1)^−skew of ``experts`` experts, summing to 1; skew = 0 is uniform [1].
+
+    Raises:
+        ValueError: fewer than one expert.
+    """
+    if experts < 1:
+        raise ValueError(f"experts = {experts}: expected at least 1.")
+    rank = jnp.arange(1, experts + 1, dtype=jnp.result_type(float))
+    return jax.nn.softmax(-jnp.asarray(skew, rank.dtype) * jnp.log(rank))
+
+
+def pick_probability(popularity: Float[Array, " experts"], active: ArrayLike) -> Float[Array, " experts"]:
+    """Probability that a token picks each expert, summing to ``active`` [1].
+
+    Picks without replacement in proportion to popularity are a race of exponential clocks of rates p_i, which the first k
+    win. The finishing time is taken as fixed (*approximation*; exact when uniform): 1 − e^(−τ p_i), with τ such that they
+    sum to k. Needs active < experts (at equality all are 1, approached from below).
+    """
+    active = jnp.asarray(active, popularity.dtype)
+
+    def closer(time: Real) -> Real:  # Newton from the left on a concave, increasing sum: monotone
+        picked = -jnp.expm1(-time * popularity)
+        slope = jnp.sum(popularity * jnp.exp(-time * popularity))
+        return time + (active - jnp.sum(picked)) / jnp.maximum(slope, 1e-9)
+
+    time = jax.lax.stop_gradient(jax.lax.fori_loop(0, 40, lambda _, time: closer(time), active))
+    return -jnp.expm1(-closer(closer(time)) * popularity)  # two steps that carry derivatives: exact to second order
+
+
+def touched_experts_skewed(popularity: Float[Array, " experts"], active: ArrayLike, rows: ArrayLike) -> Real:
+    """Expected number of distinct experts that ``rows`` tokens touch when experts differ in popularity [1].
+
+    ``rows`` is a scalar (``vmap`` for more). Equals ``touched_experts`` when uniform; see ``pick_probability`` for the
+    approximation. A sum of log-concave functions of rows: itself not declared log-concave.
+    """
+    picked = jnp.minimum(pick_probability(popularity, active), 1.0 - float(jnp.finfo(popularity.dtype).eps))
+    return jnp.sum(-jnp.expm1(jnp.asarray(rows, picked.dtype) * jnp.log1p(-picked)))
+
+
+def busiest_rows_skewed(
+    popularity: Float[Array, " experts"], active: ArrayLike, rows: ArrayLike, groups: int
+) -> Real:
+    """Expected largest number of rows that one of ``groups`` chips receives when experts differ in popularity [1].
+
+    Placement, an assumption: experts sorted by popularity are dealt to and fro over the chips (1 … G, G … 1, …), known
+    popularity, no replicas. Chips' counts are taken as independent; the ratio of their expected maximum to that without
+    skew scales ``busiest_rows``. Equal to it without skew.
+
+    Raises:
+        ValueError: ``groups`` is not between 1 and the number of experts.
+    """
+    experts = popularity.shape[-1]
+    if not 1 <= groups <= experts:
+        raise ValueError(f"groups = {groups}: expected 1 to {experts}, the number of experts.")
+    rows = jnp.asarray(rows, popularity.dtype)
+    uniform = busiest_rows(float(experts), jnp.asarray(active, popularity.dtype), rows, float(groups))
+    if groups == 1:
+        return uniform
+    picked = pick_probability(popularity, active)
+    even = jnp.full_like(picked, jnp.sum(picked) / experts)
+    return uniform * _independent_busiest(picked, rows, groups) / _independent_busiest(even, rows, groups)
+
+
+def _independent_busiest(picked: Float[Array, " experts"], rows: Real, groups: int) -> Real:
+    """E max of independent chips with the right means and variances, as low + Σ_j P(max > j) over at most 192 cells.
+
+    P(count ≤ j) is that of a Poisson count by the Wilson–Hilferty cube root (Abramowitz & Stegun 26.4.14, 26.4.21), its
+    normal deviate stretched to the chip's variance.
+    """
+    experts = picked.shape[-1]
+    mean = rows * _deal(picked, groups)
+    # E/(E − 1): what negative dependence between chips adds to the maximum, as in ``_by_expansion``.
+    dispersion = _deal(picked * (1.0 - picked), groups) * experts / (experts - 1.0) / _deal(picked, groups)
+    dispersion = jnp.maximum(dispersion, 1e-3)
+    spread = jnp.sqrt(mean * dispersion)
+    low = jax.lax.stop_gradient(jnp.floor(jnp.maximum(jnp.max(mean - 5.0 * spread), 0.0)))
+    high = jax.lax.stop_gradient(jnp.max(mean + 6.0 * spread) + 12.0)
+    cell = jnp.maximum((high - low) / 192.0, 1.0)
+    above = low + jnp.arange(192, dtype=picked.dtype) * cell + 0.5 * (cell + 1.0)  # j + 1 at the middle of each cell
+    deviate = 3.0 * jnp.sqrt(above)[:, None] * (1.0 - 1.0 / (9.0 * above[:, None]) - jnp.cbrt(mean / above[:, None]))
+    below = jnp.exp(jnp.sum(jax.scipy.stats.norm.logcdf(deviate / jnp.sqrt(dispersion)), axis=1))
+    below = jnp.where(above <= 1.0, 0.0, below)  # some chip receives a row
+    return low + cell * jnp.sum(1.0 - below)
+
+
+def _deal(loads: Float[Array, " experts"], groups: int) -> Float[Array, " groups"]:
+    """Sum of loads on each chip when they are dealt to and fro in falling order."""
+    falling = jnp.sort(loads, descending=True)
+    dealt = jnp.pad(falling, (0, -len(loads) % groups)).reshape(-1, groups)
+    turn = jnp.arange(dealt.shape[0])[:, None] % 2 == 1
+    return jnp.sum(jnp.where(turn, dealt[:, ::-1], dealt), axis=0)
 
 
 def _floats(*values: ArrayLike) -> list[Real]:

@@ -1,0 +1,170 @@
+"""Devices: published numbers in SI, the format that serves a width, sync by chip count, files of one's own."""
+
+import jax
+import numpy as np
+import pytest
+
+from codesign.hardware.design import Design
+from hardware_priors.devices import device, device_names
+
+NO_DESIGN = {"tpu-v4i": "memory_bandwidth"}
+"""Devices whose main memory nobody described, and the quantity that the refusal names."""
+
+
+def test_h100_is_the_published_h100():
+    design = device("h100").design(8)
+    published = {"memory_bandwidth": 3.35e12, "memory_capacity": 80e9, "peak_flops": 1.979e15, "link_bandwidth": 450e9}
+    published |= {"chips": 8, "scale_up_domain": 8, "scale_out_bandwidth": 50e9, "sram_capacity": 50e6}
+    for quantity, value in published.items():
+        assert float(getattr(design, quantity)) == pytest.approx(value), quantity
+    assert 3e-6 < float(design.sync_latency) < 6e-6 and float(design.scale_out_latency) == pytest.approx(46.5e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "bits", "peak"),
+    [
+        ("h100", 16, 989.4e12),
+        ("a100", 8, 312e12),  # its int8 peak does not serve FP8
+        ("tpu-v6e", 8, 918e12),
+        ("b200", 4, 9e15),
+        ("h100", 4, 1.979e15),  # no FP4 unit: the next wider format
+        ("b200", 6, 4.5e15),
+        ("groq-lpu", 16, 188e12),
+    ],
+)
+def test_the_narrowest_format_that_is_wide_enough(name, bits, peak):
+    assert float(device(name).design(1, bits).peak_flops) == pytest.approx(peak)
+
+
+@pytest.mark.parametrize(("chips", "microseconds"), [(1, 0.2), (8, 0.2), (9, 1.5), (128, 1.5)])
+def test_sync_of_the_limit_study(chips, microseconds):
+    assert float(device("xpu-hbm3").design(chips).sync_latency) == pytest.approx(microseconds * 1e-6)
+
+
+def test_limit_study_is_in_binary_units():
+    chips = {"xpu-hbm3": 4, "xpu-hbm4": 18, "xpu-3d-dram": 30, "xpu-sram": 117, "xpu-cows": 2250}
+    for name, tebibytes in chips.items():
+        assert float(device(name).design(8).memory_bandwidth) == tebibytes * 2**40
+
+
+def test_a_torus_slows_with_its_size_and_stops_at_the_domain():
+    chip = device("tpu-v5e")
+    assert chip.sync_latency(256) == pytest.approx(16e-6)  # 2 x 16 / 2 hops of 1 us
+    assert chip.sync_latency(1) == pytest.approx(1e-6)
+    assert chip.sync_latency(1000) == chip.sync_latency(256)
+
+
+def test_at_least_thirty_devices_build_finite_designs():
+    built = [name for name in device_names() if name not in NO_DESIGN]
+    assert len(built) >= 30
+    for name in built:
+        design = device(name).design(8)
+        assert isinstance(design, Design)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(design):
+            may_be_zero = path[0].name in ("white_silicon", "pool_capacity")
+            assert np.isfinite(leaf) and (leaf > 0 or may_be_zero), (name, path)
+        # Guards against a unit slip of a thousand: no chip sweeps its memory faster than 2 us or slower than 200 ms.
+        assert 2e-6 < float(design.memory_capacity / design.memory_bandwidth) < 0.2, name
+        assert 1e14 < float(design.peak_flops) < 1e17, name
+
+
+@pytest.mark.parametrize(("name", "quantity"), NO_DESIGN.items())
+def test_a_missing_quantity_is_named_only_when_needed(name, quantity):
+    chip = device(name)
+    assert chip.die_area is not None
+    with pytest.raises(ValueError, match=f"{name}: no {quantity} is published"):
+        chip.design(4)
+
+
+def test_what_it_says_of_itself():
+    chip = device("h100")
+    assert chip.tdp and chip.tdp.si.value == 700 and chip.die_area and chip.die_area.si.value == pytest.approx(814e-6)
+    assert chip.stacks and chip.stacks.value == 5 and chip.bom and chip.bom.value == 3320
+    assert (chip.node, chip.memory_type) == ("TSMC 4N", "HBM3")
+    assert device("rubin").bom is None
+    assert chip.priors["tdp"] == chip.tdp
+
+
+def test_what_the_catalogue_knows_beyond_the_six():
+    b200, h200, corsair = (device(name).design(1) for name in ("b200", "h200", "corsair"))
+    assert float(b200.dies) == 2 and float(h200.dies) == 1
+    assert float(h200.sram_bandwidth) == pytest.approx(8.138e12)
+    assert float(corsair.pool_capacity) == pytest.approx(256e9) and float(corsair.memory_capacity) == pytest.approx(2e9)
+
+
+def test_every_device_can_be_priced():
+    from hardware_priors.technologies import technology_priors
+
+    for name in device_names():
+        node, memory, link = device(name).technology_names()
+        assert technology_priors(node, memory, link)
+
+
+def test_bad_names_and_counts():
+    with pytest.raises(ValueError, match="did you mean 'h100'"):
+        device("h10")
+    with pytest.raises(ValueError, match="chips = 0"):
+        device("h100").design(0)
+    with pytest.raises(ValueError, match=r"no peak_fp32 .*peak_bf16"):
+        device("h100").design(1, 32)
+
+
+FILE = """
+memory_bandwidth = "3.35 TB/s"
+memory_capacity = "96 GiB"
+peak_flops = "1.979 PFLOP/s"
+sync_latency = "1.5 us"
+link_bandwidth = "450 GB/s"
+scale_up_domain = 72
+technology = ["n3", "hbm4", "nvlink5"]
+"""
+
+
+def written(folder, text):
+    path = folder / "my_chip.toml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def test_a_device_of_ones_own(tmp_path):
+    chip = device(written(tmp_path, FILE))
+    design = chip.design(16)
+    assert chip.name == "my_chip" and chip.technology_names() == ("N3", "HBM4", "NVLink5") and chip.tdp is None
+    assert float(design.memory_capacity) == 96 * 2**30 and float(design.scale_up_domain) == 72
+    assert float(design.sync_latency) == pytest.approx(1.5e-6) and float(design.chips) == 16
+    assert float(design.scale_out_bandwidth) == 50e9  # the default of Design
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("memory_capacity", "memory_capcity", "did you mean 'memory_capacity'"),
+        ('"96 GiB"', '"-96 GiB"', "memory_capacity = '-96 GiB'.*above zero"),
+        ('"96 GiB"', '"0 GiB"', "memory_capacity = '0 GiB'.*above zero"),
+        ('"96 GiB"', '"96 GiB/s"', "converts to 'B'"),
+        ('"96 GiB"', '"96 Gb"', "nearest known unit"),
+        ('"96 GiB"', "96e9", "write the unit too"),
+        ('memory_capacity = "96 GiB"', "", "missing memory_capacity"),
+        ('"hbm4", ', "", "expected \\[node, memory, link\\]"),
+        ('"hbm4"', '"hbm8"', "did you mean 'HBM"),
+        ("= 72", "= = 72", "not a TOML file"),
+        ("= 72", "= true", "scale_up_domain = True"),
+    ],
+)
+def test_a_bad_file_is_refused_by_name(tmp_path, old, new, named):
+    with pytest.raises(ValueError, match=named):
+        device(written(tmp_path, FILE.replace(old, new)))
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(ValueError, match="cannot read the device file"):
+        device(str(tmp_path / "none.toml"))
+
+
+def test_a_file_without_technology_still_designs(tmp_path):
+    chip = device(written(tmp_path, FILE.replace('technology = ["n3", "hbm4", "nvlink5"]', "")))
+    assert float(chip.design(1).chips) == 1
+    with pytest.raises(ValueError, match="no technology is stated"):
+        chip.technology_names()
+    with pytest.raises(ValueError, match=r"chips = 0\.5"):
+        chip.design(0.5)
