@@ -113,9 +113,11 @@ def unit(text: str) -> Unit:
                 )
             symbol, power = match.group(1), sign * int(match.group(2) or 1)
             if symbol not in _KNOWN:
-                raise ValueError(
-                    f"unit {text!r}: unknown {symbol!r}; the nearest known unit is {nearest(symbol, list(_KNOWN))!r}"
+                bits = (
+                    f"{symbol[:-1]}bit"  # 'Gb' is spelled 'Gbit' here; 'GB', the nearest by letters, is eight times it
                 )
+                offered = bits if symbol.endswith("b") and bits in _KNOWN else nearest(symbol, list(_KNOWN))
+                raise ValueError(f"unit {text!r}: unknown {symbol!r}; the nearest known unit is {offered!r}")
             scale, dimensions = _KNOWN[symbol]
             factor = factor * scale**power if power > 0 else factor / scale**-power
             for base, exponent in dimensions.items():

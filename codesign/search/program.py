@@ -166,7 +166,9 @@ def build(
     matrix = jnp.zeros((len(OUTCOMES) + len(POSYNOMIAL_LIMITS), FIXED_BASIS + size))
     matrix = matrix.at[:4, :9].set(rows.outcomes).at[5:, :9].set(rows.limits)
     step_row = jnp.stack([coefficients.rest, coefficients.syncs, coefficients.wire])
-    matrix = matrix.at[4, jnp.array([ONE, LATENCY, PER_LINK])].set(step_row).at[4, FIXED_BASIS:].set(1.0)
+    matrix = matrix.at[4, jnp.array([ONE, LATENCY, PER_LINK])].set(step_row)
+    works = jnp.maximum(coefficients.matrix, coefficients.memory) > 0  # padding takes no time
+    matrix = matrix.at[4, FIXED_BASIS:].set(jnp.where(works, 1.0, 0.0))
     low, high = _box(space, design, coefficients, technology)
     tokens = phases.tokens_per_step(workload.phase)
     return Program(

@@ -17,7 +17,8 @@ def model(name_or_path: str | Path, nominal_parameters: bool | float | None = No
     """A shipped model by name, or any model by the path of its ``config.json`` or of the folder that holds one.
 
     Args:
-        name_or_path: case, spaces, underscores and an organisation before a slash do not matter in a name.
+        name_or_path: case, spaces, underscores and an organisation before a slash do not matter in a name; a shipped
+            name goes before a folder of that name beside you, an existing path with a slash before a shipped name.
         nominal_parameters: a number replaces the exact count of weights [1]; ``True`` takes the round one of the facts,
             405e9 for llama-3.1-405b.
 
@@ -31,14 +32,13 @@ def model(name_or_path: str | Path, nominal_parameters: bool | float | None = No
     """
     from codesign.workload.config_json import read_config  # pydantic is heavy: only when a model is read
 
-    shipped = index().get(canonical(name_or_path))
-    if shipped is not None and not Path(name_or_path).exists():
+    path, shipped = Path(name_or_path).expanduser(), index().get(canonical(name_or_path))
+    if path.exists() and (shipped is None or len(path.parts) > 1):
+        built, shipped = read_config(path), None
+    elif shipped is not None:
         built = read_config(read_facts(shipped), name=canonical(name_or_path))
-    elif shipped is None and not Path(name_or_path).expanduser().exists():
-        raise unknown_model(name_or_path)
     else:
-        built = read_config(name_or_path)
-        shipped = None
+        raise unknown_model(name_or_path)
     if nominal_parameters is None or nominal_parameters is False:
         return built
     count = nominal_count(name_or_path, shipped) if nominal_parameters is True else positive(nominal_parameters)
@@ -56,6 +56,10 @@ def model_names() -> tuple[str, ...]:
 
 def model_facts(name: str) -> dict[str, Any]:
     """The facts of a shipped model: the fields of its config.json that change cost, and ``_source``.
+
+    ``_source`` has ``repository``, ``date`` of the release, ``published_parameters`` [1] and their source,
+    ``outside_parameters`` [1] that the published count includes and a ``Transformer`` does not (draft layers, vision
+    towers), ``published_active_parameters`` and ``nominal_parameters`` [1], other names under ``also``, and a ``note``.
 
     Raises:
         ValueError: unknown name, with the nearest ones.
@@ -101,7 +105,9 @@ def nominal_count(name: str | Path, shipped: str | None) -> float:
     """The round number of parameters that people say [1]."""
     count = None if shipped is None else read_facts(shipped)["_source"].get("nominal_parameters")
     if count is None:
-        raise ValueError(f"{str(name)!r} has no nominal parameter count among its facts, expected a number such as 70e9.")
+        raise ValueError(
+            f"{str(name)!r} has no nominal parameter count among its facts, expected a number such as 70e9."
+        )
     return float(count)
 
 

@@ -15,14 +15,26 @@ of slots drawn on one chip, H(n, u, G)?
   for k = 1 (u = ∞, balls into bins).
 
 H itself is a sum over the first few counts, Σ_j P(max > j), where the maximum is a small integer, and a Cornish–Fisher
-expansion about the normal maximum where it is larger, with a smooth passage between the two. Against simulation of the
-routing (E in 8, 64, 128, 256, 384; k in 2, 4, 6, 8; rows 1–4,096; groups all divisors ≥ 2 of E): see the functions.
+expansion about the normal maximum where it is larger, with a smooth passage between the two.
+
+Error against simulation of the uniform routing (20,000 runs, standard error ≤ 0.3 %; experts 8, 64, 128, 256, 384; active
+2, 4, 6, 8; 25 row counts from 1 to 4,096; groups every divisor ≥ 2 of experts):
+
+===============  =======  ===========  ======================================================================
+function         worst    99 % within  worst at
+===============  =======  ===========  ======================================================================
+busiest_touched  1.7 %    1.1 %        384 experts, 8 active, 45 rows, 48 groups (8 a chip, nearly all touched)
+busiest_rows     1.8 %    0.8 %        8 experts, 6 active, 8 rows, 8 groups
+===============  =======  ===========  ======================================================================
+
+One active expert: 2.8 % (8 experts, 2 rows, 2 groups) and 1.6 %. Where experts per chip are not whole the functions
+interpolate, and slopes there may have the wrong sign in narrow places (0.1 % of random points, values off by about 1 %).
 """
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import ArrayLike
 
 from codesign.numerics.fields import Real
 
@@ -34,10 +46,11 @@ def touched_experts(experts: ArrayLike, active: ArrayLike, rows: ArrayLike) -> R
     """Expected number of distinct experts that ``rows`` tokens are sent to: E (1 − (1 − k/E)^m) [1].
 
     Exact for uniform routing, since a token misses a given expert with probability 1 − k/E. All arguments are real and
-    broadcast; 1 ≤ active ≤ experts, rows ≥ 1. At active = experts it is E, with finite gradients.
+    broadcast; 1 ≤ active ≤ experts, rows ≥ 1. At active = experts it is E, and a gradient by ``active`` is 0 (one expert
+    more cannot be touched).
 
     Log-log curvature: log-concave in rows with the rest fixed (log(1 − e^(−a·e^s)) is concave in s), so that its chord
-    in log-log is its convex envelope; linear (monomial) at rows = 1 only.
+    in log-log is its convex envelope.
 
     >>> round(float(touched_experts(256.0, 8.0, 64.0)), 1)
     222.4
@@ -53,7 +66,7 @@ def busiest_touched(experts: ArrayLike, active: ArrayLike, rows: ArrayLike, grou
     1 ≤ groups ≤ experts. It is ``touched_experts`` at groups = 1, tends to experts/groups at many rows, and is 1 at
     groups = experts. Between whole experts per chip it interpolates.
 
-    Log-log curvature: neither convex nor concave in rows. A step wherever the busiest chip gets its next whole expert.
+    Log-log curvature: neither convex nor concave in rows (a step wherever the busiest chip gets its next whole expert).
     """
     experts, active, rows, groups = _floats(experts, active, rows, groups)
     missed = _log_miss(experts, active)
@@ -157,15 +170,15 @@ def _by_counts(draws: Real, spare: Real, groups: Real, draws_variance: Real) -> 
 
 def _truncated_binomial(slots: Real, odds: Real) -> tuple[Real, Real, Real, Real, Real]:
     """First four cumulants of a binomial cut off above j = 1 … 7, and the probability P(≤ j) of the cut; (7, …) each."""
-    probability = [jnp.exp(-slots * jnp.log1p(odds))]
-    for count in range(1, _COUNTS):
-        probability.append(probability[-1] * odds * _positive(slots - (count - 1.0)) / count)
     counts = np.arange(_COUNTS)
-    sums = np.stack([np.tril(np.ones((_COUNTS, _COUNTS)))[1:] * counts**power for power in range(5)])
-    stacked = jnp.stack(probability)
+    ratio = odds * _positive(slots - _counts(0, odds)[:-1]) / _counts(1, odds)  # P(j + 1)/P(j)
+    up_to = jnp.asarray(np.tril(np.ones((_COUNTS, _COUNTS - 1)), -1), odds.dtype)
+    log_probability = jnp.tensordot(up_to, jnp.log(jnp.maximum(ratio, 1e-30)), 1, precision="highest")
+    probability = jnp.exp(log_probability - slots * jnp.log1p(odds))
     # Real-valued slots: the binomial series does not sum to 1 unless normalised. Beyond 7 slots it is not complete.
-    stacked = stacked / jnp.where(slots <= _COUNTS - 1.0, jnp.maximum(jnp.sum(stacked, axis=0), 1e-30), 1.0)
-    cumulative, *moments = jnp.tensordot(jnp.asarray(sums, slots.dtype), stacked, 1, precision="highest")
+    total = jnp.where(slots <= _COUNTS - 1.0, jnp.maximum(jnp.sum(probability, axis=0), 1e-30), 1.0)
+    sums = np.stack([np.tril(np.ones((_COUNTS, _COUNTS)))[1:] * counts**power for power in range(5)])
+    cumulative, *moments = jnp.tensordot(jnp.asarray(sums, slots.dtype), probability / total, 1, precision="highest")
     within = jnp.clip(cumulative, 1e-12, 1.0)
     m1, m2, m3, m4 = (moment / within for moment in moments)
     second = jnp.maximum(m2 - m1**2, 1e-6)
@@ -227,7 +240,7 @@ def _safe_sqrt(x: Real) -> Real:
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, 1.0)), 0.0)
 
 
-def popularity(experts: int, skew: ArrayLike) -> Float[Array, " experts"]:
+def zipf_popularity(experts: int, skew: ArrayLike) -> Real:
     """Zipf popularity p_i ∝ (i + 1)^−skew of ``experts`` experts, summing to 1; skew = 0 is uniform [1].
 
     Raises:
@@ -239,7 +252,7 @@ def popularity(experts: int, skew: ArrayLike) -> Float[Array, " experts"]:
     return jax.nn.softmax(-jnp.asarray(skew, rank.dtype) * jnp.log(rank))
 
 
-def pick_probability(popularity: Float[Array, " experts"], active: ArrayLike) -> Float[Array, " experts"]:
+def pick_probability(popularity: Real, active: ArrayLike) -> Real:
     """Probability that a token picks each expert, summing to ``active`` [1].
 
     Picks without replacement in proportion to popularity are a race of exponential clocks of rates p_i, which the first k
@@ -257,24 +270,25 @@ def pick_probability(popularity: Float[Array, " experts"], active: ArrayLike) ->
     return -jnp.expm1(-closer(closer(time)) * popularity)  # two steps that carry derivatives: exact to second order
 
 
-def touched_experts_skewed(popularity: Float[Array, " experts"], active: ArrayLike, rows: ArrayLike) -> Real:
+def touched_experts_skewed(popularity: Real, active: ArrayLike, rows: ArrayLike) -> Real:
     """Expected number of distinct experts that ``rows`` tokens touch when experts differ in popularity [1].
 
     ``rows`` is a scalar (``vmap`` for more). Equals ``touched_experts`` when uniform; see ``pick_probability`` for the
-    approximation. A sum of log-concave functions of rows: itself not declared log-concave.
+    approximation (within 2 % of simulation for skew ≤ 1). A sum of log-concave functions of rows: not declared
+    log-concave itself.
     """
     picked = jnp.minimum(pick_probability(popularity, active), 1.0 - float(jnp.finfo(popularity.dtype).eps))
     return jnp.sum(-jnp.expm1(jnp.asarray(rows, picked.dtype) * jnp.log1p(-picked)))
 
 
-def busiest_rows_skewed(
-    popularity: Float[Array, " experts"], active: ArrayLike, rows: ArrayLike, groups: int
-) -> Real:
+def busiest_rows_skewed(popularity: Real, active: ArrayLike, rows: ArrayLike, groups: int) -> Real:
     """Expected largest number of rows that one of ``groups`` chips receives when experts differ in popularity [1].
 
     Placement, an assumption: experts sorted by popularity are dealt to and fro over the chips (1 … G, G … 1, …), known
     popularity, no replicas. Chips' counts are taken as independent; the ratio of their expected maximum to that without
-    skew scales ``busiest_rows``. Equal to it without skew.
+    skew scales ``busiest_rows``, to which it is equal without skew. Against simulation at skew 0.3, 0.6 and 1 (8, 64 and
+    256 experts, rows 1–1,024): within 3 % where a chip holds four experts or more, except 7 % at one row and skew 1; within
+    12 % at one expert a chip (worst at skew 1, 256 experts, 4 rows).
 
     Raises:
         ValueError: ``groups`` is not between 1 and the number of experts.
@@ -291,7 +305,7 @@ def busiest_rows_skewed(
     return uniform * _independent_busiest(picked, rows, groups) / _independent_busiest(even, rows, groups)
 
 
-def _independent_busiest(picked: Float[Array, " experts"], rows: Real, groups: int) -> Real:
+def _independent_busiest(picked: Real, rows: Real, groups: int) -> Real:
     """E max of independent chips with the right means and variances, as low + Σ_j P(max > j) over at most 192 cells.
 
     P(count ≤ j) is that of a Poisson count by the Wilson–Hilferty cube root (Abramowitz & Stegun 26.4.14, 26.4.21), its
@@ -313,7 +327,7 @@ def _independent_busiest(picked: Float[Array, " experts"], rows: Real, groups: i
     return low + cell * jnp.sum(1.0 - below)
 
 
-def _deal(loads: Float[Array, " experts"], groups: int) -> Float[Array, " groups"]:
+def _deal(loads: Real, groups: int) -> Real:
     """Sum of loads on each chip when they are dealt to and fro in falling order."""
     falling = jnp.sort(loads, descending=True)
     dealt = jnp.pad(falling, (0, -len(loads) % groups)).reshape(-1, groups)

@@ -1,8 +1,8 @@
 """Parameters and growing state of a transformer, in closed form and with a gradient in every dimension.
 
 Left out, because together they are under 0.1 % of any shipped model: norms, biases, attention sinks, and the scalar
-gates of linear attention and shared experts. Modules for drafting (multi-token prediction) and vision towers are no part
-of a ``Transformer``.
+gates of linear attention and shared experts. Modules for drafting (multi-token prediction) and vision towers are no
+part of a ``Transformer``.
 """
 
 import jax.numpy as jnp
@@ -30,7 +30,10 @@ def parameter_count(model: Transformer) -> Real:
     tables = (1.0 if model.tied_embeddings else 2.0) * model.vocabulary + model.positions
     layers = [
         kind.count
-        * (attention_parameters(kind.attention, model.hidden) + feed_forward_parameters(kind.feed_forward, model.hidden))
+        * (
+            attention_parameters(kind.attention, model.hidden)
+            + feed_forward_parameters(kind.feed_forward, model.hidden)
+        )
         for kind in model.layers
     ]
     return model.hidden * tables + sum(layers, start=jnp.zeros(()))
@@ -52,8 +55,8 @@ def active_parameter_count(model: Transformer) -> Real:
 def state_bytes_per_token(model: Transformer, bytes_per_element: float | Real) -> Real:
     """Growth of one sequence's cache per position [B], as long as the context is shorter than every window.
 
-    Linear attention keeps a state of constant size and adds nothing. The keys of a sparse-attention indexer count at the
-    same width as the rest.
+    Linear attention keeps a state of constant size and adds nothing. The keys of a sparse-attention indexer count
+    at the same width as the rest.
     """
     elements = [kind.count * state_elements(kind.attention) for kind in model.layers]
     return sum(elements, start=jnp.zeros(())) * bytes_per_element

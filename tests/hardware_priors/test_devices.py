@@ -1,11 +1,16 @@
 """Devices: published numbers in SI, the format that serves a width, sync by chip count, files of one's own."""
 
+from functools import partial
+
 import jax
 import numpy as np
 import pytest
 
 from codesign.hardware.design import Design
 from hardware_priors.devices import device, device_names
+
+approx = partial(pytest.approx, rel=1e-9, abs=0.0)
+"""The default absolute tolerance of pytest, 1e-12, would let any SI coefficient of links or energies pass."""
 
 NO_DESIGN = {"tpu-v4i": "memory_bandwidth"}
 """Devices whose main memory nobody described, and the quantity that the refusal names."""
@@ -16,8 +21,8 @@ def test_h100_is_the_published_h100():
     published = {"memory_bandwidth": 3.35e12, "memory_capacity": 80e9, "peak_flops": 1.979e15, "link_bandwidth": 450e9}
     published |= {"chips": 8, "scale_up_domain": 8, "scale_out_bandwidth": 50e9, "sram_capacity": 50e6}
     for quantity, value in published.items():
-        assert float(getattr(design, quantity)) == pytest.approx(value), quantity
-    assert 3e-6 < float(design.sync_latency) < 6e-6 and float(design.scale_out_latency) == pytest.approx(46.5e-6)
+        assert float(getattr(design, quantity)) == approx(value), quantity
+    assert 3e-6 < float(design.sync_latency) < 6e-6 and float(design.scale_out_latency) == approx(46.5e-6)
 
 
 @pytest.mark.parametrize(
@@ -33,12 +38,12 @@ def test_h100_is_the_published_h100():
     ],
 )
 def test_the_narrowest_format_that_is_wide_enough(name, bits, peak):
-    assert float(device(name).design(1, bits).peak_flops) == pytest.approx(peak)
+    assert float(device(name).design(1, bits).peak_flops) == approx(peak)
 
 
 @pytest.mark.parametrize(("chips", "microseconds"), [(1, 0.2), (8, 0.2), (9, 1.5), (128, 1.5)])
 def test_sync_of_the_limit_study(chips, microseconds):
-    assert float(device("xpu-hbm3").design(chips).sync_latency) == pytest.approx(microseconds * 1e-6)
+    assert float(device("xpu-hbm3").design(chips).sync_latency) == approx(microseconds * 1e-6)
 
 
 def test_limit_study_is_in_binary_units():
@@ -49,8 +54,8 @@ def test_limit_study_is_in_binary_units():
 
 def test_a_torus_slows_with_its_size_and_stops_at_the_domain():
     chip = device("tpu-v5e")
-    assert chip.sync_latency(256) == pytest.approx(16e-6)  # 2 x 16 / 2 hops of 1 us
-    assert chip.sync_latency(1) == pytest.approx(1e-6)
+    assert chip.sync_latency(256) == approx(16e-6)  # 2 x 16 / 2 hops of 1 us
+    assert chip.sync_latency(1) == approx(1e-6)
     assert chip.sync_latency(1000) == chip.sync_latency(256)
 
 
@@ -78,7 +83,7 @@ def test_a_missing_quantity_is_named_only_when_needed(name, quantity):
 
 def test_what_it_says_of_itself():
     chip = device("h100")
-    assert chip.tdp and chip.tdp.si.value == 700 and chip.die_area and chip.die_area.si.value == pytest.approx(814e-6)
+    assert chip.tdp and chip.tdp.si.value == 700 and chip.die_area and chip.die_area.si.value == approx(814e-6)
     assert chip.stacks and chip.stacks.value == 5 and chip.bom and chip.bom.value == 3320
     assert (chip.node, chip.memory_type) == ("TSMC 4N", "HBM3")
     assert device("rubin").bom is None
@@ -88,8 +93,8 @@ def test_what_it_says_of_itself():
 def test_what_the_catalogue_knows_beyond_the_six():
     b200, h200, corsair = (device(name).design(1) for name in ("b200", "h200", "corsair"))
     assert float(b200.dies) == 2 and float(h200.dies) == 1
-    assert float(h200.sram_bandwidth) == pytest.approx(8.138e12)
-    assert float(corsair.pool_capacity) == pytest.approx(256e9) and float(corsair.memory_capacity) == pytest.approx(2e9)
+    assert float(h200.sram_bandwidth) == approx(8.138e12)
+    assert float(corsair.pool_capacity) == approx(256e9) and float(corsair.memory_capacity) == approx(2e9)
 
 
 def test_every_device_can_be_priced():
@@ -131,7 +136,7 @@ def test_a_device_of_ones_own(tmp_path):
     design = chip.design(16)
     assert chip.name == "my_chip" and chip.technology_names() == ("N3", "HBM4", "NVLink5") and chip.tdp is None
     assert float(design.memory_capacity) == 96 * 2**30 and float(design.scale_up_domain) == 72
-    assert float(design.sync_latency) == pytest.approx(1.5e-6) and float(design.chips) == 16
+    assert float(design.sync_latency) == approx(1.5e-6) and float(design.chips) == 16
     assert float(design.scale_out_bandwidth) == 50e9  # the default of Design
 
 

@@ -1,5 +1,7 @@
 """Sampling: quantiles, correlation, determinism, projection."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +12,9 @@ from hypothesis import strategies as st
 from hardware_priors.prior import Prior
 from hardware_priors.sampling import BASE_YEAR, growth_priors, projected, quantile, sample_technologies
 from hardware_priors.technologies import technology, technology_priors
+
+approx = partial(pytest.approx, rel=1e-9, abs=0.0)
+"""The default absolute tolerance of pytest, 1e-12, would let any SI coefficient of links or energies pass."""
 
 DRAWS = 20_000
 DRAWN = sample_technologies(jax.random.key(1), DRAWS, memory="HBM3E")
@@ -32,14 +37,12 @@ def test_quantiles_of_every_lognormal_and_bounds_of_every_triangular():
             below, median, above = (
                 float(np.mean(values <= bound)) for bound in (si.low * (1 + 1e-9), si.value, si.high)
             )
-            assert above == pytest.approx(0.95, abs=0.01), key
-            assert si.low == si.value or (
-                below == pytest.approx(0.05, abs=0.01) and median == pytest.approx(0.5, abs=0.015)
-            ), key
+            assert above == approx(0.95, abs=0.01), key
+            assert si.low == si.value or (below == approx(0.05, abs=0.01) and median == approx(0.5, abs=0.015)), key
         elif prior.distribution == "triangular":
             assert si.low <= values.min() and values.max() <= si.high, key
             width = si.high - si.low
-            assert values.mean() == pytest.approx((si.low + si.value + si.high) / 3, abs=0.01 * width), key
+            assert values.mean() == approx((si.low + si.value + si.high) / 3, abs=0.01 * width), key
             assert values.std() > 0.15 * width, key
         else:
             assert (values == values[0]).all(), key
@@ -49,7 +52,7 @@ def test_memory_prices_of_one_draw_move_together_and_others_do_not():
     correlation = np.corrcoef(np.log(leaf(DRAWN, "memory.layer_price")), np.log(leaf(DRAWN, "memory.stack_price")))[
         0, 1
     ]
-    assert correlation == pytest.approx(1.0, abs=1e-6)
+    assert correlation == approx(1.0, abs=1e-6)
     other = np.corrcoef(leaf(DRAWN, "memory.layer_price"), leaf(DRAWN, "logic.wafer_price"))[0, 1]
     assert abs(other) < 0.03
     ddr = sample_technologies(jax.random.key(1), DRAWS, memory="DDR5")
@@ -84,7 +87,7 @@ def test_triangular_quantile_inverts_its_distribution(share, mode):
     x = float(quantile(prior, jax.scipy.stats.norm.ppf(jnp.asarray(share))))
     rising = (x - 10) ** 2 / (5 * 5 * mode)
     falling = 1 - (15 - x) ** 2 / (5 * 5 * (1 - mode))
-    assert (rising if x < prior.value else falling) == pytest.approx(share, abs=1e-5)
+    assert (rising if x < prior.value else falling) == approx(share, abs=1e-5)
 
 
 def test_projection_follows_the_trends_and_leaves_the_rest():
@@ -92,7 +95,7 @@ def test_projection_follows_the_trends_and_leaves_the_rest():
     later, trends = projected(now, BASE_YEAR + 3), growth_priors()
     for key in technology_priors():
         growth = trends[key].value ** 3 if key in trends else 1.0
-        assert float(leaf(later, key)) == pytest.approx(float(leaf(now, key)) * growth, rel=1e-6), key
+        assert float(leaf(later, key)) == approx(float(leaf(now, key)) * growth, rel=1e-6), key
     assert {"memory.stack_bandwidth", "memory.layer_price", "logic.matrix_energy"} <= set(trends)
 
 
@@ -101,7 +104,7 @@ def test_projection_to_the_base_year_changes_nothing_and_back_again_neither():
     same, there_and_back = projected(now, BASE_YEAR), projected(projected(now, 2030), BASE_YEAR, base_year=2030)
     for key in technology_priors():
         assert float(leaf(same, key)) == float(leaf(now, key))
-        assert float(leaf(there_and_back, key)) == pytest.approx(float(leaf(now, key)), rel=1e-6)
+        assert float(leaf(there_and_back, key)) == approx(float(leaf(now, key)), rel=1e-6)
 
 
 def test_uncertain_projection_spreads_with_the_years_and_keeps_prices_together():
@@ -113,12 +116,12 @@ def test_uncertain_projection_spreads_with_the_years_and_keeps_prices_together()
         return np.log(ratio)
 
     growth = growth_priors()["memory.stack_bandwidth"]
-    assert np.quantile(spread(2030), [0.05, 0.5, 0.95]) == pytest.approx(
+    assert np.quantile(spread(2030), [0.05, 0.5, 0.95]) == approx(
         4 * np.log([growth.low, growth.value, growth.high]), abs=0.03
     )
-    assert spread(2030).std() == pytest.approx(2 * spread(2028).std(), rel=1e-6)
+    assert spread(2030).std() == approx(2 * spread(2028).std(), rel=1e-6)
     prices = [
         np.log(leaf(projected(drawn, 2030, key), f"memory.{name}") / leaf(drawn, f"memory.{name}"))
         for name in ("layer_price", "stack_price")
     ]
-    assert prices[0] == pytest.approx(prices[1], rel=1e-9)
+    assert prices[0] == approx(prices[1], rel=1e-9)

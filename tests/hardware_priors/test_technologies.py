@@ -1,6 +1,7 @@
 """Technologies: every leaf has a source, derived rows follow from their facts, unknown names get the nearest."""
 
 import math
+from functools import partial
 
 import jax
 import numpy as np
@@ -17,6 +18,9 @@ from hardware_priors.technologies import (
     unsourced,
 )
 
+approx = partial(pytest.approx, rel=1e-9, abs=0.0)
+"""The default absolute tolerance of pytest, 1e-12, would let any SI coefficient of links or energies pass."""
+
 ONE_OF_EACH = [{argument: name} for argument, offered in CHOICES.items() for name in offered]
 
 
@@ -32,7 +36,7 @@ def test_every_leaf_has_a_prior_and_equals_it_in_si(choices):
     assert set(priors) == set(values) and len(values) == len(jax.tree.leaves(technology(**choices)))
     zeros = {f"memory.{leaf}" for leaf in ZERO_BY_CONSTRUCTION.get(choices.get("memory", "HBM4"), ())}
     for key, value in values.items():
-        assert value == pytest.approx(priors[key].si.value, rel=1e-12), key
+        assert value == approx(priors[key].si.value, rel=1e-12), key
         assert math.isfinite(value) and (value == 0 if key in zeros else value > 0), key
 
 
@@ -72,7 +76,7 @@ def test_magnitudes_in_si():
     }
     values = leaves(n4)
     for key, value in expected.items():
-        assert values[key] == pytest.approx(value, rel=1e-9), key
+        assert values[key] == approx(value, rel=1e-9), key
 
 
 @pytest.mark.parametrize(
@@ -87,11 +91,11 @@ def test_magnitudes_in_si():
 )
 def test_a_stack_as_sold_costs_its_published_price(memory, layers, capacity, per_gigabyte):
     stack = technology(memory=memory).memory
-    assert float(stack.layer_capacity) * layers == pytest.approx(capacity * 1e9)
+    assert float(stack.layer_capacity) * layers == approx(capacity * 1e9)
     price = float(stack.stack_price + layers * stack.layer_price)
-    assert price == pytest.approx(capacity * per_gigabyte, rel=1e-4)
+    assert price == approx(capacity * per_gigabyte, rel=1e-4)
     twelve = float(stack.stack_price + 12 * stack.layer_price)
-    assert float(stack.stack_price) / twelve == pytest.approx(0.2, abs=1e-4)
+    assert float(stack.stack_price) / twelve == approx(0.2, abs=1e-4)
 
 
 def test_memory_price_rows_agree_with_the_published_price_per_capacity():
@@ -102,14 +106,14 @@ def test_memory_price_rows_agree_with_the_published_price_per_capacity():
         capacity = lookup("memory", memory, "layer_capacity").value * layers
         for bound in ("low", "value", "high"):
             price = getattr(base, bound) + layers * getattr(layer, bound)
-            assert price / capacity == pytest.approx(getattr(published, bound), rel=1e-4), (memory, bound)
+            assert price / capacity == approx(getattr(published, bound), rel=1e-4), (memory, bound)
 
 
 def test_critical_fraction_reproduces_the_harvested_yield_of_h100():
     logic = technology("N4").logic
     area, alpha = 814e-6, float(logic.defect_clustering)
     faults = area * float(logic.defect_density) * float(logic.critical_fraction)
-    assert (1 + faults / alpha) ** -alpha == pytest.approx(0.88, abs=5e-4)
+    assert (1 + faults / alpha) ** -alpha == approx(0.88, abs=5e-4)
 
 
 def test_links_follow_from_the_bidirectional_facts():
@@ -117,21 +121,21 @@ def test_links_follow_from_the_bidirectional_facts():
     edge = lookup("links", "SerDes edge density", "bw_density")
     price = lookup("links", "copper scale-up (NVLink)", "price_per_bidirectional_bandwidth")
     links = technology(link="NVLink5").links
-    assert float(links.area) == pytest.approx(2 * area.si.value)
-    assert float(links.edge_density) == pytest.approx(edge.si.value / 2)
-    assert float(links.price) == pytest.approx(2 * price.si.value)
+    assert float(links.area) == approx(2 * area.si.value)
+    assert float(links.edge_density) == approx(edge.si.value / 2)
+    assert float(links.price) == approx(2 * price.si.value)
 
 
 def test_idle_power_is_the_energy_of_links_that_never_sleep():
     for link in CHOICES["link"]:
         links = technology(link=link).links
-        assert float(links.idle_power) == pytest.approx(float(links.energy), rel=1e-9), link
+        assert float(links.idle_power) == approx(float(links.energy), rel=1e-9), link
 
 
 def test_a_buyer_pays_one_markup_and_nothing_else_changes():
     builder, buyer = leaves(technology()), leaves(technology(price_basis="buyer"))
     assert {key for key in builder if builder[key] != buyer[key]} == {"economics.chip_markup"}
-    assert builder["economics.chip_markup"] == 1 and buyer["economics.chip_markup"] == pytest.approx(1 / (1 - 0.84))
+    assert builder["economics.chip_markup"] == 1 and buyer["economics.chip_markup"] == approx(1 / (1 - 0.84))
 
 
 def test_utilisation_is_an_input():

@@ -4,9 +4,9 @@ Defaults are those of the ``configuration_*.py`` classes of Hugging Face transfo
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Self
+from typing import ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from codesign.workload.config_json.family import (
     Count,
@@ -23,15 +23,9 @@ from codesign.workload.config_json.refusal import refuse_value
 
 
 class Llama(GroupedFamily):
-    """Llama 1 to 3.3; without ``num_key_value_heads`` every head has its own."""
+    """Llama 1 to 3.3; the first files do not name ``num_key_value_heads``, for every head has its own."""
 
-    num_key_value_heads: Count | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
-
-    @model_validator(mode="after")
-    def own_heads(self) -> Self:
-        """Multi-head attention unless told otherwise."""
-        self.num_key_value_heads = self.num_key_value_heads or self.num_attention_heads
-        return self
+    num_key_value_heads: Count | None = None
 
 
 class Mistral(GroupedFamily):
@@ -60,7 +54,7 @@ class Windowed(GroupedFamily):
 
 
 class Qwen2(Windowed):
-    """Qwen2 and Qwen2.5: the window is off unless ``use_sliding_window``, then on from ``max_window_layers`` upwards."""
+    """Qwen2, Qwen2.5: no window unless ``use_sliding_window``; then in the layers from ``max_window_layers`` on."""
 
     use_sliding_window: bool = False
     max_window_layers: CountOrZero = 28
@@ -92,17 +86,18 @@ class Gemma2(Windowed):
     sliding_window: Count | None = 4096
     tie_word_embeddings: bool = True
     ignored: ClassVar[frozenset[str]] = frozenset({"query_pre_attn_scalar", "cache_implementation"})
+    repeats: ClassVar[dict[str, str]] = {"sliding_window_size": "sliding_window"}
 
     def is_windowed(self, layer: int) -> bool:
         return layer % 2 == 0
 
 
 class Gemma3(Windowed):
-    """Gemma 3: one global layer after every five windowed ones. The published files leave most fields to the defaults."""
+    """Gemma 3: a global layer after every five windowed ones. Published files leave most fields to the defaults."""
 
     vocab_size: Count = 262_208
     num_attention_heads: Count = 8
-    num_key_value_heads: Count = 4
+    num_key_value_heads: Count | None = 4
     head_dim: Count | None = 256
     sliding_window: Count | None = 4096
     sliding_window_pattern: Count = 6
@@ -121,13 +116,17 @@ class Opt(Family):
     max_position_embeddings: Count
     word_embed_proj_dim: Count | None = None
     tie_word_embeddings: bool = True
-    ignored: ClassVar[frozenset[str]] = frozenset({"layerdrop", "do_layer_norm_before", "_remove_final_layer_norm"})
+    ignored: ClassVar[frozenset[str]] = frozenset(
+        {"layerdrop", "do_layer_norm_before", "layer_norm_elementwise_affine"}
+    )
 
     def attention(self) -> Sequence[Part]:
         head_dim = exact_share(self, "hidden_size", "num_attention_heads")
         if self.word_embed_proj_dim not in (None, self.hidden_size):
             raise refuse_value("word_embed_proj_dim", self.word_embed_proj_dim, [self.hidden_size])
-        return [grouped_attention(self.num_attention_heads, self.num_attention_heads, head_dim)] * self.num_hidden_layers
+        return [
+            grouped_attention(self.num_attention_heads, self.num_attention_heads, head_dim)
+        ] * self.num_hidden_layers
 
     def feed_forward(self) -> Sequence[Part]:
         return [plain_mlp(self.ffn_dim)] * self.num_hidden_layers
@@ -151,7 +150,9 @@ class Gpt2(Family):
 
     def attention(self) -> Sequence[Part]:
         head_dim = exact_share(self, "hidden_size", "num_attention_heads")
-        return [grouped_attention(self.num_attention_heads, self.num_attention_heads, head_dim)] * self.num_hidden_layers
+        return [
+            grouped_attention(self.num_attention_heads, self.num_attention_heads, head_dim)
+        ] * self.num_hidden_layers
 
     def feed_forward(self) -> Sequence[Part]:
         return [plain_mlp(self.n_inner or 4 * self.hidden_size)] * self.num_hidden_layers
@@ -161,7 +162,10 @@ class Gpt2(Family):
 
 
 class GptJ(Gpt2):
-    """GPT-J: rotary positions, so no table. Its attention and MLP run side by side; they are read as one after the other."""
+    """GPT-J: rotary positions, so no table.
+
+    Its attention and MLP run side by side; they are read as one after the other.
+    """
 
     tie_word_embeddings: bool = False
 
@@ -197,7 +201,7 @@ class Falcon(Family):
         return [plain_mlp(self.ffn_hidden_size or 4 * self.hidden_size)] * self.num_hidden_layers
 
 
-FAMILIES: dict[str, Any] = {
+FAMILIES: dict[str, type[Family]] = {
     "llama": Llama,
     "mistral": Mistral,
     "qwen2": Qwen2,

@@ -1,4 +1,4 @@
-"""What every model family shares: checked fields, a list of layers in Python numbers, and how equal layers are grouped."""
+"""What every model family shares: checked fields, layers in Python numbers, and how equal layers are grouped."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -6,11 +6,13 @@ from typing import Annotated, Any, ClassVar, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from codesign.numerics.fields import real
 from codesign.workload.config_json.refusal import refuse_value
 from codesign.workload.transformer import FeedForward, GroupedAttention, LayerKind, MixtureOfExperts, Transformer
 
-Count = Annotated[int, Field(gt=0, strict=True)]
-CountOrZero = Annotated[int, Field(ge=0, strict=True)]
+LARGEST = 10**12
+Count = Annotated[int, Field(gt=0, le=LARGEST, strict=True)]
+CountOrZero = Annotated[int, Field(ge=0, le=LARGEST, strict=True)]
 
 
 class Part(NamedTuple):
@@ -32,12 +34,13 @@ def part(module: type, **dimensions: float | bool) -> Part:
 class Family(BaseModel):
     """The fields of one ``model_type`` that change cost; what else a file may hold is judged by ``refusal``.
 
-    Subclasses say what attention and which feed-forward part each layer has. ``ignored`` names fields that sound like
-    cost and are none.
+    Subclasses say which attention and which feed-forward part each layer has. ``ignored`` names fields that sound like
+    cost and are none; ``repeats`` those that must say the same as another.
     """
 
     model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
     ignored: ClassVar[frozenset[str]] = frozenset()
+    repeats: ClassVar[dict[str, str]] = {}
 
     hidden_size: Count
     num_hidden_layers: Count
@@ -60,24 +63,27 @@ class Family(BaseModel):
         """Group equal layers, in order of first appearance, and build."""
         counts = Counter(zip(self.attention(), self.feed_forward(), strict=True))
         layers = tuple(
-            LayerKind(count=count, attention=attention.build(), feed_forward=feed_forward.build())
+            LayerKind(count=real(count), attention=attention.build(), feed_forward=feed_forward.build())
             for (attention, feed_forward), count in counts.items()
         )
         return Transformer(
-            hidden=self.hidden_size,
-            vocabulary=self.vocab_size,
+            hidden=real(self.hidden_size),
+            vocabulary=real(self.vocab_size),
             layers=layers,
-            positions=self.positions(),
+            positions=real(self.positions()),
             tied_embeddings=self.tie_word_embeddings,
             name=name,
         )
 
 
 class GroupedFamily(Family):
-    """Grouped-query attention and a gated MLP in every layer, with the field names that most families use."""
+    """Grouped-query attention and a gated MLP in every layer, with the field names that most families use.
+
+    ``num_key_value_heads: null`` gives every head its own.
+    """
 
     num_attention_heads: Count
-    num_key_value_heads: Count
+    num_key_value_heads: Count | None
     head_dim: Count | None = None
     intermediate_size: Count
 
@@ -89,9 +95,12 @@ class GroupedFamily(Family):
 
     def grouped(self, window: int | None = None, gated: bool = False) -> Part:
         """Attention with these heads, over the whole context or a window of it."""
-        heads, kv_heads = self.num_attention_heads, self.num_key_value_heads
-        exact_share(self, "num_attention_heads", "num_key_value_heads")
-        return grouped_attention(heads, kv_heads, self.width_of_a_head(), window, gated)
+        if self.num_key_value_heads is None:
+            kv_heads = self.num_attention_heads
+        else:
+            kv_heads = self.num_key_value_heads
+            exact_share(self, "num_attention_heads", "num_key_value_heads")
+        return grouped_attention(self.num_attention_heads, kv_heads, self.width_of_a_head(), window, gated)
 
     def attention(self) -> Sequence[Part]:
         return [self.grouped()] * self.num_hidden_layers

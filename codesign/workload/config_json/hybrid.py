@@ -5,9 +5,18 @@ beside the published weights for MiniMax-Text-01.
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from codesign.workload.config_json.family import Count, CountOrZero, GroupedFamily, Part, layers_by_type, mixture, part
+from codesign.workload.config_json.family import (
+    Count,
+    CountOrZero,
+    Family,
+    GroupedFamily,
+    Part,
+    layers_by_type,
+    mixture,
+    part,
+)
 from codesign.workload.config_json.mixture import SparseSteps
 from codesign.workload.transformer import LinearAttention
 
@@ -16,7 +25,6 @@ class Qwen3Next(SparseSteps):
     """Qwen3-Next: gated delta net, and gated full attention in every fourth layer; experts with a shared one."""
 
     head_dim: Count | None = 256
-    shared_expert_intermediate_size: CountOrZero  # pyright: ignore[reportGeneralTypeIssues]
     linear_conv_kernel_dim: Count
     linear_key_head_dim: Count
     linear_value_head_dim: Count
@@ -68,7 +76,9 @@ class MiniMax(GroupedFamily):
         if self.layer_types is not None:
             choices = {"full_attention": self.grouped(), "linear_attention": linear}
             return layers_by_type("layer_types", self.layer_types, layers, choices)
-        raise ValueError("the field attn_type_list is missing, expected it or layer_types to say which layers are linear")
+        raise ValueError(
+            "the field attn_type_list is missing, expected it or layer_types to say which layers are linear"
+        )
 
     def feed_forward(self) -> Sequence[Part]:
         shared = self.shared_intermediate_size
@@ -76,8 +86,9 @@ class MiniMax(GroupedFamily):
         return [experts] * self.num_hidden_layers
 
 
-FAMILIES: dict[str, Any] = {
+FAMILIES: dict[str, type[Family]] = {
     "qwen3_next": Qwen3Next,
     "minimax_text_01": MiniMax,
+    "minimax_m1": MiniMax,
     "minimax": MiniMax,
 }

@@ -1,10 +1,11 @@
 """Families with multi-head latent attention: DeepSeek-V2 to V3.2 and Kimi-K2.
 
-Field names are those of ``configuration_deepseek.py`` beside the published weights; the indexer's are in DeepSeek-V3.2-Exp.
+Field names are those of ``configuration_deepseek.py`` beside the published weights, the indexer's those of
+DeepSeek-V3.2-Exp.
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from codesign.workload.config_json.family import Count, CountOrZero, Family, Part, gated_mlp, mixture, part
 from codesign.workload.transformer import LatentAttention
@@ -72,10 +73,9 @@ class DeepseekV32(Deepseek):
         return {**super().latent(), **indexer}
 
 
-FAMILIES: dict[str, Any] = {
+FAMILIES: dict[str, type[Family]] = {
     "deepseek_v2": Deepseek,
     "deepseek_v3": Deepseek,
     "kimi_k2": Deepseek,
     "deepseek_v32": DeepseekV32,
-    "glm_moe_dsa": DeepseekV32,
 }

@@ -5,12 +5,13 @@ beside the published weights for MiniMax-M2.
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from codesign.workload.config_json.dense import Mistral, Qwen2, Windowed
 from codesign.workload.config_json.family import (
     Count,
     CountOrZero,
+    Family,
     GroupedFamily,
     Part,
     gated_mlp,
@@ -27,11 +28,13 @@ class Mixtral(Mistral):
     num_experts_per_tok: Count
 
     def feed_forward(self) -> Sequence[Part]:
-        return [mixture(self.num_local_experts, self.num_experts_per_tok, self.intermediate_size)] * self.num_hidden_layers
+        return [
+            mixture(self.num_local_experts, self.num_experts_per_tok, self.intermediate_size)
+        ] * self.num_hidden_layers
 
 
 class SparseSteps(GroupedFamily):
-    """Experts in every ``decoder_sparse_step``-th layer but those listed in ``mlp_only_layers``, as Qwen's MoE models do.
+    """Experts in every ``decoder_sparse_step``-th layer, except those in ``mlp_only_layers``, as in Qwen's models.
 
     The rule is ``(layer + 1) % decoder_sparse_step == 0`` (``modeling_qwen2_moe.py``).
     """
@@ -39,7 +42,7 @@ class SparseSteps(GroupedFamily):
     num_experts: Count
     num_experts_per_tok: Count
     moe_intermediate_size: Count
-    shared_expert_intermediate_size: CountOrZero = 0
+    shared_expert_intermediate_size: CountOrZero
     decoder_sparse_step: Count = 1
     mlp_only_layers: list[CountOrZero] | None = None
 
@@ -57,13 +60,12 @@ class SparseSteps(GroupedFamily):
 class Qwen2Moe(SparseSteps, Qwen2):
     """Qwen2-57B-A14B and Qwen1.5-MoE: routed experts and a shared one."""
 
-    shared_expert_intermediate_size: CountOrZero  # pyright: ignore[reportGeneralTypeIssues]
-
 
 class Qwen3Moe(SparseSteps, Qwen2):
     """Qwen3 with experts: none is shared. Where the window is on, it is on in every layer."""
 
     max_window_layers: CountOrZero = 0
+    shared_expert_intermediate_size: CountOrZero = 0
 
 
 class GptOss(Windowed):
@@ -73,20 +75,23 @@ class GptOss(Windowed):
     sliding_window: Count | None = 128
     num_local_experts: Count
     num_experts_per_tok: Count
-    ignored: ClassVar[frozenset[str]] = frozenset({"experts_per_token", "initial_context_length", "swiglu_limit"})
+    ignored: ClassVar[frozenset[str]] = frozenset({"initial_context_length"})
+    repeats: ClassVar[dict[str, str]] = {"experts_per_token": "num_experts_per_tok"}
 
     def is_windowed(self, layer: int) -> bool:
         return layer % 2 == 0
 
     def feed_forward(self) -> Sequence[Part]:
-        return [mixture(self.num_local_experts, self.num_experts_per_tok, self.intermediate_size)] * self.num_hidden_layers
+        return [
+            mixture(self.num_local_experts, self.num_experts_per_tok, self.intermediate_size)
+        ] * self.num_hidden_layers
 
 
 class Llama4(Windowed):
     """Llama 4: experts in every k-th layer, one of them shared; three of four layers attend within a chunk.
 
-    A chunk is read as a window of its size, which is what a position sees at most; on average it sees half of it. Layers
-    without rotary positions are the global ones.
+    A chunk is read as a window of its size, which is what a position sees at most; on average it sees half of it.
+    Layers without rotary positions are the global ones.
     """
 
     head_dim: Count | None = 128
@@ -98,7 +103,9 @@ class Llama4(Windowed):
     no_rope_layers: list[CountOrZero] | None = None
     no_rope_layer_interval: Count = 4
     attention_chunk_size: Count | None = 8192
-    ignored: ClassVar[frozenset[str]] = frozenset({"attn_temperature_tuning", "attn_scale", "floor_scale", "for_llm_compressor"})
+    ignored: ClassVar[frozenset[str]] = frozenset(
+        {"attn_temperature_tuning", "attn_scale", "floor_scale", "for_llm_compressor"}
+    )
 
     def attention(self) -> Sequence[Part]:
         layers = self.num_hidden_layers
@@ -114,7 +121,9 @@ class Llama4(Windowed):
         width, step = self.intermediate_size, self.interleave_moe_layer_step
         experts = mixture(self.num_local_experts, self.num_experts_per_tok, width, shared_width=width)
         dense = gated_mlp(self.intermediate_size_mlp)
-        with_experts = set(range(step - 1, self.num_hidden_layers, step) if self.moe_layers is None else self.moe_layers)
+        with_experts = set(
+            range(step - 1, self.num_hidden_layers, step) if self.moe_layers is None else self.moe_layers
+        )
         return [experts if i in with_experts else dense for i in range(self.num_hidden_layers)]
 
 
@@ -154,7 +163,7 @@ class Glm4Moe(GroupedFamily):
         return [gated_mlp(self.intermediate_size)] * first + [experts] * (self.num_hidden_layers - first)
 
 
-FAMILIES: dict[str, Any] = {
+FAMILIES: dict[str, type[Family]] = {
     "mixtral": Mixtral,
     "qwen2_moe": Qwen2Moe,
     "qwen3_moe": Qwen3Moe,

@@ -8,17 +8,24 @@ from pydantic import ValidationError
 
 from codesign.workload.config_json import dense, hybrid, latent, mixture
 from codesign.workload.config_json.family import Family
-from codesign.workload.config_json.refusal import explain, nearest, refuse_unknown
+from codesign.workload.config_json.refusal import explain, nearest, refuse_unknown, refuse_value
 from codesign.workload.transformer import Transformer
 
 FAMILIES: dict[str, type[Family]] = {**dense.FAMILIES, **mixture.FAMILIES, **latent.FAMILIES, **hybrid.FAMILIES}
 """The families that can be read, by ``model_type``."""
 
-WRAPPERS = {"gemma3": "gemma3_text", "llama4": "llama4_text", "kimi_k25": "kimi_k2"}
-"""Multimodal types whose language model is in ``text_config``, and its default type; the vision part is not read."""
+WRAPPERS = {"gemma3": ["gemma3_text"], "llama4": ["llama4_text"], "kimi_k25": ["kimi_k2", "deepseek_v3"]}
+"""Multimodal types whose language model is in ``text_config``, and its types, the default first; vision is not read."""
 
 OUTSIDE_THE_LANGUAGE_MODEL = frozenset(
-    {"model_type", "text_config", "vision_config", "mm_tokens_per_image", "tie_word_embeddings", "use_unified_vision_chunk"}
+    {
+        "model_type",
+        "text_config",
+        "vision_config",
+        "mm_tokens_per_image",
+        "tie_word_embeddings",
+        "use_unified_vision_chunk",
+    }
 )
 
 
@@ -80,7 +87,12 @@ def checked_family(content: dict[str, Any]) -> Family:
         checked = family.model_validate(fields)
     except ValidationError as error:
         raise ValueError(explain(error, unknown, model_type)) from None
-    refuse_unknown(unknown, names, family.ignored, model_type)
+    refuse_unknown(unknown, names, family.ignored | family.repeats.keys(), model_type)
+    for name, original in family.repeats.items():
+        if name in fields and fields[name] != getattr(checked, original):
+            raise ValueError(
+                f"{name} = {fields[name]!r}, expected the same as {original} = {getattr(checked, original)}"
+            )
     return checked
 
 
@@ -95,8 +107,13 @@ def language_model(content: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         return model_type, content
     inner = content.get("text_config")
     if not isinstance(inner, dict):
-        raise ValueError(f"text_config = {inner!r}, expected an object, for model_type {model_type!r} keeps its fields there")
+        raise ValueError(
+            f"text_config = {inner!r}, expected an object, for model_type {model_type!r} keeps its fields there"
+        )
     outside = {name: value for name, value in content.items() if name not in OUTSIDE_THE_LANGUAGE_MODEL}
     refuse_unknown(outside, OUTSIDE_THE_LANGUAGE_MODEL, frozenset(), model_type)
     shared = {name: content[name] for name in ("tie_word_embeddings",) if name in content}
-    return inner.get("model_type", WRAPPERS[model_type]), {**shared, **inner}
+    inner_type = inner.get("model_type", WRAPPERS[model_type][0])
+    if inner_type not in WRAPPERS[model_type]:
+        raise refuse_value("text_config.model_type", inner_type, WRAPPERS[model_type])
+    return inner_type, {**shared, **inner}

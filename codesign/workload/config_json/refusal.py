@@ -20,10 +20,10 @@ NO_COST_PATTERNS = re.compile(
 )
 
 NO_COST_NAMES = frozenset(
-    """architectures attn_implementation auto_map chunk_size_feed_forward hidden_act hidden_activation id2label label2id
-    is_decoder is_encoder_decoder max_position_embeddings model_max_length mup norm_topk_prob num_labels num_return_sequences
-    original_max_position_embeddings pretraining_tp problem_type quantization_config router_aux_loss_coef tokenizer_class
-    torch_dtype transformers_version use_return_dict output_hidden_states output_attentions output_router_logits
+    """architectures attn_implementation auto_map chunk_size_feed_forward hidden_act hidden_activation id2label
+    label2id is_decoder is_encoder_decoder max_position_embeddings model_max_length norm_topk_prob num_labels
+    num_return_sequences original_max_position_embeddings pretraining_tp problem_type quantization_config
+    tokenizer_class torch_dtype transformers_version use_return_dict output_hidden_states output_attentions output_router_logits
     max_length min_length no_repeat_ngram_size encoder_no_repeat_ngram_size top_k top_p num_beams num_beam_groups
     length_penalty diversity_penalty typical_p begin_suppress_tokens task_specific_params cross_attention_hidden_size
     add_cross_attention pruned_heads use_bfloat16 use_fp8 attention_bias mlp_bias qkv_bias use_qk_norm qk_norm
@@ -34,7 +34,8 @@ NO_COST_NAMES = frozenset(
 EXPECTED = {
     "greater_than": "a positive integer",
     "greater_than_equal": "an integer that is not negative",
-    "int_type": "a positive integer",
+    "less_than_equal": "at most 1e12",
+    "int_type": "an integer",
     "bool_type": "true or false",
     "list_type": "a list",
     "string_type": "a text",
@@ -58,7 +59,7 @@ def nearest(value: str, choices: Iterable[str]) -> str:
     return f"; the nearest is {found[0]!r}" if found else ""
 
 
-def refuse_unknown(unknown: dict[str, Any], known: Iterable[str], ignored: frozenset[str], model_type: str) -> None:
+def refuse_unknown(unknown: dict[str, Any], known: Iterable[str], ignored: Iterable[str], model_type: str) -> None:
     """Refuse the first unknown field that looks as if it changed cost.
 
     Unset ones (``null``, ``false``, empty) pass, for they switch something off. ``use_…: true`` does not.
@@ -66,7 +67,6 @@ def refuse_unknown(unknown: dict[str, Any], known: Iterable[str], ignored: froze
     Raises:
         ValueError: names the field, its value and the nearest known field.
     """
-    names = [name for name in known if not name.startswith("_")]
     for name, value in unknown.items():
         unset = value is None or value is False or value in ([], {}, "")
         if unset or name in ignored or name in NO_COST_NAMES or NO_COST_PATTERNS.search(name):
@@ -74,19 +74,15 @@ def refuse_unknown(unknown: dict[str, Any], known: Iterable[str], ignored: froze
         if COST_WORDS.search(name):
             raise ValueError(
                 f"{name} = {value!r} looks as if it changed cost and is not known for model_type {model_type!r}, "
-                f"expected only fields that are understood{nearest(name, names)}"
+                f"expected only fields that are understood{nearest(name, known)}"
             )
 
 
 def explain(error: ValidationError, given: Iterable[str], model_type: str) -> str:
     """The first complaint of pydantic in one sentence."""
     first = error.errors()[0]
-    field = "".join(f"[{key}]" if isinstance(key, int) else str(key) for key in first["loc"] if key not in EXPECTED_TAGS)
+    field = "".join(f"[{key}]" if isinstance(key, int) else str(key) for key in first["loc"])
     if first["type"] == "missing":
         return f"the field {field} is missing, and model_type {model_type!r} needs it{nearest(field, given)}"
     expected = EXPECTED.get(first["type"], first["msg"].removeprefix("Input should be "))
     return f"{field} = {first['input']!r}, expected {expected}"
-
-
-EXPECTED_TAGS = frozenset({"constrained-int", "int", "none", "nullable"})
-"""Labels that pydantic adds to the location of a union member; no field is called so."""

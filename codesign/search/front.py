@@ -1,0 +1,266 @@
+"""The search as a whole: weightings → relaxed starts → certified integers → front, checked on the exact model."""
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from codesign.evaluate import evaluate_table
+from codesign.hardware.design import Design
+from codesign.hardware.technology import Technology
+from codesign.outcome import LIMIT_NAMES, Outcome, stack_limits
+from codesign.performance.execution import Execution, Operatorwise
+from codesign.search.choices import Choice, plans_and_dies, taken
+from codesign.search.goals import Goal, goals
+from codesign.search.integers import Problems, Solved, Task, descend
+from codesign.search.program import MONOMIAL_LIMITS, POSYNOMIAL_LIMITS, SILICON
+from codesign.search.relaxation import Relaxed, log_goals, outcome_at, relax
+from codesign.search.space import CONTINUOUS, Space, at_bound, design_at
+from codesign.workload.operators import operator_table, pad
+from codesign.workload.workload import Workload
+
+Progress = Callable[[str, int, int], None]
+
+LEAST_WEIGHT = 1e-4
+"""No objective weighs less: a weight of zero would certify only weak efficiency."""
+
+CERTIFIED = 1e-6
+"""Largest certified gap, in log units, that is called GLOBAL."""
+
+BINDING = 1e-4
+"""A limit binds where ln(used/allowed) is above minus this."""
+
+
+class Infeasible(ValueError):
+    """No design in the space meets the limits; the message names those in conflict."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Front:
+    """Designs that no other found design dominates, best first by the last objective.
+
+    Shapes: N designs, G objectives. ``values`` are in the objectives' units, larger or smaller better by their sense; ``certified_gap`` is
+    the weighted sum of log objectives above its proved bound for the design's own choice and integers. ``multipliers`` say how much
+    that weighted sum would gain per log unit of each limit. ``box`` is −1, 0, 1 for the five continuous quantities, chips and batch.
+    """
+
+    designs: Design
+    batch: np.ndarray
+    choice: np.ndarray
+    choices: tuple[Choice, ...]
+    outcomes: Outcome
+    objectives: tuple[Any, ...]
+    values: np.ndarray
+    weights: np.ndarray
+    status: tuple[str, ...]
+    certified_gap: np.ndarray
+    binding: tuple[tuple[str, ...], ...]
+    multipliers: dict[str, np.ndarray]
+    box: np.ndarray
+    timings: dict[str, float]
+
+    def __len__(self) -> int:
+        return len(self.batch)
+
+
+def weightings(count: int, objectives: int, seed: int) -> np.ndarray:
+    """Weights of the objectives: each alone, then quasi-random points of the simplex; shape (count, objectives), rows sum to 1.
+
+    Exponential spacings of a scrambled Sobol sequence are uniform on the simplex. No weight is below ``LEAST_WEIGHT``.
+    """
+    from scipy.stats import qmc
+
+    random = qmc.Sobol(objectives, seed=seed).random_base2(max(1, int(np.ceil(np.log2(max(count, 2))))))
+    spread = -np.log(np.clip(random, 1e-9, 1.0))
+    spread /= spread.sum(axis=1, keepdims=True)
+    weights = np.concatenate([np.eye(objectives), spread])[:count]
+    weights = np.maximum(weights, LEAST_WEIGHT)
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+def optimize(
+    space: Space, choices: Sequence[Choice], workload: Workload, technology: Technology, objectives: Sequence[Goal], *,
+    execution: Execution | None = None, weights: int = 48, seed: int = 0, progress: Progress | None = None,
+) -> Front:  # fmt: skip
+    """Search for the Pareto front of designs.
+
+    Args:
+        space: box of the continuous quantities, ranges of chips and batch, base design.
+        choices: plans and packages to choose among.
+        workload: what the machine must do; its batch is overwritten.
+        technology: limits and prices.
+        objectives: what is wanted (``objectives.objective``).
+        execution: ``Operatorwise()`` unless told.
+        weights: number of weightings.
+        seed: of weightings and starts.
+        progress: called with (stage, done, total).
+
+    Raises:
+        Infeasible: no weighting found a feasible design; limits in conflict are named.
+        ValueError: an objective that cannot be proved.
+    """
+    execution = Operatorwise() if execution is None else execution
+    tell = progress or (lambda stage, done, total: None)
+    clock = time.perf_counter()
+    timings: dict[str, float] = {}
+
+    def lap(name: str) -> None:
+        nonlocal clock
+        timings[name], clock = time.perf_counter() - clock, time.perf_counter()
+
+    columns = technology.attainable.slice_columns
+    table = operator_table(workload.model, workload.precision, slice_columns=columns)
+    table = pad(table, -(-len(table.names) // 4) * 4)
+    weighting = weightings(weights, len(objectives), seed)
+    tell("relaxed search", 0, 1)
+    relaxed = relax(
+        space, choices, table, workload, technology, execution, objectives, jnp.asarray(weighting), starts=2, seed=seed
+    )
+    relaxed = jax.block_until_ready(relaxed)
+    lap("relaxed search")
+    tell("relaxed search", 1, 1)
+    plans, dies = plans_and_dies(choices)
+    problems = Problems(space, plans, dies, table, workload, technology, execution)
+    tasks, solved = descend(
+        problems, goals(objectives), weighting, first_tasks(relaxed, space), lambda done, total: tell("integers", done, total)
+    )
+    lap("integers")
+    if not tasks:
+        raise Infeasible(conflict(problems, relaxed))
+    front = _assemble(problems, choices, objectives, weighting, tasks, solved, timings)
+    lap("exact check")
+    return front
+
+
+def first_tasks(relaxed: Relaxed, space: Space) -> list[list[Task]]:
+    """Integers around the best relaxed start of every choice, for each weighting."""
+    loss, end = np.asarray(relaxed.loss), np.asarray(relaxed.end)
+    starts = []
+    for k in range(loss.shape[0]):
+        tasks: list[Task] = []
+        for choice in range(loss.shape[1]):
+            best = int(np.nanargmin(loss[k, choice])) if np.isfinite(loss[k, choice]).any() else 0
+            chips, batch = end[k, choice, best, len(CONTINUOUS) : len(CONTINUOUS) + 2]
+            n, b = int(np.clip(round(chips), *space.chips)), int(np.clip(round(batch), *space.batch))
+            tasks.append(Task(k, choice, n, b))
+        starts.append(tasks)
+    return starts
+
+
+@eqx.filter_jit
+def _exact(problems: Problems, choice: jax.Array, chips: jax.Array, batch: jax.Array, y: jax.Array) -> tuple[Design, Outcome]:
+    """Designs and outcomes on the exact model; silicon beyond the parts becomes white silicon."""
+
+    def lane(k: jax.Array, n: jax.Array, b: jax.Array, y: jax.Array) -> tuple[Design, Outcome]:
+        values = jnp.exp(y)
+        work = eqx.tree_at(lambda w: w.phase.batch, problems.workload, b)
+        plan = taken(problems.plans, k)
+
+        def outcome(white: jax.Array) -> tuple[Design, Outcome]:
+            design = design_at(problems.space, values[: len(CONTINUOUS)], n, white)
+            design = eqx.tree_at(lambda d: d.dies, design, problems.dies[k])
+            return design, evaluate_table(design, problems.table, work, plan, problems.technology, problems.execution)
+
+        bare = outcome(jnp.zeros_like(n))[1].area.total
+        return outcome(jnp.maximum(values[SILICON] - bare, 0.0))
+
+    return jax.vmap(lane)(choice, chips, batch, y)
+
+
+def _assemble(
+    problems: Problems, choices: Sequence[Choice], objectives: Sequence[Goal], weighting: np.ndarray,
+    tasks: list[Task], solved: Solved, timings: dict[str, float],
+) -> Front:  # fmt: skip
+    numbers = np.array(tasks)
+    real = [jnp.asarray(numbers[:, k], dtype=problems.space.low.dtype) for k in (2, 3)]
+    designs, outcomes = _exact(problems, jnp.asarray(numbers[:, 1]), *real, jnp.asarray(solved.point.y))
+    logs = np.asarray(jax.vmap(lambda outcome: log_goals(objectives, outcome))(outcomes))
+    limits = np.asarray(stack_limits(outcomes.limits))
+    weights = weighting[numbers[:, 0]]
+    gap = (weights * logs).sum(axis=1) - solved.bound
+    keep = non_dominated(np.where((limits <= 0.0).all(axis=1)[:, None], logs, np.inf))
+    keep = keep[np.argsort(logs[keep, -1], kind="stable")]
+
+    def rows(tree: Any) -> Any:
+        return jax.tree.map(lambda leaf: np.asarray(leaf)[keep], tree)
+
+    names = (*POSYNOMIAL_LIMITS, *("",) * (2 * len(problems.table.names)), *MONOMIAL_LIMITS)
+    multipliers = {
+        name: solved.point.multipliers[keep, k] for k, name in enumerate(names) if name in LIMIT_NAMES
+    }
+    bounds = np.asarray(at_bound(problems.space, jnp.exp(jnp.asarray(solved.point.y[:, : len(CONTINUOUS)]))))
+    return Front(
+        designs=rows(designs),
+        batch=numbers[keep, 3],
+        choice=numbers[keep, 1],
+        choices=tuple(choices),
+        outcomes=rows(outcomes),
+        objectives=tuple(objectives),
+        values=np.exp(-logs[keep] * np.array([objective.sense for objective in objectives])),
+        weights=weights[keep],
+        status=tuple("GLOBAL" if abs(g) <= CERTIFIED else "LOCAL" for g in gap[keep]),
+        certified_gap=gap[keep],
+        binding=tuple(tuple(n for n, g in zip(LIMIT_NAMES, row, strict=True) if g > -BINDING) for row in limits[keep]),
+        multipliers=multipliers,
+        box=np.concatenate([bounds, _integer_bounds(numbers, problems.space)], axis=1)[keep].astype(int),
+        timings=timings,
+    )
+
+
+def _integer_bounds(numbers: np.ndarray, space: Space) -> np.ndarray:
+    columns = []
+    for column, (low, high) in ((2, space.chips), (3, space.batch)):
+        at = np.where(numbers[:, column] == low, -1, np.where(numbers[:, column] == high, 1, 0))
+        columns.append(at if high > low else np.zeros_like(at))
+    return np.stack(columns, axis=1)
+
+
+def non_dominated(logs: np.ndarray, tolerance: float = 1e-9) -> np.ndarray:
+    """Indices of rows that are finite and that no other row beats or equals in every column; of equal rows, the first."""
+    kept: list[int] = []
+    for k, row in enumerate(logs):
+        if not np.isfinite(row).all():
+            continue
+        others = np.delete(logs, k, axis=0)
+        order = np.delete(np.arange(len(logs)), k)
+        no_worse = (others <= row + tolerance).all(axis=1)
+        better = (others < row - tolerance).any(axis=1)
+        if not (no_worse & (better | (order < k))).any():
+            kept.append(k)
+    return np.array(kept, dtype=int)
+
+
+def conflict(problems: Problems, relaxed: Relaxed) -> str:
+    """One sentence naming the limits that the least violated relaxed design breaks, and by how much."""
+    loss, end = np.asarray(relaxed.loss), jnp.asarray(relaxed.end)
+    flat = end.reshape(-1, end.shape[-1])
+    choice = jnp.asarray(np.broadcast_to(np.arange(loss.shape[1])[None, :, None], loss.shape).ravel())
+
+    @jax.jit
+    def all_limits(values: jax.Array, k: jax.Array) -> jax.Array:
+        def lane(x: jax.Array, k: jax.Array) -> jax.Array:
+            plan, p = taken(problems.plans, k), problems
+            outcome = outcome_at(
+                x, plan, p.dies[k], p.space, p.table, p.workload, p.technology, p.execution
+            )
+            return stack_limits(outcome.limits)
+
+        return jax.vmap(lane)(values, k)
+
+    limits = np.asarray(all_limits(flat, choice))
+    best = int(np.nanargmin(np.where(np.isfinite(limits).all(axis=1), limits.max(axis=1), np.inf)))
+    broken = [
+        f"{name.replace('_', ' ')} (by {np.expm1(value):.0%})"
+        for name, value in zip(LIMIT_NAMES, limits[best], strict=True)
+        if value > 1e-3
+    ]
+    chips, batch = flat[best, len(CONTINUOUS)], flat[best, len(CONTINUOUS) + 1]
+    return (
+        f"no design in the space meets every limit: the nearest one found, {float(chips):.0f} chips at batch {float(batch):.0f}, "
+        f"still breaks {' and '.join(broken) or 'integrality'}; relax that or widen the space"
+    )

@@ -1,0 +1,144 @@
+"""First stage: chips and batch as real numbers, limits as penalties, many weightings and starts in one Optax search.
+
+It finds where the good integers are; the interior point finishes, and only the exact model has the last word. Everything is in
+logarithms; operators' maxima are smoothed with a temperature that falls while the penalty rises.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float
+
+from codesign.evaluate import evaluate_table
+from codesign.hardware.technology import Technology
+from codesign.numerics.fields import Real
+from codesign.outcome import Outcome, stack_limits
+from codesign.performance.execution import Execution, Operatorwise
+from codesign.performance.plan import Plan
+from codesign.search.choices import Choice, plans_and_dies, taken
+from codesign.search.goals import Goal
+from codesign.search.space import CONTINUOUS, Space, design_at
+from codesign.workload.operators import OperatorTable
+from codesign.workload.workload import Workload
+
+STEPS = 240
+FIRST_RATE, LAST_RATE = 0.15, 0.005  # of Adam, in log units
+FIRST_TEMPERATURE, LAST_TEMPERATURE = 0.3, 0.01
+FIRST_PENALTY, LAST_PENALTY = 1.0, 300.0
+LEAST_WHITE_SILICON = 1e-9  # [m²]
+
+
+class Relaxed(NamedTuple):
+    """Where each lane ended: loss, and the five quantities, chips, batch and white silicon (SI)."""
+
+    loss: Float[Array, "weightings choices starts"]
+    end: Float[Array, "weightings choices starts 8"]
+
+
+def log_goals(objectives: Sequence[Goal], outcome: Outcome) -> Float[Array, "goals"]:
+    """ln of each objective, turned to be minimised [1]."""
+    logs = []
+    for objective in objectives:
+        terms = [-objective.sense * power * jnp.log(getattr(outcome, name)) for name, power in objective.exponents.items()]
+        logs.append(sum(terms[1:], start=terms[0]))
+    return jnp.stack(logs)
+
+
+def box(space: Space) -> tuple[Float[Array, "8"], Float[Array, "8"]]:
+    """Bounds of a lane's variables: the five quantities, chips, batch, white silicon; in logarithms."""
+    low = jnp.log(jnp.array([space.chips[0], space.batch[0], LEAST_WHITE_SILICON], dtype=space.low.dtype))
+    high = jnp.log(jnp.array([space.chips[1], space.batch[1], 1e-3], dtype=space.low.dtype))
+    return jnp.concatenate([jnp.log(space.low), low]), jnp.concatenate([jnp.log(space.high), high])
+
+
+def relax(
+    space: Space, choices: Sequence[Choice], table: OperatorTable, workload: Workload, technology: Technology,
+    execution: Execution, objectives: Sequence[Goal], weights: Float[Array, "weightings goals"], *, starts: int, seed: int,
+) -> Relaxed:  # fmt: skip
+    """Search every weighting × choice × start at once.
+
+    Args:
+        space: box and base design.
+        choices: discrete choices.
+        table, workload, technology, execution: the exact model.
+        objectives: what the weights weigh.
+        weights: one weighting a row.
+        starts: random starts per weighting and choice.
+        seed: of the starts.
+    """
+    low, high = box(space)
+    lanes = (len(weights), len(choices), starts)
+    unit = np.random.default_rng(seed).uniform(0.15, 0.85, (*lanes, len(CONTINUOUS) + 3))
+    begin = low + (high - low) * jnp.asarray(unit, dtype=low.dtype)
+    plans, dies = plans_and_dies(choices)
+    goal_values = _GoalValues(tuple(objectives))
+    with jax.numpy_dtype_promotion("standard"):  # Optax mixes integers and floats
+        return _search(begin, weights, plans, dies, space, table, workload, technology, execution, goal_values)
+
+
+class _GoalValues(eqx.Module):
+    """Objectives as a static argument of the compiled search."""
+
+    objectives: tuple[Goal, ...] = eqx.field(static=True)
+
+
+def lane_loss(
+    x: Float[Array, "8"], weights: Float[Array, "goals"], plan: Plan, dies: Real, temperature: Real, penalty: Real,
+    space: Space, table: OperatorTable, workload: Workload, technology: Technology, execution: Execution, goals: _GoalValues,
+) -> Real:  # fmt: skip
+    """Weighted goals plus penalties of the broken limits, at temperature > 0 with smoothed maxima [1]."""
+    softened = Operatorwise(temperature=temperature) if isinstance(execution, Operatorwise) else execution
+    outcome = outcome_at(jnp.exp(x), plan, dies, space, table, workload, technology, softened)
+    broken = jnp.maximum(stack_limits(outcome.limits), 0.0)
+    return weights @ log_goals(goals.objectives, outcome) + penalty * jnp.sum(broken**2)
+
+
+@eqx.filter_jit
+def _search(begin, weights, plans, dies, space, table, workload, technology, execution, goals) -> Relaxed:
+    low, high = box(space)
+    optimiser = optax.adam(optax.cosine_decay_schedule(FIRST_RATE, STEPS, LAST_RATE / FIRST_RATE))
+
+    def lane(x, weighting, choice):
+        plan, number = taken(plans, choice), dies[choice]
+
+        def loss(x, temperature, penalty):
+            return lane_loss(
+                x, weighting, plan, number, temperature, penalty, space, table, workload, technology, execution, goals
+            )
+
+        def body(carry, progress):
+            x, state = carry
+            temperature = _geometric(FIRST_TEMPERATURE, LAST_TEMPERATURE, progress)
+            gradient = jax.grad(loss)(x, temperature, _geometric(FIRST_PENALTY, LAST_PENALTY, progress))
+            updates, state = optimiser.update(jnp.where(jnp.isfinite(gradient), gradient, 0.0), state)
+            return (optax.projections.projection_box(optax.apply_updates(x, updates), low, high), state), None
+
+        (end, _), _ = jax.lax.scan(body, (x, optimiser.init(x)), jnp.linspace(0.0, 1.0, STEPS))
+        return loss(end, jnp.asarray(LAST_TEMPERATURE), jnp.asarray(LAST_PENALTY)), end
+
+    over_starts = jax.vmap(lane, in_axes=(0, None, None))
+    over_choices = jax.vmap(over_starts, in_axes=(0, None, 0))
+    over_weights = jax.vmap(over_choices, in_axes=(0, 0, None))
+    loss, ends = over_weights(begin, weights, jnp.arange(len(dies)))
+    return Relaxed(loss, jnp.exp(ends))
+
+
+def outcome_at(
+    values: Float[Array, "8"], plan: Plan, dies: Real,
+    space: Space, table: OperatorTable, workload: Workload, technology: Technology, execution: Execution,
+) -> Outcome:  # fmt: skip
+    """The exact model at a lane's variables (SI)."""
+    count = len(CONTINUOUS)
+    design = design_at(space, values[:count], values[count], values[count + 2])
+    design = eqx.tree_at(lambda d: d.dies, design, dies)
+    work = eqx.tree_at(lambda w: w.phase.batch, workload, values[count + 1])
+    return evaluate_table(design, table, work, plan, technology, execution)
+
+
+def _geometric(first: float, last: float, progress: Real) -> Real:
+    return first * (last / first) ** progress

@@ -1,0 +1,115 @@
+"""Types of command-line arguments that refuse a bad value in one sentence, before anything heavy is imported."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tyro.constructors import PrimitiveConstructorSpec
+
+from experiments.refusal import Refused, nearest
+
+Spec = PrimitiveConstructorSpec[Any]
+
+
+def _one_value(metavar: str, read: Callable[[str], Any], matches: Callable[[Any], bool]) -> Spec:
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=metavar,
+        instance_from_str=lambda words: read(words[0]),
+        is_instance=matches,
+        str_from_instance=lambda value: [str(value)],
+    )
+
+
+def _number(name: str, text: str, expected: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise Refused(f"--{name} is {text!r}; expected {expected}") from None
+    if not math.isfinite(value):
+        raise Refused(f"--{name} is {text!r}; expected {expected}")
+    return value
+
+
+def whole(name: str) -> Spec:
+    """A whole number of at least 1.
+
+    >>> whole("batch").instance_from_str(["0"])
+    Traceback (most recent call last):
+    ...
+    experiments.refusal.Refused: --batch is '0'; expected a whole number of at least 1, the nearest is 1
+    """
+
+    def read(text: str) -> int:
+        expected = "a whole number of at least 1"
+        value = _number(name, text, expected)
+        if value < 1 or value != round(value):
+            raise Refused(f"--{name} is {text!r}; expected {expected}, the nearest is {max(1, round(value))}")
+        return round(value)
+
+    return _one_value("N", read, lambda value: isinstance(value, int))
+
+
+def number(name: str, unit: str, low: float = 0.0, high: float = math.inf, *, include_low: bool = False) -> Spec:
+    """A finite number above ``low`` (or at least) and at most ``high``, in a unit that the message names."""
+    bounds = f"{'of at least' if include_low else 'above'} {low:g}" + (f" and at most {high:g}" if high < math.inf else "")
+    expected = f"a number {bounds}" + (f" [{unit}]" if unit else "")
+
+    def read(text: str) -> float:
+        value = _number(name, text, expected)
+        if value < low or value > high or (value == low and not include_low):
+            raise Refused(f"--{name} is {text!r}; expected {expected}")
+        return value
+
+    return _one_value(unit.upper() or "X", read, lambda value: isinstance(value, float))
+
+
+def one_of(name: str, choices: Sequence[str]) -> Spec:
+    """One of a few words."""
+
+    def read(text: str) -> str:
+        if text not in choices:
+            raise Refused(f"--{name} is {text!r}; expected one of {', '.join(choices)}; {nearest(text, choices)}")
+        return text
+
+    return _one_value("|".join(choices), read, lambda value: value in choices)
+
+
+def some_of(name: str, choices: Sequence[str], everything: str) -> Spec:
+    """Several words joined by commas, or the word that stands for all of them; a tuple."""
+
+    def read(text: str) -> tuple[str, ...]:
+        words = tuple(choices) if text == everything else tuple(text.split(","))
+        for word in words:
+            if word not in choices:
+                offered = (*choices, everything)
+                raise Refused(f"--{name} has {word!r}; expected one of {', '.join(offered)}; {nearest(word, offered)}")
+        return words
+
+    spec = _one_value(f"{everything}|NAME[,NAME]", read, lambda value: isinstance(value, tuple))
+    spec.str_from_instance = lambda value: [",".join(value)]
+    return spec
+
+
+def whole_or(name: str, word: str) -> Spec:
+    """A whole number of at least 1, or one word."""
+    read_number = whole(name).instance_from_str
+
+    def read(text: str) -> int | str:
+        if text.isalpha() and text != word:
+            raise Refused(f"--{name} is {text!r}; expected a whole number of at least 1 or {word!r}")
+        return word if text == word else read_number([text])
+
+    return _one_value(f"N|{word}", read, lambda value: value == word or isinstance(value, int))
+
+
+def flag_or_count(name: str) -> Spec:
+    """A flag that may be followed by a positive number: ``True``, or the number."""
+    read = number(name, "").instance_from_str
+    return PrimitiveConstructorSpec(
+        nargs=(0, 1),
+        metavar="[COUNT]",
+        instance_from_str=lambda words: read(words) if words else True,
+        is_instance=lambda value: value is True or isinstance(value, float),
+        str_from_instance=lambda value: [] if value is True else [str(value)],
+    )

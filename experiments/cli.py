@@ -1,0 +1,138 @@
+"""The command line: reads arguments, sets JAX up, runs one command, and turns every failure into a sentence."""
+
+import contextlib
+import dataclasses
+import io
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from experiments.commands.evaluate import Evaluate
+from experiments.commands.listing import List
+from experiments.commands.optimize import Optimize
+from experiments.refusal import BAD_INPUT, INTERRUPTED, Refused, nearest, sentence
+
+COMMANDS: dict[str, type] = {"evaluate": Evaluate, "list": List, "optimize": Optimize}
+"""Commands by name; each is a dataclass of its arguments with a method ``run`` that returns the exit code."""
+
+DESCRIPTION = "Differentiable hardware co-design for LLM inference. Exit codes: 0, 2 bad input, 3 infeasible."
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit.
+
+    Raises:
+        SystemExit: always; code 0, 2 (bad input), 3 (infeasible), 130 (interrupted) or 1 (a fault of the program).
+    """
+    raise SystemExit(exit_code(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def exit_code(arguments: list[str]) -> int:
+    """Run one command; failures go to standard error in one sentence each."""
+    try:
+        command = parsed(arguments)
+        if command is None:
+            return 0
+        prepare_jax()
+        return command.run()
+    except Refused as refusal:
+        return _say(sentence(refusal), refusal.exit_code)
+    except ValueError as error:
+        return _say(sentence(error), BAD_INPUT)
+    except BrokenPipeError:  # the reader of our output has gone: nothing left to say to it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        return _say(f"{error.filename or 'a file'}: {error.strerror or error}", BAD_INPUT)
+    except KeyboardInterrupt:
+        return _say("interrupted; nothing half-written is left", INTERRUPTED)
+    except Exception as error:
+        if os.environ.get("CODESIGN_TRACEBACK"):
+            raise
+        fault = f"a fault in codesign, not in your input: {type(error).__name__}: {sentence(error)[:300]}"
+        return _say(f"{fault} (CODESIGN_TRACEBACK=1 shows where)", 1)
+
+
+def _say(message: str, code: int) -> int:
+    print(f"codesign: {message}", file=sys.stderr)
+    return code
+
+
+def parsed(arguments: list[str]) -> Any:
+    """The command with its arguments, or None where help was asked for (and printed).
+
+    Raises:
+        Refused: anything that cannot be read, in one sentence.
+    """
+    _check_words(arguments)
+    commands = [
+        Annotated[command, tyro.conf.subcommand(name, prefix_name=False)] for name, command in COMMANDS.items()
+    ]
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            return tyro.cli(
+                tuple_union(commands),
+                prog="codesign",
+                description=DESCRIPTION,
+                args=arguments,
+                config=(tyro.conf.FlagCreatePairsOff, tyro.conf.OmitSubcommandPrefixes),
+            )
+    except SystemExit as stop:
+        if not stop.code:
+            return None
+        raise Refused(_first_sentence(complaint.getvalue())) from None
+
+
+def tuple_union(types: Sequence[Any]) -> Any:
+    """``A | B | …`` of types known only at run time."""
+    from typing import Union
+
+    return Union[tuple(types)]  # noqa: UP007
+
+
+def _check_words(arguments: list[str]) -> None:
+    """Refuse an unknown command or option by its nearest name, which the parser would spread over a page."""
+    if not arguments:
+        raise Refused(f"no command given; expected one of {', '.join(COMMANDS)} (codesign --help says more)")
+    first, *rest = arguments
+    if first in ("-h", "--help"):
+        return
+    if first not in COMMANDS:
+        raise Refused(f"unknown command {first!r}; {nearest(first, list(COMMANDS))}")
+    options = ["--help", *(f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(COMMANDS[first]))]
+    for word in rest:
+        name = word.partition("=")[0].replace("_", "-")
+        if name.startswith("--") and name not in options:
+            raise Refused(f"unknown option {word.partition('=')[0]!r} of {first}; {nearest(name, options)}")
+
+
+def _first_sentence(box: str) -> str:
+    """What the argument parser complains about, without its frame, advice and colours."""
+    lines = [line.strip("│╭╰╮╯─ \t") for line in box.splitlines()]
+    body: list[str] = []
+    for line in lines[1:]:
+        if not line:
+            break
+        body.append(line)
+    return " ".join(" ".join(body).split()) or "the arguments could not be read; codesign --help says what is expected"
+
+
+def prepare_jax() -> None:
+    """Float64, the CPU unless told otherwise, and compiled programs kept in the user's cache folder."""
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    if jax.config.jax_compilation_cache_dir is None:  # pyright: ignore[reportAttributeAccessIssue]
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        jax.config.update("jax_compilation_cache_dir", str(base / "codesign" / "xla"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+"""What the command line says when it cannot do what is asked: one sentence and an exit code, never a traceback."""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+BAD_INPUT, INFEASIBLE, INTERRUPTED = 2, 3, 130
+"""Exit codes: input that cannot be read or makes no sense; a question whose answer is that nothing fits; Ctrl-C."""
+
+
+class Refused(Exception):
+    """A request that is turned down. Not a ``ValueError``, so that the argument parser lets it through as it is."""
+
+    def __init__(self, sentence: str, exit_code: int = BAD_INPUT):
+        super().__init__(sentence)
+        self.exit_code = exit_code
+
+
+def nearest(value: str, choices: Sequence[str]) -> str:
+    """The closest of ``choices``, as the end of a sentence; or all of them where nothing is close.
+
+    >>> nearest("evaluat", ["evaluate", "list"])
+    "did you mean 'evaluate'?"
+    """
+    by_folded = {choice.casefold(): choice for choice in choices}
+    close = get_close_matches(value.casefold(), by_folded, n=1, cutoff=0.5)
+    return f"did you mean {by_folded[close[0]]!r}?" if close else f"expected one of {', '.join(choices)}"
+
+
+def sentence(error: BaseException) -> str:
+    """An error's message on one line."""
+    return " ".join(str(error).split()) or type(error).__name__
