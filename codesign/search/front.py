@@ -215,7 +215,8 @@ def _assemble(
 def _integer_bounds(numbers: np.ndarray, space: Space) -> np.ndarray:
     columns = []
     for column, (low, high) in ((2, space.chips), (3, space.batch)):
-        at = np.where(numbers[:, column] == low, -1, np.where(numbers[:, column] == high, 1, 0))
+        # one chip or one sequence is a fact of life, not a bound of the box
+        at = np.where((numbers[:, column] == low) & (low > 1), -1, np.where(numbers[:, column] == high, 1, 0))
         columns.append(at if high > low else np.zeros_like(at))
     return np.stack(columns, axis=1)
 

@@ -128,8 +128,9 @@ def scenarios(sources: bool) -> list[dict[str, Any]]:
 
 def show(what: str, rows: list[dict[str, Any]], sources: bool) -> None:
     """Print a list as a table."""
-    from rich.console import Console
     from rich.table import Table
+
+    from experiments.screen import results
 
     table = Table(title=what)
     if what in ("devices", "technologies") and sources:
@@ -154,7 +155,7 @@ def show(what: str, rows: list[dict[str, Any]], sources: bool) -> None:
             table.add_column(column.replace("_", " "), overflow="fold")
         for row in rows:
             table.add_row(*(_cell(row[key]) for key in columns))
-    Console().print(table)
+    results().print(table)
 
 
 def _cell(value: Any) -> str:

@@ -111,10 +111,10 @@ def test_head_dim_is_read_where_it_differs_from_the_share():
             {UNLIMITED: 5, 9: 1},
         ),
         (of("qwen3_moe", use_sliding_window=True, sliding_window=16, **EXPERTS), {16: 6}),
-        (of("gemma2"), {4096: 3, UNLIMITED: 3}),
+        (of("gemma2", num_hidden_layers=5), {4096: 3, UNLIMITED: 2}),
         (of("gemma3_text", sliding_window=16), {16: 5, UNLIMITED: 1}),
         (of("gemma3_text", sliding_window=16, num_hidden_layers=14, sliding_window_pattern=3), {16: 10, UNLIMITED: 4}),
-        (of("gpt_oss", **LOCAL_EXPERTS), {128: 3, UNLIMITED: 3}),
+        (of("gpt_oss", num_hidden_layers=7, **LOCAL_EXPERTS), {128: 4, UNLIMITED: 3}),
         (of("llama4_text", intermediate_size_mlp=99, num_hidden_layers=8, **LOCAL_EXPERTS), {8192: 6, UNLIMITED: 2}),
         (
             of("llama4_text", intermediate_size_mlp=99, no_rope_layers=[1, 1, 0, 1, 1, 0], **LOCAL_EXPERTS),

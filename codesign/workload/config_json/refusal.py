@@ -23,11 +23,11 @@ NO_COST_NAMES = frozenset(
     """architectures attn_implementation auto_map chunk_size_feed_forward hidden_act hidden_activation id2label
     label2id is_decoder is_encoder_decoder max_position_embeddings model_max_length norm_topk_prob num_labels
     num_return_sequences original_max_position_embeddings pretraining_tp problem_type quantization_config
-    tokenizer_class torch_dtype transformers_version use_return_dict output_hidden_states output_attentions output_router_logits
-    max_length min_length no_repeat_ngram_size encoder_no_repeat_ngram_size top_k top_p num_beams num_beam_groups
-    length_penalty diversity_penalty typical_p begin_suppress_tokens task_specific_params cross_attention_hidden_size
-    add_cross_attention pruned_heads use_bfloat16 use_fp8 attention_bias mlp_bias qkv_bias use_qk_norm qk_norm
-    qk_layernorm""".split()
+    tokenizer_class torch_dtype transformers_version use_return_dict output_hidden_states output_attentions
+    output_router_logits max_length min_length no_repeat_ngram_size encoder_no_repeat_ngram_size top_k top_p
+    num_beams num_beam_groups length_penalty diversity_penalty typical_p begin_suppress_tokens
+    task_specific_params cross_attention_hidden_size add_cross_attention pruned_heads use_bfloat16 use_fp8
+    attention_bias mlp_bias qkv_bias use_qk_norm qk_norm qk_layernorm""".split()
 )
 """Names that contain such a word and change neither weights, cache nor arithmetic by more than a part in a thousand."""
 

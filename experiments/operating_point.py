@@ -1,0 +1,121 @@
+"""From the arguments of ``evaluate`` to a design, a workload, a plan, a technology and an execution model."""
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import jax.numpy as jnp
+
+import codesign
+import hardware_priors
+from codesign.numerics.units import MICRO, MILLI
+from codesign.workload.catalogue import model
+from codesign.workload.transformer import GroupedAttention, LinearAttention, MixtureOfExperts, Transformer
+from experiments.parallelism import Parallelism
+from experiments.refusal import Refused
+
+if TYPE_CHECKING:
+    from experiments.commands.evaluate import Evaluate
+
+
+@dataclasses.dataclass(frozen=True)
+class OperatingPoint:
+    """All that one evaluation needs, and what the user called it."""
+
+    arguments: "Evaluate"
+    shares: Parallelism
+    device: Any
+    design: codesign.Design
+    workload: codesign.Workload
+    plan: codesign.Plan
+    choices: dict[str, str]
+    technology: codesign.Technology
+    execution: codesign.Execution
+
+
+def operating_point(arguments: "Evaluate", shares: Parallelism) -> OperatingPoint:
+    """Look everything up by name.
+
+    Raises:
+        Refused, ValueError: an unknown name or an impossible combination, in one sentence.
+    """
+    transformer = model(arguments.model, nominal_parameters=arguments.nominal_parameters)
+    if arguments.expert != 1 and not _has_experts(transformer):
+        raise Refused(f"--expert is {arguments.expert!r}, but {transformer.name} has no experts; expected 1")
+    device = hardware_priors.device(arguments.device)
+    precision = codesign.Precision(
+        weight_bits=arguments.weight_bits,  # pyright: ignore[reportArgumentType]
+        expert_weight_bits=arguments.weight_bits,  # pyright: ignore[reportArgumentType]
+        state_bits=arguments.kv_bits,  # pyright: ignore[reportArgumentType]
+        activation_bits=arguments.activation_bits,  # pyright: ignore[reportArgumentType]
+    )
+    design = device.design(arguments.chips, max(arguments.weight_bits, arguments.activation_bits))
+    if arguments.sync_latency_us is not None:
+        design = dataclasses.replace(design, sync_latency=arguments.sync_latency_us * MICRO)
+    choices = technology_choices(arguments, device)
+    promise = {} if arguments.promise_ms is None else {"promise": arguments.promise_ms * MILLI}
+    return OperatingPoint(
+        arguments=arguments,
+        shares=shares,
+        device=device,
+        design=design,
+        workload=codesign.Workload(transformer, phase(arguments), precision, **promise),  # pyright: ignore[reportArgumentType]
+        plan=plan(arguments, shares),
+        choices=choices,
+        technology=hardware_priors.technology(**choices),  # pyright: ignore[reportArgumentType]
+        execution=execution(arguments),
+    )
+
+
+def _has_experts(transformer: Transformer) -> bool:
+    return any(isinstance(kind.feed_forward, MixtureOfExperts) for kind in transformer.layers)
+
+
+def kv_heads(transformer: Transformer) -> float:
+    """The most ranks that a layer's cache divides over; a latent counts as one head [1]."""
+    counts = [1.0]
+    for kind in transformer.layers:
+        if isinstance(kind.attention, GroupedAttention):
+            counts.append(float(kind.attention.kv_heads))
+        elif isinstance(kind.attention, LinearAttention):
+            counts.append(float(kind.attention.value_heads))
+    return max(counts)
+
+
+def phase(arguments: "Evaluate") -> codesign.Phase:
+    """The step: decode, or prefill of a prompt."""
+    if arguments.phase == "decode":
+        return codesign.Decode(batch=arguments.batch, context=arguments.context)  # pyright: ignore[reportArgumentType]
+    return codesign.Prefill(
+        batch=arguments.batch,  # pyright: ignore[reportArgumentType]
+        prompt=arguments.prompt or arguments.context,  # pyright: ignore[reportArgumentType]
+        cached=arguments.cached or 0.0,  # pyright: ignore[reportArgumentType]
+    )
+
+
+def plan(arguments: "Evaluate", shares: Parallelism) -> codesign.Plan:
+    """The layout, with the all-reduce algorithms on offer stacked."""
+    return codesign.Plan(
+        pipeline=shares.pipeline,  # pyright: ignore[reportArgumentType]
+        context=shares.context,  # pyright: ignore[reportArgumentType]
+        data=shares.data,  # pyright: ignore[reportArgumentType]
+        expert=codesign.WHOLE_EXPERTS if arguments.expert == "whole" else arguments.expert,  # pyright: ignore[reportArgumentType]
+        kv_ideal=1.0 if arguments.kv_split == "ideal" else 0.0,  # pyright: ignore[reportArgumentType]
+        all_reduce=jnp.stack([jnp.asarray(codesign.ALGORITHMS[name]) for name in arguments.collective]),
+    )
+
+
+def execution(arguments: "Evaluate") -> codesign.Execution:
+    """The execution model by its name."""
+    if arguments.execution == "limit":
+        syncs = arguments.syncs_per_layer
+        return codesign.Limit() if syncs is None else codesign.Limit(syncs_per_layer=syncs)  # pyright: ignore[reportArgumentType]
+    return codesign.Dataflow() if arguments.execution == "dataflow" else codesign.Operatorwise()
+
+
+def technology_choices(arguments: "Evaluate", device: Any) -> dict[str, str]:
+    """Node, memory, link: the device's own where the user names none."""
+    stated = {name: getattr(arguments, name) for name in ("node", "memory", "link")}
+    if None in stated.values():
+        own = dict(zip(("node", "memory", "link"), device.technology_names(), strict=True))
+        stated = {name: value or own[name] for name, value in stated.items()}
+    return {**stated, "cooling": arguments.cooling, "price_basis": arguments.price_basis}
