@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from codesign.hardware.design import DESIGN_VARIABLES, Design
 from codesign.hardware.technology import Technology
@@ -76,7 +77,7 @@ def evaluate_table(
     timed = run_step(design, table, workload, plan, technology, execution)
     silicon = area(design, technology, table.compute_bits)
     degree = degrees(design, plan, table.experts)
-    kept = footprint(table, workload.phase, plan, degree, ideal_slices=isinstance(execution, Limit))
+    kept = footprint(table, workload.phase, plan, degree, ideal=isinstance(execution, Limit))
     return assess(design, workload, plan, technology, table.compute_bits, timed, timed.time, kept, silicon, silicon.total)
 
 
@@ -219,22 +220,27 @@ def check(design: Design, workload: Workload, plan: Plan) -> None:
     else:
         _require("prompt", workload.phase.prompt, 0.0, strict=True)
         _require("cached share of the prompt", workload.phase.cached, 0.0)
-        _require("uncached share of the prompt", 1.0 - workload.phase.cached, 0.0, strict=True)
+        if (cached := _concrete(workload.phase.cached)) is not None:
+            _require("uncached share of the prompt", 1.0 - cached, 0.0, strict=True)
     for name in ("pipeline", "context", "data", "expert", "expert_copies", "routing_skew"):
         _require(f"plan's {name} degree", getattr(plan, name), 1.0)
-    groups = plan.pipeline * plan.context * plan.data
-    _require(f"tensor degree of a plan of {_shown(groups)} other ranks", design.chips / groups, 1.0 - 1e-9)
+    ranks = [_concrete(value) for value in (design.chips, plan.pipeline, plan.context, plan.data)]
+    if all(value is not None for value in ranks):
+        chips, *others = ranks
+        groups = np.prod(np.broadcast_arrays(*others), axis=0)
+        name = f"tensor degree of {np.max(chips):g} chips in {np.max(groups):g} pipeline, context and data groups"
+        _require(name, chips / groups, 1.0 - 1e-9)
 
 
-def _shown(value: Any) -> str:
-    return "traced" if isinstance(value, jax.core.Tracer) else f"{float(jnp.min(value)):g}"
+def _concrete(value: Any) -> np.ndarray | None:
+    return None if isinstance(value, jax.core.Tracer) else np.asarray(value)
 
 
-def _require(name: str, value: Real, least: float, *, strict: bool = False) -> None:
-    if isinstance(value, jax.core.Tracer):
+def _require(name: str, value: Any, least: float, *, strict: bool = False) -> None:
+    concrete = _concrete(value)
+    if concrete is None:
         return
-    bad = ~(value > least) if strict else ~(value >= least)
-    if bool(jnp.any(bad | ~jnp.isfinite(value))):
-        relation = "more than" if strict else "at least"
-        worst = float(jnp.ravel(value)[jnp.argmax(jnp.ravel(bad | ~jnp.isfinite(value)))])
-        raise ValueError(f"{name.replace('_', ' ')} is {worst:g}; expected a finite number {relation} {least:g}")
+    good = np.isfinite(concrete) & (concrete > least if strict else concrete >= least)
+    if not good.all():
+        relation, worst = "more than" if strict else "at least", np.ravel(concrete)[np.argmin(np.ravel(good))]
+        raise ValueError(f"{name.replace('_', ' ')} is {worst:g}; expected a finite number {relation} {round(least, 6):g}")

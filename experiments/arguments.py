@@ -11,13 +11,15 @@ from experiments.refusal import Refused, nearest
 Spec = PrimitiveConstructorSpec[Any]
 
 
-def _one_value(metavar: str, read: Callable[[str], Any], matches: Callable[[Any], bool]) -> Spec:
+def _one_value(
+    metavar: str, read: Callable[[str], Any], matches: Callable[[Any], bool], write: Callable[[Any], str] = str
+) -> Spec:
     return PrimitiveConstructorSpec(
         nargs=1,
         metavar=metavar,
         instance_from_str=lambda words: read(words[0]),
         is_instance=matches,
-        str_from_instance=lambda value: [str(value)],
+        str_from_instance=lambda value: [write(value)],
     )
 
 
@@ -86,9 +88,7 @@ def some_of(name: str, choices: Sequence[str], everything: str) -> Spec:
                 raise Refused(f"--{name} has {word!r}; expected one of {', '.join(offered)}; {nearest(word, offered)}")
         return words
 
-    spec = _one_value(f"{everything}|NAME[,NAME]", read, lambda value: isinstance(value, tuple))
-    spec.str_from_instance = lambda value: [",".join(value)]
-    return spec
+    return _one_value(f"{everything}|NAME[,NAME]", read, lambda value: isinstance(value, tuple), ",".join)
 
 
 def whole_or(name: str, word: str) -> Spec:

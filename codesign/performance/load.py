@@ -81,7 +81,7 @@ def expert_load(table: OperatorTable, plan: Plan, degree: Degrees, rows: Real) -
 
 
 def step_load(
-    table: OperatorTable, phase: Phase, plan: Plan, degree: Degrees, sram: Real, *, ideal_slices: bool
+    table: OperatorTable, phase: Phase, plan: Plan, degree: Degrees, sram: Real, *, ideal: bool
 ) -> Load:
     """The busiest chip's work, by operator.
 
@@ -91,14 +91,14 @@ def step_load(
         plan: layout; ``degree`` are its group sizes on the design.
         degree: see ``plan.degrees``.
         sram: on-chip SRAM of a chip [B].
-        ideal_slices: ignore how finely heads and columns can be cut (execution ``Limit``).
+        ideal: ignore how finely heads and columns can be cut, and cache writes (execution ``Limit``).
     """
     op = table.operators
     batch = micro_batch(phase, degree)
     divided = jnp.where(op.division == ATTENTION, degree.tensor, degree.feed_forward)
     if table.has_experts:
         divided = jnp.where(op.division == EXPERT, degree.expert_slices, divided)
-    slices = divided if ideal_slices else jnp.minimum(divided, op.slices)
+    slices = divided if ideal else jnp.minimum(divided, op.slices)
     state_ranks = jnp.where(plan.kv_ideal > 0, degree.tensor, jnp.minimum(degree.tensor, op.state_slices))
 
     rows = jnp.where(op.division == HEAD, batch.head_rows, batch.rows)
@@ -120,7 +120,8 @@ def step_load(
         row_work = row_work + op.cached_flops * batch.sequences * phase.prompt * phase.cached / slices
     positions = phases.read_positions(phase, op.read_window) / plan.context
     fixed = 2.0 * op.state_fixed * batch.sequences  # a recurrent state is read and written
-    state = (op.state_read * batch.sequences * positions + op.state_written * batch.rows / plan.context + fixed) / state_ranks
+    written = 0.0 if ideal else op.state_written * batch.rows / plan.context
+    state = (op.state_read * batch.sequences * positions + written + fixed) / state_ranks
     return Load(
         flops=row_work + context_work,
         vector=op.row_vector * row_share + op.context_vector * scores,
@@ -150,11 +151,11 @@ class Footprint(eqx.Module):
     state: Real
 
 
-def footprint(table: OperatorTable, phase: Phase, plan: Plan, degree: Degrees, *, ideal_slices: bool) -> Footprint:
+def footprint(table: OperatorTable, phase: Phase, plan: Plan, degree: Degrees, *, ideal: bool) -> Footprint:
     """Capacity that weights and caches take on a chip; replicas (KV heads, router, latent projections) are counted."""
     op = table.operators
     divided = jnp.where(op.division == ATTENTION, degree.tensor, degree.feed_forward)
-    slices = divided if ideal_slices else jnp.minimum(divided, op.slices)
+    slices = divided if ideal else jnp.minimum(divided, op.slices)
     stored = op.stored
     if table.has_experts:
         is_expert = op.division == EXPERT

@@ -65,7 +65,7 @@ def step(
         execution: how operators follow each other.
     """
     degree = degrees(design, plan, table.experts)
-    load = step_load(table, phase, plan, degree, design.sram_capacity, ideal_slices=isinstance(execution, Limit))
+    load = step_load(table, phase, plan, degree, design.sram_capacity, ideal=isinstance(execution, Limit))
     compute = load.flops / rates.matrix
     vector = load.vector / rates.vector + load.exponential / rates.exponential
     memory = _memory_time(load, plan, rates, design, execution)

@@ -160,7 +160,7 @@ def build(
     )
     energy = dynamic_energy(work, technology, table.compute_bits)
     degree = degrees(design, plan, table.experts)
-    kept = footprint(table, workload.phase, plan, degree, ideal_slices=isinstance(execution, Limit))
+    kept = footprint(table, workload.phase, plan, degree, ideal=isinstance(execution, Limit))
     rows = _physical_rows(design, technology, table.compute_bits, energy)
     size = len(coefficients.memory)
     matrix = jnp.zeros((len(OUTCOMES) + len(POSYNOMIAL_LIMITS), FIXED_BASIS + size))

@@ -1,24 +1,24 @@
 """How tokens fall on experts: how many experts a step touches, and how much the busiest chip gets.
 
-Routing is a random draw. Every token picks ``active`` distinct experts out of ``experts``, uniformly and independently of
-the other tokens (a *judged* idealisation of a balanced router; popularity-skewed variants stand at the end of the file).
-Chips of one group hold ``experts / groups`` whole experts each. The slowest chip sets the pace, so what counts is the
-expected maximum over chips.
+Routing is a random draw. Every token picks ``active`` distinct experts out of ``experts``, uniformly and independently
+of the other tokens (a *judged* idealisation of a balanced router; popularity-skewed variants stand at the end of the
+file). Chips of one group hold ``experts / groups`` whole experts each. The slowest chip sets the pace, so what counts
+is the expected maximum over chips.
 
-Both maxima are one urn problem. Draw n of N = n + u slots, split evenly over G chips: what is the expected largest number
-of slots drawn on one chip, H(n, u, G)?
+Both maxima are one urn problem. Draw n of N = n + u slots, split evenly over G chips: what is the expected largest
+number of slots drawn on one chip, H(n, u, G)?
 
-- Touched experts: given how many experts are touched, every set of that size is equally likely, so the urn with N = E is
-  exact; the number touched varies, hence ``draws_variance``.
-- Rows: m tokens send n = m·k rows. An urn with n draws has chip variance n/G·(1 − 1/G)·u/(N − 1); independent tokens give
-  n/G·(1 − 1/G)·(E − k)/(E − 1). Both agree for u = (E − k)(n − 1)/(k − 1), which is also exact for one token (N = E) and
-  for k = 1 (u = ∞, balls into bins).
+- Touched experts: given how many experts are touched, every set of that size is equally likely, so the urn with N = E
+  is exact; the number touched varies, hence ``draws_variance``.
+- Rows: m tokens send n = m·k rows. An urn with n draws has chip variance n/G·(1 − 1/G)·u/(N − 1); independent tokens
+  give n/G·(1 − 1/G)·(E − k)/(E − 1). Both agree for u = (E − k)(n − 1)/(k − 1), which is also exact for one token (N =
+  E) and for k = 1 (u = ∞, balls into bins).
 
 H itself is a sum over the first few counts, Σ_j P(max > j), where the maximum is a small integer, and a Cornish–Fisher
 expansion about the normal maximum where it is larger, with a smooth passage between the two.
 
-Error against simulation of the uniform routing (20,000 runs, standard error ≤ 0.3 %; experts 8, 64, 128, 256, 384; active
-2, 4, 6, 8; 25 row counts from 1 to 4,096; groups every divisor ≥ 2 of experts):
+Error against simulation of the uniform routing (20,000 runs, standard error ≤ 0.3 %; experts 8, 64, 128, 256, 384;
+active 2, 4, 6, 8; 25 row counts from 1 to 4,096; groups every divisor ≥ 2 of experts):
 
 ===============  =======  ===========  ======================================================================
 function         worst    99 % within  worst at
@@ -28,7 +28,8 @@ busiest_rows     1.8 %    0.8 %        8 experts, 6 active, 8 rows, 8 groups
 ===============  =======  ===========  ======================================================================
 
 One active expert: 2.8 % (8 experts, 2 rows, 2 groups) and 1.6 %. Where experts per chip are not whole the functions
-interpolate, and slopes there may have the wrong sign in narrow places (0.1 % of random points, values off by about 1 %).
+interpolate, and slopes there may have the wrong sign in narrow places (0.1 % of random points, values off by about 1
+%).
 """
 
 import jax
@@ -46,8 +47,8 @@ def touched_experts(experts: ArrayLike, active: ArrayLike, rows: ArrayLike) -> R
     """Expected number of distinct experts that ``rows`` tokens are sent to: E (1 − (1 − k/E)^m) [1].
 
     Exact for uniform routing, since a token misses a given expert with probability 1 − k/E. All arguments are real and
-    broadcast; 1 ≤ active ≤ experts, rows ≥ 1. At active = experts it is E, and a gradient by ``active`` is 0 (one expert
-    more cannot be touched).
+    broadcast; 1 ≤ active ≤ experts, rows ≥ 1. At active = experts it is E, and a gradient by ``active`` is 0 (one
+    expert more cannot be touched).
 
     Log-log curvature: log-concave in rows with the rest fixed (log(1 − e^(−a·e^s)) is concave in s), so that its chord
     in log-log is its convex envelope.
@@ -62,8 +63,8 @@ def touched_experts(experts: ArrayLike, active: ArrayLike, rows: ArrayLike) -> R
 def busiest_touched(experts: ArrayLike, active: ArrayLike, rows: ArrayLike, groups: ArrayLike) -> Real:
     """Expected largest number of distinct touched experts on one of ``groups`` chips [1].
 
-    It sets the weight bytes that the slowest chip streams. Real arguments that broadcast; 1 ≤ active ≤ experts, rows ≥ 1,
-    1 ≤ groups ≤ experts. It is ``touched_experts`` at groups = 1, tends to experts/groups at many rows, and is 1 at
+    It sets the weight bytes that the slowest chip streams. Real arguments that broadcast; 1 ≤ active ≤ experts, rows ≥
+    1, 1 ≤ groups ≤ experts. It is ``touched_experts`` at groups = 1, tends to experts/groups at many rows, and is 1 at
     groups = experts. Between whole experts per chip it interpolates.
 
     Log-log curvature: neither convex nor concave in rows (a step wherever the busiest chip gets its next whole expert).
@@ -92,13 +93,14 @@ def busiest_rows(experts: ArrayLike, active: ArrayLike, rows: ArrayLike, groups:
     """
     experts, active, rows, groups = _floats(experts, active, rows, groups)
     draws = rows * active
-    # k = 1 is the limit of infinite spare slots; 1e-3 in place of 0 keeps it finite at a relative variance error < 1e-3.
+    # k = 1 is the limit of infinite spare slots; 1e-3 in place of 0 keeps it finite at a relative variance error <
+    # 1e-3.
     spare = (experts - active) * (draws - 1.0) / jnp.maximum(active - 1.0, 1e-3)
     return largest_share(draws, jnp.maximum(spare, 0.0), groups, jnp.zeros_like(draws))
 
 
 def largest_share(draws: Real, spare: Real, groups: Real, draws_variance: Real) -> Real:
-    """Expected largest count on a chip when ``draws`` of ``draws + spare`` slots, split evenly over chips, are drawn [1].
+    """Expected largest count on a chip when ``draws`` of ``draws + spare`` slots, split evenly, are drawn [1].
 
     Args:
         draws: expected number of slots drawn, ≥ 1.
@@ -109,8 +111,8 @@ def largest_share(draws: Real, spare: Real, groups: Real, draws_variance: Real) 
     slots = (draws + spare) / groups
     expansion = _by_expansion(draws, spare, groups, draws_variance)
     counts = _by_counts(draws, spare, groups, draws_variance)
-    # The expansion takes over where the maximum is large, needs more slots than there are counts to be safe, and is exact
-    # for one chip.
+    # The expansion takes over where the maximum is large, needs more slots than there are counts to be safe, and is
+    # exact for one chip.
     many = jax.nn.sigmoid((expansion - 4.0) / 0.3) * _ramp((slots - 6.0) / 2.0)
     few = (1.0 - many) * _ramp(groups - 1.0)
     return expansion + few * (counts - expansion)
@@ -119,9 +121,9 @@ def largest_share(draws: Real, spare: Real, groups: Real, draws_variance: Real) 
 def _by_expansion(draws: Real, spare: Real, groups: Real, draws_variance: Real) -> Real:
     """Cornish–Fisher expansion of a chip's count, averaged over the distribution of the maximum of G normals.
 
-    With fixed draws the counts of chips are exchangeable with correlation −1/(G − 1); for normal counts the maximum is then
-    that of *independent* ones of variance σ² = Var − Cov = (n u − Var n)/(G (N − 1)), exactly. Cornish–Fisher terms:
-    Abramowitz & Stegun 26.2.49.
+    With fixed draws the counts of chips are exchangeable with correlation −1/(G − 1); for normal counts the maximum is
+    then that of *independent* ones of variance σ² = Var − Cov = (n u − Var n)/(G (N − 1)), exactly. Cornish–Fisher
+    terms: Abramowitz & Stegun 26.2.49.
     """
     total = draws + spare
     mean, share, left = draws / groups, draws / total, spare / groups
@@ -131,7 +133,8 @@ def _by_expansion(draws: Real, spare: Real, groups: Real, draws_variance: Real) 
     skew = 1.0 - 2.0 * share  # third cumulant over variance; fourth: 1 − 6 θ (1 − θ)
     tails = (1.0 - 6.0 * share * (1.0 - share)) * (third - 3.0 * first) / 24.0
     tails = tails - skew**2 * (2.0 * third - 5.0 * first) / 36.0
-    # left/(left + 0.1) and 0.05 let the corrections fade where nearly all slots are drawn and the expansion has no meaning.
+    # left/(left + 0.1) and 0.05 let the corrections fade where nearly all slots are drawn and the expansion has no
+    # meaning.
     excess = deviation * first + skew * (second - 1.0) / 6.0 * left / (left + 0.1)
     excess = excess + tails * deviation / (variance + 0.05)
     return jnp.minimum(mean + excess, total / groups)
@@ -141,8 +144,8 @@ def _by_counts(draws: Real, spare: Real, groups: Real, draws_variance: Real) -> 
     """Σ_j P(max > j), j < 8, by Levin's representation of the largest of negatively dependent counts.
 
     Levin, Annals of Statistics 9 (1981) 1123: take the chips as *independent* binomials Bin(N/G, n/N) and condition on
-    their sum. P(max ≤ j) = F(j)^G · P(sum of counts truncated at j = n) / P(sum of counts = n). Both densities of sums by
-    Edgeworth to the order 1/G. A random number of draws widens both by the same variance.
+    their sum. P(max ≤ j) = F(j)^G · P(sum of counts truncated at j = n) / P(sum of counts = n). Both densities of sums
+    by Edgeworth to the order 1/G. A random number of draws widens both by the same variance.
     """
     slots, mean = (draws + spare) / groups, draws / groups
     odds = draws / jnp.maximum(spare, 1e-4 * draws)  # with less left, all slots are drawn for every purpose
@@ -169,7 +172,7 @@ def _by_counts(draws: Real, spare: Real, groups: Real, draws_variance: Real) -> 
 
 
 def _truncated_binomial(slots: Real, odds: Real) -> tuple[Real, Real, Real, Real, Real]:
-    """First four cumulants of a binomial cut off above j = 1 … 7, and the probability P(≤ j) of the cut; (7, …) each."""
+    """First four cumulants of a binomial cut off above j = 1 … 7, and the probability P(≤ j) kept; (7, …) each."""
     counts = np.arange(_COUNTS)
     ratio = odds * _positive(slots - _counts(0, odds)[:-1]) / _counts(1, odds)  # P(j + 1)/P(j)
     up_to = jnp.asarray(np.tril(np.ones((_COUNTS, _COUNTS - 1)), -1), odds.dtype)
@@ -193,7 +196,7 @@ def _counts(first: int, like: Real) -> Real:
 
 
 def _edgeworth(groups: Real, variance: Real, third: Real, fourth: Real, offset: Real) -> tuple[Real, Real]:
-    """Density at G·mean of a sum of G variables (cumulants given) whose mean is ``offset`` lower: log of normal, factor."""
+    """Density of a sum of G variables, each at ``offset`` above its mean: log of the normal density, and a factor."""
     square = groups * offset**2 / variance
     bounded = jnp.minimum(square, 60.0)  # e^(−30) is nothing, and powers of z stay finite in float32
     z = jnp.sign(offset) * _safe_sqrt(bounded)
@@ -255,9 +258,9 @@ def zipf_popularity(experts: int, skew: ArrayLike) -> Real:
 def pick_probability(popularity: Real, active: ArrayLike) -> Real:
     """Probability that a token picks each expert, summing to ``active`` [1].
 
-    Picks without replacement in proportion to popularity are a race of exponential clocks of rates p_i, which the first k
-    win. The finishing time is taken as fixed (*approximation*; exact when uniform): 1 − e^(−τ p_i), with τ such that they
-    sum to k. Needs active < experts (at equality all are 1, approached from below).
+    Picks without replacement in proportion to popularity are a race of exponential clocks of rates p_i, which the first
+    k win. The finishing time is taken as fixed (*approximation*; exact when uniform): 1 − e^(−τ p_i), with τ such that
+    they sum to k. Needs active < experts (at equality all are 1, approached from below).
     """
     active = jnp.asarray(active, popularity.dtype)
 
@@ -286,9 +289,9 @@ def busiest_rows_skewed(popularity: Real, active: ArrayLike, rows: ArrayLike, gr
 
     Placement, an assumption: experts sorted by popularity are dealt to and fro over the chips (1 … G, G … 1, …), known
     popularity, no replicas. Chips' counts are taken as independent; the ratio of their expected maximum to that without
-    skew scales ``busiest_rows``, to which it is equal without skew. Against simulation at skew 0.3, 0.6 and 1 (8, 64 and
-    256 experts, rows 1–1,024): within 3 % where a chip holds four experts or more, except 7 % at one row and skew 1; within
-    12 % at one expert a chip (worst at skew 1, 256 experts, 4 rows).
+    skew scales ``busiest_rows``, to which it is equal without skew. Against simulation at skew 0.3, 0.6 and 1 (8, 64
+    and 256 experts, rows 1–1,024): within 4 % where a chip holds four experts or more, except 7 % at one row and skew
+    1; within 12 % at one expert a chip (worst at skew 1, 256 experts, 4 rows).
 
     Raises:
         ValueError: ``groups`` is not between 1 and the number of experts.

@@ -1,0 +1,150 @@
+"""One evaluation as tables for people."""
+
+import math
+from typing import Any
+
+import hardware_priors
+from codesign.numerics.units import GIBI, KILO, MICRO, MILLI, PETA, TERA
+from experiments.operating_point import OperatingPoint
+from experiments.screen import results
+
+LIMIT_MEANING = {
+    "capacity": "memory capacity",
+    "die_area": "die area against the reticle",
+    "shoreline": "die edge for memory and links",
+    "stacks": "memory stacks on the package",
+    "layers_most": "most layers a stack is sold with",
+    "layers_fewest": "fewest layers a stack is sold with",
+    "power_density": "heat flux of the die",
+    "package_power": "power of the package",
+    "sync_floor": "sync latency against its floor",
+    "promise": "promised time per token",
+}
+"""Limits in words."""
+
+
+def show(point: OperatingPoint, report: dict[str, Any]) -> None:
+    """Print an evaluation to standard output."""
+    from rich.table import Table
+
+    console = results()
+    console.print(_headline(point, report))
+    summary = Table(show_header=False, box=None, pad_edge=False)
+    for name, value in _summary(report):
+        summary.add_row(name, value)
+    console.print(summary)
+    console.print(_breakdown(report))
+    console.print(_elasticities(report))
+    for line in notes(point, report):
+        console.print(line)
+
+
+def _headline(point: OperatingPoint, report: dict[str, Any]) -> str:
+    arguments, shares, design = point.arguments, point.shares, report["inputs"]["design_si"]
+    length = f"context {arguments.context:,}" if arguments.phase == "decode" else f"prompt {arguments.prompt or arguments.context:,}"
+    degrees = f"tensor {shares.tensor} × pipeline {shares.pipeline} × context {shares.context} × data {shares.data}"
+    rates = (
+        f"{design['memory_bandwidth'] / TERA:.4g} TB/s, {design['memory_capacity'] / GIBI:.4g} GiB, "
+        f"{design['peak_flops'] / PETA:.4g} PFLOP/s, sync {design['sync_latency'] / MICRO:.3g} us a chip"
+    )
+    return (
+        f"{point.workload.model.name}, {arguments.phase}, batch {arguments.batch:,}, {length}, {arguments.weight_bits:g}-bit weights, "
+        f"{arguments.kv_bits:g}-bit KV\non {arguments.chips} × {point.device.name} ({rates}), {degrees}, execution {arguments.execution}\n"
+    )
+
+
+def _summary(report: dict[str, Any]) -> list[tuple[str, str]]:
+    used = report["capacity_needed_bytes"] / report["capacity_available_bytes"]
+    return [
+        ("step time", f"{report['step_time_s'] / MILLI:.4g} ms"),
+        ("one user", f"{report['user_tokens_per_second']:.4g} tokens/s"),
+        ("all users", f"{report['system_tokens_per_second']:.4g} tokens/s"),
+        ("memory", f"{report['capacity_needed_bytes'] / GIBI:.4g} of {report['capacity_available_bytes'] / GIBI:.4g} GiB ({used:.0%})"),
+        ("bound by", report["bound"]),
+        ("capital", f"{report['capital_cost_usd']:,.0f} USD ({report['inputs']['price_basis']} prices)"),
+        ("running cost", f"{report['cost_per_million_tokens_usd']:.4g} USD per million tokens"),
+        ("power", f"{report['power_w'] / KILO:.4g} kW running, {report['provisioned_power_w'] / KILO:.4g} kW provisioned (facility)"),
+        ("energy", f"{report['energy_per_token_j']:.4g} J/token (facility)"),
+        ("tokens/s/$", f"{report['tokens_per_second_per_dollar']:.4g} token/s/USD"),
+        ("tokens/s/W", f"{report['tokens_per_second_per_watt']:.4g} token/s/W"),
+    ]
+
+
+def _breakdown(report: dict[str, Any]) -> Any:
+    from rich.table import Table
+
+    breakdown, total = report["breakdown"], report["step_time_s"]
+    table = Table(title="where the step's time goes")
+    table.add_column("part")
+    for column in ("time [ms]", "share [%]"):
+        table.add_column(column, justify="right")
+    table.add_column("bound by")
+
+    def row(name: str, seconds: float, why: str = "", **style: Any) -> None:
+        table.add_row(name, f"{seconds / MILLI:.4g}", f"{100 * seconds / total:.1f}", why, **style)
+
+    for part in ("memory", "compute", "vector", "sync", "link"):
+        row(part, breakdown[part])
+    table.add_section()
+    for name, entry in breakdown["by_operator"].items():
+        row(f"  {name}", entry["time"], entry["bound"])
+    for name, entry in breakdown["by_collective"].items():
+        row(f"  all chips: {name}", entry["sync"] + entry["link"], "sync" if entry["sync"] >= entry["link"] else "link")
+    table.add_section()
+    row("step", total)
+    return table
+
+
+def _elasticities(report: dict[str, Any]) -> Any:
+    from rich.table import Table
+
+    table = Table(title="elasticities: % gained per 1 % more of …")
+    table.add_column("quantity")
+    goals = report["elasticities"]
+    for column in ("tokens/s/$", "tokens/s/W"):
+        table.add_column(f"{column} [%/%]", justify="right")
+    first, second = goals.values()
+    for name in first:
+        table.add_row(name.replace("_", " "), f"{first[name]:+.3f}", f"{second[name]:+.3f}")
+    return table
+
+
+def notes(point: OperatingPoint, report: dict[str, Any]) -> list[str]:
+    """What a reader must know to judge the numbers."""
+    lines = []
+    if splits := report.get("kv_split"):
+        heads, ideal = splits["heads"]["user_tokens_per_second"], splits["ideal"]["user_tokens_per_second"]
+        lines.append(
+            f"KV split (tensor degree {point.shares.tensor} exceeds the KV heads): heads, replicated: {heads:.4g} tokens/s/user; "
+            f"ideal, divided without limit: {ideal:.4g} tokens/s/user; shown above: {splits['used']}."
+        )
+    broken = broken_limits(report["limits"])
+    free = point.device.name.startswith("xpu-") or point.arguments.execution == "limit"
+    if broken and free:
+        lines.append(f"Not buildable as priced: {broken}.")
+    elif broken:
+        lines.append(f"The price model strains: under this technology it sees {broken}.")
+    choices = point.choices
+    lines.append(
+        f"Prices: {choices['price_basis']} basis, logic {choices['node']}, memory {choices['memory']}, links {choices['link']}, "
+        f"cooling {choices['cooling']}."
+    )
+    return [*lines, *prior_lines(choices)]
+
+
+def broken_limits(limits: dict[str, float | None]) -> str:
+    """The technology limits that a design breaks, with how far beyond them it is."""
+    over = {name: value for name, value in limits.items() if value and value > 1e-9 and name not in ("capacity", "promise")}
+    return ", ".join(f"{LIMIT_MEANING[name]} at {math.exp(value):.2f} × the limit" for name, value in over.items())
+
+
+def prior_lines(choices: dict[str, str]) -> list[str]:
+    """Which numbers behind prices and power nobody has sourced, and how many are judged."""
+    priors = hardware_priors.technology_priors(**choices)
+    unsourced = sorted(hardware_priors.unsourced(choices))
+    judged = sorted(key for key, prior in priors.items() if prior.source.startswith("judged:"))
+    named = ", ".join(key for key in judged if "price" in key or "markup" in key) or "none"
+    return [
+        f"Priors: of {len(priors)} technology numbers {len(unsourced)} are unsourced ({', '.join(unsourced) or 'none'}) and "
+        f"{len(judged)} judged (of them prices: {named}); codesign list technologies --sources shows all."
+    ]
