@@ -67,11 +67,12 @@ def number(name: str, unit: str, low: float = 0.0, high: float = math.inf, *, in
 
 
 def one_of(name: str, choices: Sequence[str]) -> Spec:
-    """One of a few words."""
+    """One of a few words; ``name`` with a blank in it belongs to an argument that has no option's name."""
+    label = name if " " in name else f"--{name}"
 
     def read(text: str) -> str:
         if text not in choices:
-            raise Refused(f"--{name} is {text!r}; expected one of {', '.join(choices)}; {nearest(text, choices)}")
+            raise Refused(f"{label} is {text!r}; expected one of {', '.join(choices)}; {nearest(text, choices)}")
         return text
 
     return _one_value("|".join(choices), read, lambda value: value in choices)

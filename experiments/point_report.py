@@ -14,8 +14,6 @@ from codesign.evaluate import check
 from codesign.numerics.fields import Real
 from codesign.numerics.units import GIBI, MILLI
 from codesign.outcome import Outcome
-from codesign.performance.load import footprint
-from codesign.performance.plan import degrees
 from codesign.performance.step import COLLECTIVES
 from codesign.workload.operators import operator_table
 from experiments.operating_point import OperatingPoint, kv_heads
@@ -222,17 +220,17 @@ def _no_chips(point: OperatingPoint) -> str:
 
 def least_chips(point: OperatingPoint) -> int | None:
     """Fewest chips, by more tensor parallelism alone, on which weights and caches fit; None if no number does."""
-    shares = point.shares
-    group = shares.pipeline * shares.context * shares.data
+    group = point.shares.chips // point.shares.tensor
     chips = group * np.arange(1, max(MOST_CHIPS // group, 1) + 1, dtype=float)
-    table = operator_table(point.workload.model, point.workload.precision)
-    ideal = isinstance(point.execution, codesign.Limit)
 
+    @jax.jit
+    @jax.vmap
     def used(count: Real) -> Real:
         design = dataclasses.replace(point.design, chips=count)
-        degree = degrees(design, point.plan, table.experts)
-        kept = footprint(table, point.workload.phase, point.plan, degree, ideal_slices=ideal)
-        return kept.weights + kept.state
+        outcome = codesign.evaluate(
+            design, point.workload, point.plan, technology=point.technology, execution=point.execution
+        )
+        return outcome.limits.capacity
 
-    fitting = np.asarray(jax.jit(jax.vmap(used))(jnp.asarray(chips)) <= point.design.memory_capacity)
+    fitting = np.asarray(used(jnp.asarray(chips))) <= 0
     return round(float(chips[fitting.argmax()])) if fitting.any() else None

@@ -15,7 +15,7 @@ CATALOGUES = ("models", "devices", "technologies", "objectives", "scenarios")
 class List:
     """List models, devices, technologies, objectives or scenarios."""
 
-    what: tyro.conf.Positional[Annotated[str, one_of("what", CATALOGUES)]]
+    what: tyro.conf.Positional[Annotated[str, one_of("what to list", CATALOGUES)]]
     """models, devices, technologies, objectives or scenarios"""
     sources: bool = False
     """with every number its range, year, source and confidence"""
