@@ -11,12 +11,13 @@ Forms: Thakur, Rabenseifner, Gropp, "Optimization of Collective Communication Op
 """
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from codesign.hardware.design import Design
-from codesign.numerics.fields import Real
+from codesign.numerics.fields import Real, real
 
 ALGORITHMS: dict[str, np.ndarray] = {
     #                        s0   s1   s2   v0   v1   v2
@@ -30,18 +31,30 @@ ALGORITHMS: dict[str, np.ndarray] = {
 
 
 class Cost(eqx.Module):
-    """Seconds lost to latency and to bytes on the wire; ``wire`` counts the bytes one chip sends."""
+    """Seconds lost to latency and to bytes on the wire; ``wire`` counts the bytes one chip sends.
+
+    ``syncs`` and ``inner`` say how the seconds depend on the design: latency is ``syncs`` × sync latency and transfer is ``inner`` /
+    link bandwidth, plus what the outer tier takes.
+    """
 
     latency: Real  # [s]
     transfer: Real  # [s]
     wire: Real  # [B]
+    syncs: Real  # [1]
+    inner: Real  # [B], over the attained fraction of the link
 
     def __add__(self, other: "Cost") -> "Cost":
-        return Cost(self.latency + other.latency, self.transfer + other.transfer, self.wire + other.wire)
+        return jax.tree.map(jnp.add, self, other)
 
     def times(self, count: Real | float) -> "Cost":
         """``count`` such collectives one after the other."""
-        return Cost(self.latency * count, self.transfer * count, self.wire * count)
+        return jax.tree.map(lambda leaf: leaf * count, self)
+
+
+def nothing(like: Real) -> Cost:
+    """The cost of no collective."""
+    zero = jnp.zeros_like(like)
+    return Cost(zero, zero, zero, zero, zero)
 
 
 class Network(eqx.Module):
@@ -52,6 +65,7 @@ class Network(eqx.Module):
     domain: Real  # [1]
     outer_latency: Real  # [s]
     outer_bandwidth: Real  # [B/s]
+    efficiency: Real  # [1]
 
 
 def network(design: Design, efficiency: Real | float = 1.0) -> Network:
@@ -62,6 +76,7 @@ def network(design: Design, efficiency: Real | float = 1.0) -> Network:
         domain=design.scale_up_domain,
         outer_latency=design.scale_out_latency,
         outer_bandwidth=design.scale_out_bandwidth * efficiency,
+        efficiency=real(efficiency),
     )
 
 
@@ -96,6 +111,8 @@ def all_reduce(network: Network, algorithms: Float[Array, "algorithms 6"], n: Re
         latency=latency[best] + jnp.where(across > 0, 2.0, 0.0) * network.outer_latency,
         transfer=transfer[best] + outer_wire / network.outer_bandwidth,
         wire=volume[best] * message + outer_wire,
+        syncs=steps[best],
+        inner=volume[best] * message / network.efficiency,
     )
 
 
@@ -107,11 +124,14 @@ def all_to_all(network: Network, n: Real, message: Real) -> Cost:
     inner = jnp.minimum(n, network.domain)
     inside = (inner - 1.0) / n * message
     outside = (n - inner) / n * message
-    latency = jnp.where(n > inner, jnp.maximum(network.outer_latency, network.inner_latency), network.inner_latency)
+    beyond = n > inner
+    latency = jnp.where(beyond, jnp.maximum(network.outer_latency, network.inner_latency), network.inner_latency)
     return Cost(
         latency=jnp.where(n > 1.0, latency, 0.0),
         transfer=jnp.maximum(inside / network.inner_bandwidth, outside / network.outer_bandwidth),
         wire=inside + outside,
+        syncs=jnp.where((n > 1.0) & ~beyond, 1.0, 0.0),
+        inner=jnp.where(beyond, 0.0, inside / network.efficiency),
     )
 
 
@@ -124,4 +144,5 @@ def point_to_point(network: Network, hops_leave_domain: Real, message: Real) -> 
     """Send a message to the next stage, over the outer tier where stages sit in different domains."""
     latency = jnp.where(hops_leave_domain, network.outer_latency, network.inner_latency)
     bandwidth = jnp.where(hops_leave_domain, network.outer_bandwidth, network.inner_bandwidth)
-    return Cost(latency=latency, transfer=message / bandwidth, wire=message)
+    inside = jnp.where(hops_leave_domain, 0.0, 1.0)
+    return Cost(latency, message / bandwidth, message, syncs=inside, inner=inside * message / network.efficiency)

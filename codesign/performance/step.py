@@ -1,8 +1,11 @@
 """Time of one step: operators under an execution model, then collectives (DESIGN.md §4)."""
 
 import dataclasses
+import functools
+import operator
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -48,6 +51,8 @@ class Step(eqx.Module):
     time: Real
     load: Load
     wire: Real  # [B] bytes one chip sends
+    syncs: Real  # [1] communication takes syncs · sync latency + inner_wire / link bandwidth + what the outer tier takes
+    inner_wire: Real  # [B]
 
 
 def step(
@@ -70,10 +75,8 @@ def step(
     vector = load.vector / rates.vector + load.exponential / rates.exponential
     memory = _memory_time(load, plan, rates, design, execution)
     operators = _schedule(compute, vector, memory, table, execution)
-    if isinstance(execution, Limit):
-        costs = _exposed_syncs(design, table, execution)
-    else:
-        costs = communication(design, table, phase, plan, degree, link_efficiency)
+    costs = communication(design, table, phase, plan, link_efficiency, execution)
+    together = functools.reduce(operator.add, costs)
     latency, transfer = jnp.stack([c.latency for c in costs]), jnp.stack([c.transfer for c in costs])
     drafting = jnp.zeros_like(design.chips)
     if isinstance(phase, Decode) and phase.draft is not None:
@@ -89,7 +92,9 @@ def step(
         drafting=drafting,
         time=jnp.sum(operators) + jnp.sum(latency) + jnp.sum(transfer) + drafting,
         load=load,
-        wire=sum((c.wire for c in costs), start=jnp.zeros_like(design.chips)),
+        wire=together.wire,
+        syncs=together.syncs,
+        inner_wire=together.inner,
     )
 
 
@@ -128,16 +133,15 @@ def _schedule(
 
 def _exposed_syncs(design: Design, table: OperatorTable, execution: Limit) -> tuple[Cost, ...]:
     """The limit study charges a latency per sync, and no bytes."""
-    zero = jnp.zeros_like(design.chips)
-    per_sync = jnp.where(design.chips > 1.0, design.sync_latency, 0.0)
-    layers = Cost(latency=table.layers * execution.syncs_per_layer * per_sync, transfer=zero, wire=zero)
-    experts = Cost(latency=table.expert_layers * execution.syncs_per_expert_layer * per_sync, transfer=zero, wire=zero)
-    none = Cost(zero, zero, zero)
-    return layers, none, experts, none, none, none, none
+    syncs = jnp.where(design.chips > 1.0, 1.0, 0.0)
+    one = dataclasses.replace(collectives.nothing(syncs), latency=syncs * design.sync_latency, syncs=syncs)
+    none = collectives.nothing(syncs)
+    layers, experts = table.layers * execution.syncs_per_layer, table.expert_layers * execution.syncs_per_expert_layer
+    return one.times(layers), none, one.times(experts), none, none, none, none
 
 
 def communication(
-    design: Design, table: OperatorTable, phase: Phase, plan: Plan, degree: Degrees, efficiency: Real
+    design: Design, table: OperatorTable, phase: Phase, plan: Plan, efficiency: Real, execution: Execution
 ) -> tuple[Cost, ...]:
     """Collectives of one step, in the order of ``COLLECTIVES``.
 
@@ -145,11 +149,12 @@ def communication(
     Experts sliced over the stage (one group) end in an all-reduce like a dense MLP; dealt to groups they need two
     all-to-alls, and an all-reduce within a group if it slices its experts, and one for a shared expert.
     """
+    if isinstance(execution, Limit):
+        return _exposed_syncs(design, table, execution)
+    degree = degrees(design, plan, table.experts)
     net = collectives.network(design, efficiency)
     batch = micro_batch(phase, degree)
     message = batch.rows * table.hidden_bytes
-    zero = jnp.zeros_like(message)
-
     def reduce(n: Real, size: Real) -> Cost:
         return collectives.all_reduce(net, plan.all_reduce, n, size)
 
@@ -158,7 +163,7 @@ def communication(
     logits = collectives.gather(net, degree.feed_forward, batch.head_rows * table.logit_bytes)
     leaves = design.chips > design.scale_up_domain
     hop = collectives.point_to_point(net, leaves, 2.0 * batch.stage_rows * table.hidden_bytes / degree.stage)
-    experts = Cost(zero, zero, zero)
+    experts = collectives.nothing(message)
     if table.has_experts:
         experts = _expert_exchange(table, plan, degree, net, batch.stage_rows, over_mlp)
     return (
@@ -183,11 +188,7 @@ def _expert_exchange(
     dealt = (exchange + within).times(table.expert_layers) + shared.times(table.shared_layers)
     one_group = degree.expert <= 1.0
     whole = sliced.times(table.expert_layers)
-    return Cost(
-        latency=jnp.where(one_group, whole.latency, dealt.latency),
-        transfer=jnp.where(one_group, whole.transfer, dealt.transfer),
-        wire=jnp.where(one_group, whole.wire, dealt.wire),
-    )
+    return jax.tree.map(lambda a, b: jnp.where(one_group, a, b), whole, dealt)
 
 
 def attained_rates(

@@ -12,38 +12,28 @@ chips, this batch, in this box, under this technology.
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from codesign.search.goals import Goals
-from codesign.search.interior_point import Point, model_at, objective_weights
-from codesign.search.program import OUTCOMES, TIME, Program, Shape, functions
+from codesign.search.interior_point import Model, Point
+from codesign.search.program import Program
 
 ROUNDING = 64.0
 """Allowance for rounding, in units of the machine epsilon times the size of the sum."""
 
 
-def lower_bound(
-    shape: Shape, program: Program, goals: Goals, weights: Float[Array, "goals"], point: Point
-) -> Float[Array, ""]:
+def lower_bound(program: Program, point: Point, model: Model) -> Float[Array, ""]:
     """Proved lower bound on the weighted sum of the goals' logarithms over all feasible designs of the program [1].
 
-    −∞ where anything is not finite. The constants of the goals are included.
+    −∞ where anything is not finite, or where the point is outside the box or a multiplier negative.
+
+    Args:
+        program: the problem.
+        point: any point of the box with multipliers ≥ 0.
+        model: the problem at that point (``interior_point.model_at``).
     """
-    multipliers = jnp.maximum(point.multipliers, 0.0)
-    y = jnp.clip(point.y, program.low, program.high)
-    model = model_at(shape, program, goals, weights, point._replace(y=y, multipliers=multipliers))
-    gradient = model.gradient + multipliers @ model.jacobian
-    terms = jnp.minimum(gradient * (program.low - y), gradient * (program.high - y))
-    value = weighted_goals(shape, program, goals, weights, y)
-    penalty = multipliers * model.limits
-    size = jnp.abs(value) + jnp.sum(jnp.abs(penalty)) + jnp.sum(jnp.abs(gradient) * (program.high - program.low))
-    bound = value + jnp.sum(penalty) + jnp.sum(terms) - ROUNDING * jnp.finfo(y.dtype).eps * size
-    return jnp.where(jnp.isfinite(bound), bound, -jnp.inf)
-
-
-def weighted_goals(
-    shape: Shape, program: Program, goals: Goals, weights: Float[Array, "goals"], y: Float[Array, "variables"]
-) -> Float[Array, ""]:
-    """The weighted sum of the goals' logarithms at a point of the program [1]."""
-    values = functions(shape, program, y)
-    outcome_weights, time_weight = objective_weights(goals, weights)
-    constant = weights @ (goals.constants @ program.objective_constants)
-    return outcome_weights @ values.value[: len(OUTCOMES)] + time_weight * y[TIME] + constant
+    gradient = model.gradient + point.multipliers @ model.jacobian
+    terms = jnp.minimum(gradient * (program.low - point.y), gradient * (program.high - point.y))
+    penalty = point.multipliers * model.limits
+    spread = jnp.abs(gradient) * (program.high - program.low)
+    size = jnp.abs(model.value) + jnp.sum(jnp.abs(penalty)) + jnp.sum(spread)
+    bound = model.value + jnp.sum(penalty) + jnp.sum(terms) - ROUNDING * jnp.finfo(size.dtype).eps * size
+    valid = jnp.all(point.multipliers >= 0.0) & jnp.all(point.y >= program.low) & jnp.all(point.y <= program.high)
+    return jnp.where(jnp.isfinite(bound) & valid, bound, -jnp.inf)

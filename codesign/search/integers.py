@@ -17,7 +17,7 @@ from codesign.hardware.technology import Technology
 from codesign.numerics.fields import Real
 from codesign.performance.execution import Execution
 from codesign.performance.plan import Plan
-from codesign.search.certificate import lower_bound, weighted_goals
+from codesign.search.certificate import lower_bound
 from codesign.search.choices import taken
 from codesign.search.goals import Goals
 from codesign.search.interior_point import Point, model_at, solve
@@ -77,11 +77,9 @@ def _solve_lanes(
             problems.table, problems.workload, problems.technology, problems.execution,
         )  # fmt: skip
         point = solve(exponents, program, goals, weighting)
-        worst = jnp.max(model_at(exponents, program, goals, weighting, point).limits)
-        value = weighted_goals(exponents, program, goals, weighting, point.y)
-        feasible = (worst <= FEASIBLE) & jnp.isfinite(value)
-        bound = lower_bound(exponents, program, goals, weighting, point)
-        return Solved(jnp.where(feasible, value, jnp.inf), bound, point)
+        model = model_at(exponents, program, goals, weighting, point)
+        feasible = (jnp.max(model.limits) <= FEASIBLE) & jnp.isfinite(model.value)
+        return Solved(jnp.where(feasible, model.value, jnp.inf), lower_bound(program, point, model), point)
 
     return jax.vmap(lane)(weights, choice, chips, batch)
 

@@ -30,8 +30,9 @@ class Point(NamedTuple):
 
 
 class Model(NamedTuple):
-    """Objective gradient, limits and the Hessian of the Lagrangian at a point."""
+    """Weighted goals and their gradient, limits and the Hessian of the Lagrangian at a point."""
 
+    value: Float[Array, ""]
     gradient: Float[Array, "variables"]
     limits: Float[Array, "limits"]
     jacobian: Float[Array, "limits variables"]
@@ -54,7 +55,9 @@ def model_at(
     posynomials = len(values.value) - count
     curved = jnp.concatenate([outcome_weights, point.multipliers[:posynomials]])
     plain = program.monomials + shape.monomials @ point.y
+    constant = weights @ (goals.constants @ program.objective_constants)
     return Model(
+        value=outcome_weights @ values.value[:count] + time_weight * point.y[TIME] + constant,
         gradient=gradient,
         limits=jnp.concatenate([values.value[count:], plain]),
         jacobian=jnp.concatenate([values.jacobian[count:], jnp.asarray(shape.monomials)]),
@@ -82,8 +85,6 @@ def solve(
     count = len(shape.monomials) + len(shape.powers) - len(OUTCOMES)
     ones = jnp.ones_like(middle)
     start = Point(middle, jnp.ones(count, middle.dtype), 0.1 * jnp.ones(count, middle.dtype), 0.1 * ones, 0.1 * ones)
-    first = model_at(shape, program, goals, weights, start)
-    start = start._replace(slack=jnp.maximum(-first.limits, 1.0))
 
     def body(point: Point, _: None) -> tuple[Point, None]:
         return newton_step(model_at(shape, program, goals, weights, point), point, low, high), None

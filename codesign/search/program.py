@@ -13,6 +13,7 @@ quantities, so one evaluation and its Jacobian at any point give them (`affine`)
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import NamedTuple
 
 import equinox as eqx
@@ -106,13 +107,12 @@ class StepCoefficients(NamedTuple):
     rest: Real  # [s] what depends on neither
 
 
-def step_coefficients(design: Design, timed: Step, total_at: jax.typing.ArrayLike, group: Real, execution: Execution) -> StepCoefficients:
-    """Read a step's coefficients off one evaluation of it and the gradient of its communication time.
+def step_coefficients(design: Design, timed: Step, group: Real, execution: Execution) -> StepCoefficients:
+    """Read a step's coefficients off one evaluation of it.
 
     Args:
         design: the design it was evaluated on.
         timed: that evaluation.
-        total_at: gradient of the communication time with respect to (sync latency, link bandwidth), shape (2,).
         group: fusion group of each operator.
         execution: decides which operators overlap.
     """
@@ -125,10 +125,9 @@ def step_coefficients(design: Design, timed: Step, total_at: jax.typing.ArrayLik
         first = jnp.argmax(group[:, None] == group[None, :], axis=1)
         onto = jnp.where(first[None, :] == jnp.arange(len(group))[:, None], 1.0, 0.0)
         matrix, memory = matrix @ onto.T, onto @ memory
-    syncs, per_link = total_at[0], -total_at[1] * design.link_bandwidth**2  # pyright: ignore[reportIndexIssue]
     communication = jnp.sum(timed.latency) + jnp.sum(timed.transfer)
-    rest = communication - syncs * design.sync_latency - per_link / design.link_bandwidth
-    return StepCoefficients(jnp.max(matrix, axis=0), memory, syncs, per_link, jnp.maximum(rest, 0.0))
+    rest = communication - timed.syncs * design.sync_latency - timed.inner_wire / design.link_bandwidth
+    return StepCoefficients(jnp.max(matrix, axis=0), memory, timed.syncs, timed.inner_wire, jnp.maximum(rest, 0.0))
 
 
 def build(
@@ -146,13 +145,8 @@ def build(
         **{name: middle[k] for k, name in enumerate(CONTINUOUS)},
     )  # fmt: skip
 
-    def timed_at(rates: Float[Array, "2"]) -> tuple[Real, Step]:
-        moved = dataclasses.replace(design, sync_latency=rates[0], link_bandwidth=rates[1])
-        timed = run_step(moved, table, workload, plan, technology, execution)
-        return jnp.sum(timed.latency) + jnp.sum(timed.transfer), timed
-
-    slopes, timed = jax.grad(timed_at, has_aux=True)(jnp.stack([design.sync_latency, design.link_bandwidth]))
-    coefficients = step_coefficients(design, timed, slopes, table.operators.group, execution)
+    timed = run_step(design, table, workload, plan, technology, execution)
+    coefficients = step_coefficients(design, timed, table.operators.group, execution)
     work = Work(
         flops=jnp.sum(timed.load.flops * timed.load.mean_share),
         memory_bytes=jnp.sum(_moved(timed) * timed.load.mean_share),
@@ -293,13 +287,23 @@ def log_sync_price(program: Program, log_sync: Real) -> Real:
     return jnp.log(program.sync_price) - jnp.log(slack)
 
 
+def with_two_derivatives(function: Callable[[Real], Real], x: Real) -> tuple[Real, Real, Real]:
+    """A function of one variable with its first and second derivative, in one forward pass over forward mode."""
+
+    def value_and_slope(x: Real) -> tuple[Real, Real]:
+        return jax.jvp(function, (x,), (jnp.ones_like(x),))
+
+    (value, slope), (_, bend) = jax.jvp(value_and_slope, (x,), (jnp.ones_like(x),))
+    return value, slope, bend
+
+
 def functions(shape: Shape, program: Program, y: Float[Array, "variables"]) -> Values:
     """Posynomials' logarithms and derivatives at y, in closed form."""
-    die, sync = lambda v: log_die_price(program, v), lambda v: log_sync_price(program, v)
-    die_slope, sync_slope = jax.value_and_grad(die)(y[SILICON]), jax.value_and_grad(sync)(y[SYNC])
-    logs = (shape.basis @ y).at[DIE].set(die_slope[0]).at[SYNC_PRICE].set(sync_slope[0])
-    local = jnp.asarray(shape.basis).at[DIE, SILICON].set(die_slope[1]).at[SYNC_PRICE, SYNC].set(sync_slope[1])
-    bend = jnp.stack([jax.grad(jax.grad(die))(y[SILICON]), jax.grad(jax.grad(sync))(y[SYNC])])
+    die, die_slope, die_bend = with_two_derivatives(lambda v: log_die_price(program, v), y[SILICON])
+    sync, sync_slope, sync_bend = with_two_derivatives(lambda v: log_sync_price(program, v), y[SYNC])
+    logs = (shape.basis @ y).at[DIE].set(die).at[SYNC_PRICE].set(sync)
+    local = jnp.asarray(shape.basis).at[DIE, SILICON].set(die_slope).at[SYNC_PRICE, SYNC].set(sync_slope)
+    bend = jnp.stack([die_bend, sync_bend])
     terms = program.coefficients + logs
     value = jax.nn.logsumexp(terms, axis=1)
     shares = jnp.exp(terms - value[:, None])

@@ -34,7 +34,7 @@ LEAST_WHITE_SILICON = 1e-9  # [m²]
 
 
 class Relaxed(NamedTuple):
-    """Where each lane ended: loss, and the five quantities, chips, batch and white silicon (SI)."""
+    """Where each lane ended: loss (before the last, tiny step), and the five quantities, chips, batch and white silicon (SI)."""
 
     loss: Float[Array, "weightings choices starts"]
     end: Float[Array, "weightings choices starts 8"]
@@ -112,14 +112,15 @@ def _search(begin, weights, plans, dies, space, table, workload, technology, exe
             )
 
         def body(carry, progress):
-            x, state = carry
+            x, state, _ = carry
             temperature = _geometric(FIRST_TEMPERATURE, LAST_TEMPERATURE, progress)
-            gradient = jax.grad(loss)(x, temperature, _geometric(FIRST_PENALTY, LAST_PENALTY, progress))
+            value, gradient = jax.value_and_grad(loss)(x, temperature, _geometric(FIRST_PENALTY, LAST_PENALTY, progress))
             updates, state = optimiser.update(jnp.where(jnp.isfinite(gradient), gradient, 0.0), state)
-            return (optax.projections.projection_box(optax.apply_updates(x, updates), low, high), state), None
+            return (optax.projections.projection_box(optax.apply_updates(x, updates), low, high), state, value), None
 
-        (end, _), _ = jax.lax.scan(body, (x, optimiser.init(x)), jnp.linspace(0.0, 1.0, STEPS))
-        return loss(end, jnp.asarray(LAST_TEMPERATURE), jnp.asarray(LAST_PENALTY)), end
+        start = (x, optimiser.init(x), jnp.zeros_like(x[0]))
+        (end, _, value), _ = jax.lax.scan(body, start, jnp.linspace(0.0, 1.0, STEPS))
+        return value, end
 
     over_starts = jax.vmap(lane, in_axes=(0, None, None))
     over_choices = jax.vmap(over_starts, in_axes=(0, None, 0))

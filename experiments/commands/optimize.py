@@ -1,11 +1,191 @@
 """``codesign optimize``: the main job, from a scenario to a Pareto front in a run folder."""
 
+import contextlib
 import dataclasses
+import json as json_format
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from experiments.arguments import whole
+from experiments.refusal import INFEASIBLE, Refused, sentence
+
+if TYPE_CHECKING:
+    from codesign.search import Front
+    from experiments.device_points import DevicePoint
+    from experiments.scenario import Scenario
+
+Tell = Callable[[str, int, int], None]
 
 
 @dataclasses.dataclass(frozen=True)
 class Optimize:
-    """x"""
+    """Design hardware: the Pareto front of a scenario, as a table and a run folder."""
+
+    scenario: tyro.conf.Positional[str] = "llama-405b"
+    """built-in name (codesign list scenarios), or path of a TOML file"""
+    output: str | None = None
+    """run folder to write; runs/<scenario>-<hash> unless told"""
+    weights: Annotated[int, whole("weights")] | None = None
+    """number of weightings of the objectives, instead of the scenario's"""
+    seed: Annotated[int, whole("seed")] | None = None
+    """seed of weightings and starts, instead of the scenario's"""
+    resume: bool = False
+    """show a finished run of the same scenario and versions instead of repeating it"""
+    json: bool = False
+    """only JSON on standard output"""
 
     def run(self) -> int:
+        """Search, print, write the run folder.
+
+        Raises:
+            Refused: bad input, or (exit code 3) no design meets the limits; nothing is written then.
+        """
+        clock = time.perf_counter()
+        from experiments.run_folder import check_writable, default_folder, finished
+        from experiments.scenario import scenario
+
+        stated = scenario(self.scenario)
+        overrides = {name: getattr(self, name) for name in ("weights", "seed") if getattr(self, name) is not None}
+        stated = stated.model_copy(update={"search": stated.search.model_copy(update=overrides)})
+        folder = default_folder(stated) if self.output is None else Path(self.output)
+        check_writable(folder)
+        if self.resume and finished(folder, stated):
+            return self._show_again(folder)
+        with progress() as tell:
+            front, devices, timings = search(stated, tell)
+            tell("writing the run folder", 0, 1)
+            details = write(folder, stated, front, devices, {**timings, "start": clock})
+            tell("writing the run folder", 1, 1)
+        self._show(stated, front, folder, details)
         return 0
+
+    def _show(self, stated: "Scenario", front: "Front", folder: Path, details: dict[str, Any]) -> None:
+        from experiments.front_table import columns, records, rich_table, summary
+
+        if self.json:
+            print(json_format.dumps({**details, "front": records(columns(front)), "run_folder": str(folder)}, indent=1, allow_nan=False))
+            return
+        from experiments.screen import results
+
+        console = results()
+        console.print(rich_table(front, stated.description or stated.name))
+        for line in [*summary(front), f"Run folder: {folder} (front.csv, front.png, report.html, scenario.toml, run.json)."]:
+            console.print(line, soft_wrap=True)
+
+    def _show_again(self, folder: Path) -> int:
+        run = json_format.loads((folder / "run.json").read_text(encoding="utf-8"))
+        if self.json:
+            print(json_format.dumps({**run, "run_folder": str(folder)}, indent=1, allow_nan=False))
+        else:
+            print(f"Finished before, nothing repeated: {folder}; GLOBAL {run['statuses'].count('GLOBAL')}/{len(run['statuses'])}.")
+            for line in run["summary"]:
+                print(line)
+        return 0
+
+
+def search(stated: "Scenario", tell: Tell) -> tuple["Front", list["DevicePoint"], dict[str, float]]:
+    """The front of a scenario and the devices to compare it with; seconds by stage.
+
+    Raises:
+        Refused: exit code 3, no design meets the limits.
+    """
+    from codesign.search import Infeasible, optimize
+    from experiments.device_points import device_points
+    from experiments.problem import problem
+
+    posed = problem(stated)
+    settings = stated.search
+    try:
+        front = optimize(
+            *posed[:5], execution=posed.execution, weights=settings.weights, seed=settings.seed, progress=tell
+        )  # fmt: skip
+    except Infeasible as error:
+        raise Refused(sentence(error), INFEASIBLE) from None
+    tell("real devices", 0, 1)
+    clock = time.perf_counter()
+    devices = device_points(stated, posed)
+    tell("real devices", 1, 1)
+    return front, devices, {**front.timings, "real devices": time.perf_counter() - clock}
+
+
+def write(
+    folder: Path, stated: "Scenario", front: "Front", devices: list["DevicePoint"], timings: dict[str, float]
+) -> dict[str, Any]:
+    """Write the run folder; what ``run.json`` says of the run."""
+    from experiments.figures import draw_front
+    from experiments.front_table import columns, csv_text, order, scope, summary
+    from experiments.report import write_report
+    from experiments.run_folder import fingerprint, versions, write_run
+    from experiments.scenario import written
+
+    rows = order(front)
+    details: dict[str, Any] = {
+        "scenario": stated.name,
+        "fingerprint": fingerprint(stated),
+        "versions": versions(),
+        "seed": stated.search.seed,
+        "weights": stated.search.weights,
+        "objectives": [{"name": o.name, "unit": o.unit, "sense": o.sense} for o in front.objectives],
+        "scope": scope(front),
+        "statuses": [front.status[k] for k in rows],
+        "certified_gaps_log": [float(front.certified_gap[k]) for k in rows],
+        "weightings": [list(map(float, front.weights[k])) for k in rows],
+        "multipliers": {name: [float(values[k]) for k in rows] for name, values in front.multipliers.items()},
+        "devices": [{k: v for k, v in dataclasses.asdict(p).items() if v == v} for p in devices],
+        "summary": summary(front),
+    }
+
+    def finish(path: Path) -> None:
+        start = timings.pop("start")
+        details["timings_s"] = {**{k: round(v, 3) for k, v in timings.items()}, "total": round(time.perf_counter() - start, 3)}
+        path.write_text(json_format.dumps(details, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+    write_run(
+        folder,
+        {
+            "scenario.toml": lambda path: _text(path, written(stated)),
+            "front.csv": lambda path: _text(path, csv_text(columns(front))),
+            "front.png": lambda path: draw_front(path, front, devices, stated),
+            "report.html": lambda path: write_report(path, front, devices, stated),
+            "run.json": finish,
+        },
+    )
+    return details
+
+
+def _text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+
+
+@contextlib.contextmanager
+def progress() -> Iterator[Tell]:
+    """A function to call with (stage, done, total): bars on a terminal, a line a stage elsewhere; on standard error."""
+    from experiments.screen import messages
+
+    console = messages()
+    if not console.is_terminal:
+        started: set[str] = set()
+
+        def line(stage: str, done: int, total: int) -> None:
+            if stage not in started:
+                started.add(stage)
+                console.print(f"{stage} …")
+
+        yield line
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    look = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*look, console=console, transient=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def bar(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total)
+            bars.update(tasks[stage], completed=done, total=total)
+
+        yield bar

@@ -89,6 +89,7 @@ def test_pick_probabilities_sum_to_active_and_carry_exact_gradients():
         return routing.pick_probability(routing.zipf_popularity(64, skew), 6.0)[0]
 
     assert float(routing.pick_probability(routing.zipf_popularity(64, 1.0), 6.0).sum()) == pytest.approx(6.0, rel=1e-12)
+    assert float(routing.pick_probability(routing.zipf_popularity(8, 2.0), 7.5).sum()) == pytest.approx(7.5, rel=1e-9)
     step = 1e-5
     assert float(jax.grad(hottest)(0.7)) == pytest.approx(
         float(hottest(0.7 + step) - hottest(0.7 - step)) / (2 * step), rel=1e-7
@@ -205,6 +206,7 @@ def test_float32_agrees_with_float64(function):
         jax.jit(jax.vmap(function))(*(jnp.array(p, d) for p in points)) for d in (jnp.float32, jnp.float64)
     )
     assert single.dtype == jnp.float32
+    assert function(jnp.array(64), jnp.array(4), jnp.float32(9.0), 8).dtype == jnp.float32
     np.testing.assert_allclose(single, double, rtol=1e-3)
 
 
