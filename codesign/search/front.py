@@ -1,8 +1,11 @@
 """The search as a whole: weightings → relaxed starts → certified integers → front, checked on the exact model."""
 
+import contextlib
 import dataclasses
+import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import equinox as eqx
@@ -15,10 +18,11 @@ from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
 from codesign.outcome import LIMIT_NAMES, Outcome, stack_limits
 from codesign.performance.execution import Execution, Operatorwise
+from codesign.physical.area import area
 from codesign.search.choices import Choice, plans_and_dies, taken
 from codesign.search.goals import Goal, goals
-from codesign.search.integers import Problems, Solved, Task, descend
-from codesign.search.program import MONOMIAL_LIMITS, POSYNOMIAL_LIMITS, SILICON
+from codesign.search.integers import Problems, Solved, Task, descend, solve_tasks
+from codesign.search.program import LIFTED, MONOMIAL_LIMITS, POSYNOMIAL_LIMITS, SILICON
 from codesign.search.relaxation import Relaxed, log_goals, outcome_at, relax
 from codesign.search.space import CONTINUOUS, Space, at_bound, design_at
 from codesign.workload.operators import operator_table, pad
@@ -31,6 +35,9 @@ LEAST_WEIGHT = 1e-4
 
 CERTIFIED = 1e-6
 """Largest certified gap, in log units, that is called GLOBAL."""
+
+EXACT_LANES = 64
+"""Designs checked in one call of the exact model."""
 
 BINDING = 1e-4
 """A limit binds where ln(used/allowed) is above minus this."""
@@ -104,7 +111,26 @@ def optimize(
         Infeasible: no weighting found a feasible design; limits in conflict are named.
         ValueError: an objective that cannot be proved.
     """
-    execution = Operatorwise() if execution is None else execution
+    with double_precision():
+        given = (space, tuple(choices), workload, technology, Operatorwise() if execution is None else execution)
+        return _optimize(*_in_double(given), objectives, weights, seed, progress)
+
+
+@contextlib.contextmanager
+def double_precision() -> Iterator[None]:
+    """Search and certificate need float64 (float32 leaves gaps of 9 to 16 log units) and Optax mixes dtypes; thread-local."""
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
+        yield
+
+
+def _in_double(tree: Any) -> Any:
+    return jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), dtype=jnp.float64), tree)
+
+
+def _optimize(
+    space: Space, choices: tuple[Choice, ...], workload: Workload, technology: Technology, execution: Execution,
+    objectives: Sequence[Goal], weights: int, seed: int, progress: Progress | None,
+) -> Front:  # fmt: skip
     tell = progress or (lambda stage, done, total: None)
     clock = time.perf_counter()
     timings: dict[str, float] = {}
@@ -117,15 +143,20 @@ def optimize(
     table = operator_table(workload.model, workload.precision, slice_columns=columns)
     table = pad(table, -(-len(table.names) // 4) * 4)
     weighting = weightings(weights, len(objectives), seed)
-    tell("relaxed search", 0, 1)
-    relaxed = relax(
-        space, choices, table, workload, technology, execution, objectives, jnp.asarray(weighting), starts=2, seed=seed
-    )
-    relaxed = jax.block_until_ready(relaxed)
-    lap("relaxed search")
-    tell("relaxed search", 1, 1)
     plans, dies = plans_and_dies(choices)
     problems = Problems(space, plans, dies, table, workload, technology, execution)
+    tell("relaxed search", 0, 1)
+    with ThreadPoolExecutor() as pool:  # XLA compiles outside the interpreter lock: later stages compile meanwhile
+        waiting = [pool.submit(_warm_up, stage, problems, objectives, weighting) for stage in (solve_tasks, check_exactly)]
+        relaxed = jax.block_until_ready(
+            relax(
+                space, choices, table, workload, technology, execution, objectives, jnp.asarray(weighting), starts=2, seed=seed
+            )
+        )
+        for future in waiting:
+            future.result()
+    lap("relaxed search")
+    tell("relaxed search", 1, 1)
     tasks, solved = descend(
         problems, goals(objectives), weighting, first_tasks(relaxed, space), lambda done, total: tell("integers", done, total)
     )
@@ -152,24 +183,42 @@ def first_tasks(relaxed: Relaxed, space: Space) -> list[list[Task]]:
     return starts
 
 
-@eqx.filter_jit
-def _exact(problems: Problems, choice: jax.Array, chips: jax.Array, batch: jax.Array, y: jax.Array) -> tuple[Design, Outcome]:
-    """Designs and outcomes on the exact model; silicon beyond the parts becomes white silicon."""
+def _warm_up(stage: Callable[..., Any], problems: Problems, objectives: Sequence[Goal], weighting: np.ndarray) -> None:
+    """Compile a stage by running it once on the smallest problem."""
+    task = Task(0, 0, problems.space.chips[0], problems.space.batch[0])
+    with double_precision():
+        if stage is solve_tasks:
+            solve_tasks(problems, goals(objectives), weighting, [task])
+        else:
+            stage(problems, [task], np.zeros((1, len(problems.table.names) + LIFTED)))
 
-    def lane(k: jax.Array, n: jax.Array, b: jax.Array, y: jax.Array) -> tuple[Design, Outcome]:
-        values = jnp.exp(y)
-        work = eqx.tree_at(lambda w: w.phase.batch, problems.workload, b)
-        plan = taken(problems.plans, k)
 
-        def outcome(white: jax.Array) -> tuple[Design, Outcome]:
-            design = design_at(problems.space, values[: len(CONTINUOUS)], n, white)
-            design = eqx.tree_at(lambda d: d.dies, design, problems.dies[k])
-            return design, evaluate_table(design, problems.table, work, plan, problems.technology, problems.execution)
+def check_exactly(problems: Problems, tasks: list[Task], y: np.ndarray) -> tuple[Design, Outcome]:
+    """Designs and outcomes of solved tasks on the exact model, shapes (tasks, …), in batches of one compiled size."""
+    done = []
+    for first in range(0, len(tasks), EXACT_LANES):
+        batch = tasks[first : first + EXACT_LANES]
+        padding = EXACT_LANES - len(batch)
+        numbers = np.array(batch + [batch[-1]] * padding)
+        rows = np.concatenate([y[first : first + EXACT_LANES], np.repeat(y[-1:], padding, axis=0)])
+        real = [jnp.asarray(numbers[:, k], dtype=jnp.float64) for k in (2, 3)]
+        lanes = _exact(problems, jnp.asarray(numbers[:, 1]), *real, jnp.asarray(rows))
+        done.append(jax.tree.map(lambda leaf, n=len(batch): np.asarray(leaf)[:n], lanes))
+    return jax.tree.map(lambda *parts: np.concatenate(parts), *done)
 
-        bare = outcome(jnp.zeros_like(n))[1].area.total
-        return outcome(jnp.maximum(values[SILICON] - bare, 0.0))
 
-    return jax.vmap(lane)(choice, chips, batch, y)
+@jax.jit
+@functools.partial(jax.vmap, in_axes=(None, 0, 0, 0, 0))
+def _exact(problems: Problems, k: jax.Array, n: jax.Array, b: jax.Array, y: jax.Array) -> tuple[Design, Outcome]:
+    """One design on the exact model; silicon beyond the sum of the parts becomes white silicon."""
+    values = jnp.exp(y)
+    bare = design_at(problems.space, values[: len(CONTINUOUS)], n, jnp.zeros_like(n))
+    bare = eqx.tree_at(lambda d: d.dies, bare, problems.dies[k])
+    parts = area(bare, problems.technology, problems.table.compute_bits).total
+    design = dataclasses.replace(bare, white_silicon=jnp.maximum(values[SILICON] - parts, 0.0))
+    work = eqx.tree_at(lambda w: w.phase.batch, problems.workload, b)
+    plan = taken(problems.plans, k)
+    return design, evaluate_table(design, problems.table, work, plan, problems.technology, problems.execution)
 
 
 def _assemble(
@@ -177,8 +226,7 @@ def _assemble(
     tasks: list[Task], solved: Solved, timings: dict[str, float],
 ) -> Front:  # fmt: skip
     numbers = np.array(tasks)
-    real = [jnp.asarray(numbers[:, k], dtype=problems.space.low.dtype) for k in (2, 3)]
-    designs, outcomes = _exact(problems, jnp.asarray(numbers[:, 1]), *real, jnp.asarray(solved.point.y))
+    designs, outcomes = check_exactly(problems, tasks, solved.point.y)
     logs = np.asarray(jax.vmap(lambda outcome: log_goals(objectives, outcome))(outcomes))
     limits = np.asarray(stack_limits(outcomes.limits))
     weights = weighting[numbers[:, 0]]

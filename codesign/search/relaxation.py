@@ -77,8 +77,7 @@ def relax(
     begin = low + (high - low) * jnp.asarray(unit, dtype=low.dtype)
     plans, dies = plans_and_dies(choices)
     goal_values = _GoalValues(tuple(objectives))
-    with jax.numpy_dtype_promotion("standard"):  # Optax mixes integers and floats
-        return _search(begin, weights, plans, dies, space, table, workload, technology, execution, goal_values)
+    return _search(begin, weights, plans, dies, space, table, workload, technology, execution, goal_values)
 
 
 class _GoalValues(eqx.Module):
