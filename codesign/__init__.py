@@ -22,6 +22,9 @@ from codesign.performance.execution import Operatorwise as Operatorwise
 from codesign.performance.plan import WHOLE_EXPERTS as WHOLE_EXPERTS
 from codesign.performance.plan import Plan as Plan
 from codesign.performance.plan import TierShares as TierShares
+from codesign.serve import Pool as Pool
+from codesign.serve import ServingOutcome as ServingOutcome
+from codesign.serve import serve as serve
 from codesign.workload.operators import OperatorTable as OperatorTable
 from codesign.workload.operators import operator_table as operator_table
 from codesign.workload.operators import pad as pad
@@ -29,6 +32,7 @@ from codesign.workload.phases import Decode as Decode
 from codesign.workload.phases import Draft as Draft
 from codesign.workload.phases import Phase as Phase
 from codesign.workload.phases import Prefill as Prefill
+from codesign.workload.phases import Serving as Serving
 from codesign.workload.precision import Precision as Precision
 from codesign.workload.precision import uniform as uniform
 from codesign.workload.transformer import Transformer as Transformer

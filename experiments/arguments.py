@@ -33,8 +33,8 @@ def _number(name: str, text: str, expected: str) -> float:
     return value
 
 
-def whole(name: str) -> Spec:
-    """A whole number of at least 1.
+def whole(name: str, least: int = 1) -> Spec:
+    """A whole number of at least 1, or another least one.
 
     >>> whole("batch").instance_from_str(["0"])
     Traceback (most recent call last):
@@ -43,10 +43,10 @@ def whole(name: str) -> Spec:
     """
 
     def read(text: str) -> int:
-        expected = "a whole number of at least 1"
+        expected = f"a whole number of at least {least}"
         value = _number(name, text, expected)
-        if value < 1 or value != round(value):
-            raise Refused(f"--{name} is {text!r}; expected {expected}, the nearest is {max(1, round(value))}")
+        if value < least or value != round(value):
+            raise Refused(f"--{name} is {text!r}; expected {expected}, the nearest is {max(least, round(value))}")
         return round(value)
 
     return _one_value("N", read, lambda value: isinstance(value, int))
@@ -54,7 +54,9 @@ def whole(name: str) -> Spec:
 
 def number(name: str, unit: str, low: float = 0.0, high: float = math.inf, *, include_low: bool = False) -> Spec:
     """A finite number above ``low`` (or at least) and at most ``high``, in a unit that the message names."""
-    bounds = f"{'of at least' if include_low else 'above'} {low:g}" + (f" and at most {high:g}" if high < math.inf else "")
+    bounds = f"{'of at least' if include_low else 'above'} {low:g}" + (
+        f" and at most {high:g}" if high < math.inf else ""
+    )
     expected = f"a number {bounds}" + (f" [{unit}]" if unit else "")
 
     def read(text: str) -> float:

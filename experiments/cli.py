@@ -69,9 +69,7 @@ def parsed(arguments: list[str]) -> Any:
         Refused: anything that cannot be read, in one sentence.
     """
     _check_words(arguments)
-    commands = [
-        Annotated[command, tyro.conf.subcommand(name, prefix_name=False)] for name, command in COMMANDS.items()
-    ]
+    commands = [Annotated[command, tyro.conf.subcommand(name, prefix_name=False)] for name, command in COMMANDS.items()]
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):

@@ -1,11 +1,10 @@
 """Real devices on the same workload: for each, the machine with most tokens/s/$ under the promise.
 
-Each is priced by the same model as the designs, on the builder's or buyer's basis of the scenario and with the technology of its own
-node, memory and links; so the picture compares machines, not vendors' margins.
+Each is priced by the same model as the designs, on the scenario's price basis and with the technology of its own node,
+memory and links; so the picture compares machines, not vendors' margins.
 """
 
 import dataclasses
-from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -44,7 +43,7 @@ class _Speeds(NamedTuple):
     promise: jax.Array
 
 
-@partial(jax.jit, static_argnums=())
+@jax.jit
 def _all(
     designs: codesign.Design, technologies: codesign.Technology, batches: jax.Array,
     workload: codesign.Workload, plan: codesign.Plan, execution: codesign.Execution,
@@ -108,5 +107,10 @@ def _best(name: str, rows: list[int], machines: list[Any], batches: np.ndarray, 
     machine, batch = np.unravel_index(int(value.argmax()), value.shape)
     at = (rows[machine], batch)
     return DevicePoint(
-        name, machines[rows[machine]][1], int(batches[batch]), float(found.user[at]), float(found.per_dollar[at]), float(found.per_watt[at])
+        name,
+        machines[rows[machine]][1],
+        int(batches[batch]),
+        float(found.user[at]),
+        float(found.per_dollar[at]),
+        float(found.per_watt[at]),
     )

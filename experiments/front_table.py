@@ -11,9 +11,9 @@ SPEED = "tokens/s/user"
 SEARCHED = (*CONTINUOUS, "chips", "batch")
 """Names of the columns of ``Front.box``."""
 
-SHORT_LIMITS = {
-    "die_area": "die", "shoreline": "edge", "layers_fewest": "layers≥", "layers_most": "layers≤", "power_density": "heat",
-    "package_power": "power", "sync_floor": "sync",
+SHORT_LIMITS: dict[str, str] = {
+    "die_area": "die", "shoreline": "edge", "layers_fewest": "layers≥", "layers_most": "layers≤",
+    "power_density": "heat", "package_power": "power", "sync_floor": "sync",
 }  # fmt: skip
 """Limits in a word, for the table on the terminal."""
 
@@ -138,7 +138,7 @@ def rich_table(front: Front, title: str) -> Any:
 
 def _cell(column: Column, value: Any) -> str:
     if column.name == "binding":
-        return " ".join(SHORT_LIMITS.get(name, name) for name in value.split(";"))
+        return " ".join(SHORT_LIMITS.get(name, name) for name in str(value).split(";"))
     if column.name == "certified_gap":
         return f"{value:.0e}"
     if isinstance(value, str):
@@ -172,7 +172,7 @@ def scope(front: Front) -> str:
     """What a status claims, and what it does not."""
     plans = "; ".join(choice.name for choice in front.choices)
     return (
-        "GLOBAL: with the row's own plan, chips and batch, no design in the box of scenario.toml, under its technology and execution "
-        "model, improves the row's weighted sum of log objectives by more than certified_gap (at most 1e-6; float64 interior point "
-        f"with a dual bound). Chips, batch and plan themselves were searched, not proved, among: {plans}. LOCAL: no such proof."
+        "GLOBAL: with the row's own plan, chips and batch, no design in the box of scenario.toml, under its technology and "
+        "execution model, improves the row's weighted sum of log objectives by more than certified_gap (at most 1e-6). "
+        f"Chips, batch and plan themselves were searched, not proved, among: {plans}. LOCAL: no such proof."
     )

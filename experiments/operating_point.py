@@ -7,9 +7,10 @@ import jax.numpy as jnp
 
 import codesign
 import hardware_priors
+from codesign.numerics.fields import real
 from codesign.numerics.units import MICRO, MILLI
 from codesign.workload.catalogue import model
-from codesign.workload.transformer import GroupedAttention, LinearAttention, MixtureOfExperts, Transformer
+from codesign.workload.transformer import UNLIMITED, GroupedAttention, LinearAttention, MixtureOfExperts, Transformer
 from experiments.parallelism import Parallelism
 from experiments.refusal import Refused
 
@@ -43,25 +44,25 @@ def operating_point(arguments: "Evaluate", shares: Parallelism) -> OperatingPoin
         raise Refused(f"--expert is {arguments.expert!r}, but {transformer.name} has no experts; expected 1")
     device = hardware_priors.device(arguments.device)
     precision = codesign.Precision(
-        weight_bits=arguments.weight_bits,  # pyright: ignore[reportArgumentType]
-        expert_weight_bits=arguments.weight_bits,  # pyright: ignore[reportArgumentType]
-        state_bits=arguments.kv_bits,  # pyright: ignore[reportArgumentType]
-        activation_bits=arguments.activation_bits,  # pyright: ignore[reportArgumentType]
+        weight_bits=real(arguments.weight_bits),
+        expert_weight_bits=real(arguments.weight_bits),
+        state_bits=real(arguments.kv_bits),
+        activation_bits=real(arguments.activation_bits),
     )
     design = device.design(arguments.chips, max(arguments.weight_bits, arguments.activation_bits))
     if arguments.sync_latency_us is not None:
-        design = dataclasses.replace(design, sync_latency=arguments.sync_latency_us * MICRO)
+        design = dataclasses.replace(design, sync_latency=real(arguments.sync_latency_us * MICRO))
     choices = technology_choices(arguments, device)
-    promise = {} if arguments.promise_ms is None else {"promise": arguments.promise_ms * MILLI}
+    promise = UNLIMITED if arguments.promise_ms is None else arguments.promise_ms * MILLI
     return OperatingPoint(
         arguments=arguments,
         shares=shares,
         device=device,
         design=design,
-        workload=codesign.Workload(transformer, phase(arguments), precision, **promise),  # pyright: ignore[reportArgumentType]
+        workload=codesign.Workload(transformer, phase(arguments), precision, promise=real(promise)),
         plan=plan(arguments, shares),
         choices=choices,
-        technology=hardware_priors.technology(**choices),  # pyright: ignore[reportArgumentType]
+        technology=hardware_priors.technology(**choices),
         execution=execution(arguments),
     )
 
@@ -84,22 +85,22 @@ def kv_heads(transformer: Transformer) -> float:
 def phase(arguments: "Evaluate") -> codesign.Phase:
     """The step: decode, or prefill of a prompt."""
     if arguments.phase == "decode":
-        return codesign.Decode(batch=arguments.batch, context=arguments.context)  # pyright: ignore[reportArgumentType]
+        return codesign.Decode(batch=real(arguments.batch), context=real(arguments.context))
     return codesign.Prefill(
-        batch=arguments.batch,  # pyright: ignore[reportArgumentType]
-        prompt=arguments.prompt or arguments.context,  # pyright: ignore[reportArgumentType]
-        cached=arguments.cached or 0.0,  # pyright: ignore[reportArgumentType]
+        batch=real(arguments.batch),
+        prompt=real(arguments.prompt or arguments.context),
+        cached=real(arguments.cached or 0.0),
     )
 
 
 def plan(arguments: "Evaluate", shares: Parallelism) -> codesign.Plan:
     """The layout, with the all-reduce algorithms on offer stacked."""
     return codesign.Plan(
-        pipeline=shares.pipeline,  # pyright: ignore[reportArgumentType]
-        context=shares.context,  # pyright: ignore[reportArgumentType]
-        data=shares.data,  # pyright: ignore[reportArgumentType]
-        expert=codesign.WHOLE_EXPERTS if arguments.expert == "whole" else arguments.expert,  # pyright: ignore[reportArgumentType]
-        kv_ideal=1.0 if arguments.kv_split == "ideal" else 0.0,  # pyright: ignore[reportArgumentType]
+        pipeline=real(shares.pipeline),
+        context=real(shares.context),
+        data=real(shares.data),
+        expert=real(codesign.WHOLE_EXPERTS if arguments.expert == "whole" else arguments.expert),
+        kv_ideal=real(1.0 if arguments.kv_split == "ideal" else 0.0),
         all_reduce=jnp.stack([jnp.asarray(codesign.ALGORITHMS[name]) for name in arguments.collective]),
     )
 
@@ -108,14 +109,15 @@ def execution(arguments: "Evaluate") -> codesign.Execution:
     """The execution model by its name."""
     if arguments.execution == "limit":
         syncs = arguments.syncs_per_layer
-        return codesign.Limit() if syncs is None else codesign.Limit(syncs_per_layer=syncs)  # pyright: ignore[reportArgumentType]
+        return codesign.Limit() if syncs is None else codesign.Limit(syncs_per_layer=real(syncs))
     return codesign.Dataflow() if arguments.execution == "dataflow" else codesign.Operatorwise()
 
 
 def technology_choices(arguments: "Evaluate", device: Any) -> dict[str, str]:
     """Node, memory, link: the device's own where the user names none."""
-    stated = {name: getattr(arguments, name) for name in ("node", "memory", "link")}
+    stated: dict[str, str | None] = {"node": arguments.node, "memory": arguments.memory, "link": arguments.link}
     if None in stated.values():
-        own = dict(zip(("node", "memory", "link"), device.technology_names(), strict=True))
-        stated = {name: value or own[name] for name, value in stated.items()}
-    return {**stated, "cooling": arguments.cooling, "price_basis": arguments.price_basis}
+        own = device.technology_names()
+        stated = {name: value or own[k] for k, (name, value) in enumerate(stated.items())}
+    names = {name: value for name, value in stated.items() if value is not None}
+    return {**names, "cooling": arguments.cooling, "price_basis": arguments.price_basis}

@@ -61,7 +61,7 @@ def measure(
     technology: codesign.Technology,
     execution: codesign.Execution,
 ) -> Measured:
-    """Evaluate a design and take the exact gradient of ln tokens/s/$ and ln tokens/s/W in the logs of its six variables."""
+    """Evaluate a design, and differentiate ln tokens/s/$ and ln tokens/s/W in the logs of its six variables."""
     names = codesign.DESIGN_VARIABLES
     point = jnp.stack([jnp.log(getattr(design, name)) for name in names])
 
@@ -94,7 +94,8 @@ def parts(step: Any, names: tuple[str, ...]) -> dict[str, Any]:
     binding = np.argmax(times == spent, axis=0)
     by_resource = {name: float(spent[binding == k].sum()) for k, name in enumerate(resources)}
     operators = {
-        name: {"time": float(spent[r]), "bound": resources[binding[r]]} | {f"{p}_alone": float(times[k, r]) for k, p in enumerate(resources)}
+        name: {"time": float(spent[r]), "bound": resources[binding[r]]}
+        | {f"{p}_alone": float(times[k, r]) for k, p in enumerate(resources)}
         for r, name in enumerate(names)
         if spent[r] > 0
     }
@@ -182,7 +183,12 @@ def inputs(point: OperatingPoint) -> dict[str, Any]:
     given = {field.name: getattr(point.arguments, field.name) for field in dataclasses.fields(point.arguments)}
     del given["json"]
     shares = point.shares
-    degrees = {"tensor": shares.tensor, "pipeline": shares.pipeline, "data": shares.data, "context_parallel": shares.context}
+    degrees = {
+        "tensor": shares.tensor,
+        "pipeline": shares.pipeline,
+        "data": shares.data,
+        "context_parallel": shares.context,
+    }
     design = {f.name: float(getattr(point.design, f.name)) for f in dataclasses.fields(point.design)}
     return {**given, **degrees, "collective": list(point.arguments.collective), **point.choices, "design_si": design}
 
@@ -205,12 +211,15 @@ def failure(point: OperatingPoint, report: dict[str, Any]) -> str | None:
         advice = f"the least number of chips that fits is {least}" if least else _no_chips(point)
         length = arguments.context if arguments.phase == "decode" else arguments.prompt or arguments.context
         return (
-            f"{model} with batch {arguments.batch} at {length} positions needs {needed:.1f} GiB and {arguments.chips} × "
-            f"{point.device.name} have {available:.1f} GiB: {needed - available:.1f} GiB are missing; {advice}"
+            f"{model} with batch {arguments.batch} at {length} positions needs {needed:.1f} GiB and "
+            f"{arguments.chips} × {point.device.name} have {available:.1f} GiB: {needed - available:.1f} GiB are missing; {advice}"
         )
     if arguments.promise_ms is not None and report["limits"]["promise"] > 0:
         takes = report["time_per_token_s"] / MILLI
-        return f"a token takes {takes:.3g} ms, more than the promised {arguments.promise_ms:g} ms; expected a promise of at least {takes:.3g} ms or a faster machine"
+        return (
+            f"a token takes {takes:.3g} ms, more than the promised {arguments.promise_ms:g} ms; expected a promise of at "
+            f"least {takes:.3g} ms or a faster machine"
+        )
     return None
 
 

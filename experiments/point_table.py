@@ -41,29 +41,35 @@ def show(point: OperatingPoint, report: dict[str, Any]) -> None:
 
 def _headline(point: OperatingPoint, report: dict[str, Any]) -> str:
     arguments, shares, design = point.arguments, point.shares, report["inputs"]["design_si"]
-    length = f"context {arguments.context:,}" if arguments.phase == "decode" else f"prompt {arguments.prompt or arguments.context:,}"
+    length = (
+        f"context {arguments.context:,}"
+        if arguments.phase == "decode"
+        else f"prompt {arguments.prompt or arguments.context:,}"
+    )
     degrees = f"tensor {shares.tensor} × pipeline {shares.pipeline} × context {shares.context} × data {shares.data}"
     rates = (
         f"{design['memory_bandwidth'] / TERA:.4g} TB/s, {design['memory_capacity'] / GIBI:.4g} GiB, "
         f"{design['peak_flops'] / PETA:.4g} PFLOP/s, sync {design['sync_latency'] / MICRO:.3g} us a chip"
     )
     return (
-        f"{point.workload.model.name}, {arguments.phase}, batch {arguments.batch:,}, {length}, {arguments.weight_bits:g}-bit weights, "
-        f"{arguments.kv_bits:g}-bit KV\non {arguments.chips} × {point.device.name} ({rates}), {degrees}, execution {arguments.execution}\n"
+        f"{point.workload.model.name}, {arguments.phase}, batch {arguments.batch:,}, {length}, "
+        f"{arguments.weight_bits:g}-bit weights, {arguments.kv_bits:g}-bit KV\n"
+        f"on {arguments.chips} × {point.device.name} ({rates}), {degrees}, execution {arguments.execution}\n"
     )
 
 
 def _summary(report: dict[str, Any]) -> list[tuple[str, str]]:
-    used = report["capacity_needed_bytes"] / report["capacity_available_bytes"]
+    needed, available = report["capacity_needed_bytes"] / GIBI, report["capacity_available_bytes"] / GIBI
+    running, provisioned = report["power_w"] / KILO, report["provisioned_power_w"] / KILO
     return [
         ("step time", f"{report['step_time_s'] / MILLI:.4g} ms"),
         ("one user", f"{report['user_tokens_per_second']:.4g} tokens/s"),
         ("all users", f"{report['system_tokens_per_second']:.4g} tokens/s"),
-        ("memory", f"{report['capacity_needed_bytes'] / GIBI:.4g} of {report['capacity_available_bytes'] / GIBI:.4g} GiB ({used:.0%})"),
+        ("memory", f"{needed:.4g} of {available:.4g} GiB ({needed / available:.0%})"),
         ("bound by", report["bound"]),
         ("capital", f"{report['capital_cost_usd']:,.0f} USD ({report['inputs']['price_basis']} prices)"),
         ("running cost", f"{report['cost_per_million_tokens_usd']:.4g} USD per million tokens"),
-        ("power", f"{report['power_w'] / KILO:.4g} kW running, {report['provisioned_power_w'] / KILO:.4g} kW provisioned (facility)"),
+        ("power", f"{running:.4g} kW running, {provisioned:.4g} kW provisioned (facility)"),
         ("energy", f"{report['energy_per_token_j']:.4g} J/token (facility)"),
         ("tokens/s/$", f"{report['tokens_per_second_per_dollar']:.4g} token/s/USD"),
         ("tokens/s/W", f"{report['tokens_per_second_per_watt']:.4g} token/s/W"),
@@ -115,8 +121,8 @@ def notes(point: OperatingPoint, report: dict[str, Any]) -> list[str]:
     if splits := report.get("kv_split"):
         heads, ideal = splits["heads"]["user_tokens_per_second"], splits["ideal"]["user_tokens_per_second"]
         lines.append(
-            f"KV split (tensor degree {point.shares.tensor} exceeds the KV heads): heads, replicated: {heads:.4g} tokens/s/user; "
-            f"ideal, divided without limit: {ideal:.4g} tokens/s/user; shown above: {splits['used']}."
+            f"KV split (tensor degree {point.shares.tensor} exceeds the KV heads): heads, replicated: {heads:.4g} "
+            f"tokens/s/user; ideal, divided without limit: {ideal:.4g} tokens/s/user; shown above: {splits['used']}."
         )
     broken = broken_limits(report["limits"])
     free = point.device.name.startswith("xpu-") or point.arguments.execution == "limit"
@@ -126,15 +132,17 @@ def notes(point: OperatingPoint, report: dict[str, Any]) -> list[str]:
         lines.append(f"The price model strains: under this technology it sees {broken}.")
     choices = point.choices
     lines.append(
-        f"Prices: {choices['price_basis']} basis, logic {choices['node']}, memory {choices['memory']}, links {choices['link']}, "
-        f"cooling {choices['cooling']}."
+        f"Prices: {choices['price_basis']} basis, logic {choices['node']}, memory {choices['memory']}, "
+        f"links {choices['link']}, cooling {choices['cooling']}."
     )
     return [*lines, *prior_lines(choices)]
 
 
 def broken_limits(limits: dict[str, float | None]) -> str:
     """The technology limits that a design breaks, with how far beyond them it is."""
-    over = {name: value for name, value in limits.items() if value and value > 1e-9 and name not in ("capacity", "promise")}
+    over = {
+        name: value for name, value in limits.items() if value and value > 1e-9 and name not in ("capacity", "promise")
+    }
     return ", ".join(f"{LIMIT_MEANING[name]} at {math.exp(value):.2f} × the limit" for name, value in over.items())
 
 
@@ -145,6 +153,6 @@ def prior_lines(choices: dict[str, str]) -> list[str]:
     judged = sorted(key for key, prior in priors.items() if prior.source.startswith("judged:"))
     named = ", ".join(key for key in judged if "price" in key or "markup" in key) or "none"
     return [
-        f"Priors: of {len(priors)} technology numbers {len(unsourced)} are unsourced ({', '.join(unsourced) or 'none'}) and "
-        f"{len(judged)} judged (of them prices: {named}); codesign list technologies --sources shows all."
+        f"Priors: of {len(priors)} technology numbers {len(unsourced)} are unsourced "
+        f"({', '.join(unsourced) or 'none'}) and {len(judged)} judged (of them prices: {named}); codesign list technologies --sources shows all."
     ]

@@ -21,7 +21,8 @@ def write_report(path: Path, front: Front, devices: list[DevicePoint], scenario:
     title = escape(scenario.description or scenario.name)
     style = "body{font:15px/1.5 system-ui,sans-serif;max-width:1200px;margin:2em auto;padding:0 1em;color:#222}"
     page = (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{style}</style></head>'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f"<style>{style}</style></head>"
         f"<body><h1>{title}</h1>{plane}<h2>The designs, one line each</h2>{parallel}{lines}</body></html>"
     )
     path.write_text(page, encoding="utf-8")
@@ -81,14 +82,23 @@ def _parallel(front: Front) -> Any:
     """Every design as a line through its quantities, on logarithmic axes."""
     import plotly.graph_objects as go
 
-    shown = [column for column in displayed(columns(front)) if column.values.dtype != object and column.name != "certified_gap"]
+    shown = [
+        column
+        for column in displayed(columns(front))
+        if column.values.dtype != object and column.name != "certified_gap"
+    ]
     dimensions = []
     for column in shown:
         logs = np.log10(np.maximum(column.values.astype(float), 1e-300))
         ticks = np.linspace(logs.min(), logs.max(), 6)
         unit = "" if column.unit == "1" else f" [{column.unit}]"
         dimensions.append(
-            {"label": column.name + unit, "values": logs.tolist(), "tickvals": ticks.tolist(), "ticktext": [f"{10**t:.3g}" for t in ticks]}
+            {
+                "label": column.name + unit,
+                "values": logs.tolist(),
+                "tickvals": ticks.tolist(),
+                "ticktext": [f"{10**t:.3g}" for t in ticks],
+            }
         )
     batch = next(column.values for column in shown if column.name == "batch").astype(float)
     line = {"color": np.log2(batch).tolist(), "colorscale": "Cividis"}

@@ -1,4 +1,4 @@
-"""Scenarios: what to design for, under which technology, in which box; TOML files in which every quantity has a unit."""
+"""Scenarios: what to design for, under which technology, in which box; in TOML, every quantity with its unit."""
 
 import tomllib
 from functools import cache

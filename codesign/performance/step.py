@@ -167,7 +167,7 @@ def communication(
     if table.has_experts:
         experts = _expert_exchange(table, plan, degree, net, batch.stage_rows, over_mlp)
     return (
-        reduce(degree.tensor, message).times(table.attention_layers),
+        reduce(degree.tensor, message).times(table.attention_reductions),
         over_mlp.times(table.dense_layers),
         experts,
         merge.times(table.attention_layers),

@@ -77,6 +77,7 @@ class OperatorTable(eqx.Module):
 
     operators: Operator
     attention_layers: Real
+    attention_reductions: Real  # attention layers that end in an all-reduce of their own
     dense_layers: Real
     expert_layers: Real
     shared_layers: Real  # expert layers that have a shared expert
@@ -164,6 +165,7 @@ def _finish(model: Transformer, precision: Precision, columns: Operator, names: 
     return OperatorTable(
         operators=columns,
         attention_layers=attention,
+        attention_reductions=zero if model.parallel_blocks else attention,
         dense_layers=dense,
         expert_layers=expert,
         shared_layers=shared,
@@ -309,6 +311,8 @@ class _Writer:
             streamed=weights * self.precision.weight_bytes,
             row_flops=2.0 * weights,
         )
+        present = jnp.where(a.indexer_heads > 0, 1.0, 0.0)
+        project = dataclasses.replace(project, whole_row_bytes=present * project.whole_row_bytes)
         keys = a.indexer_dim * self.state
         score = Operator(
             context_flops=2.0 * width,

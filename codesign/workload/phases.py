@@ -43,6 +43,32 @@ class Prefill(eqx.Module):
 Phase: TypeAlias = Decode | Prefill
 
 
+class Serving(eqx.Module):
+    """Requests of one kind: a prompt comes in, an output goes out, ``batch`` of them decode at a time in an instance.
+
+    Prompts are prefilled one at a time, in chunks of ``chunk`` positions where prefill and decode share a machine. ``load`` is
+    the share of its capacity that is asked of the machine: it sets how long a request waits.
+    """
+
+    prompt: Real = quantity("1", "positions of a prompt")
+    output: Real = quantity("1", "tokens of an output")
+    batch: Real = quantity("1", "sequences decoding at a time in one instance")
+    cached: Real = quantity("1", "share of the prompt already cached", default=0.0)
+    chunk: Real = quantity("1", "positions prefilled between two decode steps", default=2048.0)
+    load: Real = quantity("1", "offered load over capacity", default=0.0)
+    draft: Draft | None = None
+
+    @property
+    def decode(self) -> Decode:
+        """The decode step halfway through the output."""
+        return Decode(batch=self.batch, context=self.prompt + 0.5 * self.output, draft=self.draft)
+
+    @property
+    def prefill(self) -> Prefill:
+        """The prefill of one prompt."""
+        return Prefill(batch=jnp.ones_like(self.prompt), prompt=self.prompt, cached=self.cached)
+
+
 def rows(phase: Phase) -> Real:
     """Tokens that pass through the matrices in one step [1]."""
     return phase.batch * rows_per_sequence(phase)

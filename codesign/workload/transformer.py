@@ -97,6 +97,7 @@ class Transformer(eqx.Module):
 
     ``nominal_parameters``, if given, replaces the exact count of the streamed weights, spread over the operators in
     proportion: papers that say "405e9 bytes of weights" mean that. ``positions`` counts learned position embeddings.
+    ``parallel_blocks`` adds attention and MLP of a layer side by side (GPT-J, Falcon), so that one all-reduce serves both.
     """
 
     hidden: Real = quantity("1", "model width")
@@ -105,6 +106,7 @@ class Transformer(eqx.Module):
     positions: Real = quantity("1", "learned position embeddings", default=0.0)
     nominal_parameters: Real | None = eqx.field(converter=lambda x: None if x is None else real(x), default=None)
     tied_embeddings: bool = eqx.field(static=True, default=False)
+    parallel_blocks: bool = eqx.field(static=True, default=False)
     name: str = eqx.field(static=True, default="transformer")
 
 

@@ -44,7 +44,7 @@ def catalogue(what: str, sources: bool) -> list[dict[str, Any]]:
 
 
 def models(sources: bool) -> list[dict[str, Any]]:
-    """Shipped models: name, exact and active parameters [1], layers, KV bytes per token at 8 bit [B], context of the facts."""
+    """Shipped models: name, exact and active parameters [1], layers [1], cache bytes per token at 8 bit [B]."""
     from codesign.workload.catalogue import model, model_facts, model_names
     from codesign.workload.parameters import active_parameter_count, parameter_count, state_bytes_per_token
     from codesign.workload.transformer import layer_count
@@ -141,7 +141,14 @@ def show(what: str, rows: list[dict[str, Any]], sources: bool) -> None:
                 cells = [row["name"], *(fact[key] for key in ("quantity", "value", "low", "high", "unit", "year"))]
                 table.add_row(*map(_cell, [*cells, fact["confidence"], fact["source"]]))
     elif what == "devices":
-        shown = ("memory_bandwidth", "memory_capacity", "peak_bf16", "peak_fp8", "scale_up_bandwidth_bidirectional", "tdp")
+        shown = (
+            "memory_bandwidth",
+            "memory_capacity",
+            "peak_bf16",
+            "peak_fp8",
+            "scale_up_bandwidth_bidirectional",
+            "tdp",
+        )
         for column in ("name", "full name", "node", "memory", "link", *shown):
             table.add_column(column.replace("_", " "))
         for row in rows:

@@ -2,9 +2,11 @@
 
 import contextlib
 import dataclasses
+import importlib
 import json as json_format
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +18,7 @@ from experiments.refusal import INFEASIBLE, Refused, sentence
 if TYPE_CHECKING:
     from codesign.search import Front
     from experiments.device_points import DevicePoint
+    from experiments.problem import Problem
     from experiments.scenario import Scenario
 
 Tell = Callable[[str, int, int], None]
@@ -31,7 +34,7 @@ class Optimize:
     """run folder to write; runs/<scenario>-<hash> unless told"""
     weights: Annotated[int, whole("weights")] | None = None
     """number of weightings of the objectives, instead of the scenario's"""
-    seed: Annotated[int, whole("seed")] | None = None
+    seed: Annotated[int, whole("seed", least=0)] | None = None
     """seed of weightings and starts, instead of the scenario's"""
     resume: bool = False
     """show a finished run of the same scenario and versions instead of repeating it"""
@@ -67,13 +70,14 @@ class Optimize:
         from experiments.front_table import columns, records, rich_table, summary
 
         if self.json:
-            print(json_format.dumps({**details, "front": records(columns(front)), "run_folder": str(folder)}, indent=1, allow_nan=False))
+            answer = {**details, "front": records(columns(front)), "run_folder": str(folder)}
+            print(json_format.dumps(answer, indent=1, allow_nan=False))
             return
         from experiments.screen import results
 
         console = results()
         console.print(rich_table(front, stated.description or stated.name))
-        for line in [*summary(front), f"Run folder: {folder} (front.csv, front.png, report.html, scenario.toml, run.json)."]:
+        for line in [*summary(front), f"Run folder: {folder} (front.csv, front.png, report.html, run.json)."]:
             console.print(line, soft_wrap=True)
 
     def _show_again(self, folder: Path) -> int:
@@ -81,9 +85,7 @@ class Optimize:
         if self.json:
             print(json_format.dumps({**run, "run_folder": str(folder)}, indent=1, allow_nan=False))
         else:
-            print(f"Finished before, nothing repeated: {folder}; GLOBAL {run['statuses'].count('GLOBAL')}/{len(run['statuses'])}.")
-            for line in run["summary"]:
-                print(line)
+            print(f"Finished before, nothing repeated: {folder}.", *run["summary"], sep="\n")
         return 0
 
 
@@ -94,22 +96,34 @@ def search(stated: "Scenario", tell: Tell) -> tuple["Front", list["DevicePoint"]
         Refused: exit code 3, no design meets the limits.
     """
     from codesign.search import Infeasible, optimize
-    from experiments.device_points import device_points
     from experiments.problem import problem
 
     posed = problem(stated)
     settings = stated.search
-    try:
-        front = optimize(
-            *posed[:5], execution=posed.execution, weights=settings.weights, seed=settings.seed, progress=tell
-        )  # fmt: skip
-    except Infeasible as error:
-        raise Refused(sentence(error), INFEASIBLE) from None
-    tell("real devices", 0, 1)
-    clock = time.perf_counter()
-    devices = device_points(stated, posed)
-    tell("real devices", 1, 1)
-    return front, devices, {**front.timings, "real devices": time.perf_counter() - clock}
+    # the devices compile on a second core while the search runs
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        comparison = beside.submit(_compare, stated, posed)
+        try:
+            front = optimize(
+                *posed[:5], execution=posed.execution, weights=settings.weights, seed=settings.seed, progress=tell
+            )
+        except Infeasible as error:
+            raise Refused(sentence(error), INFEASIBLE) from None
+        tell("real devices", 0, 1)
+        clock = time.perf_counter()
+        devices = comparison.result()
+        tell("real devices", 1, 1)
+    return front, devices, {**front.timings, "waiting for real devices": time.perf_counter() - clock}
+
+
+def _compare(stated: "Scenario", posed: "Problem") -> list["DevicePoint"]:
+    """The devices, and then the libraries that the pictures will need."""
+    from experiments.device_points import device_points
+
+    points = device_points(stated, posed)
+    for name in ("matplotlib.figure", "matplotlib.backends.backend_agg", "plotly.graph_objects"):
+        importlib.import_module(name)
+    return points
 
 
 def write(
@@ -141,7 +155,10 @@ def write(
 
     def finish(path: Path) -> None:
         start = timings.pop("start")
-        details["timings_s"] = {**{k: round(v, 3) for k, v in timings.items()}, "total": round(time.perf_counter() - start, 3)}
+        details["timings_s"] = {
+            **{k: round(v, 3) for k, v in timings.items()},
+            "total": round(time.perf_counter() - start, 3),
+        }
         path.write_text(json_format.dumps(details, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
     write_run(

@@ -162,12 +162,12 @@ class Gpt2(Family):
 
 
 class GptJ(Gpt2):
-    """GPT-J: rotary positions, so no table.
-
-    Its attention and MLP run side by side; they are read as one after the other.
-    """
+    """GPT-J: rotary positions, so no table; attention and MLP run side by side."""
 
     tie_word_embeddings: bool = False
+
+    def parallel_blocks(self) -> bool:
+        return True
 
     def positions(self) -> int:
         return 0
@@ -176,7 +176,7 @@ class GptJ(Gpt2):
 class Falcon(Family):
     """Falcon: one key-value head for all (7B), or groups of them in the new decoder (40B, 180B); a plain MLP.
 
-    Its attention and MLP run side by side (``parallel_attn``); they are read as one after the other.
+    Attention and MLP run side by side in the new decoder, and in the old one with ``parallel_attn``.
     """
 
     num_attention_heads: Count
@@ -185,7 +185,11 @@ class Falcon(Family):
     multi_query: bool = True
     ffn_hidden_size: Count | None = None
     tie_word_embeddings: bool = True
-    ignored: ClassVar[frozenset[str]] = frozenset({"parallel_attn", "num_ln_in_parallel_attn"})
+    parallel_attn: bool = True
+    ignored: ClassVar[frozenset[str]] = frozenset({"num_ln_in_parallel_attn"})
+
+    def parallel_blocks(self) -> bool:
+        return self.new_decoder_architecture or self.parallel_attn
 
     def key_value_heads(self) -> int:
         """Groups in the new decoder, else one or all."""

@@ -59,6 +59,10 @@ class Family(BaseModel):
         """Rows of a learned position table."""
         return 0
 
+    def parallel_blocks(self) -> bool:
+        """Whether attention and MLP of a layer run side by side and share one all-reduce."""
+        return False
+
     def transformer(self, name: str) -> Transformer:
         """Group equal layers, in order of first appearance, and build."""
         counts = Counter(zip(self.attention(), self.feed_forward(), strict=True))
@@ -72,6 +76,7 @@ class Family(BaseModel):
             layers=layers,
             positions=real(self.positions()),
             tied_embeddings=self.tie_word_embeddings,
+            parallel_blocks=self.parallel_blocks(),
             name=name,
         )
 

@@ -1,0 +1,144 @@
+"""Serving requests: prefill and decode on one machine, or on two designed apart."""
+
+import dataclasses
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from codesign.evaluate import check, evaluate_table
+from codesign.hardware.design import Design
+from codesign.hardware.technology import Technology
+from codesign.numerics.fields import Real, quantity
+from codesign.outcome import Outcome
+from codesign.performance.execution import Execution, Operatorwise
+from codesign.performance.plan import Plan
+from codesign.performance.serving import Service, aggregated, disaggregated
+from codesign.workload import phases
+from codesign.workload.operators import OperatorTable, operator_table
+from codesign.workload.phases import Serving
+from codesign.workload.precision import Precision
+from codesign.workload.transformer import UNLIMITED, Transformer
+from codesign.workload.workload import Workload
+
+
+class Pool(eqx.Module):
+    """Equal instances of a design: each holds the model once."""
+
+    design: Design
+    plan: Plan = eqx.field(default_factory=Plan)
+    instances: Real = quantity("1", "instances in the pool", default=1.0)
+
+
+class ServingOutcome(eqx.Module):
+    """A service with its price. Capital, power and running cost are of all pools; ``decode`` and ``prefill`` of one instance each."""
+
+    time_to_first_token: Real = quantity("s", "mean, waiting included")
+    time_per_token: Real = quantity("s", "mean time between tokens of a user")
+    requests_per_second: Real = quantity("1/s", "capacity")
+    output_tokens_per_second: Real = quantity("token/s", "capacity")
+    goodput: Real = quantity("1/s", "largest rate that keeps both promises in the mean")
+    capital_cost: Real = quantity("USD", "equipment and facility of all pools")
+    provisioned_power: Real = quantity("W", "facility, all pools")
+    running_cost: Real = quantity("USD/s", "capital paid back, and energy")
+    cost_per_output_token: Real = quantity("USD", "running cost over output tokens, idle time included")
+    decode: Outcome
+    prefill: Outcome
+
+
+def serve(
+    model: Transformer, serving: Serving, decode: Pool, prefill: Pool | None = None, *, technology: Technology,
+    precision: Precision | None = None, execution: Execution | None = None,
+    first_promise: Real | float = UNLIMITED, token_promise: Real | float = UNLIMITED,
+) -> ServingOutcome:  # fmt: skip
+    """Serve requests on one pool (prefill interleaved with decode) or on a decode and a prefill pool.
+
+    Args:
+        model: the transformer.
+        serving: prompt, output, batch, cached share, chunk, load.
+        decode: machines that decode, and prefill too if ``prefill`` is ``None``.
+        prefill: machines that only prefill.
+        technology: prices and physics.
+        precision: default 8 bit.
+        execution: ``Operatorwise()`` unless told.
+        first_promise, token_promise: longest allowed mean times to the first and between further tokens [s].
+
+    Raises:
+        ValueError: a concrete argument is outside its range.
+    """
+    precision = Precision() if precision is None else precision
+    execution = Operatorwise() if execution is None else execution
+    other = decode if prefill is None else prefill
+    for pool, phase in ((decode, serving.decode), (other, serving.prefill)):
+        check(pool.design, Workload(model, phase, precision), pool.plan)
+    return _serve(model, serving, decode, prefill, technology, precision, execution, first_promise, token_promise)
+
+
+@jax.jit
+def _serve(
+    model: Transformer, serving: Serving, decode: Pool, prefill: Pool | None, technology: Technology,
+    precision: Precision, execution: Execution, first_promise: Real, token_promise: Real,
+) -> ServingOutcome:  # fmt: skip
+    table = operator_table(model, precision, slice_columns=technology.attainable.slice_columns)
+    other = decode if prefill is None else prefill
+    decoding = _run(table, model, decode, serving.decode, technology, precision, execution)
+    filling = _run(table, model, other, serving.prefill, technology, precision, execution)
+    tokens = phases.tokens_per_step(serving.decode)
+    if prefill is None:
+        chunks = serving.prompt * (1.0 - serving.cached) / serving.chunk
+        one = aggregated(
+            decoding.step_time, filling.step_time, jnp.maximum(chunks, 1.0), tokens, serving.batch, serving.output,
+            serving.load, first_promise, token_promise,
+        )  # fmt: skip
+        each = decode.instances
+        service = dataclasses.replace(one, requests_per_second=one.requests_per_second * each, goodput=one.goodput * each)
+        pools = [(decode, decoding)]
+    else:
+        service = disaggregated(
+            decoding.step_time, filling.step_time, transfer_time(table, serving, decode, prefill, technology), tokens,
+            serving.batch, serving.output, serving.load, prefill.instances, decode.instances, first_promise, token_promise,
+        )  # fmt: skip
+        pools = [(decode, decoding), (prefill, filling)]
+    return _priced(service, serving, pools, decoding, filling, technology)
+
+
+def _run(
+    table: OperatorTable, model: Transformer, pool: Pool, phase: phases.Phase, technology: Technology,
+    precision: Precision, execution: Execution,
+) -> Outcome:  # fmt: skip
+    return evaluate_table(pool.design, table, Workload(model, phase, precision), pool.plan, technology, execution)
+
+
+def transfer_time(table: OperatorTable, serving: Serving, decode: Pool, prefill: Pool, technology: Technology) -> Real:
+    """Time to move one prompt's cache from its prefill instance to a decode instance, over the scale-out network [s].
+
+    All chips of the smaller side send (or receive) at once.
+    """
+    op = table.operators
+    kept = jnp.sum(op.state_stored * phases.stored_positions(serving.prefill, op.store_window) + op.state_fixed)
+    sending = prefill.design.chips * prefill.design.scale_out_bandwidth
+    receiving = decode.design.chips * decode.design.scale_out_bandwidth
+    return kept / (jnp.minimum(sending, receiving) * technology.attainable.link)
+
+
+def _priced(
+    service: Service, serving: Serving, pools: list[tuple[Pool, Outcome]], decoding: Outcome, filling: Outcome,
+    technology: Technology,
+) -> ServingOutcome:  # fmt: skip
+    def total(name: str) -> Real:
+        return sum((getattr(outcome, name) * pool.instances for pool, outcome in pools), start=jnp.zeros_like(serving.batch))
+
+    tokens = service.requests_per_second * serving.output
+    return ServingOutcome(
+        time_to_first_token=service.time_to_first_token,
+        time_per_token=service.time_per_token,
+        requests_per_second=service.requests_per_second,
+        output_tokens_per_second=tokens,
+        goodput=service.goodput,
+        capital_cost=total("capital_cost"),
+        provisioned_power=total("provisioned_power"),
+        running_cost=total("running_cost"),
+        cost_per_output_token=total("running_cost") / (tokens * technology.economics.utilisation),
+        decode=decoding,
+        prefill=filling,
+    )

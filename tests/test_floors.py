@@ -1,0 +1,105 @@
+"""The house: imports point down the floors, `import codesign` is light, and the parts are where DESIGN says."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+PACKAGES = ["codesign", "hardware_priors", "objectives", "experiments"]  # lowest first
+FLOORS = [
+    ["codesign.numerics"],
+    ["codesign.workload"],
+    ["codesign.hardware"],
+    ["codesign.performance"],
+    ["codesign.physical"],
+    ["codesign.outcome", "codesign.evaluate", "codesign.serve"],
+    ["codesign.calibration"],
+    ["codesign.search"],
+    ["codesign.sensitivity"],
+]
+"""Inside ``codesign``, lowest first: a module imports its own floor and those before it."""
+
+
+def modules() -> list[Path]:
+    return [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+
+
+def dotted(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imported(source: str) -> set[str]:
+    """Every module named in an import statement, wherever it stands."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def floor_of(name: str) -> int | None:
+    for index, floor in enumerate(FLOORS):
+        if any(name == part or name.startswith(part + ".") for part in floor):
+            return index
+    return None
+
+
+def upward(name: str, source: str) -> list[str]:
+    """Imports of a module that point up."""
+    package, faults = name.split(".")[0], []
+    for target in imported(source):
+        other = target.split(".")[0]
+        if other in PACKAGES and PACKAGES.index(other) > PACKAGES.index(package):
+            faults.append(target)
+        here, there = floor_of(name), floor_of(target)
+        if package == "codesign" and here is not None and there is not None and there > here:
+            faults.append(target)
+    return faults
+
+
+@pytest.mark.parametrize("path", modules(), ids=dotted)
+def test_imports_point_down(path):
+    assert not upward(dotted(path), path.read_text())
+
+
+def test_objectives_and_priors_do_not_know_each_other():
+    for package, other in (("objectives", "hardware_priors"), ("hardware_priors", "objectives")):
+        for path in (ROOT / package).rglob("*.py"):
+            assert not any(name.split(".")[0] == other for name in imported(path.read_text())), path
+
+
+def test_an_upward_import_is_seen():
+    assert upward("codesign.workload.phases", "from codesign.search.front import optimize")
+    assert upward("codesign.evaluate", "import hardware_priors")
+    assert upward("hardware_priors.devices", "import experiments.cli")
+
+
+def test_every_part_of_codesign_has_a_floor():
+    parts = {dotted(path).split(".")[1] for path in modules() if dotted(path).startswith("codesign.")}
+    assert all(floor_of(f"codesign.{part}") is not None for part in parts)
+
+
+def test_import_is_light():
+    program = (
+        "import time, sys; start = time.perf_counter(); import codesign; took = time.perf_counter() - start; "
+        "heavy = {'scipy', 'matplotlib', 'optax', 'pydantic', 'plotly', 'hardware_priors', 'objectives', 'experiments'} & set(sys.modules); "
+        "print(took, sorted(heavy))"
+    )
+    runs = [subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout for _ in range(3)]
+    seconds = min(float(run.split()[0]) for run in runs)
+    assert runs[0].split(maxsplit=1)[1].strip() == "[]"
+    assert seconds <= 1.0
+
+
+def test_import_touches_no_global_flag():
+    program = (
+        "import jax; before = dict(jax.config.values); import codesign, codesign.search, objectives, hardware_priors; "
+        "assert dict(jax.config.values) == before"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
