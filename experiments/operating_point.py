@@ -62,7 +62,7 @@ def operating_point(arguments: "Evaluate", shares: Parallelism) -> OperatingPoin
         workload=codesign.Workload(transformer, phase(arguments), precision, promise=real(promise)),
         plan=plan(arguments, shares),
         choices=choices,
-        technology=hardware_priors.technology(**choices),
+        technology=hardware_priors.technology(**choices),  # pyright: ignore[reportArgumentType]
         execution=execution(arguments),
     )
 

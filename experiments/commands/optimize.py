@@ -2,11 +2,9 @@
 
 import contextlib
 import dataclasses
-import importlib
 import json as json_format
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,7 +16,6 @@ from experiments.refusal import INFEASIBLE, Refused, sentence
 if TYPE_CHECKING:
     from codesign.search import Front
     from experiments.device_points import DevicePoint
-    from experiments.problem import Problem
     from experiments.scenario import Scenario
 
 Tell = Callable[[str, int, int], None]
@@ -96,34 +93,22 @@ def search(stated: "Scenario", tell: Tell) -> tuple["Front", list["DevicePoint"]
         Refused: exit code 3, no design meets the limits.
     """
     from codesign.search import Infeasible, optimize
+    from experiments.device_points import device_points
     from experiments.problem import problem
 
     posed = problem(stated)
     settings = stated.search
-    # the devices compile on a second core while the search runs
-    with ThreadPoolExecutor(max_workers=1) as beside:
-        comparison = beside.submit(_compare, stated, posed)
-        try:
-            front = optimize(
-                *posed[:5], execution=posed.execution, weights=settings.weights, seed=settings.seed, progress=tell
-            )
-        except Infeasible as error:
-            raise Refused(sentence(error), INFEASIBLE) from None
-        tell("real devices", 0, 1)
-        clock = time.perf_counter()
-        devices = comparison.result()
-        tell("real devices", 1, 1)
-    return front, devices, {**front.timings, "waiting for real devices": time.perf_counter() - clock}
-
-
-def _compare(stated: "Scenario", posed: "Problem") -> list["DevicePoint"]:
-    """The devices, and then the libraries that the pictures will need."""
-    from experiments.device_points import device_points
-
-    points = device_points(stated, posed)
-    for name in ("matplotlib.figure", "matplotlib.backends.backend_agg", "plotly.graph_objects"):
-        importlib.import_module(name)
-    return points
+    try:
+        front = optimize(
+            *posed[:5], execution=posed.execution, weights=settings.weights, seed=settings.seed, progress=tell
+        )
+    except Infeasible as error:
+        raise Refused(sentence(error), INFEASIBLE) from None
+    tell("real devices", 0, 1)
+    clock = time.perf_counter()
+    devices = device_points(stated, posed)
+    tell("real devices", 1, 1)
+    return front, devices, {**front.timings, "real devices": time.perf_counter() - clock}
 
 
 def write(
