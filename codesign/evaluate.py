@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from codesign.hardware.design import DESIGN_VARIABLES, Design
 from codesign.hardware.technology import Technology
@@ -60,9 +61,7 @@ def evaluate(
 
 
 @jax.jit
-def _evaluate(
-    design: Design, workload: Workload, plan: Plan, technology: Technology, execution: Execution
-) -> Outcome:
+def _evaluate(design: Design, workload: Workload, plan: Plan, technology: Technology, execution: Execution) -> Outcome:
     table = operator_table(workload.model, workload.precision, slice_columns=technology.attainable.slice_columns)
     return evaluate_table(design, table, workload, plan, technology, execution)
 
@@ -78,7 +77,9 @@ def evaluate_table(
     silicon = area(design, technology, table.compute_bits)
     degree = degrees(design, plan, table.experts)
     kept = footprint(table, workload.phase, plan, degree, ideal=isinstance(execution, Limit))
-    return assess(design, workload, plan, technology, table.compute_bits, timed, timed.time, kept, silicon, silicon.total)
+    return assess(
+        design, workload, plan, technology, table.compute_bits, timed, timed.time, kept, silicon, silicon.total
+    )
 
 
 def run_step(
@@ -86,7 +87,9 @@ def run_step(
 ) -> Step:
     """Time one step of the workload on the design, with the vector rates that its technology gives its silicon."""
     logic = technology.logic
-    at_16_bit = design.peak_flops / precision_ratio(table.compute_bits, logic.density_gain_8bit, logic.density_gain_4bit)
+    at_16_bit = design.peak_flops / precision_ratio(
+        table.compute_bits, logic.density_gain_8bit, logic.density_gain_4bit
+    )
     vector, exponential = at_16_bit * logic.vector_ratio, at_16_bit * logic.exponential_ratio
     rates = attained_rates(design, technology.attainable, vector, exponential, execution)
     return step(design, table, workload.phase, plan, rates, technology.attainable.link, execution)
@@ -118,14 +121,14 @@ def assess(
         silicon: logic area of a package [m²].
     """
     phase = workload.phase
-    per_sequence = phases.tokens_per_step(phase) if isinstance(phase, phases.Decode) else phases.rows_per_sequence(phase)
+    per_sequence = (
+        phases.tokens_per_step(phase) if isinstance(phase, phases.Decode) else phases.rows_per_sequence(phase)
+    )
     user = per_sequence / step_time
     system = user * phase.batch
     load = timed.load
     moved = (load.weights + load.state + load.activations) * load.mean_share
-    work = Work(
-        flops=jnp.sum(load.flops * load.mean_share), memory_bytes=jnp.sum(moved), wire_bytes=timed.wire
-    )
+    work = Work(flops=jnp.sum(load.flops * load.mean_share), memory_bytes=jnp.sum(moved), wire_bytes=timed.wire)
     peak = peak_power(design, technology, silicon, compute_bits)
     idle = static_power(design, technology, silicon)
     mean = dynamic_energy(work, technology, compute_bits) / step_time + idle
@@ -171,7 +174,9 @@ def _fullest_tier(design: Design, plan: Plan, kept: Footprint) -> Real:
     tiers = plan.tiers
     if tiers is None:
         return (kept.weights + kept.state) / design.memory_capacity
-    main = kept.weights * (1.0 - tiers.weights_on_chip - tiers.weights_in_pool) + kept.state * (1.0 - tiers.state_in_pool)
+    main = kept.weights * (1.0 - tiers.weights_on_chip - tiers.weights_in_pool) + kept.state * (
+        1.0 - tiers.state_in_pool
+    )
     pool = kept.weights * tiers.weights_in_pool + kept.state * tiers.state_in_pool
     ratios = jnp.stack(
         [
@@ -224,16 +229,16 @@ def check(design: Design, workload: Workload, plan: Plan) -> None:
             _require("uncached share of the prompt", 1.0 - cached, 0.0, strict=True)
     for name in ("pipeline", "context", "data", "expert", "expert_copies", "routing_skew"):
         _require(f"plan's {name} degree", getattr(plan, name), 1.0)
-    ranks = [_concrete(value) for value in (design.chips, plan.pipeline, plan.context, plan.data)]
-    if all(value is not None for value in ranks):
-        chips, *others = ranks
-        groups = np.prod(np.broadcast_arrays(*others), axis=0)
+    degrees = (design.chips, plan.pipeline, plan.context, plan.data)
+    ranks = [value for value in map(_concrete, degrees) if value is not None]
+    if len(ranks) == len(degrees):
+        chips, groups = ranks[0], ranks[1] * ranks[2] * ranks[3]
         name = f"tensor degree of {np.max(chips):g} chips in {np.max(groups):g} pipeline, context and data groups"
         _require(name, chips / groups, 1.0 - 1e-9)
 
 
 def _concrete(value: Any) -> np.ndarray | None:
-    return None if isinstance(value, jax.core.Tracer) else np.asarray(value)
+    return None if isinstance(value, Tracer) else np.asarray(value)
 
 
 def _require(name: str, value: Any, least: float, *, strict: bool = False) -> None:
@@ -243,4 +248,6 @@ def _require(name: str, value: Any, least: float, *, strict: bool = False) -> No
     good = np.isfinite(concrete) & (concrete > least if strict else concrete >= least)
     if not good.all():
         relation, worst = "more than" if strict else "at least", np.ravel(concrete)[np.argmin(np.ravel(good))]
-        raise ValueError(f"{name.replace('_', ' ')} is {worst:g}; expected a finite number {relation} {round(least, 6):g}")
+        raise ValueError(
+            f"{name.replace('_', ' ')} is {worst:g}; expected a finite number {relation} {round(least, 6):g}"
+        )

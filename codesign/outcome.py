@@ -47,6 +47,11 @@ class Outcome(eqx.Module):
     conversion and cooling, which ``provisioned_power`` adds for all chips. Prices follow the technology's price basis.
     """
 
+    limits: Limits
+    area: Area
+    cost: Cost
+    footprint: Footprint
+    step: Step
     step_time: Real = quantity("s", "time of one step")
     time_per_token: Real = quantity("s", "time between two tokens of a user (prefill: to the first)")
     user_tokens_per_second: Real = quantity("token/s", "speed that one user sees")
@@ -62,11 +67,6 @@ class Outcome(eqx.Module):
     cost_per_token: Real = quantity("USD", "running cost over tokens, idle time included")
     tokens_per_second_per_dollar: Real = quantity("token/s/USD", "system tokens/s over capital cost")
     tokens_per_second_per_watt: Real = quantity("token/s/W", "system tokens/s over provisioned power")
-    limits: Limits
-    area: Area
-    cost: Cost
-    footprint: Footprint
-    step: Step
 
     @property
     def fits(self) -> Real:

@@ -31,8 +31,10 @@ class Pool(eqx.Module):
 
 
 class ServingOutcome(eqx.Module):
-    """A service with its price. Capital, power and running cost are of all pools; ``decode`` and ``prefill`` of one instance each."""
+    """A service with its price: of all pools, but for ``decode`` and ``prefill``, which are of one instance each."""
 
+    decode: Outcome
+    prefill: Outcome
     time_to_first_token: Real = quantity("s", "mean, waiting included")
     time_per_token: Real = quantity("s", "mean time between tokens of a user")
     requests_per_second: Real = quantity("1/s", "capacity")
@@ -42,8 +44,6 @@ class ServingOutcome(eqx.Module):
     provisioned_power: Real = quantity("W", "facility, all pools")
     running_cost: Real = quantity("USD/s", "capital paid back, and energy")
     cost_per_output_token: Real = quantity("USD", "running cost over output tokens, idle time included")
-    decode: Outcome
-    prefill: Outcome
 
 
 def serve(
@@ -91,7 +91,9 @@ def _serve(
             serving.load, first_promise, token_promise,
         )  # fmt: skip
         each = decode.instances
-        service = dataclasses.replace(one, requests_per_second=one.requests_per_second * each, goodput=one.goodput * each)
+        service = dataclasses.replace(
+            one, requests_per_second=one.requests_per_second * each, goodput=one.goodput * each
+        )
         pools = [(decode, decoding)]
     else:
         service = disaggregated(
@@ -126,7 +128,9 @@ def _priced(
     technology: Technology,
 ) -> ServingOutcome:  # fmt: skip
     def total(name: str) -> Real:
-        return sum((getattr(outcome, name) * pool.instances for pool, outcome in pools), start=jnp.zeros_like(serving.batch))
+        return sum(
+            (getattr(outcome, name) * pool.instances for pool, outcome in pools), start=jnp.zeros_like(serving.batch)
+        )
 
     tokens = service.requests_per_second * serving.output
     return ServingOutcome(

@@ -54,9 +54,7 @@ def whole(name: str, least: int = 1) -> Spec:
 
 def number(name: str, unit: str, low: float = 0.0, high: float = math.inf, *, include_low: bool = False) -> Spec:
     """A finite number above ``low`` (or at least) and at most ``high``, in a unit that the message names."""
-    bounds = f"{'of at least' if include_low else 'above'} {low:g}" + (
-        f" and at most {high:g}" if high < math.inf else ""
-    )
+    bounds = f"{'of at least' if include_low else 'above'} {low:g}" + (f" and at most {high:g}" if high < math.inf else "")
     expected = f"a number {bounds}" + (f" [{unit}]" if unit else "")
 
     def read(text: str) -> float:

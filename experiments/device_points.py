@@ -76,9 +76,7 @@ def device_points(scenario: Scenario, problem: Problem, names: tuple[str, ...] =
     batches = np.array([2**k for k in range(20) if low <= 2**k <= high] or [low], dtype=float)
     offered = jnp.stack([jnp.asarray(codesign.ALGORITHMS[name]) for name in scenario.choices.collectives])
     plan = codesign.Plan(all_reduce=offered)
-    found = jax.tree.map(
-        np.asarray, _all(designs, technologies, jnp.asarray(batches), problem.workload, plan, problem.execution)
-    )
+    found = jax.tree.map(np.asarray, _all(designs, technologies, jnp.asarray(batches), problem.workload, plan, problem.execution))
     rows = {name: [k for k, (owner, _) in enumerate(machines) if owner == name] for name in names}
     return [_best(name, rows[name], machines, batches, found) for name in names]
 

@@ -91,9 +91,9 @@ def caption(devices: list[DevicePoint], scenario: Scenario) -> str:
     margin = "no vendor margin" if chosen.price_basis == "builder" else "one vendor margin for all"
     absent = [f"{point.name} ({point.missing})" for point in devices if point.missing]
     text = (
-        f"Designs: {chosen.node}, {chosen.memory}, {chosen.link}, {chosen.cooling}. Devices: best chips (×n, within one "
-        f"scale-up domain) and batch (powers of two) at {scenario.workload.promise} per token or faster, priced by the same "
-        f"model with their own node, memory and links ({chosen.price_basis} prices: {margin}). "
+        f"Designs: {chosen.node}, {chosen.memory}, {chosen.link}, {chosen.cooling}. Devices: best chips (×n, within "
+        f"one scale-up domain) and batch (powers of two) at {scenario.workload.promise} per token or faster, priced by "
+        f"the same model with their own node, memory and links ({chosen.price_basis} prices: {margin}). "
         "Grey: outer edge of the front in this plane."
     )
     return text + (f" Absent: {'; '.join(absent)}." if absent else "")
@@ -125,9 +125,7 @@ def _label(panel: Any, labels: list[tuple[float, float, str]]) -> None:
     for k in range(1, len(heights)):  # push up what is too close to the one below
         heights[k] = max(heights[k], heights[k - 1] + line_height)
     shift = (
-        sum(heights) / len(heights) - sum(to_screen.transform((x, y))[1] for x, y, _ in ordered) / len(heights)
-        if heights
-        else 0
+        sum(heights) / len(heights) - sum(to_screen.transform((x, y))[1] for x, y, _ in ordered) / len(heights) if heights else 0
     )
     for (x, y, text), height in zip(ordered, heights, strict=True):
         at = (0.01, (height - shift - frame.y0) / frame.height)

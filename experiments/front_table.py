@@ -159,7 +159,7 @@ def summary(front: Front) -> list[str]:
     for k, objective in enumerate(front.objectives):
         row = int(np.argmax(objective.sense * front.values[:, k]))
         chips, batch = float(np.asarray(front.designs.chips)[row]), int(front.batch[row])
-        best.append(f"{objective.name} {front.values[row, k]:.3g} ({chips:.0f} chips, batch {batch})")
+        best.append(f"{objective.name} {front.values[row, k]:.4g} ({chips:.0f} chips, batch {batch})")
     proved = sum(status == "GLOBAL" for status in front.status)
     boxed = sum(bool(np.any(row)) for row in np.asarray(front.box))
     return [
@@ -172,7 +172,7 @@ def scope(front: Front) -> str:
     """What a status claims, and what it does not."""
     plans = "; ".join(choice.name for choice in front.choices)
     return (
-        "GLOBAL: with the row's own plan, chips and batch, no design in the box of scenario.toml, under its technology and "
-        "execution model, improves the row's weighted sum of log objectives by more than certified_gap (at most 1e-6). "
+        "GLOBAL: with the row's own plan, chips and batch, no design in the box of scenario.toml, under its technology "
+        "and execution model, improves the row's weighted sum of log objectives by more than certified_gap (at most 1e-6). "
         f"Chips, batch and plan themselves were searched, not proved, among: {plans}. LOCAL: no such proof."
     )

@@ -33,9 +33,7 @@ def divide(chips: int, tensor: int | None, pipeline: int, context: int, data: in
     product = f"--pipeline {pipeline} × --context-parallel {context}" + (f" × --data {data}" if data else "")
     if chips % others:
         near = max(1, round(chips / others)) * others
-        raise Refused(
-            f"--chips is {chips}, which {product} = {others} does not divide; the nearest that it does is {near}"
-        )
+        raise Refused(f"--chips is {chips}, which {product} = {others} does not divide; the nearest that it does is {near}")
     rest = chips // others
     if tensor is None:
         return Parallelism(rest, pipeline, context, data or 1)
@@ -46,6 +44,4 @@ def divide(chips: int, tensor: int | None, pipeline: int, context: int, data: in
     valid = [rest] if data is not None else [degree for degree in range(1, rest + 1) if rest % degree == 0]
     near = min(valid, key=lambda degree: (abs(degree - tensor), -degree))
     what = "must equal" if data is not None else "must divide"
-    raise Refused(
-        f"--tensor is {tensor}, which {what} {rest} (--chips {chips} over {product}); the nearest that does is {near}"
-    )
+    raise Refused(f"--tensor is {tensor}, which {what} {rest} (--chips {chips} over {product}); the nearest that does is {near}")

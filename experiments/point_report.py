@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -53,7 +52,7 @@ class Measured(NamedTuple):
     elasticities: Real
 
 
-@partial(jax.jit, inline=False)
+@jax.jit
 def measure(
     design: codesign.Design,
     workload: codesign.Workload,
@@ -63,16 +62,16 @@ def measure(
 ) -> Measured:
     """Evaluate a design, and differentiate ln tokens/s/$ and ln tokens/s/W in the logs of its six variables."""
     names = codesign.DESIGN_VARIABLES
-    point = jnp.stack([jnp.log(getattr(design, name)) for name in names])
 
-    def logs(y: Real) -> tuple[Real, Outcome]:
-        moved = dataclasses.replace(design, **{name: jnp.exp(y[k]) for k, name in enumerate(names)})
-        outcome = codesign.evaluate(moved, workload, plan, technology=technology, execution=execution)
+    def logs(step: Real) -> tuple[Real, Outcome]:
+        # a factor exp(step) that is exactly 1 at step 0, so that whole numbers of chips stay whole
+        moved = {name: getattr(design, name) * jnp.exp(step[k]) for k, name in enumerate(names)}
+        outcome = codesign.evaluate(
+            dataclasses.replace(design, **moved), workload, plan, technology=technology, execution=execution
+        )
         return jnp.log(jnp.stack([getattr(outcome, name) for name in PER])), outcome
 
-    slopes, _ = jax.jacrev(logs, has_aux=True)(point)
-    # at the design itself, not at exp(log(design)): integers stay integers to the last bit
-    outcome = codesign.evaluate(design, workload, plan, technology=technology, execution=execution)
+    slopes, outcome = jax.jacrev(logs, has_aux=True)(jnp.zeros_like(design.chips, shape=(len(names),)))
     return Measured(outcome, slopes)
 
 
@@ -149,9 +148,7 @@ def point_report(point: OperatingPoint) -> dict[str, Any]:
         **{name: float(getattr(outcome, name)) for name in PER},
         "elasticities": elasticities,
         "limits": limits,
-        "capital_by_part_usd_per_chip": {
-            f.name: float(getattr(outcome.cost, f.name)) for f in dataclasses.fields(outcome.cost)
-        },
+        "capital_by_part_usd_per_chip": {f.name: float(getattr(outcome.cost, f.name)) for f in dataclasses.fields(outcome.cost)},
     }
     if point.arguments.execution == "limit" and point.shares.tensor > kv_heads(point.workload.model):
         report["kv_split"] = both_splits(point)
@@ -212,13 +209,14 @@ def failure(point: OperatingPoint, report: dict[str, Any]) -> str | None:
         length = arguments.context if arguments.phase == "decode" else arguments.prompt or arguments.context
         return (
             f"{model} with batch {arguments.batch} at {length} positions needs {needed:.1f} GiB and "
-            f"{arguments.chips} × {point.device.name} have {available:.1f} GiB: {needed - available:.1f} GiB are missing; {advice}"
+            f"{arguments.chips} × {point.device.name} have {available:.1f} GiB: "
+            f"{needed - available:.1f} GiB are missing; {advice}"
         )
     if arguments.promise_ms is not None and report["limits"]["promise"] > 0:
         takes = report["time_per_token_s"] / MILLI
         return (
-            f"a token takes {takes:.3g} ms, more than the promised {arguments.promise_ms:g} ms; expected a promise of at "
-            f"least {takes:.3g} ms or a faster machine"
+            f"a token takes {takes:.3g} ms, more than the promised {arguments.promise_ms:g} ms; expected a promise "
+            f"of at least {takes:.3g} ms or a faster machine"
         )
     return None
 
@@ -236,9 +234,7 @@ def least_chips(point: OperatingPoint) -> int | None:
     @jax.vmap
     def used(count: Real) -> Real:
         design = dataclasses.replace(point.design, chips=count)
-        outcome = codesign.evaluate(
-            design, point.workload, point.plan, technology=point.technology, execution=point.execution
-        )
+        outcome = codesign.evaluate(design, point.workload, point.plan, technology=point.technology, execution=point.execution)
         return outcome.limits.capacity
 
     fitting = np.asarray(used(jnp.asarray(chips))) <= 0

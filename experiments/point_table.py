@@ -42,9 +42,7 @@ def show(point: OperatingPoint, report: dict[str, Any]) -> None:
 def _headline(point: OperatingPoint, report: dict[str, Any]) -> str:
     arguments, shares, design = point.arguments, point.shares, report["inputs"]["design_si"]
     length = (
-        f"context {arguments.context:,}"
-        if arguments.phase == "decode"
-        else f"prompt {arguments.prompt or arguments.context:,}"
+        f"context {arguments.context:,}" if arguments.phase == "decode" else f"prompt {arguments.prompt or arguments.context:,}"
     )
     degrees = f"tensor {shares.tensor} × pipeline {shares.pipeline} × context {shares.context} × data {shares.data}"
     rates = (
@@ -140,9 +138,7 @@ def notes(point: OperatingPoint, report: dict[str, Any]) -> list[str]:
 
 def broken_limits(limits: dict[str, float | None]) -> str:
     """The technology limits that a design breaks, with how far beyond them it is."""
-    over = {
-        name: value for name, value in limits.items() if value and value > 1e-9 and name not in ("capacity", "promise")
-    }
+    over = {name: value for name, value in limits.items() if value and value > 1e-9 and name not in ("capacity", "promise")}
     return ", ".join(f"{LIMIT_MEANING[name]} at {math.exp(value):.2f} × the limit" for name, value in over.items())
 
 
@@ -154,5 +150,6 @@ def prior_lines(choices: dict[str, str]) -> list[str]:
     named = ", ".join(key for key in judged if "price" in key or "markup" in key) or "none"
     return [
         f"Priors: of {len(priors)} technology numbers {len(unsourced)} are unsourced "
-        f"({', '.join(unsourced) or 'none'}) and {len(judged)} judged (of them prices: {named}); codesign list technologies --sources shows all."
+        f"({', '.join(unsourced) or 'none'}) and {len(judged)} judged (of them prices: {named}); "
+        "codesign list technologies --sources shows all."
     ]

@@ -95,8 +95,7 @@ def choices(scenario: Scenario) -> list[Choice]:
     offered_plans = itertools.product(offered.collectives, offered.dies, offered.pipeline)
     return [
         Choice(
-            name=f"{collective}, {dies} {'die' if dies == 1 else 'dies'}"
-            + (f", {stages} stages" if stages > 1 else ""),
+            name=f"{collective}, {dies} {'die' if dies == 1 else 'dies'}" + (f", {stages} stages" if stages > 1 else ""),
             plan=codesign.Plan(pipeline=real(stages), all_reduce=real(codesign.ALGORITHMS[collective])[None]),
             dies=real(dies),
         )

@@ -82,11 +82,7 @@ def _parallel(front: Front) -> Any:
     """Every design as a line through its quantities, on logarithmic axes."""
     import plotly.graph_objects as go
 
-    shown = [
-        column
-        for column in displayed(columns(front))
-        if column.values.dtype != object and column.name != "certified_gap"
-    ]
+    shown = [column for column in displayed(columns(front)) if column.values.dtype != object and column.name != "certified_gap"]
     dimensions = []
     for column in shown:
         logs = np.log10(np.maximum(column.values.astype(float), 1e-300))

@@ -53,9 +53,7 @@ def check_writable(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise Refused(f"--output is {str(folder)!r}, which is a file; expected a folder")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / "run.json").is_file():
-        raise Refused(
-            f"--output is {str(folder)!r}, which holds other things than a run; expected a new, empty or run folder"
-        )
+        raise Refused(f"--output is {str(folder)!r}, which holds other things than a run; expected a new, empty or run folder")
     parent = next(place for place in folder.absolute().parents if place.exists())
     if not os.access(parent, os.W_OK):
         raise Refused(f"--output is {str(folder)!r}, but {parent} cannot be written; expected a writable place")

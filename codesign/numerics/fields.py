@@ -1,13 +1,16 @@
 """Fields of the public pytrees: every float is an array leaf that carries its unit."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-Real = Float[Array, "..."]
-"""A real-valued leaf: a scalar, or a batch of them under ``vmap``."""
+if TYPE_CHECKING:
+    Real: TypeAlias = Any  # fields take Python numbers and hold arrays: no one type says both
+else:
+    Real = Float[Array, "..."]
+    """A real-valued leaf: a scalar, or a batch of them under ``vmap``."""
 
 
 def real(value: Any) -> Real:

@@ -25,7 +25,9 @@ ALGORITHMS: dict[str, np.ndarray] = {
     "two-shot": np.array([2.0, 0.0, 0.0, 0.0, 0.0, 2.0]),  # direct reduce-scatter, direct all-gather
     "ring": np.array([0.0, 2.0, 0.0, 0.0, 0.0, 2.0]),
     "tree": np.array([0.0, 0.0, 2.0, 2.0, 0.0, 0.0]),  # pipelined double binary tree
-    "in-network": np.array([1.0, 0.0, 0.0, 1.0, 0.0, 0.0]),  # the switch adds (NVLink SHARP): each sends and receives once
+    "in-network": np.array(
+        [1.0, 0.0, 0.0, 1.0, 0.0, 0.0]
+    ),  # the switch adds (NVLink SHARP): each sends and receives once
 }
 """All-reduce algorithms by name: (s₀, s₁, s₂, v₀, v₁, v₂)."""
 
@@ -33,8 +35,8 @@ ALGORITHMS: dict[str, np.ndarray] = {
 class Cost(eqx.Module):
     """Seconds lost to latency and to bytes on the wire; ``wire`` counts the bytes one chip sends.
 
-    ``syncs`` and ``inner`` say how the seconds depend on the design: latency is ``syncs`` × sync latency and transfer is ``inner`` /
-    link bandwidth, plus what the outer tier takes.
+    ``syncs`` and ``inner`` say how the seconds depend on the design: latency is ``syncs`` × sync latency and transfer is
+    ``inner`` / link bandwidth, plus what the outer tier takes.
     """
 
     latency: Real  # [s]

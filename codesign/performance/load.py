@@ -80,9 +80,7 @@ def expert_load(table: OperatorTable, plan: Plan, degree: Degrees, rows: Real) -
     )
 
 
-def step_load(
-    table: OperatorTable, phase: Phase, plan: Plan, degree: Degrees, sram: Real, *, ideal: bool
-) -> Load:
+def step_load(table: OperatorTable, phase: Phase, plan: Plan, degree: Degrees, sram: Real, *, ideal: bool) -> Load:
     """The busiest chip's work, by operator.
 
     Args:
@@ -134,11 +132,14 @@ def step_load(
     )
 
 
-def reuse_bound(row_work: PerOperator, context_work: PerOperator, tile: PerOperator, element: Real, sram: Real) -> PerOperator:
+def reuse_bound(
+    row_work: PerOperator, context_work: PerOperator, tile: PerOperator, element: Real, sram: Real
+) -> PerOperator:
     """Least off-chip traffic that S bytes of SRAM allow [B].
 
-    A product of 2mnk FLOPs moves at least 2mnk·b/√(S/b) bytes (Irony, Toledo, Tiskin, JPDC 2004; Smith et al., arXiv
-    1702.02017); fused attention moves N²d²/S elements (Dao et al., FlashAttention, arXiv 2205.14135, theorem 2), which is FLOPs·d/(4S).
+    A product of 2mnk FLOPs moves at least 2mnk·b/√(S/b) bytes (Irony, Toledo, Tiskin, JPDC 2004; Smith et al.,
+    arXiv 1702.02017); fused attention moves N²d²/S elements (Dao et al., FlashAttention, arXiv 2205.14135, theorem 2),
+    which is FLOPs·d/(4S).
     """
     elements = jnp.maximum(sram / element, 1.0)
     return element * (row_work / jnp.sqrt(elements) + context_work * tile / (4.0 * elements))

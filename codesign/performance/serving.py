@@ -6,6 +6,7 @@ Means only: tails, congestion and the order in which a scheduler takes requests 
 import equinox as eqx
 import jax.numpy as jnp
 
+from codesign.numerics.curvature import Curvature, declares
 from codesign.numerics.fields import Real
 
 
@@ -18,6 +19,7 @@ class Service(eqx.Module):
     goodput: Real  # [1/s] largest rate that keeps both promises in the mean, 0 if none does
 
 
+@declares(Curvature.CONVEX, service=(1e-4, 1e2), utilisation=(1e-3, 0.999))
 def waiting_time(service: Real, utilisation: Real) -> Real:
     """Mean wait of Poisson arrivals at one server of constant service time: ρ/(2(1 − ρ)) of it (Pollaczek–Khinchine) [s]."""
     rho = jnp.clip(utilisation, 0.0, 1.0 - 1e-6)

@@ -37,8 +37,8 @@ class Rates(eqx.Module):
 class Step(eqx.Module):
     """A step of the busiest chip, in seconds; shapes (operators,) and (collectives,).
 
-    ``compute``, ``vector`` and ``memory`` are what each operator would take if that resource alone bound it; ``operators`` is what
-    it takes under the execution model, and ``time`` is their sum with the collectives and the drafts.
+    ``compute``, ``vector`` and ``memory`` are what each operator would take if that resource alone bound it;
+    ``operators`` is what it takes under the execution model, and ``time`` is their sum with the collectives and the drafts.
     """
 
     compute: Float[Array, "operators"]
@@ -51,12 +51,20 @@ class Step(eqx.Module):
     time: Real
     load: Load
     wire: Real  # [B] bytes one chip sends
-    syncs: Real  # [1] communication takes syncs · sync latency + inner_wire / link bandwidth + what the outer tier takes
+    syncs: (
+        Real  # [1] communication takes syncs · sync latency + inner_wire / link bandwidth + what the outer tier takes
+    )
     inner_wire: Real  # [B]
 
 
 def step(
-    design: Design, table: OperatorTable, phase: Phase, plan: Plan, rates: Rates, link_efficiency: Real, execution: Execution
+    design: Design,
+    table: OperatorTable,
+    phase: Phase,
+    plan: Plan,
+    rates: Rates,
+    link_efficiency: Real,
+    execution: Execution,
 ) -> Step:
     """Time one step of a model on a design.
 
@@ -98,7 +106,9 @@ def step(
     )
 
 
-def _memory_time(load: Load, plan: Plan, rates: Rates, design: Design, execution: Execution) -> Float[Array, "operators"]:
+def _memory_time(
+    load: Load, plan: Plan, rates: Rates, design: Design, execution: Execution
+) -> Float[Array, "operators"]:
     """Streaming time of each operator; tiers stream side by side, so the slowest of them binds."""
     activations = jnp.zeros_like(load.activations) if isinstance(execution, Limit | Dataflow) else load.activations
     reused = jnp.zeros_like(load.reused) if isinstance(execution, Limit) else load.reused
@@ -155,6 +165,7 @@ def communication(
     net = collectives.network(design, efficiency)
     batch = micro_batch(phase, degree)
     message = batch.rows * table.hidden_bytes
+
     def reduce(n: Real, size: Real) -> Cost:
         return collectives.all_reduce(net, plan.all_reduce, n, size)
 

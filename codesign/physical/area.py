@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
+from codesign.numerics.curvature import Curvature, declares
 from codesign.numerics.fields import Real
 
 
@@ -72,6 +73,7 @@ def area(design: Design, technology: Technology, compute_bits: Real) -> Area:
     return Area(core, sram, interface, links, die_to_die, fixed, unmodelled, white=design.white_silicon)
 
 
+@declares(Curvature.MONOMIAL, silicon=(1e-5, 5e-3))
 def usable_edge(design: Design, technology: Technology, silicon: Real) -> Real:
     """Edge that memory and links may take: dies of equal squares in a row, less what assembly and power need [m].
 

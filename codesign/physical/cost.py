@@ -5,6 +5,7 @@ import jax.numpy as jnp
 
 from codesign.hardware.design import Design
 from codesign.hardware.technology import Economics, Technology
+from codesign.numerics.curvature import Curvature, declares
 from codesign.numerics.fields import Real
 from codesign.physical.area import layers, stacks
 from codesign.physical.wafer import die_price
@@ -63,6 +64,7 @@ def cost(design: Design, technology: Technology, silicon: Real, chip_power: Real
     return priced(design, technology, silicon, chip_power, die, sync_price(design, technology))
 
 
+@declares(Curvature.CONVEX, silicon=(1e-5, 5e-3), chip_power=(1.0, 1e4), die=(1.0, 1e5), low_latency=(1.0, 1e6))
 def priced(
     design: Design, technology: Technology, silicon: Real, chip_power: Real, die: Real, low_latency: Real
 ) -> Cost:
@@ -89,6 +91,7 @@ def priced(
     )
 
 
+@declares(Curvature.CONVEX, cost_of_capital=(1e-11, 3e-8))
 def annuity(cost_of_capital: Real, life: Real) -> Real:
     """Payment per second that pays back one dollar over its life at continuous interest: r / (1 − e^(−r·life)) [1/s].
 

@@ -4,6 +4,7 @@ import equinox as eqx
 
 from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
+from codesign.numerics.curvature import Curvature, declares
 from codesign.numerics.fields import Real
 from codesign.physical.area import layers, precision_ratio
 
@@ -14,12 +15,14 @@ def flop_energy(technology: Technology, compute_bits: Real) -> Real:
     return logic.matrix_energy * precision_ratio(compute_bits, logic.energy_ratio_8bit, logic.energy_ratio_4bit)
 
 
+@declares(Curvature.CONVEX, silicon=(1e-5, 5e-3))
 def static_power(design: Design, technology: Technology, silicon: Real) -> Real:
     """Power of one chip that does nothing: leakage, DRAM refresh, links that never sleep [W]."""
     refresh = layers(design, technology) * technology.memory.layer_power
     return technology.logic.leakage * silicon + refresh + technology.links.idle_power * design.link_bandwidth
 
 
+@declares(Curvature.CONVEX, silicon=(1e-5, 5e-3))
 def peak_power(design: Design, technology: Technology, silicon: Real, compute_bits: Real) -> Real:
     """Power of one chip with matrix units, memory and links all at their peaks [W].
 
@@ -49,6 +52,7 @@ def dynamic_energy(work: Work, technology: Technology, compute_bits: Real) -> Re
     return matrix + memory + (technology.links.energy - technology.links.idle_power) * work.wire_bytes
 
 
+@declares(Curvature.MONOMIAL, chip_peak=(1.0, 1e4), chips=(1.0, 1e4))
 def provisioned_power(chip_peak: Real, chips: Real, technology: Technology) -> Real:
     """Facility power to be provisioned: chips at their peak, host and conversion, cooling [W]."""
     economics = technology.economics

@@ -3,9 +3,11 @@
 import jax.numpy as jnp
 
 from codesign.hardware.technology import Logic
+from codesign.numerics.curvature import Curvature, declares
 from codesign.numerics.fields import Real
 
 
+@declares(Curvature.CONCAVE, die_area=(1e-5, 2e-3))
 def dies_per_wafer(die_area: Real, diameter: Real, edge_exclusion: Real) -> Real:
     """Whole dies on a wafer, edge-corrected [1].
 
@@ -23,6 +25,7 @@ def dies_per_wafer(die_area: Real, diameter: Real, edge_exclusion: Real) -> Real
     return jnp.maximum(gross - lost, 0.05 * gross)
 
 
+@declares(Curvature.CONCAVE, critical_area=(1e-6, 5e-3), defect_density=(10.0, 1e4))
 def negative_binomial_yield(critical_area: Real, defect_density: Real, clustering: Real) -> Real:
     """Share of dies without a killing defect: (1 + A·D₀/α)^−α (Stapper, IBM J. Res. Dev. 27, 1983) [1].
 
@@ -31,6 +34,7 @@ def negative_binomial_yield(critical_area: Real, defect_density: Real, clusterin
     return jnp.exp(-clustering * jnp.log1p(critical_area * defect_density / clustering))
 
 
+@declares(Curvature.CONVEX, die_area=(1e-5, 2e-3))
 def die_price(logic: Logic, die_area: Real) -> Real:
     """Price of one sellable die [USD].
 

@@ -19,7 +19,7 @@ from codesign.hardware.technology import Technology
 from codesign.outcome import LIMIT_NAMES, Outcome, stack_limits
 from codesign.performance.execution import Execution, Operatorwise
 from codesign.physical.area import area
-from codesign.search.choices import Choice, plans_and_dies, taken
+from codesign.search.choices import Choice, Tree, plans_and_dies, taken
 from codesign.search.goals import Goal, goals
 from codesign.search.integers import Problems, Solved, Task, descend, solve_tasks
 from codesign.search.program import LIFTED, MONOMIAL_LIMITS, POSYNOMIAL_LIMITS, SILICON
@@ -51,9 +51,10 @@ class Infeasible(ValueError):
 class Front:
     """Designs that no other found design dominates, best first by the last objective.
 
-    Shapes: N designs, G objectives. ``values`` are in the objectives' units, larger or smaller better by their sense; ``certified_gap`` is
-    the weighted sum of log objectives above its proved bound for the design's own choice and integers. ``multipliers`` say how much
-    that weighted sum would gain per log unit of each limit. ``box`` is −1, 0, 1 for the five continuous quantities, chips and batch.
+    Shapes: N designs, G objectives. ``values`` are in the objectives' units, larger or smaller better by their sense;
+    ``certified_gap`` is the weighted sum of log objectives above its proved bound for the design's own choice and integers.
+    ``multipliers`` say how much that weighted sum would gain per log unit of each limit. ``box`` is −1, 0, 1 for the five
+    continuous quantities, chips and batch.
     """
 
     designs: Design
@@ -82,7 +83,7 @@ def weightings(count: int, objectives: int, seed: int) -> np.ndarray:
     """
     from scipy.stats import qmc
 
-    random = qmc.Sobol(objectives, seed=seed).random_base2(max(1, int(np.ceil(np.log2(max(count, 2))))))
+    random = qmc.Sobol(objectives, rng=np.random.default_rng(seed)).random_base2(max(1, int(np.ceil(np.log2(max(count, 2))))))
     spread = -np.log(np.clip(random, 1e-9, 1.0))
     spread /= spread.sum(axis=1, keepdims=True)
     weights = np.concatenate([np.eye(objectives), spread])[:count]
@@ -112,8 +113,8 @@ def optimize(
         ValueError: an objective that cannot be proved.
     """
     with double_precision():
-        given = (space, tuple(choices), workload, technology, Operatorwise() if execution is None else execution)
-        return _optimize(*_in_double(given), objectives, weights, seed, progress)
+        world = _in_double((workload, technology, Operatorwise() if execution is None else execution))
+        return _optimize(_in_double(space), tuple(map(_in_double, choices)), *world, objectives, weights, seed, progress)
 
 
 @contextlib.contextmanager
@@ -123,7 +124,7 @@ def double_precision() -> Iterator[None]:
         yield
 
 
-def _in_double(tree: Any) -> Any:
+def _in_double(tree: Tree) -> Tree:
     return jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), dtype=jnp.float64), tree)
 
 
@@ -147,10 +148,21 @@ def _optimize(
     problems = Problems(space, plans, dies, table, workload, technology, execution)
     tell("relaxed search", 0, 1)
     with ThreadPoolExecutor() as pool:  # XLA compiles outside the interpreter lock: later stages compile meanwhile
-        waiting = [pool.submit(_warm_up, stage, problems, objectives, weighting) for stage in (solve_tasks, check_exactly)]
+        waiting = [
+            pool.submit(_warm_up, stage, problems, objectives, weighting) for stage in (solve_tasks, check_exactly)
+        ]
         relaxed = jax.block_until_ready(
             relax(
-                space, choices, table, workload, technology, execution, objectives, jnp.asarray(weighting), starts=2, seed=seed
+                space,
+                choices,
+                table,
+                workload,
+                technology,
+                execution,
+                objectives,
+                jnp.asarray(weighting),
+                starts=2,
+                seed=seed,
             )
         )
         for future in waiting:
@@ -158,7 +170,11 @@ def _optimize(
     lap("relaxed search")
     tell("relaxed search", 1, 1)
     tasks, solved = descend(
-        problems, goals(objectives), weighting, first_tasks(relaxed, space), lambda done, total: tell("integers", done, total)
+        problems,
+        goals(objectives),
+        weighting,
+        first_tasks(relaxed, space),
+        lambda done, total: tell("integers", done, total),
     )
     lap("integers")
     if not tasks:
@@ -203,8 +219,12 @@ def check_exactly(problems: Problems, tasks: list[Task], y: np.ndarray) -> tuple
         rows = np.concatenate([y[first : first + EXACT_LANES], np.repeat(y[-1:], padding, axis=0)])
         real = [jnp.asarray(numbers[:, k], dtype=jnp.float64) for k in (2, 3)]
         lanes = _exact(problems, jnp.asarray(numbers[:, 1]), *real, jnp.asarray(rows))
-        done.append(jax.tree.map(lambda leaf, n=len(batch): np.asarray(leaf)[:n], lanes))
+        done.append(_first(lanes, len(batch)))
     return jax.tree.map(lambda *parts: np.concatenate(parts), *done)
+
+
+def _first(tree: Any, count: int) -> Any:
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[:count], tree)
 
 
 @jax.jit
@@ -231,16 +251,15 @@ def _assemble(
     limits = np.asarray(stack_limits(outcomes.limits))
     weights = weighting[numbers[:, 0]]
     gap = (weights * logs).sum(axis=1) - solved.bound
-    keep = non_dominated(np.where((limits <= 0.0).all(axis=1)[:, None], logs, np.inf))
+    feasible = limits.max(axis=1, keepdims=True) <= 0.0
+    keep = non_dominated(np.where(feasible, logs, np.inf))
     keep = keep[np.argsort(logs[keep, -1], kind="stable")]
 
     def rows(tree: Any) -> Any:
         return jax.tree.map(lambda leaf: np.asarray(leaf)[keep], tree)
 
     names = (*POSYNOMIAL_LIMITS, *("",) * (2 * len(problems.table.names)), *MONOMIAL_LIMITS)
-    multipliers = {
-        name: solved.point.multipliers[keep, k] for k, name in enumerate(names) if name in LIMIT_NAMES
-    }
+    multipliers = {name: solved.point.multipliers[keep, k] for k, name in enumerate(names) if name in LIMIT_NAMES}
     bounds = np.asarray(at_bound(problems.space, jnp.exp(jnp.asarray(solved.point.y[:, : len(CONTINUOUS)]))))
     return Front(
         designs=rows(designs),
@@ -294,9 +313,7 @@ def conflict(problems: Problems, relaxed: Relaxed) -> str:
     def all_limits(values: jax.Array, k: jax.Array) -> jax.Array:
         def lane(x: jax.Array, k: jax.Array) -> jax.Array:
             plan, p = taken(problems.plans, k), problems
-            outcome = outcome_at(
-                x, plan, p.dies[k], p.space, p.table, p.workload, p.technology, p.execution
-            )
+            outcome = outcome_at(x, plan, p.dies[k], p.space, p.table, p.workload, p.technology, p.execution)
             return stack_limits(outcome.limits)
 
         return jax.vmap(lane)(values, k)

@@ -18,7 +18,9 @@ TOKENS, ALL_TOKENS, UTILISATION = range(3)
 class _Meaning(NamedTuple):
     time: float
     outcomes: Mapping[str, float]
-    constants: tuple[float, float, float]  # exponents of tokens a user gets in a step, of all tokens, of the utilisation
+    constants: tuple[
+        float, float, float
+    ]  # exponents of tokens a user gets in a step, of all tokens, of the utilisation
 
 
 MEANINGS: dict[str, _Meaning] = {
@@ -49,7 +51,7 @@ class Goal(Protocol):
 
 
 class Goals(NamedTuple):
-    """ln objective_i (to be minimised) = constants_i · ln(tokens, all tokens, utilisation) + time_i · ln T + outcomes_i · ln f."""
+    """ln of objective i, to be minimised: constants · ln(tokens, all tokens, utilisation) + time · ln T + outcomes · ln f."""
 
     time: np.ndarray  # (goals,)
     outcomes: np.ndarray  # (goals, outcomes), ≥ 0
@@ -75,7 +77,9 @@ def goals(objectives: Sequence[Goal]) -> Goals:
                 powers[OUTCOMES.index(outcome)] += factor * power
         if (powers < 0).any():
             worst = OUTCOMES[int(powers.argmin())]
-            raise ValueError(f"objective {objective.name!r} rewards {worst}; expected a power that only punishes it, else no proof")
+            raise ValueError(
+                f"objective {objective.name!r} rewards {worst}; expected a power that only punishes it, else no proof"
+            )
         time.append(slope)
         outcomes.append(powers)
         constants.append(constant)

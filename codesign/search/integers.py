@@ -5,13 +5,12 @@ neighbours (±1 chip, ±1 sequence) in the same choice is better. Every solve is
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
 
 from codesign.hardware.technology import Technology
 from codesign.numerics.fields import Real
@@ -46,10 +45,10 @@ class Task(NamedTuple):
 
 
 class Solved(NamedTuple):
-    """One solved problem; ``value`` is +∞ where no feasible point was found."""
+    """Solved problems; ``value`` is +∞ where no feasible point was found. Arrays of JAX inside, of numpy outside."""
 
-    value: Float[Array, "lanes"]
-    bound: Float[Array, "lanes"]
+    value: Any  # (lanes,)
+    bound: Any  # (lanes,)
     point: Point
 
 
@@ -95,12 +94,17 @@ def solve_tasks(problems: Problems, goals: Goals, weights: np.ndarray, tasks: li
             len(problems.table.names), problems, goals,
             jnp.asarray(weights[padded[:, 0]]), jnp.asarray(padded[:, 1]), *numbers,
         )  # fmt: skip
-        done.append(jax.tree.map(lambda leaf, n=len(batch): np.asarray(leaf)[:n], lanes))
+        count = len(batch)
+        done.append(jax.tree.map(lambda leaf, count=count: np.asarray(leaf)[:count], lanes))
     return jax.tree.map(lambda *parts: np.concatenate(parts), *done)
 
 
 def descend(
-    problems: Problems, goals: Goals, weights: np.ndarray, starts: list[list[Task]], progress: Callable[[int, int], None]
+    problems: Problems,
+    goals: Goals,
+    weights: np.ndarray,
+    starts: list[list[Task]],
+    progress: Callable[[int, int], None],
 ) -> tuple[list[Task], Solved]:
     """For every weighting, the best integers that the pattern search reaches from its starts.
 

@@ -4,7 +4,7 @@ Fixed number of steps in ``lax.scan``, so that thousands of problems run in one 
 fraction-to-boundary steps (Nocedal & Wright, Numerical Optimization, 2006, ch. 19); derivatives in closed form.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,11 +22,11 @@ FINAL_BARRIER = 1e-11
 class Point(NamedTuple):
     """A primal-dual point: variables, slacks of the limits, multipliers of limits and of the box."""
 
-    y: Float[Array, "variables"]
-    slack: Float[Array, "limits"]
-    multipliers: Float[Array, "limits"]
-    lower: Float[Array, "variables"]
-    upper: Float[Array, "variables"]
+    y: Any  # (variables,)
+    slack: Any  # (limits,)
+    multipliers: Any  # (limits,)
+    lower: Any  # (variables,)
+    upper: Any  # (variables,)
 
 
 class Model(NamedTuple):
@@ -39,14 +39,14 @@ class Model(NamedTuple):
     hessian: Float[Array, "variables variables"]
 
 
-def objective_weights(goals: Goals, weights: Float[Array, "goals"]) -> tuple[Float[Array, "outcomes"], Float[Array, ""]]:
+def objective_weights(
+    goals: Goals, weights: Float[Array, "goals"]
+) -> tuple[Float[Array, "outcomes"], Float[Array, ""]]:
     """Weights on the outcomes' logarithms and on ln T of a weighting of the goals."""
     return weights @ goals.outcomes, weights @ goals.time
 
 
-def model_at(
-    shape: Shape, program: Program, goals: Goals, weights: Float[Array, "goals"], point: Point
-) -> Model:
+def model_at(shape: Shape, program: Program, goals: Goals, weights: Float[Array, "goals"], point: Point) -> Model:
     """Everything a Newton step needs, for the weighted sum of the goals."""
     values = functions(shape, program, point.y)
     outcome_weights, time_weight = objective_weights(goals, weights)
@@ -65,9 +65,7 @@ def model_at(
     )
 
 
-def solve(
-    shape: Shape, program: Program, goals: Goals, weights: Float[Array, "goals"], steps: int = 45
-) -> Point:
+def solve(shape: Shape, program: Program, goals: Goals, weights: Float[Array, "goals"], steps: int = 45) -> Point:
     """Minimise the weighted sum of the goals' logarithms over the program.
 
     Starts at the middle of the box, whatever the limits say there; ends, if the problem is feasible, at a point strictly inside
@@ -116,7 +114,9 @@ def newton_step(model: Model, point: Point, low: Float[Array, "variables"], high
         longest(jnp.concatenate([slack, below, above]), jnp.concatenate([d_slack, dy, -dy])),
         LONGEST_STEP / jnp.maximum(jnp.max(jnp.abs(dy)), LONGEST_STEP),
     )
-    dual_step = longest(jnp.concatenate([multipliers, lower, upper]), jnp.concatenate([d_multipliers, d_lower, d_upper]))
+    dual_step = longest(
+        jnp.concatenate([multipliers, lower, upper]), jnp.concatenate([d_multipliers, d_lower, d_upper])
+    )
     moved = Point(
         y + primal_step * dy,
         slack + primal_step * d_slack,

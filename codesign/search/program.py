@@ -212,7 +212,11 @@ def _physical_rows(design: Design, technology: Technology, bits: Real, energy: R
     )  # fmt: skip
     slope = jax.jacfwd(outputs)(point)
     affine = jnp.concatenate([(outputs(point) - slope @ point)[:, None], slope, jnp.zeros((6, 1))], axis=1)
-    affine = jnp.where(jnp.abs(affine) * jnp.append(jnp.insert(point, 0, 1.0), 1.0) > 1e-12 * jnp.abs(outputs(point))[:, None], affine, 0.0)
+    affine = jnp.where(
+        jnp.abs(affine) * jnp.append(jnp.insert(point, 0, 1.0), 1.0) > 1e-12 * jnp.abs(outputs(point))[:, None],
+        affine,
+        0.0,
+    )
     equipment, facility, peak, idle, parts, edge = affine
     mean = idle.at[PER_TIME].set(energy)
     overhead = economics.power_overhead * economics.pue
@@ -222,7 +226,12 @@ def _physical_rows(design: Design, technology: Technology, bits: Real, energy: R
     outcomes = jnp.stack([equipment + facility, peak * overhead, running, mean * overhead]) * design.chips
     one = jnp.ones_like(design.chips)
     cooling = technology.cooling
-    limits = [parts, edge / usable_edge(design, technology, one), peak / cooling.power_density, peak / cooling.package_power]
+    limits = [
+        parts,
+        edge / usable_edge(design, technology, one),
+        peak / cooling.power_density,
+        peak / cooling.package_power,
+    ]
     return _Rows(outcomes, jnp.stack(limits))
 
 
@@ -301,7 +310,7 @@ def functions(shape: Shape, program: Program, y: Float[Array, "variables"]) -> V
     """Posynomials' logarithms and derivatives at y, in closed form."""
     die, die_slope, die_bend = with_two_derivatives(lambda v: log_die_price(program, v), y[SILICON])
     sync, sync_slope, sync_bend = with_two_derivatives(lambda v: log_sync_price(program, v), y[SYNC])
-    logs = (shape.basis @ y).at[DIE].set(die).at[SYNC_PRICE].set(sync)
+    logs = (jnp.asarray(shape.basis) @ y).at[DIE].set(die).at[SYNC_PRICE].set(sync)
     local = jnp.asarray(shape.basis).at[DIE, SILICON].set(die_slope).at[SYNC_PRICE, SYNC].set(sync_slope)
     bend = jnp.stack([die_bend, sync_bend])
     terms = program.coefficients + logs
@@ -310,7 +319,9 @@ def functions(shape: Shape, program: Program, y: Float[Array, "variables"]) -> V
     return Values(value + shape.powers @ y, shares @ local + shape.powers, shares, local, bend)
 
 
-def weighted_hessian(values: Values, shape: Shape, weights: Float[Array, "functions"]) -> Float[Array, "variables variables"]:
+def weighted_hessian(
+    values: Values, shape: Shape, weights: Float[Array, "functions"]
+) -> Float[Array, "variables variables"]:
     """Σ_j weight_j ∇² log f_j: covariance of the basis gradients under the shares, plus the special prices' own bend."""
     mass = weights @ values.shares
     mean = values.jacobian - shape.powers

@@ -44,7 +44,9 @@ def log_goals(objectives: Sequence[Goal], outcome: Outcome) -> Float[Array, "goa
     """ln of each objective, turned to be minimised [1]."""
     logs = []
     for objective in objectives:
-        terms = [-objective.sense * power * jnp.log(getattr(outcome, name)) for name, power in objective.exponents.items()]
+        terms = [
+            -objective.sense * power * jnp.log(getattr(outcome, name)) for name, power in objective.exponents.items()
+        ]
         logs.append(sum(terms[1:], start=terms[0]))
     return jnp.stack(logs)
 
@@ -113,7 +115,9 @@ def _search(begin, weights, plans, dies, space, table, workload, technology, exe
         def body(carry, progress):
             x, state, _ = carry
             temperature = _geometric(FIRST_TEMPERATURE, LAST_TEMPERATURE, progress)
-            value, gradient = jax.value_and_grad(loss)(x, temperature, _geometric(FIRST_PENALTY, LAST_PENALTY, progress))
+            value, gradient = jax.value_and_grad(loss)(
+                x, temperature, _geometric(FIRST_PENALTY, LAST_PENALTY, progress)
+            )
             updates, state = optimiser.update(jnp.where(jnp.isfinite(gradient), gradient, 0.0), state)
             return (optax.projections.projection_box(optax.apply_updates(x, updates), low, high), state, value), None
 

@@ -37,13 +37,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import ArrayLike
 
+from codesign.numerics.curvature import Curvature, declares
 from codesign.numerics.fields import Real
 
 _NEARLY = 1e-5  # whole numbers of experts per chip are met despite rounding; there, derivatives are those from below
 _COUNTS = 8  # counts 0 … 7 are summed one by one, beyond them the expansion is accurate
 
 
-def touched_experts(experts: ArrayLike, active: ArrayLike, rows: ArrayLike) -> Real:
+@declares(Curvature.CONCAVE, rows=(1.0, 1e5))
+def touched_experts(experts: Real, active: Real, rows: Real) -> Real:
     """Expected number of distinct experts that ``rows`` tokens are sent to: E (1 − (1 − k/E)^m) [1].
 
     Exact for uniform routing, since a token misses a given expert with probability 1 − k/E. All arguments are real and
@@ -60,7 +62,7 @@ def touched_experts(experts: ArrayLike, active: ArrayLike, rows: ArrayLike) -> R
     return -experts * jnp.expm1(rows * _log_miss(experts, active))
 
 
-def busiest_touched(experts: ArrayLike, active: ArrayLike, rows: ArrayLike, groups: ArrayLike) -> Real:
+def busiest_touched(experts: Real, active: Real, rows: Real, groups: Real) -> Real:
     """Expected largest number of distinct touched experts on one of ``groups`` chips [1].
 
     It sets the weight bytes that the slowest chip streams. Real arguments that broadcast; 1 ≤ active ≤ experts, rows ≥
@@ -83,7 +85,7 @@ def busiest_touched(experts: ArrayLike, active: ArrayLike, rows: ArrayLike, grou
     return largest_share(touched, spare, groups, jnp.maximum(variance, 0.0))
 
 
-def busiest_rows(experts: ArrayLike, active: ArrayLike, rows: ArrayLike, groups: ArrayLike) -> Real:
+def busiest_rows(experts: Real, active: Real, rows: Real, groups: Real) -> Real:
     """Expected largest number of (token, expert) rows that one of ``groups`` chips receives [1].
 
     It sets the FLOPs and the all-to-all volume of the slowest chip; the mean is rows·active/groups. Real arguments that

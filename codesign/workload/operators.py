@@ -205,7 +205,12 @@ class _Writer:
         self.state = precision.state_bits / BITS_PER_BYTE
 
     def product(
-        self, inner: Real, outer: Real, division: float = ATTENTION, slices: Real | float | None = None, by_rows: bool = False
+        self,
+        inner: Real,
+        outer: Real,
+        division: float = ATTENTION,
+        slices: Real | float | None = None,
+        by_rows: bool = False,
     ) -> Operator:
         """A weight matrix of inner × outer, each row multiplied once.
 
@@ -337,7 +342,8 @@ class _Writer:
             row_flops=8.0 * state,  # decay, key-state product, rank-one update, query-state product
             row_vector=2.0 * channels * a.convolution,
             row_bytes=2.0 * channels * self.activation,
-            state_fixed=state * self.precision.recurrent_bits / BITS_PER_BYTE + channels * a.convolution * self.activation,
+            state_fixed=state * self.precision.recurrent_bits / BITS_PER_BYTE
+            + channels * a.convolution * self.activation,
             stored=channels * a.convolution * self.precision.weight_bytes,
             slices=a.value_heads,
             state_slices=a.value_heads,
@@ -357,7 +363,9 @@ class _Writer:
         for name, op in self.feed_forward(m.width, m.gated, "experts"):
             weights = op.stored / self.precision.weight_bytes * m.experts * self.precision.expert_weight_bytes
             routed = {key: getattr(op, key) * m.active for key in _PER_ROUTED_ROW}
-            rows.append((name, dataclasses.replace(op, stored=weights, streamed=weights, division=real(EXPERT), **routed)))
+            rows.append(
+                (name, dataclasses.replace(op, stored=weights, streamed=weights, division=real(EXPERT), **routed))
+            )
         return rows + self.feed_forward(m.shared_width, m.gated, "shared expert")
 
     def ends(self, model: Transformer) -> list[tuple[str, Operator]]:
@@ -383,11 +391,16 @@ def pad(table: OperatorTable, length: int) -> OperatorTable:
     """
     missing = length - len(table.names)
     if missing < 0:
-        raise ValueError(f"cannot pad an operator table of {len(table.names)} rows to {length}; expected at least {len(table.names)}")
+        raise ValueError(
+            f"cannot pad an operator table of {len(table.names)} rows to {length}; expected at least {len(table.names)}"
+        )
     empty = Operator()
     columns = {
         field.name: jnp.concatenate(
-            [column := getattr(table.operators, field.name), jnp.full((missing,), getattr(empty, field.name), column.dtype)]
+            [
+                column := getattr(table.operators, field.name),
+                jnp.full((missing,), getattr(empty, field.name), column.dtype),
+            ]
         )
         for field in dataclasses.fields(Operator)
     }

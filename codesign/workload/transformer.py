@@ -87,9 +87,9 @@ FeedForwardKind: TypeAlias = FeedForward | MixtureOfExperts
 class LayerKind(eqx.Module):
     """``count`` equal layers; an attention-only or MLP-only layer leaves the other part ``None``."""
 
-    count: Real = quantity("1", "layers of this kind")
     attention: AttentionKind | None
     feed_forward: FeedForwardKind | None
+    count: Real = quantity("1", "layers of this kind")
 
 
 class Transformer(eqx.Module):
@@ -100,9 +100,9 @@ class Transformer(eqx.Module):
     ``parallel_blocks`` adds attention and MLP of a layer side by side (GPT-J, Falcon), so that one all-reduce serves both.
     """
 
+    layers: tuple[LayerKind, ...]
     hidden: Real = quantity("1", "model width")
     vocabulary: Real = quantity("1", "entries of the embedding table")
-    layers: tuple[LayerKind, ...]
     positions: Real = quantity("1", "learned position embeddings", default=0.0)
     nominal_parameters: Real | None = eqx.field(converter=lambda x: None if x is None else real(x), default=None)
     tied_embeddings: bool = eqx.field(static=True, default=False)
@@ -127,6 +127,4 @@ def dense(
     """
     attention = GroupedAttention(heads=heads, kv_heads=kv_heads, head_dim=head_dim or hidden / heads)
     kind = LayerKind(count=layers, attention=attention, feed_forward=FeedForward(width=width))
-    return Transformer(
-        hidden=hidden, vocabulary=vocabulary, layers=(kind,), tied_embeddings=tied_embeddings, name=name
-    )
+    return Transformer(hidden=hidden, vocabulary=vocabulary, layers=(kind,), tied_embeddings=tied_embeddings, name=name)

@@ -99,9 +99,7 @@ def search(stated: "Scenario", tell: Tell) -> tuple["Front", list["DevicePoint"]
     posed = problem(stated)
     settings = stated.search
     try:
-        front = optimize(
-            *posed[:5], execution=posed.execution, weights=settings.weights, seed=settings.seed, progress=tell
-        )
+        front = optimize(*posed[:5], execution=posed.execution, weights=settings.weights, seed=settings.seed, progress=tell)
     except Infeasible as error:
         raise Refused(sentence(error), INFEASIBLE) from None
     tell("real devices", 0, 1)

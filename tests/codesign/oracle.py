@@ -61,9 +61,7 @@ class Operator:
         return self.row_flops + self.context_flops
 
 
-def answer(
-    design: Design, workload: Workload, plan: Plan, technology: Technology, execution: Execution
-) -> Answer:
+def answer(design: Design, workload: Workload, plan: Plan, technology: Technology, execution: Execution) -> Answer:
     """What a step costs."""
     phase = workload.phase
     draft = phase.draft if isinstance(phase, Decode) else None
@@ -160,17 +158,12 @@ class Step:
     # ---- time, capacity and bytes sent ------------------------------------------------------------------------------
 
     def time(self) -> float:
-        total = 0.0
-        for group in self.groups():
-            total += self.group_time(group)
         if self.ideal:
             work = [operator for group in self.groups() for operator in group]
             compute = sum(operator.flops for operator in work) / self.matrix_rate
             memory = sum(operator.streamed + operator.state_read for operator in work) / self.bandwidth
             return max(compute, memory) + self.limit_synchronisation()
-        for seconds, _ in self.messages():
-            total += seconds
-        return total
+        return sum(map(self.group_time, self.groups())) + sum(seconds for seconds, _ in self.messages())
 
     def wire(self) -> float:
         return 0.0 if self.ideal else sum(sent for _, sent in self.messages())
@@ -359,8 +352,7 @@ class Step:
             row_flops=8 * heads * key_dim * value_dim * rows / ranks,
             vector=2 * convolved * taps * rows / ranks,
             activations=2 * convolved * self.activation * rows / ranks,
-            state_read=sequence * self.work.sequences,
-            state_written=sequence * self.work.sequences,
+            state_read=2 * sequence * self.work.sequences,  # the limit study counts its writing too: as much as reading
             stored=convolved * taps * self.weight / ranks,
             kept=sequence,
         )
@@ -423,7 +415,8 @@ class Step:
             for _ in range(round(float(kind.count))):
                 if kind.attention is not None:
                     yield self.all_to_all(self.context, self.work.rows * merged / self.tensor * self.message)
-                    yield self.all_reduce(self.tensor, group_message)
+                    if not self.adds_with_feed_forward(kind):
+                        yield self.all_reduce(self.tensor, group_message)
                 if isinstance(kind.feed_forward, MixtureOfExperts):
                     yield from self.expert_messages(kind.feed_forward, row, group_message)
                 elif kind.feed_forward is not None:
@@ -434,6 +427,12 @@ class Step:
         sent = 2 * self.stage_rows * row / self.stage
         hops = self.pipeline - 1
         yield hops * (latency + sent / (self.outer_bandwidth if leaves else self.inner_bandwidth)), hops * sent
+
+    def adds_with_feed_forward(self, kind: LayerKind) -> bool:
+        """Whether the partial sums of attention wait for those of a feed-forward part beside it."""
+        part = kind.feed_forward
+        sliced = not isinstance(part, MixtureOfExperts) or self.expert_groups(part) <= 1
+        return self.model.parallel_blocks and part is not None and sliced
 
     def expert_messages(
         self, part: MixtureOfExperts, row: float, group_message: float

@@ -1,7 +1,6 @@
 """The model against an independent one in plain Python, at random, and against numbers worked out by hand."""
 
 import dataclasses
-import math
 
 import numpy as np
 import pytest
@@ -39,10 +38,12 @@ GROUPED = st.builds(
 GATED = st.builds(
     GroupedAttention, heads=count(8, 64), kv_heads=count(1, 16), head_dim=count(8, 256), gated=st.just(True)
 )
-LATENT = st.builds(
-    LatentAttention, heads=count(4, 128), latent_rank=count(16, 512), rope_dim=count(8, 64), nope_dim=count(8, 128),
-    value_dim=count(8, 128), query_rank=st.one_of(st.just(0.0), count(16, 1024)), latent_reads=count(1, 2),
-    top_k=WINDOWS, indexer_heads=count(0, 64), indexer_dim=count(0, 128),
+LATENT = st.sampled_from([(0, 0), (1, 64)]).flatmap(
+    lambda indexer: st.builds(
+        LatentAttention, heads=count(4, 128), latent_rank=count(16, 512), rope_dim=count(8, 64),
+        nope_dim=count(8, 128), value_dim=count(8, 128), query_rank=st.one_of(st.just(0.0), count(16, 1024)),
+        latent_reads=count(1, 2), top_k=WINDOWS, indexer_heads=count(*indexer), indexer_dim=count(*indexer),
+    )
 )  # fmt: skip
 LINEAR = {
     gated: st.builds(
@@ -52,32 +53,34 @@ LINEAR = {
     for gated in (False, True)
 }  # fmt: skip
 MLP = {gated: st.builds(FeedForward, width=count(64, 20000), gated=st.just(gated)) for gated in (False, True)}
-MIXTURE = {
-    gated: st.integers(2, 64).flatmap(
-        lambda experts, gated=gated: st.builds(
-            MixtureOfExperts, experts=st.just(float(experts)), active=count(1, min(experts, 8)),
-            width=count(64, 4000), shared_width=st.one_of(st.just(0.0), count(64, 4000)), gated=st.just(gated),
-        )
-    )
-    for gated in (False, True)
-}  # fmt: skip
-
-MODELS = {
-    "dense": ((GROUPED, MLP[True]), (GATED, MLP[False])),
-    "latent": ((LATENT, MLP[True]), (LATENT, MIXTURE[True])),
-    "hybrid": ((LINEAR[True], MIXTURE[False]), (GROUPED, MIXTURE[True])),
-    "halves": ((LINEAR[False], st.none()), (st.none(), MLP[False]), (st.none(), MIXTURE[True])),
-}  # attention and feed-forward parts of the kinds of layers
 
 
-def models(name: str) -> st.SearchStrategy[Transformer]:
-    kinds = [st.builds(LayerKind, count=count(1, 3), attention=a, feed_forward=f) for a, f in MODELS[name]]
+def mixtures(experts: float, active: float, *, gated: bool = True) -> st.SearchStrategy[MixtureOfExperts]:
     return st.builds(
-        Transformer, hidden=count(64, 8192), vocabulary=count(50, 200000), layers=st.tuples(*kinds),
-        positions=count(0, 2048), tied_embeddings=st.just(name in ("dense", "hybrid")),
+        MixtureOfExperts, experts=st.just(experts), active=st.just(active), width=count(64, 4000),
+        shared_width=st.one_of(st.just(0.0), count(64, 4000)), gated=st.just(gated),
     )  # fmt: skip
 
 
+@st.composite
+def models(draw: st.DrawFn, name: str) -> Transformer:
+    experts = draw(count(2, 64))
+    active = draw(count(1, min(int(experts), 8)))
+    routed, ungated = mixtures(experts, active), mixtures(experts, active, gated=False)
+    parts = {
+        "dense": ((GROUPED, MLP[True]), (GATED, MLP[False])),
+        "latent": ((LATENT, MLP[True]), (LATENT, routed)),
+        "hybrid": ((LINEAR[True], ungated), (GROUPED, routed)),
+        "halves": ((LINEAR[False], st.none()), (st.none(), MLP[False]), (st.none(), routed)),
+    }[name]
+    kinds = tuple(draw(st.builds(LayerKind, count=count(1, 3), attention=a, feed_forward=f)) for a, f in parts)
+    return Transformer(
+        hidden=draw(count(64, 8192)), vocabulary=draw(count(50, 200000)), layers=kinds,
+        positions=draw(count(0, 2048)), tied_embeddings=name == "hybrid", parallel_blocks=name == "dense",
+    )  # fmt: skip
+
+
+MODELS = ("dense", "latent", "hybrid", "halves")
 BATCHES = st.one_of(count(1, 8), between(1.0, 500.0))
 
 PHASES = {

@@ -119,7 +119,8 @@ def test_no_neighbouring_integers_dominate(front, exact):
             if chips >= 1 and batch >= 1
         ]
         numbers = np.array(around, float)
-        design = jax.tree.map(lambda leaf, k=k, n=len(around): jnp.full((n,), leaf[k]), front.designs)
+        shape = (len(around),)
+        design = jax.tree.map(lambda leaf, k=k, shape=shape: jnp.full(shape, leaf[k]), front.designs)
         design = dataclasses.replace(design, chips=jnp.asarray(numbers[:, 0]))
         logs, limits = exact(design, jnp.asarray(numbers[:, 1]), jnp.full((len(around),), front.choice[k]))
         assert not dominating(np.asarray(logs), np.asarray(limits), -np.log(front.values[k])).any(), k

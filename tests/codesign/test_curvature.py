@@ -1,0 +1,120 @@
+"""Every declared curvature against the Hessian of ln f, and the algebra that composes them."""
+
+import inspect
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from codesign.numerics.curvature import DECLARED, Curvature, Declaration, declared, declares, maximum
+from codesign.physical.wafer import die_price
+
+POINTS = 400
+
+
+def arguments(function, technology, machine):
+    """Everything a declared term takes besides its declared variables."""
+    known = {
+        "design": machine, "technology": technology, "logic": technology.logic, "economics": technology.economics,
+        "program": None, "compute_bits": jnp.asarray(8.0), "diameter": jnp.asarray(0.3), "edge_exclusion": jnp.asarray(3e-3),
+        "clustering": jnp.asarray(3.0), "defect_density": jnp.asarray(1000.0), "life": jnp.asarray(1.6e8),
+        "experts": jnp.asarray(256.0), "active": jnp.asarray(8.0),
+    }  # fmt: skip
+    return {name: known[name] for name in inspect.signature(function).parameters if name in known}
+
+
+def total(value):
+    """A term's value: an array, or a price by part."""
+    return value.capital if hasattr(value, "capital") else value
+
+
+def eigenvalues(function, declaration: Declaration, fixed) -> np.ndarray:
+    names = list(declaration.ranges)
+    low, high = (jnp.log(jnp.array([declaration.ranges[name][k] for name in names])) for k in (0, 1))
+    logs = low + (high - low) * jnp.asarray(np.random.default_rng(0).random((POINTS, len(names))))
+
+    def log_value(y):
+        moved = {name: jnp.exp(y[k]) for k, name in enumerate(names)}
+        return jnp.log(total(function(**{**fixed, **moved})))
+
+    return np.asarray(jax.vmap(lambda y: jnp.linalg.eigvalsh(jax.hessian(log_value)(y)))(logs))
+
+
+def agrees(curvature: Curvature, values: np.ndarray) -> bool:
+    slack = 1e-7
+    return {
+        Curvature.CONSTANT: np.abs(values).max() < slack,
+        Curvature.MONOMIAL: np.abs(values).max() < slack,
+        Curvature.CONVEX: values.min() > -slack,
+        Curvature.CONCAVE: values.max() < slack,
+        Curvature.UNKNOWN: True,
+    }[curvature]
+
+
+@pytest.mark.parametrize("name", sorted(DECLARED))
+def test_declaration_matches_hessian(name, technology, machine):
+    function, declaration = DECLARED[name]
+    values = eigenvalues(function, declaration, arguments(function, technology, machine))
+    assert np.isfinite(values).all()
+    assert agrees(declaration.curvature, values), (values.min(), values.max())
+
+
+def test_a_wrong_declaration_is_seen(technology, machine):
+    _, right = DECLARED["physical.wafer.die_price"]
+    wrong = Declaration(Curvature.CONCAVE, right.ranges)
+    values = eigenvalues(die_price, wrong, arguments(die_price, technology, machine))
+    assert not agrees(wrong.curvature, values)
+
+
+def test_declared_is_found_by_function():
+    assert declared(die_price).curvature is Curvature.CONVEX
+    with pytest.raises(KeyError, match="declares no curvature"):
+        declared(len)
+
+
+C, M, V, A, U = Curvature
+
+
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        (C + C, C), (C + M, V), (M + M, V), (V + M, V), (A + M, U), (A + A, U), (C * A, A), (M * A, A), (V * M, V), (V * V, V),
+        (A * A, A), (V * A, U), (U * C, U), (V**2, V), (V**-1, A), (A**-1, V), (M**-3, M), (U**-1, U), (V**0, C), (V / A, V),
+        (V / V, U), (maximum(A), A), (maximum(M, V), V), (maximum(A, M), U),
+    ],
+)  # fmt: skip
+def test_algebra(made, expected):
+    assert made is expected
+
+
+def test_only_some_can_be_minimised():
+    assert [c.minimisable for c in Curvature] == [True, True, True, False, False]
+
+
+def test_algebra_is_sound_on_random_functions():
+    """Sum and product of random posynomials are log-convex; a ratio of two need not be."""
+    random = np.random.default_rng(1)
+    exponents, coefficients = random.normal(size=(2, 4, 3)), random.random((2, 4))
+
+    def posynomial(k, y):
+        return jnp.sum(coefficients[k] * jnp.exp(exponents[k] @ y))
+
+    def least(f):
+        ys = jnp.asarray(random.normal(size=(200, 3)))
+        return float(jax.vmap(lambda y: jnp.linalg.eigvalsh(jax.hessian(lambda y: jnp.log(f(y)))(y))[0])(ys).min())
+
+    assert least(lambda y: posynomial(0, y) + posynomial(1, y)) > -1e-10
+    assert least(lambda y: posynomial(0, y) * posynomial(1, y)) > -1e-10
+    assert least(lambda y: posynomial(0, y) / posynomial(1, y)) < -1e-3
+
+
+def test_declares_keeps_the_function_as_it_is():
+    @declares(Curvature.MONOMIAL, x=(1.0, 2.0))
+    def square(x):
+        return x * x
+
+    try:
+        assert square(3.0) == 9.0
+    finally:
+        DECLARED.pop(next(name for name, (function, _) in DECLARED.items() if function is square))

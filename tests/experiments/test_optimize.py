@@ -1,0 +1,210 @@
+"""``codesign optimize``: from a scenario to a run folder, on a small problem."""
+
+import csv
+import dataclasses
+import json
+import math
+
+import numpy as np
+import pytest
+
+from experiments import run_folder
+from experiments.commands import optimize as command
+from experiments.scenario import read, scenario
+
+SMALL = """
+description = "small"
+[workload]
+model = "llama-3.1-8b"
+context = 4096
+promise = "20 ms"
+[technology]
+node = "N3"
+memory = "HBM4"
+link = "NVLink6"
+[space]
+memory_bandwidth = ["500 GB/s", "50 TB/s"]
+memory_capacity = ["8 GB", "2 TB"]
+peak_flops = ["50 TFLOP/s", "20 PFLOP/s"]
+sync_latency = ["0.505 us", "20 us"]
+link_bandwidth = ["20 GB/s", "4 TB/s"]
+chips = [1, 16]
+batch = [1, 256]
+[choices]
+collectives = ["two-shot"]
+dies = [1]
+pipeline = [1]
+[search]
+objectives = ["tokens/s/$", "tokens/s/user"]
+weights = 4
+"""
+
+
+@pytest.fixture(scope="module")
+def found():
+    """One real search, shared; (scenario, front, devices, timings)."""
+    stated = read(SMALL, "small", "small")
+    told = []
+    return stated, *command.search(stated, lambda *stage: told.append(stage)), told
+
+
+@pytest.fixture
+def searched(monkeypatch, found):
+    """The command with the search already done."""
+    _, front, devices, timings, _ = found
+    monkeypatch.setattr(command, "search", lambda stated, tell: (front, devices, dict(timings)))
+    return front
+
+
+@pytest.fixture
+def small(tmp_path):
+    path = tmp_path / "small.toml"
+    path.write_text(SMALL)
+    return path
+
+
+def rows_of(folder):
+    with (folder / "front.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_search_reports_its_stages(found):
+    stages = [stage for stage, *_ in found[-1]]
+    assert stages[0] == "relaxed search" and stages[-1] == "real devices"
+
+
+def test_same_seed_same_bytes(run, found, small):
+    """A second search writes the same front.csv, byte for byte."""
+    stated, front, devices, timings, _ = found
+    command.write(small.parent / "first", stated, front, devices, {**timings, "start": 0.0})
+    answer = run("optimize", small, "--output", "second")
+    assert answer.code == 0
+    assert (small.parent / "first/front.csv").read_bytes() == (small.parent / "second/front.csv").read_bytes()
+    assert "relaxed search" in answer.err and "Traceback" not in answer.err
+
+
+def test_a_run_folder_is_whole(run, searched, small):
+    answer = run("optimize", small, "--json")
+    folder = small.parent / answer.json["run_folder"]
+    assert folder.parent.name == "runs" and folder.name.startswith("small-")
+    assert {path.name for path in folder.iterdir()} == set(run_folder.FILES)
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+    rows = rows_of(folder)
+    assert len(rows) == len(searched.status) == len(answer.json["front"])
+    speeds = [float(row["tokens/s/user [token/s]"]) for row in rows]
+    assert speeds == sorted(speeds, reverse=True)
+    assert {"memory_bandwidth [B/s]", "sync_latency [s]", "status", "certified_gap [log]", "binding", "box"} <= set(rows[0])
+    for row, record in zip(rows, answer.json["front"], strict=True):
+        assert float(row["memory_bandwidth [B/s]"]) == pytest.approx(record["memory_bandwidth"], rel=1e-8)
+        speed = 1.0 / float(row["step_time [s]"])
+        assert float(row["tokens/s/user [token/s]"]) == pytest.approx(speed, rel=1e-8)
+    details = json.loads((folder / "run.json").read_text())
+    assert details["statuses"] == [row["status"] for row in rows]
+    assert details["seed"] == 0 and "jax" in details["versions"] and details["timings_s"]["total"] > 0
+    assert "GLOBAL" in details["scope"] and "certified_gap" in details["scope"]
+    assert scenario(str(folder / "scenario.toml")).search.weights == 4
+    assert (folder / "front.png").read_bytes().startswith(b"\x89PNG")
+    page = (folder / "report.html").read_text()
+    assert "Plotly.newPlot" in page and '<script src="http' not in page
+
+
+def test_people_see_the_front_with_units(run, searched, small):
+    text = run("optimize", small, "--output", "here").out
+    for word in ("TB/s", "PFLOP/s", "GB", "us", "What binds", "Best", "Run folder: here", "GLOBAL"):
+        assert word in text
+
+
+def test_a_finished_run_is_shown_again_only_when_asked(run, searched, small, monkeypatch):
+    first = run("optimize", small, "--output", "here").out
+    monkeypatch.setattr(command, "search", lambda *_: pytest.fail("searched again"))
+    again = run("optimize", small, "--output", "here", "--resume")
+    assert again.code == 0 and "Finished before" in again.out
+    assert again.out.splitlines()[1] in first
+    with pytest.raises(pytest.fail.Exception):
+        run("optimize", small, "--output", "here", "--resume", "--seed", 1)  # another seed is another run
+    with pytest.raises(pytest.fail.Exception):
+        run("optimize", small, "--output", "here")
+
+
+def test_a_failure_leaves_nothing_half_written(run, searched, small, monkeypatch):
+    import experiments.report
+
+    def broken(path, *_):
+        path.write_text("half")
+        raise OSError(28, "No space left on device", str(path))
+
+    run("optimize", small, "--output", "runs/here")
+    before = (small.parent / "runs/here/front.csv").read_bytes()
+    monkeypatch.setattr(experiments.report, "write_report", broken)
+    for folder in ("runs/here", "new/deep/run"):
+        answer = run("optimize", small, "--output", folder)
+        assert answer.code == 2 and "No space left" in answer.err
+    assert sorted(path.name for path in small.parent.iterdir()) == ["runs", "small.toml"]
+    assert [path.name for path in (small.parent / "runs").iterdir()] == ["here"]
+    assert (small.parent / "runs/here/front.csv").read_bytes() == before
+
+
+def test_an_older_run_is_replaced(run, searched, small):
+    for seed in (0, 7):
+        assert run("optimize", small, "--output", "here", "--seed", seed).code == 0
+    assert json.loads((small.parent / "here/run.json").read_text())["seed"] == 7
+    assert sorted(path.name for path in small.parent.iterdir()) == ["here", "small.toml"]
+
+
+def test_a_folder_with_other_things_is_not_touched(refused, searched, small):
+    (small.parent / "mine").mkdir()
+    (small.parent / "mine/thesis.tex").write_text("years of work")
+    assert "holds other things than a run" in refused("optimize", small, "--output", "mine")
+    assert "which is a file" in refused("optimize", small, "--output", "small.toml")
+    assert (small.parent / "mine/thesis.tex").read_text() == "years of work"
+
+
+def test_an_infeasible_promise(run, tmp_path):
+    """No machine of this technology decodes a token in ten microseconds."""
+    (tmp_path / "fast.toml").write_text(SMALL.replace('"20 ms"', '"10 us"'))
+    answer = run("optimize", "fast.toml")
+    assert answer.code == 3 and not answer.out
+    *progress, told = answer.err.splitlines()
+    assert told.startswith("codesign: ") and "promise" in told and all(line.endswith("…") for line in progress)
+    assert [path.name for path in tmp_path.iterdir()] == ["fast.toml"]
+
+
+def test_devices_are_the_best_of_their_kind(found):
+    """No other number of chips or batch on the grid is feasible and better per dollar, by evaluating them one by one."""
+    import codesign
+    import hardware_priors
+    from codesign.numerics.fields import real
+    from experiments.problem import problem
+
+    stated, _, devices, *_ = found
+    posed = problem(stated)
+    point = next(point for point in devices if point.name == "h100")
+    technology = hardware_priors.technology(*hardware_priors.device("h100").technology_names())
+    best = -np.inf
+    for chips in (1, 2, 4, 8):
+        for batch in (32, 64, 128, 256):
+            phase = codesign.Decode(batch=real(batch), context=real(4096))
+            work = dataclasses.replace(posed.workload, phase=phase)
+            design = hardware_priors.device("h100").design(chips)
+            plan = posed.choices[0].plan
+            outcome = codesign.evaluate(design, work, plan, technology=technology, execution=posed.execution)
+            if outcome.fits and outcome.limits.promise <= 0:
+                best = max(best, float(outcome.tokens_per_second_per_dollar))
+    assert point.tokens_per_second_per_dollar == pytest.approx(best, rel=1e-12)
+    assert point.chips <= 8 and point.user_tokens_per_second >= 50
+
+
+def test_devices_that_cannot_are_named_in_the_caption(found):
+    from experiments.device_points import DevicePoint
+    from experiments.figures import caption
+
+    stated, _, devices, *_ = found
+    text = caption([*devices, DevicePoint("abacus", missing="too slow for the promise")], stated)
+    assert "Absent" in text and "abacus (too slow for the promise)" in text
+    assert all(point.missing or math.isfinite(point.user_tokens_per_second) for point in devices)
+
+
+def test_box_flags_name_the_bound():
+    from experiments.front_table import box_flags
+
+    assert box_flags(np.array([0, 0, 0, -1, 0, 0, 1])) == ["sync_latency low", "batch high"]

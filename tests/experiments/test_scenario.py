@@ -1,0 +1,84 @@
+"""Scenarios: read, written, and refused in one sentence."""
+
+import re
+from importlib import resources
+
+import pytest
+
+from codesign.search import CONTINUOUS
+from experiments.problem import problem
+from experiments.scenario import read, scenario, scenario_names, written
+
+TEXT = (resources.files("experiments") / "scenarios" / "llama-405b.toml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", scenario_names())
+def test_round_trip(name):
+    stated = scenario(name)
+    text = written(stated)
+    again = read(text.replace(f'name = "{name}"\n', ""), name, "again")
+    assert again == stated and written(again) == text
+
+
+def test_a_resolved_scenario_can_be_run_again(tmp_path):
+    """The run folder's scenario.toml, which carries its name, is itself a scenario."""
+    path = tmp_path / "scenario.toml"
+    path.write_text(written(scenario("llama-405b")))
+    assert scenario(str(path)) == scenario("llama-405b")
+
+
+def test_every_line_of_the_built_in_scenario_says_why_or_whence():
+    for section in ("choices", "fixed"):
+        body = TEXT.split(f"[{section}]")[1].split("\n[")[0]
+        for line in filter(None, map(str.strip, body.splitlines()[1:])):
+            assert "#" in line, line
+
+
+def test_quantities_arrive_in_si():
+    posed = problem(scenario("llama-405b"))
+    low = dict(zip(CONTINUOUS, posed.space.low.tolist(), strict=True))
+    high = dict(zip(CONTINUOUS, posed.space.high.tolist(), strict=True))
+    assert low["memory_bandwidth"] == 5e11 and high["peak_flops"] == 2e16 and high["memory_capacity"] == 2e12
+    assert high["sync_latency"] == pytest.approx(20e-6) and low["sync_latency"] > float(posed.technology.links.sync_floor)
+    assert float(posed.workload.promise) == pytest.approx(0.02)
+    assert float(posed.space.base.scale_up_domain) == 72 and float(posed.space.base.sram_capacity) == 60e6
+    assert [choice.name for choice in posed.choices] == [
+        "one-shot, 1 die",
+        "one-shot, 2 dies",
+        "two-shot, 1 die",
+        "two-shot, 2 dies",
+    ]
+
+
+BAD = [
+    ("weights = 48", "weigths = 48", "unknown key 'search.weigths'; did you mean 'weights'?"),
+    ("[fixed]", "[fixd]", "unknown key 'fixd'; did you mean 'fixed'?"),
+    ('"20 ms"', '"20 GB"', "wrong kind of unit"),
+    ('"20 ms"', '"20 ns/s"', "wrong kind of unit"),
+    ('"20 ms"', "20", "workload.promise = 20: input should be a valid string"),
+    ('"20 ms"', '"-20 ms"', "not above zero"),
+    ('["500 GB/s", "50 TB/s"]', '["50 TB/s", "500 GB/s"]', "reversed; expected the lower end first"),
+    ("chips = [1, 512]", "chips = [512, 1]", "reversed; expected the lower end first"),
+    ("batch = [1, 4096]", "batch = [0, 4096]", "space.batch.0 = 0"),
+    ("context = 8192", "context = 0", "workload.context = 0"),
+    ("context = 8192", "", "the key 'workload.context' is missing"),
+    ('"tokens/s/W"', '"tokens/s/Watt"', "unknown objective 'tokens/s/Watt'"),
+    ('node = "N3"', 'node = "N33"', "'N33'; did you mean 'N3'?"),
+    ('model = "llama-3.1-405b"', 'model = "lama-3.1-405b"', "llama-3.1-405b"),
+    ("[search]", "[search", "not a TOML file"),
+]
+
+
+@pytest.mark.parametrize(("good", "bad", "told"), BAD)
+def test_bad_scenarios(refused, tmp_path, good, bad, told):
+    assert good in TEXT
+    (tmp_path / "mine.toml").write_text(TEXT.replace(good, bad, 1))
+    assert told in refused("optimize", "mine.toml")
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.toml"]
+
+
+def test_no_unit_is_left_to_guess():
+    """Every physical quantity of the built-in scenario is a text with a unit."""
+    quantities = ("promise", *CONTINUOUS, "sram_capacity", "scale_out_bandwidth", "scale_out_latency")
+    for name in quantities:
+        assert re.search(rf'^{name} = \[?"[\d.]+ [A-Za-z/]+"', TEXT, re.MULTILINE), name
