@@ -55,8 +55,10 @@ def check_writable(folder: Path) -> None:
     if folder.is_dir() and any(folder.iterdir()) and not (folder / "run.json").is_file():
         raise Refused(f"--output is {str(folder)!r}, which holds other things than a run; expected a new, empty or run folder")
     parent = next(place for place in folder.absolute().parents if place.exists())
-    if not os.access(parent, os.W_OK):
-        raise Refused(f"--output is {str(folder)!r}, but {parent} cannot be written; expected a writable place")
+    try:
+        os.rmdir(tempfile.mkdtemp(dir=parent))  # only trying tells, whoever the user is
+    except OSError as error:
+        raise Refused(f"--output is {str(folder)!r}, but {parent} cannot be written ({error.strerror})") from None
 
 
 def write_run(folder: Path, files: Mapping[str, Callable[[Path], None]]) -> None:

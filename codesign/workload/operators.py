@@ -10,6 +10,7 @@ import dataclasses
 
 import equinox as eqx
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from codesign.numerics.fields import Real, real
@@ -110,11 +111,18 @@ def operator_table(model: Transformer, precision: Precision, *, slice_columns: R
         suffix = f" {index + 1}" if len(model.layers) > 1 else ""
         rows += [(name + suffix, _grouped(op, kind, index)) for name, op in writer.layer(kind)]
     rows += writer.ends(model)
-    names, operators = zip(*rows, strict=True)
+    names, operators = zip(*[row for row in rows if not _is_nothing(row[1])], strict=True)
     columns = _stack(operators)
     if model.nominal_parameters is not None:
         columns = _nominal(columns, model.nominal_parameters, precision)
     return _finish(model, precision, columns, names)
+
+
+def _is_nothing(op: Operator) -> bool:
+    """Whether an operator is known to do and to keep nothing (an indexer without heads): it then needs no row."""
+    names = "stored row_flops context_flops row_vector state_fixed whole_row_bytes".split()
+    amounts = [getattr(op, name) for name in names]
+    return not any(isinstance(amount, Tracer) or bool(amount != 0) for amount in amounts)
 
 
 def _grouped(op: Operator, kind: LayerKind, index: int) -> Operator:

@@ -2,7 +2,7 @@
 
 A number matters if, somewhere among a few operating points, the outcome has a derivative with respect to it. Only what the
 user reads counts (headline figures, limits, area and cost by part), not the intermediate quantities of ``outcome.step``.
-One reverse pass with a random weight on every figure finds them all: a derivative that is not zero cannot cancel by chance.
+One reverse pass with a random weight on every figure finds them all: derivatives that are not zero do not cancel by chance.
 """
 
 import dataclasses
@@ -13,6 +13,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import codesign
 import hardware_priors
@@ -85,7 +86,7 @@ def read_by_users(outcome: codesign.Outcome) -> Any:
 
 @eqx.filter_jit
 def sensitivities(point: Any) -> Any:
-    """Gradient of a random mixture of all that users read, relative to each figure's size."""
+    """Gradient of a random mixture of all that users read, each figure relative to its size."""
 
     def figures(arguments: Any) -> jax.Array:
         design, workload, plan, technology, execution = arguments
@@ -93,80 +94,124 @@ def sensitivities(point: Any) -> Any:
         return jnp.stack(jax.tree.leaves(read_by_users(outcome)))
 
     values, pull = jax.vjp(figures, point)
-    weights = 1.0 + jax.random.uniform(jax.random.key(0), values.shape)
+    weights = 1.0 + jax.random.uniform(jax.random.key(0), values.shape, values.dtype)
     (gradient,) = pull(weights / jnp.where(values == 0.0, 1.0, jnp.abs(values)))
     return gradient
 
-
-HBM = ("N3", "HBM4", "NVLink6")
-
-DENSE = codesign.dense(hidden=8192, layers=80, heads=64, kv_heads=8, width=28672, vocabulary=128256)
 
 WINDOWED = Transformer(
     hidden=2880,
     vocabulary=201088,
     positions=4096,
     layers=(
-        LayerKind(count=18, attention=GroupedAttention(heads=64, kv_heads=8, head_dim=64, window=128), feed_forward=FeedForward(11520)),
-        LayerKind(count=18, attention=GroupedAttention(heads=64, kv_heads=8, head_dim=64), feed_forward=FeedForward(11520, gated=False)),
+        LayerKind(
+            count=18,
+            attention=GroupedAttention(heads=64, kv_heads=8, head_dim=64, window=128),
+            feed_forward=FeedForward(width=11520),
+        ),
     ),
 )
+"""Sliding window and learned positions."""
 
-SPARSE_LATENT = LatentAttention(
+LATENT = LatentAttention(
     heads=128, latent_rank=512, rope_dim=64, nope_dim=128, value_dim=128, query_rank=1536, latent_reads=2, top_k=2048,
     indexer_heads=64, indexer_dim=128,
 )  # fmt: skip
-DEEPSEEK = Transformer(
+MIXTURE = MixtureOfExperts(experts=256, active=8, width=2048, shared_width=2048)
+LINEAR = LinearAttention(key_heads=16, value_heads=32, key_dim=128, value_dim=128, convolution=4)
+HYBRID = Transformer(
     hidden=7168,
     vocabulary=129280,
     layers=(
-        LayerKind(count=3, attention=SPARSE_LATENT, feed_forward=FeedForward(18432)),
-        LayerKind(count=58, attention=SPARSE_LATENT, feed_forward=MixtureOfExperts(experts=256, active=8, width=2048, shared_width=2048)),
+        LayerKind(count=20, attention=LATENT, feed_forward=MIXTURE),
+        LayerKind(count=40, attention=LINEAR, feed_forward=None),
     ),
 )
+"""Sparse latent attention with routed and shared experts, between layers of linear attention."""
 
-HYBRID = Transformer(
-    hidden=2048,
-    vocabulary=151936,
-    layers=(
-        LayerKind(count=36, attention=LinearAttention(16, 32, 128, 128, convolution=4), feed_forward=MixtureOfExperts(512, 10, 512, 512)),
-        LayerKind(count=12, attention=GroupedAttention(16, 2, 256, gated=True), feed_forward=MixtureOfExperts(512, 10, 512, 512)),
-    ),
-)
+CHIP = {
+    "memory_bandwidth": 8e12, "memory_capacity": 192e9, "peak_flops": 4.5e15, "chips": 4.0, "sync_latency": 2e-6,
+    "link_bandwidth": 900e9, "sram_capacity": 60e6, "scale_up_domain": 72.0, "dies": 2.0, "white_silicon": 2e-5,
+}  # fmt: skip
+SMALL_DOMAIN = CHIP | {"chips": 96.0, "scale_up_domain": 8.0}
+EIGHT_BIT = codesign.Precision(weight_scale_bits=0.25)
 
 
-def points() -> dict[str, Any]:
-    """Operating points: (design, workload, plan, technology, execution)."""
-    technology = hardware_priors.technology(*HBM, cooling="cold-plate", price_basis="buyer")
-    chip = codesign.Design(
-        memory_bandwidth=8e12, memory_capacity=192e9, peak_flops=4.5e15, chips=16, sync_latency=2e-6,
-        link_bandwidth=900e9, sram_capacity=60e6, scale_up_domain=72, dies=2, white_silicon=2e-5,
-    )  # fmt: skip
-    many = dataclasses.replace(chip, chips=real(96.0), scale_up_domain=real(8.0))
-    pooled = dataclasses.replace(
-        many, pool_bandwidth=real(2e10), pool_capacity=real(1e12), sram_bandwidth=real(1e10)
-    )
-    busy = codesign.Plan(pipeline=2, context=2, data=2)
+def prefill_points() -> Iterator[Any]:
+    """Windowed attention in prefill: wide and narrow arithmetic, few and many chips, poor vector units."""
+    technology = hardware_priors.technology("N3", "HBM4", "NVLink6", cooling="cold-plate", price_basis="buyer")
+    chip, many = codesign.Design(**CHIP), codesign.Design(**CHIP | {"chips": 400.0})
+    plan, operatorwise = codesign.Plan(all_reduce=codesign.ALGORITHMS["ring"][None]), codesign.Operatorwise()
+    for design, precision in ((chip, EIGHT_BIT), (chip, codesign.uniform(5, state_bits=8)), (many, EIGHT_BIT)):
+        prompts = codesign.Prefill(batch=4, prompt=8192, cached=0.25)
+        yield design, codesign.Workload(WINDOWED, prompts, precision, promise=2.0), plan, technology, operatorwise
+    for name in ("vector_ratio", "exponential_ratio"):
+        poor = eqx.tree_at(lambda t, name=name: getattr(t.logic, name), technology, real(1e-6))
+        yield chip, codesign.Workload(WINDOWED, prompts, EIGHT_BIT, promise=2.0), plan, poor, operatorwise
+
+
+def tiered_points() -> Iterator[Any]:
+    """Drafted decode over two network tiers and three memory tiers, each of which binds once; a nominal model size."""
+    technology = hardware_priors.technology("N3", "HBM4", "NVLink6", cooling="cold-plate", price_basis="buyer")
     tiers = codesign.TierShares(weights_on_chip=0.05, weights_in_pool=0.1, state_in_pool=0.2)
-    tiered = dataclasses.replace(busy, tiers=tiers)
-    dealt = codesign.Plan(data=4, expert=8, expert_copies=1.5, routing_skew=1.2)
-    draft = codesign.Draft(length=3, acceptance=0.7, cost=0.05)
-    eight, sixteen = codesign.Precision(weight_scale_bits=0.25), codesign.uniform(16)
-    operatorwise = codesign.Operatorwise()
+    plan = codesign.Plan(pipeline=2, context=2, data=2, tiers=tiers)
+    model = dataclasses.replace(WINDOWED, nominal_parameters=real(2e10))
+    drafted = codesign.Decode(batch=64, context=8192, draft=codesign.Draft(length=3, acceptance=0.7, cost=0.05))
+    work = codesign.Workload(model, drafted, EIGHT_BIT, promise=0.02)
+    for sram_bandwidth in (1e13, 1e9):
+        design = codesign.Design(**SMALL_DOMAIN, pool_bandwidth=2e10, pool_capacity=1e12, sram_bandwidth=sram_bandwidth)
+        yield design, work, plan, technology, codesign.Operatorwise(temperature=0.2)
 
-    def decode(model: Transformer, batch: float, precision: codesign.Precision = eight, **options: Any) -> codesign.Workload:
-        return codesign.Workload(model, codesign.Decode(batch=batch, context=8192, **options), precision, promise=0.02)
 
-    def prefill(model: Transformer, cached: float, precision: codesign.Precision = eight) -> codesign.Workload:
-        return codesign.Workload(model, codesign.Prefill(4, 8192, cached), precision, promise=2.0)
+def expert_points() -> Iterator[Any]:
+    """Routed experts with latent and linear attention in the limit study, bound by memory and by arithmetic."""
+    technology = hardware_priors.technology("N3", "HBM4", "NVLink6", cooling="cold-plate", price_basis="buyer")
+    plan = codesign.Plan(data=4, expert=8, expert_copies=1.5, routing_skew=1.2)
+    work = codesign.Workload(HYBRID, codesign.Decode(batch=256, context=8192), EIGHT_BIT, promise=0.02)
+    limit = codesign.Limit(syncs_per_layer=3, syncs_per_expert_layer=2)
+    for peak_flops in (4.5e15, 4.5e12):
+        yield codesign.Design(**SMALL_DOMAIN | {"peak_flops": peak_flops}), work, plan, technology, limit
 
-    nominal = eqx.tree_at(lambda m: m.nominal_parameters, DENSE, real(7e10), is_leaf=lambda leaf: leaf is None)
-    return {
-        "dense decode": (chip, decode(DENSE, 32), codesign.Plan(), technology, operatorwise),
-        "dense decode at 16 bit": (chip, decode(DENSE, 32, sixteen), codesign.Plan(), technology, operatorwise),
-        "windowed, drafted, tiered": (pooled, decode(WINDOWED, 64, draft=draft), tiered, technology, codesign.Operatorwise(0.05)),
-        "latent experts": (many, decode(DEEPSEEK, 256), dealt, technology, operatorwise),
-        "latent experts, prefill": (many, prefill(DEEPSEEK, 0.25), dealt, technology, operatorwise),
-        "hybrid": (chip, decode(HYBRID, 64), codesign.Plan(), technology, codesign.Dataflow()),
-        "nominal": (chip, decode(nominal, 1), codesign.Plan(), technology, codesign.Limit()),
-    }
+
+@pytest.fixture(scope="module")
+def measured() -> dict[str, float]:
+    """Largest sensitivity of each number over the operating points: relative, or absolute where the number is 0."""
+    largest: dict[str, float] = {}
+    for point in (*prefill_points(), *tiered_points(), *expert_points()):
+        gradient = named_leaves(sensitivities(point))
+        for (name, value), (same, derivative) in zip(named_leaves(point), gradient, strict=True):
+            assert name == same and np.isfinite(derivative), name
+            size = abs(float(value)) if value != 0.0 else 1.0
+            largest[name] = max(largest.get(name, 0.0), abs(float(derivative)) * size)
+    return largest
+
+
+ROUNDING = 1e-12
+"""Below this a sensitivity is rounding: gradients are sums of about a hundred terms of order 1 in float64."""
+
+
+def test_every_number_that_can_be_stated_is_swept(measured):
+    assert set(measured) == declared()
+
+
+def test_every_number_matters_or_is_declared_unused(measured):
+    silent = {name for name, size in measured.items() if size < ROUNDING} - set(UNUSED) - set(SWITCHES)
+    assert not silent
+
+
+@pytest.mark.parametrize("name", UNUSED)
+def test_what_is_declared_unused_does_nothing(name, measured):
+    assert measured[name] < ROUNDING, f"{name} matters now; take it out of UNUSED"
+
+
+@pytest.mark.parametrize(("name", "values"), SWITCHES.items())
+def test_switches_switch(name, values, measured):
+    assert measured[name] < ROUNDING, f"{name} has a derivative; it is no switch"
+    field = name.split(".")[1]
+    design, work, plan, technology, execution = next(prefill_points())
+    times = [
+        float(evaluate(design, work, dataclasses.replace(plan, **{field: real(value)}), technology=technology,
+                       execution=execution).step_time)
+        for value in values
+    ]  # fmt: skip
+    assert times[0] != times[1]

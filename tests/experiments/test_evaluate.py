@@ -81,7 +81,7 @@ def test_elasticities_are_those_of_the_reported_numbers(run):
 
 def test_bound_names_the_cause_with_most_time(run):
     arguments = ("evaluate", "--model", "llama-3.1-8b", "--device", "h100", "--json")
-    assert run(*arguments).json["bound"] == "memory"
+    assert run(*arguments, "--chips", 2).json["bound"] == "memory"
     assert run(*arguments, "--phase", "prefill", "--prompt", 8192).json["bound"] == "compute"
     assert run(*arguments, "--chips", 8, "--sync-latency-us", 100).json["bound"] == "sync"
 

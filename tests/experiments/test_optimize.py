@@ -156,6 +156,7 @@ def test_a_folder_with_other_things_is_not_touched(refused, searched, small):
     (small.parent / "mine/thesis.tex").write_text("years of work")
     assert "holds other things than a run" in refused("optimize", small, "--output", "mine")
     assert "which is a file" in refused("optimize", small, "--output", "small.toml")
+    assert "cannot be written" in refused("optimize", small, "--output", "/proc/run")
     assert (small.parent / "mine/thesis.tex").read_text() == "years of work"
 
 
