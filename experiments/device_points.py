@@ -5,6 +5,7 @@ memory and links; so the picture compares machines, not vendors' margins.
 """
 
 import dataclasses
+import functools
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -15,6 +16,7 @@ import numpy as np
 import codesign
 import hardware_priors
 from codesign.search.choices import stacked
+from codesign.search.relaxation import QUICK_COMPILATION
 from experiments.problem import Problem
 from experiments.scenario import Scenario
 
@@ -43,7 +45,7 @@ class _Speeds(NamedTuple):
     promise: jax.Array
 
 
-@jax.jit
+@functools.partial(jax.jit, compiler_options=QUICK_COMPILATION)
 def _all(
     designs: codesign.Design, technologies: codesign.Technology, batches: jax.Array,
     workload: codesign.Workload, plan: codesign.Plan, execution: codesign.Execution,

@@ -15,6 +15,11 @@ def flop_energy(technology: Technology, compute_bits: Real) -> Real:
     return logic.matrix_energy * precision_ratio(compute_bits, logic.energy_ratio_8bit, logic.energy_ratio_4bit)
 
 
+def byte_energy(technology: Technology) -> Real:
+    """Energy of a byte from memory: it is read there, written to on-chip SRAM and read again by the matrix unit [J/B]."""
+    return technology.memory.access_energy + 2.0 * technology.logic.sram_energy
+
+
 @declares(Curvature.CONVEX, silicon=(1e-5, 5e-3))
 def static_power(design: Design, technology: Technology, silicon: Real) -> Real:
     """Power of one chip that does nothing: leakage, DRAM refresh, links that never sleep [W]."""
@@ -26,10 +31,11 @@ def static_power(design: Design, technology: Technology, silicon: Real) -> Real:
 def peak_power(design: Design, technology: Technology, silicon: Real, compute_bits: Real) -> Real:
     """Power of one chip with matrix units, memory and links all at their peaks [W].
 
-    An upper bound on what a rating must cover: P = e_f·F + e_m·B + links + leakage·A.
+    An upper bound on what a rating must cover: P = e_f·F + (e_m + 2·e_SRAM)·B + links + leakage·A; a byte from memory is
+    written to SRAM once and read once.
     """
     matrix = flop_energy(technology, compute_bits) * design.peak_flops
-    memory = technology.memory.access_energy * design.memory_bandwidth
+    memory = byte_energy(technology) * design.memory_bandwidth
     wire = (technology.links.energy - technology.links.idle_power) * design.link_bandwidth
     return matrix + memory + wire + static_power(design, technology, silicon)
 
@@ -43,13 +49,9 @@ class Work(eqx.Module):
 
 
 def dynamic_energy(work: Work, technology: Technology, compute_bits: Real) -> Real:
-    """Energy of one step on one chip beyond its static power [J].
-
-    Every byte from memory also crosses the on-chip SRAM twice (written, then read by the matrix unit).
-    """
+    """Energy of one step on one chip beyond its static power [J]."""
     matrix = flop_energy(technology, compute_bits) * work.flops
-    memory = (technology.memory.access_energy + 2.0 * technology.logic.sram_energy) * work.memory_bytes
-    return matrix + memory + (technology.links.energy - technology.links.idle_power) * work.wire_bytes
+    return matrix + byte_energy(technology) * work.memory_bytes + (technology.links.energy - technology.links.idle_power) * work.wire_bytes
 
 
 @declares(Curvature.MONOMIAL, chip_peak=(1.0, 1e4), chips=(1.0, 1e4))

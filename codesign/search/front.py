@@ -23,7 +23,7 @@ from codesign.search.choices import Choice, Tree, plans_and_dies, taken
 from codesign.search.goals import Goal, goals
 from codesign.search.integers import Problems, Solved, Task, descend, solve_tasks
 from codesign.search.program import LIFTED, MONOMIAL_LIMITS, POSYNOMIAL_LIMITS, SILICON
-from codesign.search.relaxation import Relaxed, log_goals, outcome_at, relax
+from codesign.search.relaxation import QUICK_COMPILATION, Relaxed, log_goals, outcome_at, relax
 from codesign.search.space import CONTINUOUS, Space, at_bound, design_at
 from codesign.workload.operators import operator_table, pad
 from codesign.workload.workload import Workload
@@ -227,7 +227,7 @@ def _first(tree: Any, count: int) -> Any:
     return jax.tree.map(lambda leaf: np.asarray(leaf)[:count], tree)
 
 
-@jax.jit
+@functools.partial(jax.jit, compiler_options=QUICK_COMPILATION)
 @functools.partial(jax.vmap, in_axes=(None, 0, 0, 0, 0))
 def _exact(problems: Problems, k: jax.Array, n: jax.Array, b: jax.Array, y: jax.Array) -> tuple[Design, Outcome]:
     """One design on the exact model; silicon beyond the sum of the parts becomes white silicon."""

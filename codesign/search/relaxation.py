@@ -4,6 +4,7 @@ It finds where the good integers are; the interior point finishes, and only the 
 logarithms; operators' maxima are smoothed with a temperature that falls while the penalty rises.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -30,6 +31,9 @@ STEPS = 240
 FIRST_RATE, LAST_RATE = 0.15, 0.005  # of Adam, in log units
 FIRST_TEMPERATURE, LAST_TEMPERATURE = 0.3, 0.01
 FIRST_PENALTY, LAST_PENALTY = 1.0, 300.0
+QUICK_COMPILATION = {"xla_backend_optimization_level": 0}
+"""For programs that run once: compiling them well takes longer than running them badly."""
+
 LEAST_WHITE_SILICON = 1e-9  # [m²]
 
 
@@ -99,7 +103,7 @@ def lane_loss(
     return weights @ log_goals(goals.objectives, outcome) + penalty * jnp.sum(broken**2)
 
 
-@eqx.filter_jit
+@functools.partial(jax.jit, compiler_options=QUICK_COMPILATION)
 def _search(begin, weights, plans, dies, space, table, workload, technology, execution, goals) -> Relaxed:
     low, high = box(space)
     optimiser = optax.adam(optax.cosine_decay_schedule(FIRST_RATE, STEPS, LAST_RATE / FIRST_RATE))

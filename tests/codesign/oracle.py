@@ -65,9 +65,7 @@ def answer(design: Design, workload: Workload, plan: Plan, technology: Technolog
     """What a step costs."""
     phase = workload.phase
     draft = phase.draft if isinstance(phase, Decode) else None
-    length, acceptance, cost = (
-        (0.0, 0.0, 0.0) if draft is None else map(float, (draft.length, draft.acceptance, draft.cost))
-    )
+    length, acceptance, cost = (0.0, 0.0, 0.0) if draft is None else map(float, (draft.length, draft.acceptance, draft.cost))
     verifying = Step(design, workload, plan, technology, execution, drafted=length)
     plain = Step(design, workload, plan, technology, execution, drafted=0.0)
     step_time, wire = verifying.time(), verifying.wire()
@@ -118,9 +116,7 @@ class Step:
     def __init__(self, design, workload, plan, technology, execution, drafted):
         self.design, self.model, self.plan, self.execution = design, workload.model, plan, execution
         self.ideal = isinstance(execution, Limit)
-        self.chips, self.pipeline, self.context, self.data = map(
-            float, (design.chips, plan.pipeline, plan.context, plan.data)
-        )
+        self.chips, self.pipeline, self.context, self.data = map(float, (design.chips, plan.pipeline, plan.context, plan.data))
         self.stage = self.chips / self.pipeline
         self.tensor = self.stage / (self.context * self.data)
         self.feed_forward = self.tensor * self.context
@@ -237,9 +233,7 @@ class Step:
         """Slices of a matrix that keep the matrix unit busy."""
         return max(width / self.slice_columns, 1.0)
 
-    def product(
-        self, inner, outer, ranks, limit, *, by_rows=False, rows=None, half="attention", extra_rows=0.0
-    ) -> Operator:
+    def product(self, inner, outer, ranks, limit, *, by_rows=False, rows=None, half="attention", extra_rows=0.0) -> Operator:
         """Weights cut by columns (reads its input whole) or by rows (writes its output whole, a partial sum)."""
         rows = self.work.rows if rows is None else rows
         slices = self.slices(ranks, limit)
@@ -434,9 +428,7 @@ class Step:
         sliced = not isinstance(part, MixtureOfExperts) or self.expert_groups(part) <= 1
         return self.model.parallel_blocks and part is not None and sliced
 
-    def expert_messages(
-        self, part: MixtureOfExperts, row: float, group_message: float
-    ) -> Iterator[tuple[float, float]]:
+    def expert_messages(self, part: MixtureOfExperts, row: float, group_message: float) -> Iterator[tuple[float, float]]:
         groups = self.expert_groups(part)
         if groups <= 1:
             yield self.all_reduce(self.stage, self.stage_rows * row)

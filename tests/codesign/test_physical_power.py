@@ -1,0 +1,103 @@
+"""Watts and joules against sums worked out by hand, in pJ and W/mm²; predicted against rated power."""
+
+import dataclasses
+from functools import partial
+
+import jax.numpy as jnp
+import pytest
+
+import codesign
+import hardware_priors
+from codesign.hardware.technology import Technology
+from codesign.numerics.fields import real
+from codesign.numerics.units import BITS_PER_BYTE, GIGA, PICO, SQUARE_MILLIMETRE, TERA
+from codesign.physical.area import area
+from codesign.physical.power import Work, dynamic_energy, flop_energy, peak_power, provisioned_power, static_power
+
+approx = partial(pytest.approx, rel=1e-9, abs=0.0)
+"""The default absolute tolerance of pytest, 1e-12, would let any energy per FLOP pass."""
+
+CHIP = codesign.Design(
+    memory_bandwidth=11 * TERA, memory_capacity=288 * GIGA, peak_flops=5200 * TERA, chips=8, sync_latency=1e-6,
+    link_bandwidth=1800 * GIGA,
+)  # fmt: skip
+SILICON = real(1600 * SQUARE_MILLIMETRE)
+
+
+@pytest.fixture(scope="module")
+def by_hand() -> Technology:
+    """Round coefficients in the units of their sources: 0.24 pJ/FLOP, 4 pJ/bit of memory, 10 pJ/bit of link."""
+    n3 = hardware_priors.technology("N3", "HBM4", "NVLink6", cooling="cold-plate")
+    logic = dataclasses.replace(
+        n3.logic, matrix_energy=real(0.24 * PICO), energy_ratio_8bit=real(0.5), energy_ratio_4bit=real(0.2),
+        sram_energy=real(0.13 * BITS_PER_BYTE * PICO), leakage=real(0.1 / SQUARE_MILLIMETRE),
+    )  # fmt: skip
+    memory = dataclasses.replace(
+        n3.memory, access_energy=real(4 * BITS_PER_BYTE * PICO), layer_capacity=real(3 * GIGA), layer_power=real(0.4)
+    )
+    links = dataclasses.replace(
+        n3.links, energy=real(10 * BITS_PER_BYTE * PICO), idle_power=real(30 * PICO)
+    )  # 30 W per TB/s even when idle
+    economics = dataclasses.replace(n3.economics, power_overhead=real(1.45), pue=real(1.15))
+    return dataclasses.replace(n3, logic=logic, memory=memory, links=links, economics=economics)
+
+
+@pytest.mark.parametrize(
+    ("bits", "picojoule"),
+    [(16, 0.24), (8, 0.12), (4, 0.048), (2, 0.048), (6, 0.12 * 0.4**0.4150374992788438)],
+)
+def test_energy_of_a_flop(by_hand, bits, picojoule):
+    assert float(flop_energy(by_hand, real(bits))) == approx(picojoule * PICO)
+
+
+def test_static_power(by_hand):
+    # leakage 0.1 W/mm² × 1600 mm² = 160; refresh 288 GB / 3 GB = 96 layers × 0.4 W = 38.4; idle links 1.8 × 30 = 54
+    assert float(static_power(CHIP, by_hand, SILICON)) == approx(252.4)
+
+
+def test_peak_power(by_hand):
+    # matrix 5200 TFLOP/s × 0.12 pJ = 624; memory 11 TB/s × 32 pJ/B = 352; links 1.8 TB/s × 80 pJ/B = 144, idle included;
+    # leakage 160; refresh 38.4
+    assert float(peak_power(CHIP, by_hand, SILICON, real(8.0))) == approx(1318.4)
+    assert float(peak_power(CHIP, by_hand, SILICON, real(16.0))) == approx(1318.4 + 624.0)
+
+
+@pytest.mark.parametrize(
+    ("flops", "memory", "wire", "joules"),
+    [
+        (1e12, 0.0, 0.0, 0.12),  # a teraFLOP at 8 bit
+        (0.0, 1e10, 0.0, 0.3408),  # 10 GB at 32 pJ/B, and twice through SRAM at 1.04 pJ/B
+        (0.0, 0.0, 1e9, 0.05),  # 1 GB at 80 − 30 pJ/B: the rest is drawn anyway
+        (1e12, 1e10, 1e9, 0.5108),
+    ],
+)
+def test_dynamic_energy(by_hand, flops, memory, wire, joules):
+    work = Work(flops=real(flops), memory_bytes=real(memory), wire_bytes=real(wire))
+    assert float(dynamic_energy(work, by_hand, real(8.0))) == approx(joules)
+
+
+def test_provisioned_power(by_hand):
+    # 72 chips × 1 kW × 1.45 × 1.15
+    assert float(provisioned_power(real(1000.0), real(72.0), by_hand)) == approx(120060.0)
+
+
+RATED = (
+    "a100", "h100", "h200", "b200", "gb200", "b300", "gb300", "rubin", "mi300x", "mi325x", "mi355x", "tpu-v4", "tpu-v5p",
+    "tpu-v6e", "tpu-v7", "trainium2", "trainium3", "gaudi3",
+)  # fmt: skip
+"""Devices whose peak power at 16 bit is within 30 % of their rating, which is a cap and not consumption.
+
+Measured, predicted/rated W: A100 440/400, H100 573/700, H200 624/700, B200 1271/1000, MI300X 841/750, TPU v7 1024/960, Trainium3
+532/700. Beyond 30 %: TPU v5e 147/225 (−35 %; its rating is inferred), L40S 207/350 (−41 %) and RTX 4090 196/450 (−56 %; graphics
+and clocks), Groq 353/215 (+64 %) and WSE-3 40568/23000 (+76 %): SRAM as main memory.
+"""
+
+
+@pytest.mark.parametrize("name", RATED)
+def test_rated_power_within_30_percent(name):
+    device = hardware_priors.device(name)
+    technology = hardware_priors.technology(*device.technology_names())
+    design, bits = device.design(chips=1, compute_bits=16), jnp.array(16.0)
+    predicted = peak_power(design, technology, area(design, technology, bits).total, bits)
+    assert device.tdp is not None
+    assert float(predicted) == pytest.approx(device.tdp.si.value, rel=0.30, abs=0.0)
