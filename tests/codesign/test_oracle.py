@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 import codesign
 from codesign.hardware.technology import Attainable
 from codesign.workload.transformer import (
+    AttentionKind,
     FeedForward,
+    FeedForwardKind,
     GroupedAttention,
     LatentAttention,
     LayerKind,
@@ -132,7 +134,8 @@ ATTAINABLE = st.builds(
 )  # fmt: skip
 
 
-CASES = [(model, phase, how) for model in ("latent", "hybrid") for phase in ("decode", "prefill") for how in EXECUTIONS]
+CASES = [("hybrid", phase, execution) for phase in ("decode", "prefill") for execution in EXECUTIONS]
+CASES += [("latent", "decode", "operatorwise"), ("latent", "decode", "limit"), ("latent", "prefill", "dataflow")]
 CASES += [("dense", "decode", "operatorwise"), ("dense", "prefill", "dataflow"), ("hybrid", "draft", "operatorwise")]
 CASES += [("halves", "decode", "dataflow"), ("halves", "prefill", "operatorwise")]
 
@@ -187,7 +190,7 @@ def layer(attention, feed_forward) -> LayerKind:
     return LayerKind(count=1, attention=attention, feed_forward=feed_forward)
 
 
-def one_layer(attention=ATTENTION, feed_forward=MATRICES, **options) -> Transformer:
+def one_layer(attention: AttentionKind = ATTENTION, feed_forward: FeedForwardKind = MATRICES, **options) -> Transformer:
     return several_layers(layer(attention, feed_forward), **options)
 
 

@@ -35,12 +35,8 @@ def by_hand() -> Technology:
         n3.memory, stack_bandwidth=real(2.75 * TERA), layer_capacity=real(3 * GIGA),
         phy_area=real(13.5 * SQUARE_MILLIMETRE), edge=real(12.5 * MILLIMETRE),
     )  # fmt: skip
-    links = dataclasses.replace(
-        n3.links, area=real(0.07 * SQUARE_MILLIMETRE / GIGA), edge_density=real(37.5 * GIGA / MILLIMETRE)
-    )
-    packaging = dataclasses.replace(
-        n3.packaging, die_to_die_area=real(15 * SQUARE_MILLIMETRE), usable_edge=real(0.7)
-    )
+    links = dataclasses.replace(n3.links, area=real(0.07 * SQUARE_MILLIMETRE / GIGA), edge_density=real(37.5 * GIGA / MILLIMETRE))
+    packaging = dataclasses.replace(n3.packaging, die_to_die_area=real(15 * SQUARE_MILLIMETRE), usable_edge=real(0.7))
     return dataclasses.replace(n3, logic=logic, memory=memory, links=links, packaging=packaging)
 
 

@@ -65,9 +65,7 @@ def test_senses_more_tokens_less_money_and_energy():
 
 
 def test_any_power():
-    cube_root: Any = dataclasses.replace(
-        objective("tokens/s"), exponents={"system_tokens_per_second": 1 / 3, "capital_cost": -2}
-    )
+    cube_root: Any = dataclasses.replace(objective("tokens/s"), exponents={"system_tokens_per_second": 1 / 3, "capital_cost": -2})
     stated: Any = SimpleNamespace(system_tokens_per_second=jnp.array(8.0), capital_cost=jnp.array(4.0))
     assert float(cube_root(stated)) == pytest.approx(0.125, rel=1e-14, abs=0.0)
 
