@@ -20,6 +20,7 @@ from codesign.physical.area import Area, area, layers, needed_edge, precision_ra
 from codesign.physical.power import Work, dynamic_energy, peak_power, provisioned_power, static_power
 from codesign.workload import phases
 from codesign.workload.operators import OperatorTable, operator_table
+from codesign.workload.transformer import MixtureOfExperts, Transformer
 from codesign.workload.workload import Workload
 
 
@@ -229,12 +230,23 @@ def check(design: Design, workload: Workload, plan: Plan) -> None:
             _require("uncached share of the prompt", 1.0 - cached, 0.0, strict=True)
     for name in ("pipeline", "context", "data", "expert", "expert_copies", "routing_skew"):
         _require(f"plan's {name} degree", getattr(plan, name), 1.0)
+    _require_equal_mixtures(workload.model)
     degrees = (design.chips, plan.pipeline, plan.context, plan.data)
     ranks = [value for value in map(_concrete, degrees) if value is not None]
     if len(ranks) == len(degrees):
         chips, groups = ranks[0], ranks[1] * ranks[2] * ranks[3]
         name = f"tensor degree of {np.max(chips):g} chips in {np.max(groups):g} pipeline, context and data groups"
         _require(name, chips / groups, 1.0 - 1e-9)
+
+
+def _require_equal_mixtures(model: Transformer) -> None:
+    """All layers with experts must have the same number of them: routing is computed once per step."""
+    mixtures = [kind.feed_forward for kind in model.layers if isinstance(kind.feed_forward, MixtureOfExperts)]
+    for name in ("experts", "active"):
+        values = [value for mixture in mixtures if (value := _concrete(getattr(mixture, name))) is not None]
+        if len(values) > 1 and any((value != values[0]).any() for value in values[1:]):
+            shown = ", ".join(f"{value:g}" for value in values)
+            raise ValueError(f"layers with experts have {shown} {name} experts; expected the same number in all of them")
 
 
 def _concrete(value: Any) -> np.ndarray | None:

@@ -84,10 +84,15 @@ def network(design: Design, efficiency: Real | float = 1.0) -> Network:
 
 def steps_and_volume(algorithm: Float[Array, "... 6"], n: Real) -> tuple[Real, Real]:
     """Latency steps and bytes sent per byte of message, over n ≥ 1 chips [1]. Both are 0 at n = 1."""
-    beyond = jnp.maximum(n - 1.0, 0.0)
+    beyond = jnp.where(several(n), n - 1.0, 0.0)
     steps = algorithm[..., 0] + algorithm[..., 1] * beyond + algorithm[..., 2] * jnp.log2(jnp.maximum(n, 1.0))
     volume = algorithm[..., 3] + algorithm[..., 4] * beyond + algorithm[..., 5] * beyond / jnp.maximum(n, 1.0)
-    return jnp.where(n > 1.0, steps, 0.0), jnp.where(n > 1.0, volume, 0.0)
+    return jnp.where(several(n), steps, 0.0), jnp.where(several(n), volume, 0.0)
+
+
+def several(n: Real) -> Real:
+    """Whether a group has more than one chip; a quotient of degrees may miss 1 by rounding [bool]."""
+    return n > 1.0 + 1e-6
 
 
 def all_reduce(network: Network, algorithms: Float[Array, "algorithms 6"], n: Real, message: Real) -> Cost:
@@ -103,14 +108,14 @@ def all_reduce(network: Network, algorithms: Float[Array, "algorithms 6"], n: Re
         message: bytes of the vector [B].
     """
     inner = jnp.minimum(n, network.domain)
-    outer = n / inner
+    leaves = n > network.domain
+    outer = jnp.where(leaves, n / inner, 1.0)
     steps, volume = steps_and_volume(algorithms, inner)
     latency, transfer = steps * network.inner_latency, volume * message / network.inner_bandwidth
     best = jnp.argmin(latency + transfer) if algorithms.shape[0] > 1 else 0
-    across = jnp.maximum(outer - 1.0, 0.0)
-    outer_wire = 2.0 * across / outer * message / inner
+    outer_wire = 2.0 * (outer - 1.0) / outer * message / inner
     return Cost(
-        latency=latency[best] + jnp.where(across > 0, 2.0, 0.0) * network.outer_latency,
+        latency=latency[best] + jnp.where(leaves, 2.0, 0.0) * network.outer_latency,
         transfer=transfer[best] + outer_wire / network.outer_bandwidth,
         wire=volume[best] * message + outer_wire,
         syncs=steps[best],
@@ -124,15 +129,15 @@ def all_to_all(network: Network, n: Real, message: Real) -> Cost:
     The share that leaves the domain goes over the outer tier, at the same time as the rest goes over the inner one.
     """
     inner = jnp.minimum(n, network.domain)
-    inside = (inner - 1.0) / n * message
+    inside = jnp.where(several(n), inner - 1.0, 0.0) / n * message
     outside = (n - inner) / n * message
     beyond = n > inner
     latency = jnp.where(beyond, jnp.maximum(network.outer_latency, network.inner_latency), network.inner_latency)
     return Cost(
-        latency=jnp.where(n > 1.0, latency, 0.0),
+        latency=jnp.where(several(n), latency, 0.0),
         transfer=jnp.maximum(inside / network.inner_bandwidth, outside / network.outer_bandwidth),
         wire=inside + outside,
-        syncs=jnp.where((n > 1.0) & ~beyond, 1.0, 0.0),
+        syncs=jnp.where(several(n) & ~beyond, 1.0, 0.0),
         inner=jnp.where(beyond, 0.0, inside / network.efficiency),
     )
 

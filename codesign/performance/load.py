@@ -4,7 +4,10 @@ With p pipeline stages the batch flows as p microbatches. Each chip holds 1/p of
 within a step, so its step is one microbatch through *all* layers, divided over the chips of one stage.
 """
 
+import dataclasses
+
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -13,7 +16,7 @@ from codesign.performance.plan import Degrees, Plan
 from codesign.workload import phases
 from codesign.workload.experts import busiest_rows, busiest_touched, touched_experts
 from codesign.workload.operators import ATTENTION, EXPERT, HEAD, OperatorTable
-from codesign.workload.phases import Decode, Phase
+from codesign.workload.phases import Decode, Draft, Phase
 
 PerOperator = Float[Array, "operators"]
 
@@ -89,7 +92,7 @@ def step_load(table: OperatorTable, phase: Phase, plan: Plan, degree: Degrees, s
         plan: layout; ``degree`` are its group sizes on the design.
         degree: see ``plan.degrees``.
         sram: on-chip SRAM of a chip [B].
-        ideal: ignore how finely heads and columns can be cut, and cache writes (execution ``Limit``).
+        ideal: ignore how finely heads and columns can be cut, and writes of a growing cache (execution ``Limit``).
     """
     op = table.operators
     batch = micro_batch(phase, degree)
@@ -145,6 +148,14 @@ def reuse_bound(
     return element * (row_work / jnp.sqrt(elements) + context_work * tile / (4.0 * elements))
 
 
+def drafted(verifying: Load, drafting: Load, draft: Draft) -> Load:
+    """A step that verifies, and before that drafts: ``length`` passes of a model ``cost`` times as large; (2 · operators,)."""
+    passes = draft.length * draft.cost
+    share = drafting.mean_share
+    scaled = dataclasses.replace(jax.tree.map(lambda leaf: leaf * passes, drafting), mean_share=share)
+    return jax.tree.map(lambda one, other: jnp.concatenate([one, other]), verifying, scaled)
+
+
 class Footprint(eqx.Module):
     """Bytes that the fullest chip must keep [B]."""
 
@@ -166,4 +177,7 @@ def footprint(table: OperatorTable, phase: Phase, plan: Plan, degree: Degrees, *
     positions = phases.stored_positions(phase, op.store_window) / plan.context
     sequences = jnp.maximum(phase.batch / degree.data, 1.0)
     kept = (op.state_stored * positions + op.state_fixed) * sequences / state_ranks
-    return Footprint(weights=jnp.sum(stored / slices) / degree.pipeline, state=jnp.sum(kept) / degree.pipeline)
+    draft = phase.draft if isinstance(phase, Decode) else None
+    models = 1.0 if draft is None else 1.0 + draft.cost
+    weights, state = jnp.sum(stored / slices), jnp.sum(kept)
+    return Footprint(weights=models * weights / degree.pipeline, state=models * state / degree.pipeline)

@@ -76,5 +76,5 @@ def degrees(design: Design, plan: Plan, experts: Real) -> Degrees:
         feed_forward=tensor * plan.context,
         stage=stage,
         expert=expert,
-        expert_slices=stage / expert,
+        expert_slices=jnp.where(expert >= stage, 1.0, stage / expert),
     )

@@ -1,8 +1,6 @@
 """Time of one step: operators under an execution model, then collectives (DESIGN.md §4)."""
 
 import dataclasses
-import functools
-import operator
 
 import equinox as eqx
 import jax
@@ -16,10 +14,10 @@ from codesign.numerics.smooth import smooth_maximum
 from codesign.performance import collectives
 from codesign.performance.collectives import Cost
 from codesign.performance.execution import Dataflow, Execution, Limit, Operatorwise
-from codesign.performance.load import Load, micro_batch, step_load
+from codesign.performance.load import Load, drafted, micro_batch, step_load
 from codesign.performance.plan import Degrees, Plan, degrees
 from codesign.workload.operators import OperatorTable
-from codesign.workload.phases import Decode, Phase
+from codesign.workload.phases import Decode, Draft, Phase
 
 COLLECTIVES = ("attention", "feed-forward", "experts", "context merge", "embedding", "logits", "pipeline")
 """Where a step communicates; the rows of ``Step.latency`` and ``Step.transfer``."""
@@ -47,7 +45,6 @@ class Step(eqx.Module):
     operators: Float[Array, "operators"]
     latency: Float[Array, "collectives"]
     transfer: Float[Array, "collectives"]
-    drafting: Real
     time: Real
     load: Load
     wire: Real  # [B] bytes one chip sends
@@ -55,6 +52,7 @@ class Step(eqx.Module):
         Real  # [1] communication takes syncs · sync latency + inner_wire / link bandwidth + what the outer tier takes
     )
     inner_wire: Real  # [B]
+    group: Float[Array, "operators"]  # which operators Dataflow may fuse
 
 
 def step(
@@ -78,32 +76,44 @@ def step(
         execution: how operators follow each other.
     """
     degree = degrees(design, plan, table.experts)
-    load = step_load(table, phase, plan, degree, design.sram_capacity, ideal=isinstance(execution, Limit))
+    ideal = isinstance(execution, Limit)
+    load = step_load(table, phase, plan, degree, design.sram_capacity, ideal=ideal)
+    together = communication(design, table, phase, plan, link_efficiency, execution)
+    draft, group = _draft(phase), table.operators.group
+    if draft is not None:
+        plain = dataclasses.replace(phase, draft=None)
+        load = drafted(load, step_load(table, plain, plan, degree, design.sram_capacity, ideal=ideal), draft)
+        sending = communication(design, table, plain, plan, link_efficiency, execution)
+        together = together + sending.times(draft.length * draft.cost)
+        group = jnp.concatenate([group, group + jnp.max(group) + 1.0])
     compute = load.flops / rates.matrix
     vector = load.vector / rates.vector + load.exponential / rates.exponential
     memory = _memory_time(load, plan, rates, design, execution)
-    operators = _schedule(compute, vector, memory, table, execution)
-    costs = communication(design, table, phase, plan, link_efficiency, execution)
-    together = functools.reduce(operator.add, costs)
-    latency, transfer = jnp.stack([c.latency for c in costs]), jnp.stack([c.transfer for c in costs])
-    drafting = jnp.zeros_like(design.chips)
-    if isinstance(phase, Decode) and phase.draft is not None:
-        plain = step(design, table, dataclasses.replace(phase, draft=None), plan, rates, link_efficiency, execution)
-        drafting = phase.draft.length * phase.draft.cost * plain.time
+    operators = _schedule(compute, vector, memory, group, execution)
     return Step(
         compute=compute,
         vector=vector,
         memory=memory,
         operators=operators,
-        latency=latency,
-        transfer=transfer,
-        drafting=drafting,
-        time=jnp.sum(operators) + jnp.sum(latency) + jnp.sum(transfer) + drafting,
+        latency=together.latency,
+        transfer=together.transfer,
+        time=jnp.sum(operators) + jnp.sum(together.latency) + jnp.sum(together.transfer),
         load=load,
-        wire=together.wire,
-        syncs=together.syncs,
-        inner_wire=together.inner,
+        wire=jnp.sum(together.wire),
+        syncs=jnp.sum(together.syncs),
+        inner_wire=jnp.sum(together.inner),
+        group=group,
     )
+
+
+def _draft(phase: Phase) -> Draft | None:
+    return phase.draft if isinstance(phase, Decode) else None
+
+
+def operator_names(table: OperatorTable, phase: Phase) -> tuple[str, ...]:
+    """Names of the operators of a ``Step``, in order."""
+    drafts = () if _draft(phase) is None else tuple(f"draft: {name}" for name in table.names)
+    return table.names + drafts
 
 
 def _memory_time(
@@ -124,7 +134,7 @@ def _memory_time(
 
 def _schedule(
     compute: Float[Array, "operators"], vector: Float[Array, "operators"], memory: Float[Array, "operators"],
-    table: OperatorTable, execution: Execution,
+    group: Float[Array, "operators"], execution: Execution,
 ) -> Float[Array, "operators"]:  # fmt: skip
     """Seconds attributed to each operator; their sum is the time without collectives."""
     if isinstance(execution, Operatorwise):
@@ -134,26 +144,26 @@ def _schedule(
     if isinstance(execution, Limit):
         return jnp.where(jnp.sum(compute) > jnp.sum(memory), compute, memory)
     # Dataflow: within a group resources overlap; the group's slowest resource names each member's share
-    group = table.operators.group
     same = jnp.where(group[:, None] == group[None, :], 1.0, 0.0).astype(compute.dtype)
     sums = jnp.stack([same @ compute, same @ vector, same @ memory])
     binding = jnp.argmax(sums, axis=0)
     return jnp.where(binding == 0, compute, jnp.where(binding == 1, vector, memory))
 
 
-def _exposed_syncs(design: Design, table: OperatorTable, execution: Limit) -> tuple[Cost, ...]:
+def _exposed_syncs(design: Design, table: OperatorTable, execution: Limit) -> Cost:
     """The limit study charges a latency per sync, and no bytes."""
     syncs = jnp.where(design.chips > 1.0, 1.0, 0.0)
     one = dataclasses.replace(collectives.nothing(syncs), latency=syncs * design.sync_latency, syncs=syncs)
     none = collectives.nothing(syncs)
     layers, experts = table.layers * execution.syncs_per_layer, table.expert_layers * execution.syncs_per_expert_layer
-    return one.times(layers), none, one.times(experts), none, none, none, none
+    costs = (one.times(layers), none, one.times(experts), none, none, none, none)
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *costs)
 
 
 def communication(
     design: Design, table: OperatorTable, phase: Phase, plan: Plan, efficiency: Real, execution: Execution
-) -> tuple[Cost, ...]:
-    """Collectives of one step, in the order of ``COLLECTIVES``.
+) -> Cost:
+    """Collectives of one step, leaves of shape (collectives,) in the order of ``COLLECTIVES``.
 
     Tensor parallelism: two all-reduces a layer and one after the embedding, rows × hidden each (vLLM; arXiv 2507.14392).
     Experts sliced over the stage (one group) end in an all-reduce like a dense MLP; dealt to groups they need two
@@ -177,7 +187,7 @@ def communication(
     experts = collectives.nothing(message)
     if table.has_experts:
         experts = _expert_exchange(table, plan, degree, net, batch.stage_rows, over_mlp)
-    return (
+    costs = (
         reduce(degree.tensor, message).times(table.attention_reductions),
         over_mlp.times(table.dense_layers),
         experts,
@@ -186,6 +196,7 @@ def communication(
         logits,
         hop.times(degree.pipeline - 1.0),
     )
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *costs)
 
 
 def _expert_exchange(

@@ -51,7 +51,8 @@ class Work(eqx.Module):
 def dynamic_energy(work: Work, technology: Technology, compute_bits: Real) -> Real:
     """Energy of one step on one chip beyond its static power [J]."""
     matrix = flop_energy(technology, compute_bits) * work.flops
-    return matrix + byte_energy(technology) * work.memory_bytes + (technology.links.energy - technology.links.idle_power) * work.wire_bytes
+    wire = (technology.links.energy - technology.links.idle_power) * work.wire_bytes
+    return matrix + byte_energy(technology) * work.memory_bytes + wire
 
 
 @declares(Curvature.MONOMIAL, chip_peak=(1.0, 1e4), chips=(1.0, 1e4))

@@ -18,6 +18,7 @@ from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
 from codesign.outcome import LIMIT_NAMES, Outcome, stack_limits
 from codesign.performance.execution import Execution, Operatorwise
+from codesign.performance.step import operator_names
 from codesign.physical.area import area
 from codesign.search.choices import Choice, Tree, plans_and_dies, taken
 from codesign.search.goals import Goal, goals
@@ -206,7 +207,12 @@ def _warm_up(stage: Callable[..., Any], problems: Problems, objectives: Sequence
         if stage is solve_tasks:
             solve_tasks(problems, goals(objectives), weighting, [task])
         else:
-            stage(problems, [task], np.zeros((1, len(problems.table.names) + LIFTED)))
+            stage(problems, [task], np.zeros((1, operators(problems) + LIFTED)))
+
+
+def operators(problems: Problems) -> int:
+    """Operators of a step, those of drafting passes included."""
+    return len(operator_names(problems.table, problems.workload.phase))
 
 
 def check_exactly(problems: Problems, tasks: list[Task], y: np.ndarray) -> tuple[Design, Outcome]:
@@ -258,7 +264,7 @@ def _assemble(
     def rows(tree: Any) -> Any:
         return jax.tree.map(lambda leaf: np.asarray(leaf)[keep], tree)
 
-    names = (*POSYNOMIAL_LIMITS, *("",) * (2 * len(problems.table.names)), *MONOMIAL_LIMITS)
+    names = (*POSYNOMIAL_LIMITS, *("",) * (2 * operators(problems)), *MONOMIAL_LIMITS)
     multipliers = {name: solved.point.multipliers[keep, k] for k, name in enumerate(names) if name in LIMIT_NAMES}
     bounds = np.asarray(at_bound(problems.space, jnp.exp(jnp.asarray(solved.point.y[:, : len(CONTINUOUS)]))))
     return Front(

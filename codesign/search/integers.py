@@ -16,6 +16,7 @@ from codesign.hardware.technology import Technology
 from codesign.numerics.fields import Real
 from codesign.performance.execution import Execution
 from codesign.performance.plan import Plan
+from codesign.performance.step import operator_names
 from codesign.search.certificate import lower_bound
 from codesign.search.choices import taken
 from codesign.search.goals import Goals
@@ -91,7 +92,7 @@ def solve_tasks(problems: Problems, goals: Goals, weights: np.ndarray, tasks: li
         padded = np.array(batch + [batch[-1]] * (LANES - len(batch)))
         numbers = [jnp.asarray(padded[:, k], dtype=problems.space.low.dtype) for k in (2, 3)]
         lanes = _solve_lanes(
-            len(problems.table.names), problems, goals,
+            len(operator_names(problems.table, problems.workload.phase)), problems, goals,
             jnp.asarray(weights[padded[:, 0]]), jnp.asarray(padded[:, 1]), *numbers,
         )  # fmt: skip
         count = len(batch)

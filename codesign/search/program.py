@@ -107,13 +107,12 @@ class StepCoefficients(NamedTuple):
     rest: Real  # [s] what depends on neither
 
 
-def step_coefficients(design: Design, timed: Step, group: Real, execution: Execution) -> StepCoefficients:
+def step_coefficients(design: Design, timed: Step, execution: Execution) -> StepCoefficients:
     """Read a step's coefficients off one evaluation of it.
 
     Args:
         design: the design it was evaluated on.
         timed: that evaluation.
-        group: fusion group of each operator.
         execution: decides which operators overlap.
     """
     matrix = jnp.stack([timed.compute, timed.vector]) * design.peak_flops
@@ -122,8 +121,8 @@ def step_coefficients(design: Design, timed: Step, group: Real, execution: Execu
         matrix = jnp.zeros_like(matrix).at[:, 0].set(jnp.sum(matrix, axis=1) * jnp.array([1.0, 0.0]))
         memory = jnp.zeros_like(memory).at[0].set(jnp.sum(memory))
     if isinstance(execution, Dataflow):
-        first = jnp.argmax(group[:, None] == group[None, :], axis=1)
-        onto = jnp.where(first[None, :] == jnp.arange(len(group))[:, None], 1.0, 0.0)
+        first = jnp.argmax(timed.group[:, None] == timed.group[None, :], axis=1)
+        onto = jnp.where(first[None, :] == jnp.arange(len(first))[:, None], 1.0, 0.0)
         matrix, memory = matrix @ onto.T, onto @ memory
     communication = jnp.sum(timed.latency) + jnp.sum(timed.transfer)
     rest = communication - timed.syncs * design.sync_latency - timed.inner_wire / design.link_bandwidth
@@ -146,7 +145,7 @@ def build(
     )  # fmt: skip
 
     timed = run_step(design, table, workload, plan, technology, execution)
-    coefficients = step_coefficients(design, timed, table.operators.group, execution)
+    coefficients = step_coefficients(design, timed, execution)
     work = Work(
         flops=jnp.sum(timed.load.flops * timed.load.mean_share),
         memory_bytes=jnp.sum(_moved(timed) * timed.load.mean_share),

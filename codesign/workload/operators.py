@@ -86,7 +86,7 @@ class OperatorTable(eqx.Module):
     experts: Real  # routed experts of an expert layer; 1 in a dense model
     active: Real  # experts per token; 1 in a dense model
     hidden_bytes: Real  # [B/row] one activation vector in a message
-    merge_bytes: Real  # [B/row] partial attention output and its log-sum, for context parallelism
+    merge_bytes: Real  # [B/row] partial attention output and its log-sum of the mean layer, for context parallelism
     logit_bytes: Real  # [B/row]
     activation_bytes: Real  # [B] one activation element
     compute_bits: Real
@@ -102,8 +102,7 @@ def operator_table(model: Transformer, precision: Precision, *, slice_columns: R
         precision: bits of each kind of data.
         slice_columns: narrowest useful slice of a matrix product [columns] (``Technology.attainable.slice_columns``).
 
-    Raises:
-        ValueError: if two kinds of layers have different numbers of experts.
+    All mixtures of a model must have the same number of experts, all and active (``evaluate.check`` refuses others).
     """
     writer = _Writer(model.hidden, precision, real(slice_columns))
     rows: list[tuple[str, Operator]] = []
@@ -156,12 +155,14 @@ def _nominal(columns: Operator, parameters: Real, precision: Precision) -> Opera
 
 def _finish(model: Transformer, precision: Precision, columns: Operator, names: tuple[str, ...]) -> OperatorTable:
     zero = jnp.zeros_like(model.hidden)
-    attention, dense, expert, shared, merge = zero, zero, zero, zero, zero
+    attention, reductions, dense, expert, shared, merge = zero, zero, zero, zero, zero, zero
     mixtures: list[MixtureOfExperts] = []
     for kind in model.layers:
         if kind.attention is not None:
             attention = attention + kind.count
-            merge = jnp.maximum(merge, _merge_elements(kind.attention))
+            merge = merge + kind.count * _merge_elements(kind.attention)
+            joined = model.parallel_blocks and isinstance(kind.feed_forward, FeedForward)
+            reductions = reductions + (0.0 if joined else 1.0) * kind.count
         if isinstance(kind.feed_forward, FeedForward):
             dense = dense + kind.count
         if isinstance(kind.feed_forward, MixtureOfExperts):
@@ -173,7 +174,7 @@ def _finish(model: Transformer, precision: Precision, columns: Operator, names: 
     return OperatorTable(
         operators=columns,
         attention_layers=attention,
-        attention_reductions=zero if model.parallel_blocks else attention,
+        attention_reductions=reductions,
         dense_layers=dense,
         expert_layers=expert,
         shared_layers=shared,
@@ -181,7 +182,7 @@ def _finish(model: Transformer, precision: Precision, columns: Operator, names: 
         experts=mixtures[0].experts if mixtures else one,
         active=mixtures[0].active if mixtures else one,
         hidden_bytes=model.hidden * message,
-        merge_bytes=merge * message,
+        merge_bytes=merge / jnp.maximum(attention, 1.0) * message,
         logit_bytes=model.vocabulary * message,
         activation_bytes=precision.activation_bits / BITS_PER_BYTE,
         compute_bits=precision.compute_bits,
@@ -316,7 +317,8 @@ class _Writer:
         """The lightning indexer of DeepSeek-V3.2 scores the whole cache with a few narrow heads and one shared key."""
         width = a.indexer_heads * a.indexer_dim
         project = self.product(query_input, width, slices=1.0)
-        key = self.hidden * (a.indexer_dim + a.indexer_heads)  # the shared key, and a weight per head
+        present = jnp.where(a.indexer_heads > 0, 1.0, 0.0)
+        key = present * self.hidden * (a.indexer_dim + a.indexer_heads)  # the shared key, and a weight per head
         weights = query_input * width + key
         project = dataclasses.replace(
             project,
@@ -324,9 +326,8 @@ class _Writer:
             streamed=weights * self.precision.weight_bytes,
             row_flops=2.0 * weights,
         )
-        present = jnp.where(a.indexer_heads > 0, 1.0, 0.0)
         project = dataclasses.replace(project, whole_row_bytes=present * project.whole_row_bytes)
-        keys = a.indexer_dim * self.state
+        keys = present * a.indexer_dim * self.state
         score = Operator(
             context_flops=2.0 * width,
             expanded_context_flops=2.0 * width,
@@ -363,7 +364,9 @@ class _Writer:
         up = self.product(self.hidden, (2.0 if gated else 1.0) * width, FEED_FORWARD, slices=self.columns(width))
         up = dataclasses.replace(up, row_vector=ACTIVATION_FLOPS * width, row_exponential=width)
         down = self.product(width, self.hidden, FEED_FORWARD, slices=self.columns(width), by_rows=True)
-        return [(f"{name} up", up), (f"{name} down", down)]
+        present = jnp.where(width > 0, 1.0, 0.0)  # a model may have no shared expert
+        pair = [dataclasses.replace(op, whole_row_bytes=present * op.whole_row_bytes) for op in (up, down)]
+        return [(f"{name} up", pair[0]), (f"{name} down", pair[1])]
 
     def mixture(self, m: MixtureOfExperts) -> list[tuple[str, Operator]]:
         router = self.product(self.hidden, m.experts, slices=1.0)

@@ -13,7 +13,7 @@ import hardware_priors
 from codesign.hardware.technology import Logic
 from codesign.numerics.fields import real
 from codesign.numerics.units import SQUARE_CENTIMETRE, SQUARE_MILLIMETRE
-from codesign.physical.wafer import dies_per_wafer, die_price, negative_binomial_yield
+from codesign.physical.wafer import die_price, dies_per_wafer, negative_binomial_yield
 
 approx = partial(pytest.approx, rel=1e-9, abs=0.0)
 
