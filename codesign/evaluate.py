@@ -1,5 +1,6 @@
 """The one door: design + workload + plan + technology → outcome (DESIGN.md §1)."""
 
+import math
 from typing import Any
 
 import jax
@@ -7,13 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from codesign.hardware.design import DESIGN_VARIABLES, Design
+from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
-from codesign.numerics.fields import Real
+from codesign.numerics.fields import Real, units_of
 from codesign.outcome import Limits, Outcome
 from codesign.performance.execution import Execution, Limit, Operatorwise
 from codesign.performance.load import Footprint, footprint
-from codesign.performance.plan import Plan, degrees
+from codesign.performance.plan import Plan, TierShares, degrees
 from codesign.performance.step import Step, attained_rates, step
 from codesign.physical import cost as costs
 from codesign.physical.area import Area, area, layers, needed_edge, precision_ratio, stacks, usable_edge
@@ -57,7 +58,7 @@ def evaluate(
     """
     plan = Plan() if plan is None else plan
     execution = Operatorwise() if execution is None else execution
-    check(design, workload, plan)
+    check(design, workload, plan, technology)
     return _evaluate(design, workload, plan, technology, execution)
 
 
@@ -96,6 +97,17 @@ def run_step(
     return step(design, table, workload.phase, plan, rates, technology.attainable.link, execution)
 
 
+def mean_work(timed: Step) -> Work:
+    """What the mean chip computes and moves in a step: routed experts leave it less than the busiest."""
+    share, moved = timed.load.mean_share, timed.traffic
+    return Work(
+        flops=jnp.sum(timed.load.flops * share),
+        memory_bytes=jnp.sum((moved.main + moved.pool) * share),
+        on_chip_bytes=jnp.sum(moved.on_chip * share),
+        wire_bytes=timed.wire,
+    )
+
+
 def assess(
     design: Design,
     workload: Workload,
@@ -127,9 +139,7 @@ def assess(
     )
     user = per_sequence / step_time
     system = user * phase.batch
-    load = timed.load
-    moved = (load.weights + load.state + load.activations) * load.mean_share
-    work = Work(flops=jnp.sum(load.flops * load.mean_share), memory_bytes=jnp.sum(moved), wire_bytes=timed.wire)
+    work = mean_work(timed)
     peak = peak_power(design, technology, silicon, compute_bits)
     idle = static_power(design, technology, silicon)
     mean = dynamic_energy(work, technology, compute_bits) / step_time + idle
@@ -199,6 +209,7 @@ def limits(
     return Limits(
         capacity=jnp.log(_fullest_tier(design, plan, kept)),
         die_area=jnp.log(silicon / design.dies / technology.logic.reticle_area),
+        dies=jnp.log(design.dies / technology.packaging.max_dies),
         shoreline=jnp.log(needed_edge(design, technology) / usable_edge(design, technology, silicon)),
         stacks=jnp.log(stacks(design, technology) / memory.max_stacks),
         layers_most=jnp.log(per_stack / memory.max_layers),
@@ -210,26 +221,39 @@ def limits(
     )
 
 
-def check(design: Design, workload: Workload, plan: Plan) -> None:
+_POSITIVE = ("memory_bandwidth", "memory_capacity", "peak_flops", "link_bandwidth", "sram_capacity", "sram_bandwidth",
+             "pool_bandwidth", "scale_out_bandwidth")  # fmt: skip
+
+
+def check(design: Design, workload: Workload, plan: Plan, technology: Technology) -> None:
     """Refuse concrete arguments outside their range, by name and value; traced ones pass.
 
     Raises:
         ValueError: naming the first offending quantity, its value and what was expected.
     """
-    for name in (*DESIGN_VARIABLES, "sram_capacity"):
-        _require(name, getattr(design, name), 0.0, strict=name != "sync_latency")
-    _require("chips", design.chips, 1.0)
-    _require("dies", design.dies, 1.0)
-    _require("batch", workload.phase.batch, 0.0, strict=True)
-    if isinstance(workload.phase, phases.Decode):
-        _require("context", workload.phase.context, 0.0)
+    for name in units_of(design):
+        least = 1.0 if name in ("chips", "dies", "scale_up_domain") else 0.0
+        _require(name, getattr(design, name), least, strict=name in _POSITIVE)
+    phase, precision = workload.phase, workload.precision
+    _require("batch", phase.batch, 0.0, strict=True)
+    if isinstance(phase, phases.Decode):
+        _require("context", phase.context, 0.0)
+        if phase.draft is not None:
+            _require("draft length", phase.draft.length, 0.0)
+            _require("draft acceptance", phase.draft.acceptance, 0.0, 1.0)
+            _require("draft cost", phase.draft.cost, 0.0)
     else:
-        _require("prompt", workload.phase.prompt, 0.0, strict=True)
-        _require("cached share of the prompt", workload.phase.cached, 0.0)
-        if (cached := _concrete(workload.phase.cached)) is not None:
-            _require("uncached share of the prompt", 1.0 - cached, 0.0, strict=True)
+        _require("prompt", phase.prompt, 0.0, strict=True)
+        _require("cached share of the prompt", phase.cached, 0.0, 1.0 - 1e-9)
+    _require("promise", workload.promise, 0.0, strict=True)
+    for name in units_of(precision):
+        _require(name, getattr(precision, name), 0.0, strict=name != "weight_scale_bits")
     for name in ("pipeline", "context", "data", "expert", "expert_copies", "routing_skew"):
         _require(f"plan's {name} degree", getattr(plan, name), 1.0)
+    for name in units_of(TierShares) if plan.tiers is not None else ():
+        _require(name, getattr(plan.tiers, name), 0.0, 1.0)
+    for leaf in jax.tree.leaves((workload.model, technology)):
+        _require("a dimension of the model or a number of the technology", leaf, 0.0)
     _require_equal_mixtures(workload.model)
     degrees = (design.chips, plan.pipeline, plan.context, plan.data)
     ranks = [value for value in map(_concrete, degrees) if value is not None]
@@ -242,6 +266,10 @@ def check(design: Design, workload: Workload, plan: Plan) -> None:
 def _require_equal_mixtures(model: Transformer) -> None:
     """All layers with experts must have the same number of them: routing is computed once per step."""
     mixtures = [kind.feed_forward for kind in model.layers if isinstance(kind.feed_forward, MixtureOfExperts)]
+    for mixture in mixtures:
+        experts, active = _concrete(mixture.experts), _concrete(mixture.active)
+        if experts is not None and active is not None:
+            _require("active experts", active, 1.0, float(np.max(experts)))
     for name in ("experts", "active"):
         values = [value for mixture in mixtures if (value := _concrete(getattr(mixture, name))) is not None]
         if len(values) > 1 and any((value != values[0]).any() for value in values[1:]):
@@ -253,13 +281,13 @@ def _concrete(value: Any) -> np.ndarray | None:
     return None if isinstance(value, Tracer) else np.asarray(value)
 
 
-def _require(name: str, value: Any, least: float, *, strict: bool = False) -> None:
+def _require(name: str, value: Any, least: float, most: float = math.inf, *, strict: bool = False) -> None:
     concrete = _concrete(value)
     if concrete is None:
         return
-    good = np.isfinite(concrete) & (concrete > least if strict else concrete >= least)
+    good = np.isfinite(concrete) & (concrete > least if strict else concrete >= least) & (concrete <= most)
     if not good.all():
         relation, worst = "more than" if strict else "at least", np.ravel(concrete)[np.argmin(np.ravel(good))]
-        raise ValueError(
-            f"{name.replace('_', ' ')} is {worst:g}; expected a finite number {relation} {round(least, 6):g}"
-        )
+        limit = "" if math.isinf(most) else f" and at most {round(most, 6):g}"
+        expected = f"a finite number {relation} {round(least, 6):g}{limit}"
+        raise ValueError(f"{name.replace('_', ' ')} is {worst:g}; expected {expected}")

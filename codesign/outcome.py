@@ -21,6 +21,7 @@ class Limits(eqx.Module):
 
     capacity: Real = quantity("1", "memory capacity")
     die_area: Real = quantity("1", "die area against the reticle")
+    dies: Real = quantity("1", "logic dies in the package")
     shoreline: Real = quantity("1", "die edge for memory and links")
     stacks: Real = quantity("1", "memory stacks on the package")
     layers_most: Real = quantity("1", "layers per stack, most on sale")

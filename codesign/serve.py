@@ -70,7 +70,7 @@ def serve(
     execution = Operatorwise() if execution is None else execution
     other = decode if prefill is None else prefill
     for pool, phase in ((decode, serving.decode), (other, serving.prefill)):
-        check(pool.design, Workload(model, phase, precision), pool.plan)
+        check(pool.design, Workload(model, phase, precision), pool.plan, technology)
     return _serve(model, serving, decode, prefill, technology, precision, execution, first_promise, token_promise)
 
 

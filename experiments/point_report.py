@@ -78,7 +78,7 @@ def measure(
 def measured(point: OperatingPoint, plan: codesign.Plan | None = None) -> Measured:
     """``measure`` at an operating point, concrete arguments checked first."""
     plan = point.plan if plan is None else plan
-    check(point.design, point.workload, plan)
+    check(point.design, point.workload, plan, point.technology)
     return measure(point.design, point.workload, plan, point.technology, point.execution)
 
 

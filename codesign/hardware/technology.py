@@ -72,7 +72,7 @@ class Packaging(eqx.Module):
     assembly_price: Real = quantity("USD", "test and assembly of one package")
     usable_edge: Real = quantity("1", "share of the die's perimeter that memory and links may take")
     max_dies: Real = quantity("1", "logic dies in one package")
-    multi_die_price: Real = quantity("USD", "extra loss of a package with more than one die, per extra die")
+    multi_die_price: Real = quantity("USD", "extra loss of a package with more than one die")
     die_to_die_area: Real = quantity("m^2", "die-to-die interface per extra die, all dies together")
 
 

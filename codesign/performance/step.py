@@ -32,6 +32,14 @@ class Rates(eqx.Module):
     memory: Real  # [B/s]
 
 
+class Traffic(eqx.Module):
+    """Bytes of each operator by tier (operators,): main memory, pool, and weights that stay on chip [B]."""
+
+    main: Float[Array, "operators"]
+    pool: Float[Array, "operators"]
+    on_chip: Float[Array, "operators"]
+
+
 class Step(eqx.Module):
     """A step of the busiest chip, in seconds; shapes (operators,) and (collectives,).
 
@@ -47,6 +55,7 @@ class Step(eqx.Module):
     transfer: Float[Array, "collectives"]
     time: Real
     load: Load
+    traffic: Traffic
     wire: Real  # [B] bytes one chip sends
     syncs: (
         Real  # [1] communication takes syncs · sync latency + inner_wire / link bandwidth + what the outer tier takes
@@ -88,7 +97,8 @@ def step(
         group = jnp.concatenate([group, group + jnp.max(group) + 1.0])
     compute = load.flops / rates.matrix
     vector = load.vector / rates.vector + load.exponential / rates.exponential
-    memory = _memory_time(load, plan, rates, design, execution)
+    moved = traffic(load, plan, execution)
+    memory = _memory_time(moved, plan, rates, design)
     operators = _schedule(compute, vector, memory, group, execution)
     return Step(
         compute=compute,
@@ -99,6 +109,7 @@ def step(
         transfer=together.transfer,
         time=jnp.sum(operators) + jnp.sum(together.latency) + jnp.sum(together.transfer),
         load=load,
+        traffic=moved,
         wire=jnp.sum(together.wire),
         syncs=jnp.sum(together.syncs),
         inner_wire=jnp.sum(together.inner),
@@ -116,20 +127,26 @@ def operator_names(table: OperatorTable, phase: Phase) -> tuple[str, ...]:
     return table.names + drafts
 
 
-def _memory_time(
-    load: Load, plan: Plan, rates: Rates, design: Design, execution: Execution
-) -> Float[Array, "operators"]:
-    """Streaming time of each operator; tiers stream side by side, so the slowest of them binds."""
+def traffic(load: Load, plan: Plan, execution: Execution) -> Traffic:
+    """What an execution moves: ``Limit`` only weights and cache, ``Dataflow`` no activations, both tiers as the plan says."""
     activations = jnp.zeros_like(load.activations) if isinstance(execution, Limit | Dataflow) else load.activations
     reused = jnp.zeros_like(load.reused) if isinstance(execution, Limit) else load.reused
     tiers = plan.tiers
     if tiers is None:
-        return jnp.maximum(load.weights + load.state + activations, reused) / rates.memory
+        none = jnp.zeros_like(load.weights)
+        return Traffic(jnp.maximum(load.weights + load.state + activations, reused), none, none)
     weights_main = 1.0 - tiers.weights_on_chip - tiers.weights_in_pool
     main = load.weights * weights_main + load.state * (1.0 - tiers.state_in_pool) + activations
     pool = load.weights * tiers.weights_in_pool + load.state * tiers.state_in_pool
-    outer = jnp.maximum(jnp.maximum(main, reused) / rates.memory, pool / design.pool_bandwidth)
-    return jnp.maximum(outer, load.weights * tiers.weights_on_chip / design.sram_bandwidth)
+    return Traffic(jnp.maximum(main, reused), pool, load.weights * tiers.weights_on_chip)
+
+
+def _memory_time(moved: Traffic, plan: Plan, rates: Rates, design: Design) -> Float[Array, "operators"]:
+    """Streaming time of each operator; tiers stream side by side, so the slowest of them binds."""
+    main = moved.main / rates.memory
+    if plan.tiers is None:
+        return main
+    return jnp.maximum(jnp.maximum(main, moved.pool / design.pool_bandwidth), moved.on_chip / design.sram_bandwidth)
 
 
 def _schedule(

@@ -78,7 +78,7 @@ def priced(
     dram = stacks(design, technology) * memory.stack_price + layers(design, technology) * memory.layer_price
     interposer = packaging.area_ratio * (silicon + stacks(design, technology) * memory.footprint)
     package = packaging.area_price * interposer + packaging.assembly_price
-    package = package + packaging.multi_die_price * (design.dies - 1.0)
+    package = package + packaging.multi_die_price * jnp.minimum(design.dies - 1.0, 1.0)
     network = links.price * design.link_bandwidth + links.scale_out_price * design.scale_out_bandwidth
     return Cost(
         logic=logic,
@@ -97,8 +97,9 @@ def annuity(cost_of_capital: Real, life: Real) -> Real:
 
     u/(1 − e^(−u)) is log-convex; r → 0 gives 1/life.
     """
-    u = jnp.maximum(cost_of_capital * life, 1e-9)
-    return u / -jnp.expm1(-u) / life
+    u = cost_of_capital * life
+    safe = jnp.maximum(u, 1e-4)
+    return jnp.where(u < 1e-4, 1.0 + u / 2.0 + u**2 / 12.0, safe / -jnp.expm1(-safe)) / life
 
 
 def running_cost(cost: Cost, chips: Real, mean_power: Real, economics: Economics) -> Real:

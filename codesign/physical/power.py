@@ -44,7 +44,8 @@ class Work(eqx.Module):
     """What one step moves and computes on the mean chip."""
 
     flops: Real  # [FLOP]
-    memory_bytes: Real  # [B]
+    memory_bytes: Real  # [B] from main memory or a pool
+    on_chip_bytes: Real  # [B] weights that stay in SRAM
     wire_bytes: Real  # [B]
 
 
@@ -52,7 +53,8 @@ def dynamic_energy(work: Work, technology: Technology, compute_bits: Real) -> Re
     """Energy of one step on one chip beyond its static power [J]."""
     matrix = flop_energy(technology, compute_bits) * work.flops
     wire = (technology.links.energy - technology.links.idle_power) * work.wire_bytes
-    return matrix + byte_energy(technology) * work.memory_bytes + wire
+    resident = technology.logic.sram_energy * work.on_chip_bytes
+    return matrix + byte_energy(technology) * work.memory_bytes + resident + wire
 
 
 @declares(Curvature.MONOMIAL, chip_peak=(1.0, 1e4), chips=(1.0, 1e4))

@@ -23,7 +23,7 @@ from codesign.physical.area import area
 from codesign.search.choices import Choice, Tree, plans_and_dies, taken
 from codesign.search.goals import Goal, goals
 from codesign.search.integers import Problems, Solved, Task, descend, solve_tasks
-from codesign.search.program import LIFTED, MONOMIAL_LIMITS, POSYNOMIAL_LIMITS, SILICON
+from codesign.search.program import LIFTED, MONOMIAL_LIMITS, POSYNOMIAL_LIMITS, SILICON, SYNC
 from codesign.search.relaxation import QUICK_COMPILATION, Relaxed, log_goals, outcome_at, relax
 from codesign.search.space import CONTINUOUS, Space, at_bound, design_at
 from codesign.workload.operators import operator_table, pad
@@ -141,6 +141,7 @@ def _optimize(
         nonlocal clock
         timings[name], clock = time.perf_counter() - clock, time.perf_counter()
 
+    space = affordable(space, choices, technology)
     columns = technology.attainable.slice_columns
     table = operator_table(workload.model, workload.precision, slice_columns=columns)
     table = pad(table, -(-len(table.names) // 4) * 4)
@@ -183,6 +184,22 @@ def _optimize(
     front = _assemble(problems, choices, objectives, weighting, tasks, solved, timings)
     lap("exact check")
     return front
+
+
+def affordable(space: Space, choices: Sequence[Choice], technology: Technology) -> Space:
+    """The space above the floor of the sync latency, where its price is finite.
+
+    Raises:
+        ValueError: a choice has more dies than a package may hold, or the space lies wholly below the floor.
+    """
+    most = float(technology.packaging.max_dies)
+    for choice in choices:
+        if float(choice.dies) > most:
+            raise ValueError(f"choice {choice.name!r} has {float(choice.dies):g} dies; expected at most {most:g} in a package")
+    floor = float(technology.links.sync_floor) * (1.0 + 1e-3)
+    if float(space.high[SYNC]) < floor:
+        raise ValueError(f"sync latency is at most {float(space.high[SYNC]):g} s; expected more than its floor of {floor:g} s")
+    return eqx.tree_at(lambda s: s.low, space, space.low.at[SYNC].max(floor))
 
 
 def first_tasks(relaxed: Relaxed, space: Space) -> list[list[Task]]:

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from codesign.evaluate import run_step
+from codesign.evaluate import mean_work, run_step
 from codesign.hardware.design import Design
 from codesign.hardware.technology import Logic, Technology
 from codesign.numerics.fields import Real
@@ -32,7 +32,7 @@ from codesign.performance.plan import Plan, degrees
 from codesign.performance.step import Step
 from codesign.physical.area import area, needed_edge, usable_edge
 from codesign.physical.cost import annuity, priced
-from codesign.physical.power import Work, dynamic_energy, peak_power, static_power
+from codesign.physical.power import dynamic_energy, peak_power, static_power
 from codesign.physical.wafer import die_price
 from codesign.search.space import CONTINUOUS, Space, is_free
 from codesign.workload import phases
@@ -146,12 +146,7 @@ def build(
 
     timed = run_step(design, table, workload, plan, technology, execution)
     coefficients = step_coefficients(design, timed, execution)
-    work = Work(
-        flops=jnp.sum(timed.load.flops * timed.load.mean_share),
-        memory_bytes=jnp.sum(_moved(timed) * timed.load.mean_share),
-        wire_bytes=timed.wire,
-    )
-    energy = dynamic_energy(work, technology, table.compute_bits)
+    energy = dynamic_energy(mean_work(timed), technology, table.compute_bits)
     degree = degrees(design, plan, table.experts)
     kept = footprint(table, workload.phase, plan, degree, ideal=isinstance(execution, Limit))
     rows = _physical_rows(design, technology, table.compute_bits, energy)
@@ -175,10 +170,6 @@ def build(
         sync_floor=technology.links.sync_floor,
         sync_price=technology.links.sync_price,
     )
-
-
-def _moved(timed: Step) -> Float[Array, "operators"]:
-    return timed.load.weights + timed.load.state + timed.load.activations
 
 
 def _log(coefficients: Float[Array, "..."]) -> Float[Array, "..."]:

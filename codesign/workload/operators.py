@@ -10,7 +10,6 @@ import dataclasses
 
 import equinox as eqx
 import jax.numpy as jnp
-from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from codesign.numerics.fields import Real, real
@@ -110,18 +109,11 @@ def operator_table(model: Transformer, precision: Precision, *, slice_columns: R
         suffix = f" {index + 1}" if len(model.layers) > 1 else ""
         rows += [(name + suffix, _grouped(op, kind, index)) for name, op in writer.layer(kind)]
     rows += writer.ends(model)
-    names, operators = zip(*[row for row in rows if not _is_nothing(row[1])], strict=True)
+    names, operators = zip(*rows, strict=True)
     columns = _stack(operators)
     if model.nominal_parameters is not None:
         columns = _nominal(columns, model.nominal_parameters, precision)
     return _finish(model, precision, columns, names)
-
-
-def _is_nothing(op: Operator) -> bool:
-    """Whether an operator is known to do and to keep nothing (an indexer without heads): it then needs no row."""
-    names = "stored row_flops context_flops row_vector state_fixed whole_row_bytes".split()
-    amounts = [getattr(op, name) for name in names]
-    return not any(isinstance(amount, Tracer) or bool(amount != 0) for amount in amounts)
 
 
 def _grouped(op: Operator, kind: LayerKind, index: int) -> Operator:
@@ -311,7 +303,7 @@ class _Writer:
         )
         output = self.product(a.heads * a.value_dim, self.hidden, slices=a.heads, by_rows=True)
         rows = [("latent", down), ("query", query), ("latent up", up), ("attention", core), ("output", output)]
-        return rows + self.indexer(a, query_input)
+        return rows + self.indexer(a, query_input) if a.has_indexer else rows
 
     def indexer(self, a: LatentAttention, query_input: Real) -> list[tuple[str, Operator]]:
         """The lightning indexer of DeepSeek-V3.2 scores the whole cache with a few narrow heads and one shared key."""
@@ -377,7 +369,7 @@ class _Writer:
             rows.append(
                 (name, dataclasses.replace(op, stored=weights, streamed=weights, division=real(EXPERT), **routed))
             )
-        return rows + self.feed_forward(m.shared_width, m.gated, "shared expert")
+        return rows + self.feed_forward(m.shared_width, m.gated, "shared expert") if m.has_shared else rows
 
     def ends(self, model: Transformer) -> list[tuple[str, Operator]]:
         """The embedding table (kept, hardly read) and the output head (read whole for every step)."""

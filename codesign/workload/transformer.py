@@ -33,7 +33,8 @@ class LatentAttention(eqx.Module):
 
     The cache holds ``latent_rank + rope_dim`` elements a position, shared by all heads. ``query_rank = 0`` means that
     queries are projected in one step. ``latent_reads`` is how often a decode kernel streams the latent: once when scores
-    and values are fused (FlashMLA), twice otherwise. ``top_k`` limits what is read, not what is kept.
+    and values are fused (FlashMLA), twice otherwise. ``top_k`` limits what is read, not what is kept. ``has_indexer = False``
+    leaves the indexer's operators out of the table, which only makes it shorter.
     """
 
     heads: Real = quantity("1", "heads")
@@ -46,6 +47,7 @@ class LatentAttention(eqx.Module):
     top_k: Real = quantity("1", "positions the indexer keeps", default=UNLIMITED)
     indexer_heads: Real = quantity("1", "heads of the indexer, 0 for none", default=0.0)
     indexer_dim: Real = quantity("1", "width of an indexer head", default=0.0)
+    has_indexer: bool = eqx.field(static=True, default=True)
 
 
 class LinearAttention(eqx.Module):
@@ -71,13 +73,17 @@ class FeedForward(eqx.Module):
 
 
 class MixtureOfExperts(eqx.Module):
-    """Routed experts, of which ``active`` serve each token, and an optional shared expert that serves all."""
+    """Routed experts, of which ``active`` serve each token, and an optional shared expert that serves all.
+
+    ``has_shared = False`` leaves the shared expert's operators out of the table, which only makes it shorter.
+    """
 
     experts: Real = quantity("1", "routed experts")
     active: Real = quantity("1", "experts a token is sent to")
     width: Real = quantity("1", "intermediate size of one routed expert")
     shared_width: Real = quantity("1", "intermediate size of all shared experts together", default=0.0)
     gated: bool = eqx.field(static=True, default=True)
+    has_shared: bool = eqx.field(static=True, default=True)
 
 
 AttentionKind: TypeAlias = GroupedAttention | LatentAttention | LinearAttention

@@ -6,173 +6,94 @@ input and the statistics of expert routing (``codesign.workload.experts``), whic
 tests. Not covered: ``nominal_parameters``, ``TierShares`` and the smoothing temperature.
 
 Everything is per chip and in SI units. All chips of an ideal division carry the same load, so one of them is followed.
+What it computes, reads and keeps is in ``oracle_work``, what it sends in ``oracle_collectives``; here are time and sums.
 """
 
 import dataclasses
-import functools
 import math
-from collections.abc import Iterator
 
-import jax
-import numpy as np
-
-from codesign import Dataflow, Decode, Design, Execution, Limit, Plan, Precision, Technology, Workload
-from codesign.workload import experts
-from codesign.workload.transformer import (
-    GroupedAttention,
-    LatentAttention,
-    LayerKind,
-    LinearAttention,
-    MixtureOfExperts,
-)
-
-UNLIMITED = math.inf
+from codesign import Dataflow, Decode, Design, Execution, Limit, Plan, Technology, Workload
+from codesign.workload.transformer import MixtureOfExperts
+from tests.codesign.oracle_collectives import Network, messages
+from tests.codesign.oracle_work import Chip, Operator
 
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """Step time [s], time per token [s], bytes that all chips keep [B], bytes that one chip sends in a step [B]."""
+    """What a step costs, drafts included.
+
+    Step time [s], time per token [s], bytes that all chips keep [B]; FLOPs [FLOP], bytes of memory traffic [B] and bytes
+    sent [B] of one chip.
+    """
 
     step_time: float
     time_per_token: float
     capacity: float
+    flops: float
+    moved: float
     wire: float
 
 
-@dataclasses.dataclass(frozen=True)
-class Operator:
-    """One operator on one chip for one microbatch. FLOPs [FLOP], bytes [B]; ``tile`` is the width of a score's tile."""
-
-    half: str
-    row_flops: float = 0.0
-    context_flops: float = 0.0
-    vector: float = 0.0
-    exponential: float = 0.0
-    streamed: float = 0.0
-    state_read: float = 0.0
-    state_written: float = 0.0
-    activations: float = 0.0
-    stored: float = 0.0
-    kept: float = 0.0
-    tile: float = 1.0
-
-    @property
-    def flops(self) -> float:
-        return self.row_flops + self.context_flops
-
-
 def answer(design: Design, workload: Workload, plan: Plan, technology: Technology, execution: Execution) -> Answer:
-    """What a step costs."""
-    phase = workload.phase
-    draft = phase.draft if isinstance(phase, Decode) else None
+    """What a step costs: a pass that verifies and, before it, one after the other, passes that draft a token each."""
+    draft = workload.phase.draft if isinstance(workload.phase, Decode) else None
     length, acceptance, cost = (0.0, 0.0, 0.0) if draft is None else map(float, (draft.length, draft.acceptance, draft.cost))
     verifying = Step(design, workload, plan, technology, execution, drafted=length)
     plain = Step(design, workload, plan, technology, execution, drafted=0.0)
-    step_time, wire = verifying.time(), verifying.wire()
-    for _ in range(round(length)):  # drafted one after the other by a model of ``cost`` times the size
-        step_time += cost * plain.time()
-        wire += cost * plain.wire()
-    tokens = sum(acceptance**accepted for accepted in range(round(length) + 1))
-    return Answer(step_time, step_time / tokens, verifying.capacity(), wire)
-
-
-class Work:
-    """What one attention group sees of a phase at a time: sequences, rows and the positions that they look at."""
-
-    def __init__(self, phase, groups: float, drafted: float):
-        batch = float(phase.batch)
-        self.share = min(groups, max(batch, 1.0))  # a group without a whole sequence still works on one
-        self.sequences = batch / self.share
-        self.prefill = not isinstance(phase, Decode)
-        if self.prefill:
-            prompt = float(phase.prompt)
-            self.cached = round(float(phase.cached) * prompt)
-            self.positions = np.arange(self.cached + 1, round(prompt) + 1)  # of the new rows of one sequence
-            self.context, self.new = prompt, float(len(self.positions))
-        else:
-            self.cached, self.context, self.new = 0.0, float(phase.context), 1.0 + drafted
-        self.rows = self.sequences * self.new
-        self.logits = self.sequences if self.prefill else self.rows
-
-    def attended(self, window: float) -> float:
-        """Positions that all rows together attend to."""
-        if not self.prefill:
-            return self.rows * min(self.context, window)
-        return self.sequences * float(sum(min(int(position), window) for position in self.positions))
-
-    def read(self, window: float) -> float:
-        """Positions that all sequences together read: in prefill all that any of a sequence's rows sees."""
-        visible = window + self.new if self.prefill else window
-        return self.sequences * min(self.context, visible)
-
-    def kept(self, window: float) -> float:
-        """Positions that one sequence keeps."""
-        return min(self.context, window)
+    drafts = round(length) * cost  # by a model of ``cost`` times the size
+    time = verifying.time() + drafts * plain.time()
+    return Answer(
+        step_time=time,
+        time_per_token=time / sum(acceptance**accepted for accepted in range(round(length) + 1)),
+        capacity=(1 + cost) * verifying.capacity(),  # of both models
+        flops=verifying.flops() + drafts * plain.flops(),
+        moved=verifying.moved() + drafts * plain.moved(),
+        wire=verifying.wire() + drafts * plain.wire(),
+    )
 
 
 class Step:
-    """One step, ``drafted`` rows beside the one of each sequence."""
+    """One pass through the model, ``drafted`` rows beside the one of each sequence."""
 
-    def __init__(self, design, workload, plan, technology, execution, drafted):
-        self.design, self.model, self.plan, self.execution = design, workload.model, plan, execution
-        self.ideal = isinstance(execution, Limit)
-        self.chips, self.pipeline, self.context, self.data = map(float, (design.chips, plan.pipeline, plan.context, plan.data))
-        self.stage = self.chips / self.pipeline
-        self.tensor = self.stage / (self.context * self.data)
-        self.feed_forward = self.tensor * self.context
-        self.work = Work(workload.phase, self.pipeline * self.data, drafted)
-        self.stage_rows = self.work.rows * self.data
+    def __init__(
+        self, design: Design, workload: Workload, plan: Plan, technology: Technology, execution: Execution, drafted: float
+    ):
+        self.design, self.execution, self.ideal = design, execution, isinstance(execution, Limit)
+        good, logic, precision = technology.attainable, technology.logic, workload.precision
+        compute, memory = (1.0, 1.0) if self.ideal else (float(good.compute), float(good.memory))
+        self.chip = Chip(design, workload, plan, float(good.slice_columns), self.ideal, drafted)
+        self.network = Network(design, float(good.link), plan.all_reduce)
         self.batch = float(workload.phase.batch)
-        self.hidden, self.vocabulary = float(self.model.hidden), float(self.model.vocabulary)
-        self._set_bytes(workload.precision)
-        self._set_rates(technology)
-
-    def _set_bytes(self, precision: Precision) -> None:
-        scale = float(precision.weight_scale_bits)
-        self.compute_bits = max(float(precision.weight_bits), float(precision.activation_bits))
-        self.weight = (float(precision.weight_bits) + scale) / 8
-        self.expert_weight = (float(precision.expert_weight_bits) + scale) / 8
-        self.activation = float(precision.activation_bits) / 8
-        self.state = float(precision.state_bits) / 8
-        self.message = float(precision.message_bits) / 8
-        self.recurrent = float(precision.recurrent_bits) / 8
-
-    def _set_rates(self, technology: Technology) -> None:
-        good = technology.attainable
-        logic, peak = technology.logic, float(self.design.peak_flops)
+        peak = float(design.peak_flops)
         gains = {16.0: 1.0, 8.0: float(logic.density_gain_8bit), 4.0: float(logic.density_gain_4bit)}
-        at_16_bit = peak / gains[self.compute_bits]
+        at_16_bit = peak / gains[max(float(precision.weight_bits), float(precision.activation_bits))]
+        self.matrix_rate = peak * compute
         self.vector_rate = at_16_bit * float(logic.vector_ratio)
         self.exponential_rate = at_16_bit * float(logic.exponential_ratio)
-        compute, memory, link = (1.0, 1.0, 1.0) if self.ideal else map(float, (good.compute, good.memory, good.link))
-        self.matrix_rate = peak * compute
-        self.bandwidth = float(self.design.memory_bandwidth) * memory
-        self.inner_bandwidth = float(self.design.link_bandwidth) * link
-        self.outer_bandwidth = float(self.design.scale_out_bandwidth) * link
-        self.slice_columns = float(good.slice_columns)
-
-    # ---- time, capacity and bytes sent ------------------------------------------------------------------------------
+        self.bandwidth = float(design.memory_bandwidth) * memory
 
     def time(self) -> float:
+        groups = list(self.chip.groups())
         if self.ideal:
-            work = [operator for group in self.groups() for operator in group]
-            compute = sum(operator.flops for operator in work) / self.matrix_rate
-            memory = sum(operator.streamed + operator.state_read for operator in work) / self.bandwidth
+            compute = sum(operator.flops for group in groups for operator in group) / self.matrix_rate
+            memory = sum(operator.streamed + operator.state_read for group in groups for operator in group) / self.bandwidth
             return max(compute, memory) + self.limit_synchronisation()
-        return sum(map(self.group_time, self.groups())) + sum(seconds for seconds, _ in self.messages())
+        return sum(map(self.group_time, groups)) + sum(seconds for seconds, _ in messages(self.chip, self.network))
 
     def wire(self) -> float:
-        return 0.0 if self.ideal else sum(sent for _, sent in self.messages())
+        return 0.0 if self.ideal else sum(sent for _, sent in messages(self.chip, self.network))
 
-    def groups(self) -> Iterator[list[Operator]]:
-        """Operators that overlap, in the order in which they run: layer by layer, then both ends."""
-        for kind in self.model.layers:
-            for _ in range(round(float(kind.count))):
-                operators = list(self.layer(kind))
-                yield [operator for operator in operators if operator.half == "attention"]
-                yield [operator for operator in operators if operator.half == "feed-forward"]
-        for operator in self.ends():
-            yield [operator]
+    def flops(self) -> float:
+        return sum(operator.flops for group in self.chip.groups() for operator in group)
+
+    def moved(self) -> float:
+        """Bytes, whether they take time or not; the limit study forgets that a cache that grows is written."""
+        moved = 0.0
+        for group in self.chip.groups():
+            for operator in group:
+                moved += operator.streamed + operator.state_read + operator.activations
+                moved += 0.0 if self.ideal else operator.state_written
+        return moved
 
     def group_time(self, group: list[Operator]) -> float:
         if not isinstance(self.execution, Dataflow):
@@ -186,304 +107,26 @@ class Step:
         compute = operator.flops / self.matrix_rate
         vector = operator.vector / self.vector_rate + operator.exponential / self.exponential_rate
         moved = operator.streamed + operator.state_read + operator.state_written + operator.activations
-        elements = float(self.design.sram_capacity) / self.activation
+        elements = float(self.design.sram_capacity) / self.chip.activation
         reused = operator.row_flops / math.sqrt(elements) + operator.context_flops * operator.tile / (4 * elements)
-        return compute, vector, max(moved, self.activation * reused) / self.bandwidth
+        return compute, vector, max(moved, self.chip.activation * reused) / self.bandwidth
 
     def limit_synchronisation(self) -> float:
-        if self.chips <= 1:
+        assert isinstance(self.execution, Limit)
+        if self.chip.chips <= 1:
             return 0.0
         syncs = 0.0
-        for kind in self.model.layers:
-            for _ in range(round(float(kind.count))):
-                syncs += float(self.execution.syncs_per_layer)
-                if isinstance(kind.feed_forward, MixtureOfExperts):
-                    syncs += float(self.execution.syncs_per_expert_layer)
+        for kind in self.chip.layers():
+            syncs += float(self.execution.syncs_per_layer)
+            if isinstance(kind.feed_forward, MixtureOfExperts):
+                syncs += float(self.execution.syncs_per_expert_layer)
         return syncs * float(self.design.sync_latency)
 
     def capacity(self) -> float:
         """Bytes of weights and of caches on all chips. A chip holds 1/pipeline of everything."""
-        users = max(self.batch / self.data, 1.0)
+        users = max(self.batch / self.chip.data, 1.0)
         held = 0.0
-        for group in self.groups():
+        for group in self.chip.groups():
             for operator in group:
-                held += (operator.stored + operator.kept * users) / self.pipeline
-        return self.chips * held
-
-    # ---- operators --------------------------------------------------------------------------------------------------
-
-    def layer(self, kind: LayerKind) -> Iterator[Operator]:
-        parts = (kind.attention is not None) + (kind.feed_forward is not None)
-        yield self.norms(parts)
-        if isinstance(kind.attention, GroupedAttention):
-            yield from self.grouped(kind.attention)
-        elif isinstance(kind.attention, LatentAttention):
-            yield from self.latent(kind.attention)
-        elif isinstance(kind.attention, LinearAttention):
-            yield from self.linear(kind.attention)
-        if isinstance(kind.feed_forward, MixtureOfExperts):
-            yield from self.mixture(kind.feed_forward)
-        elif kind.feed_forward is not None:
-            yield from self.mlp(float(kind.feed_forward.width), kind.feed_forward.gated)
-
-    def slices(self, ranks: float, limit: float) -> float:
-        return ranks if self.ideal else min(ranks, limit)
-
-    def columns(self, width: float) -> float:
-        """Slices of a matrix that keep the matrix unit busy."""
-        return max(width / self.slice_columns, 1.0)
-
-    def product(self, inner, outer, ranks, limit, *, by_rows=False, rows=None, half="attention", extra_rows=0.0) -> Operator:
-        """Weights cut by columns (reads its input whole) or by rows (writes its output whole, a partial sum)."""
-        rows = self.work.rows if rows is None else rows
-        slices = self.slices(ranks, limit)
-        elements = inner / slices + outer if by_rows else inner + outer / slices
-        weights = inner * outer * self.weight / slices
-        return Operator(
-            half,
-            row_flops=2 * inner * outer * (rows + extra_rows) / slices,
-            streamed=weights,
-            activations=self.activation * rows * elements,
-            stored=weights,
-        )
-
-    def norms(self, parts: int) -> Operator:
-        ranks = self.slices(self.tensor, 1.0)
-        return Operator(
-            "attention",
-            vector=parts * 8 * self.hidden * self.work.rows / ranks,
-            activations=parts * 4 * self.hidden * self.activation * self.work.rows,
-            stored=parts * self.hidden * self.weight / ranks,
-        )
-
-    def state_ranks(self, heads: float) -> float:
-        return self.tensor if float(self.plan.kv_ideal) == 1.0 else min(self.tensor, heads)
-
-    def grouped(self, part: GroupedAttention) -> Iterator[Operator]:
-        heads, kv_heads, width = float(part.heads), float(part.kv_heads), float(part.head_dim)
-        window, work = float(part.window), self.work
-        yield self.product(self.hidden, heads * width * (2 if part.gated else 1), self.tensor, heads)
-        yield self.product(self.hidden, 2 * kv_heads * width, self.tensor, kv_heads)
-        ranks = self.slices(self.tensor, heads)
-        looked_at = work.attended(window) / ranks / self.context
-        position = 2 * kv_heads * width * self.state / self.state_ranks(kv_heads) / self.context
-        yield Operator(
-            "attention",
-            context_flops=4 * heads * width * looked_at,
-            vector=4 * heads * looked_at,
-            exponential=heads * looked_at,
-            activations=2 * heads * width * self.activation * work.rows / ranks,
-            state_read=position * work.read(window),
-            state_written=position * work.rows,
-            kept=position * work.kept(window),
-            tile=width,
-        )
-        yield self.product(heads * width, self.hidden, self.tensor, heads, by_rows=True)
-
-    def latent(self, part: LatentAttention) -> Iterator[Operator]:
-        heads, rank, rope, nope, value, query_rank, reads, top_k = map(
-            float,
-            (part.heads, part.latent_rank, part.rope_dim, part.nope_dim, part.value_dim, part.query_rank,
-             part.latent_reads, part.top_k),
-        )  # fmt: skip
-        work, source = self.work, query_rank or self.hidden
-        yield self.product(self.hidden, rank + rope + query_rank, self.tensor, 1.0)
-        yield self.product(source, heads * (nope + rope), self.tensor, heads)
-        again = work.sequences * work.cached  # cached positions are expanded once more
-        yield self.product(rank, heads * (nope + value), self.tensor, heads, extra_rows=again)
-        ranks = self.slices(self.tensor, heads)
-        looked_at = work.attended(top_k) / ranks / self.context
-        per_position = 2 * heads * (nope + rope + value) if work.prefill else 2 * heads * (2 * rank + rope)
-        position = (rank + rope) * self.state / self.state_ranks(1.0) / self.context
-        rereads = (reads - 1) * rank * self.state / self.state_ranks(1.0) / self.context
-        yield Operator(
-            "attention",
-            context_flops=per_position * looked_at,
-            vector=4 * heads * looked_at,
-            exponential=heads * looked_at,
-            activations=heads * (nope + rope + value) * self.activation * work.rows / ranks,
-            state_read=(position + rereads) * work.read(top_k),
-            state_written=position * work.rows,
-            kept=position * work.kept(UNLIMITED),
-            tile=rank,
-        )
-        yield self.product(heads * value, self.hidden, self.tensor, heads, by_rows=True)
-        if float(part.indexer_heads) * float(part.indexer_dim) > 0:
-            yield from self.indexer(float(part.indexer_heads), float(part.indexer_dim), source)
-
-    def indexer(self, heads: float, width: float, source: float) -> Iterator[Operator]:
-        work, ranks = self.work, self.slices(self.tensor, 1.0)
-        weights = source * heads * width + self.hidden * (width + heads)
-        yield Operator(
-            "attention",
-            row_flops=2 * weights * work.rows / ranks,
-            streamed=weights * self.weight / ranks,
-            activations=(source + heads * width) * self.activation * work.rows,
-            stored=weights * self.weight / ranks,
-        )
-        looked_at = work.attended(UNLIMITED) / ranks / self.context
-        position = width * self.state / self.state_ranks(1.0) / self.context
-        yield Operator(
-            "attention",
-            context_flops=2 * heads * width * looked_at,
-            vector=2 * heads * looked_at,
-            state_read=position * work.read(UNLIMITED),
-            state_written=position * work.rows,
-            kept=position * work.kept(UNLIMITED),
-            tile=max(width, 1.0),
-        )
-
-    def linear(self, part: LinearAttention) -> Iterator[Operator]:
-        heads, key_dim, value_dim, taps = map(float, (part.value_heads, part.key_dim, part.value_dim, part.convolution))
-        keys, values = float(part.key_heads) * key_dim, heads * value_dim
-        convolved = 2 * keys + values
-        yield self.product(self.hidden, 2 * keys + (2 if part.gated else 1) * values + 2 * heads, self.tensor, heads)
-        rows, ranks = self.work.rows, self.slices(self.tensor, heads)
-        sequence = heads * key_dim * value_dim * self.recurrent + convolved * taps * self.activation
-        sequence /= self.state_ranks(heads)
-        yield Operator(
-            "attention",
-            row_flops=8 * heads * key_dim * value_dim * rows / ranks,
-            vector=2 * convolved * taps * rows / ranks,
-            activations=2 * convolved * self.activation * rows / ranks,
-            state_read=2 * sequence * self.work.sequences,  # the limit study counts its writing too: as much as reading
-            stored=convolved * taps * self.weight / ranks,
-            kept=sequence,
-        )
-        yield self.product(values, self.hidden, self.tensor, heads, by_rows=True)
-
-    def mlp(self, width: float, gated: bool) -> Iterator[Operator]:
-        limit, half = self.columns(width), "feed-forward"
-        up = self.product(self.hidden, width * (2 if gated else 1), self.feed_forward, limit, half=half)
-        per_row = width * self.work.rows / self.slices(self.feed_forward, limit)
-        yield dataclasses.replace(up, vector=4 * per_row, exponential=per_row)
-        yield self.product(width, self.hidden, self.feed_forward, limit, by_rows=True, half=half)
-
-    def expert_groups(self, part: MixtureOfExperts) -> float:
-        most = min(self.stage, float(part.experts) * float(self.plan.expert_copies))
-        return max(1.0, min(float(self.plan.expert), most))
-
-    def mixture(self, part: MixtureOfExperts) -> Iterator[Operator]:
-        yield self.product(self.hidden, float(part.experts), self.tensor, 1.0)
-        copies = float(part.experts) * float(self.plan.expert_copies)
-        width, groups = float(part.width), self.expert_groups(part)
-        touched = busiest_touched(copies, float(part.active), self.stage_rows, groups)
-        pairs = busiest_rows(copies, float(part.active), self.stage_rows, groups) * float(self.plan.routing_skew)
-        slices = self.slices(self.stage / groups, self.columns(width))
-        expanded = width * (2 if part.gated else 1)
-        for inner, outer, by_rows in ((self.hidden, expanded, False), (width, self.hidden, True)):
-            elements = inner / slices + outer if by_rows else inner + outer / slices
-            expert = inner * outer * self.expert_weight
-            yield Operator(
-                "feed-forward",
-                row_flops=2 * inner * outer * pairs / slices,
-                vector=0.0 if by_rows else 4 * width * pairs / slices,
-                exponential=0.0 if by_rows else width * pairs / slices,
-                streamed=expert * touched / slices,
-                activations=elements * self.activation * pairs,
-                stored=expert * copies / self.stage,
-            )
-        if float(part.shared_width) > 0:
-            yield from self.mlp(float(part.shared_width), part.gated)
-
-    def ends(self) -> Iterator[Operator]:
-        limit = self.columns(self.vocabulary)
-        rows = self.work.logits
-        entries = (0.0 if self.model.tied_embeddings else self.vocabulary) + float(self.model.positions)
-        yield Operator(
-            "embedding",
-            activations=2 * self.hidden * self.activation * rows,
-            stored=entries * self.hidden * self.weight / self.slices(self.feed_forward, limit),
-        )
-        yield self.product(self.hidden, self.vocabulary, self.feed_forward, limit, rows=rows, half="head")
-
-    # ---- collectives ------------------------------------------------------------------------------------------------
-
-    def messages(self) -> Iterator[tuple[float, float]]:
-        """(seconds, bytes that a chip sends) of every collective of a step, one after the other."""
-        row = self.hidden * self.message
-        group_message = self.work.rows * row
-        yield self.all_reduce(self.feed_forward, group_message)  # embedding, its table sliced
-        merged = max((merge_elements(kind) for kind in self.model.layers), default=0.0)
-        for kind in self.model.layers:
-            for _ in range(round(float(kind.count))):
-                if kind.attention is not None:
-                    yield self.all_to_all(self.context, self.work.rows * merged / self.tensor * self.message)
-                    if not self.adds_with_feed_forward(kind):
-                        yield self.all_reduce(self.tensor, group_message)
-                if isinstance(kind.feed_forward, MixtureOfExperts):
-                    yield from self.expert_messages(kind.feed_forward, row, group_message)
-                elif kind.feed_forward is not None:
-                    yield self.all_reduce(self.feed_forward, group_message)
-        yield self.all_to_all(self.feed_forward, self.work.logits * self.vocabulary * self.message)
-        leaves = self.chips > float(self.design.scale_up_domain)
-        latency = float(self.design.scale_out_latency if leaves else self.design.sync_latency)
-        sent = 2 * self.stage_rows * row / self.stage
-        hops = self.pipeline - 1
-        yield hops * (latency + sent / (self.outer_bandwidth if leaves else self.inner_bandwidth)), hops * sent
-
-    def adds_with_feed_forward(self, kind: LayerKind) -> bool:
-        """Whether the partial sums of attention wait for those of a feed-forward part beside it."""
-        part = kind.feed_forward
-        sliced = not isinstance(part, MixtureOfExperts) or self.expert_groups(part) <= 1
-        return self.model.parallel_blocks and part is not None and sliced
-
-    def expert_messages(self, part: MixtureOfExperts, row: float, group_message: float) -> Iterator[tuple[float, float]]:
-        groups = self.expert_groups(part)
-        if groups <= 1:
-            yield self.all_reduce(self.stage, self.stage_rows * row)
-            return
-        routed = self.stage_rows * float(part.active) * row
-        yield self.all_to_all(self.stage, routed / self.stage)  # dispatch
-        yield self.all_to_all(self.stage, routed / self.stage)  # combine
-        yield self.all_reduce(self.stage / groups, routed / groups)
-        if float(part.shared_width) > 0:
-            yield self.all_reduce(self.feed_forward, group_message)
-
-    def all_reduce(self, ranks: float, message: float) -> tuple[float, float]:
-        inside = min(ranks, float(self.design.scale_up_domain))
-        options = []
-        for s0, s1, s2, v0, v1, v2 in np.asarray(self.plan.all_reduce, float):
-            steps = s0 + s1 * (inside - 1) + s2 * math.log2(inside)
-            sent = (v0 + v1 * (inside - 1) + v2 * (inside - 1) / inside) * message
-            options.append((steps * float(self.design.sync_latency) + sent / self.inner_bandwidth, sent))
-        seconds, sent = min(options) if inside > 1 else (0.0, 0.0)
-        domains = ranks / inside
-        if domains > 1:
-            across = 2 * (domains - 1) / domains * message / inside
-            seconds += 2 * float(self.design.scale_out_latency) + across / self.outer_bandwidth
-            sent += across
-        return seconds, sent
-
-    def all_to_all(self, ranks: float, message: float) -> tuple[float, float]:
-        if ranks <= 1:
-            return 0.0, 0.0
-        inside = min(ranks, float(self.design.scale_up_domain))
-        latency = float(self.design.sync_latency)
-        if ranks > inside:
-            latency = max(latency, float(self.design.scale_out_latency))
-        near, far = (inside - 1) / ranks * message, (ranks - inside) / ranks * message
-        return latency + max(near / self.inner_bandwidth, far / self.outer_bandwidth), near + far
-
-
-def merge_elements(kind: LayerKind) -> float:
-    """Elements a row of partial attention takes: sums, largest score and normaliser of every head."""
-    part = kind.attention
-    if isinstance(part, GroupedAttention):
-        return float(part.heads) * (float(part.head_dim) + 2)
-    if isinstance(part, LatentAttention):
-        return float(part.heads) * (float(part.latent_rank) + 2)
-    return float(part.value_heads) * float(part.value_dim) if isinstance(part, LinearAttention) else 0.0
-
-
-@functools.cache
-def busiest_touched(total: float, active: float, rows: float, groups: float) -> float:
-    return float(_touched(total, active, rows, groups))
-
-
-@functools.cache
-def busiest_rows(total: float, active: float, rows: float, groups: float) -> float:
-    return float(_rows(total, active, rows, groups))
-
-
-_touched, _rows = jax.jit(experts.busiest_touched), jax.jit(experts.busiest_rows)
+                held += (operator.stored + operator.kept * users) / self.chip.pipeline
+        return self.chip.chips * held

@@ -33,7 +33,11 @@ def test_the_base_of_these_cases_is_good():
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"chips": 0.0}, r"chips is 0; expected a finite number more than 0"),
+        ({"chips": 0.0}, r"chips is 0; expected a finite number at least 1"),
+        ({"sram_bandwidth": -1.0}, r"sram bandwidth is -1; expected a finite number more than 0"),
+        ({"white_silicon": -1e-3}, r"white silicon is -0\.001; expected a finite number at least 0"),
+        ({"scale_up_domain": 0.0}, r"scale up domain is 0; expected a finite number at least 1"),
+        ({"scale_out_latency": -1.0}, r"scale out latency is -1; expected a finite number at least 0"),
         ({"chips": 0.5}, r"chips is 0\.5; expected a finite number at least 1"),
         ({"memory_bandwidth": -1e12}, r"memory bandwidth is -1e\+12; expected a finite number more than 0"),
         ({"memory_bandwidth": 0.0}, r"memory bandwidth is 0; expected a finite number more than 0"),
@@ -58,8 +62,8 @@ def test_designs(changed, message):
         (codesign.Decode(batch=math.nan, context=128), r"batch is nan; expected a finite number more than 0"),
         (codesign.Decode(batch=1, context=-1), r"context is -1; expected a finite number at least 0"),
         (codesign.Prefill(batch=1, prompt=0), r"prompt is 0; expected a finite number more than 0"),
-        (codesign.Prefill(batch=1, prompt=128, cached=1), r"uncached share of the prompt is 0; expected .* more than 0"),
-        (codesign.Prefill(batch=1, prompt=128, cached=-0.1), r"cached share of the prompt is -0\.1; expected .* at least 0"),
+        (codesign.Prefill(batch=1, prompt=128, cached=1), r"cached share of the prompt is 1; expected .* at most 1"),
+        (codesign.Prefill(batch=1, prompt=128, cached=-0.1), r"cached share of the prompt is -0\.1; expected .* at least 0 and at most 1"),
     ],
 )
 def test_phases(phase, message):
@@ -100,3 +104,25 @@ def evaluate_at(design):
     technology = hardware_priors.technology("N5", "HBM3", "NVLink4")
     work = codesign.Workload(TINY, codesign.Decode(batch=1, context=128))
     return codesign.evaluate(design, work, technology=technology).step_time
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"promise": -1.0}, r"promise is -1; expected a finite number more than 0"),
+        ({"precision": codesign.uniform(0)}, r"weight bits is 0; expected a finite number more than 0"),
+        ({"phase": codesign.Decode(1, 8, codesign.Draft(length=-2, acceptance=0.8, cost=0.1))}, r"draft length is -2"),
+        ({"phase": codesign.Decode(1, 8, codesign.Draft(length=2, acceptance=1.5, cost=0.1))}, r"acceptance is 1\.5; .* most 1"),
+    ],
+)
+def test_workloads(change, message, llama_405b, machine, technology):
+    fields = {"phase": codesign.Decode(batch=1, context=128), **change}
+    with pytest.raises(ValueError, match=message):
+        codesign.evaluate(machine, codesign.Workload(llama_405b, **fields), technology=technology)
+
+
+def test_tier_shares(llama_405b, machine, technology):
+    work = codesign.Workload(llama_405b, codesign.Decode(batch=1, context=128))
+    plan = codesign.Plan(tiers=codesign.TierShares(weights_in_pool=1.2))
+    with pytest.raises(ValueError, match=r"weights in pool is 1\.2; expected .* at most 1"):
+        codesign.evaluate(machine, work, plan, technology=technology)

@@ -31,7 +31,6 @@ from codesign.workload.transformer import (
 )
 
 UNUSED: dict[str, str] = {
-    "Packaging.max_dies": "no limit counts dies against it, so nothing stops a package with more",
     "Cooling.area_resistance": "no junction temperature is computed: heat is limited by flux and by package power alone",
     "Cooling.coolant_temperature": "no junction temperature is computed",
     "Cooling.logic_temperature": "no junction temperature is computed",

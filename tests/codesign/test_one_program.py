@@ -23,7 +23,7 @@ def test_models_plans_and_technologies_share_one_program(machine):
     def run(design, table, work, plan, technology):
         nonlocal traces
         traces += 1
-        return evaluate_table(design, table, work, plan, technology, codesign.Operatorwise()).step_time
+        return evaluate_table(design, table, work, plan, technology, codesign.Operatorwise()).cost_per_token
 
     technologies = [hardware_priors.technology(*names) for names in (("N3", "HBM4", "NVLink6"), ("N5", "HBM3", "NVLink4"))]
     times = set()

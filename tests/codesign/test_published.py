@@ -89,7 +89,7 @@ PLACEMENTS = {
     ("whole experts", 0): 1057,
     ("whole experts", 2): 893,
 }
-"""tokens/s/user of DeepSeek-V3 at batch 1, 4K context, on 128 `xpu-hbm3`, by placement and extra syncs of a layer with experts."""
+"""tokens/s/user of DeepSeek-V3, batch 1, 4K context, 128 `xpu-hbm3`, by placement and extra syncs of a layer with experts."""
 
 
 def deepseek(technology, placement, extra):

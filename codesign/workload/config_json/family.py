@@ -136,7 +136,8 @@ def mixture(experts: int, active: int, width: int, shared_width: int = 0) -> Par
     """Gated experts; no token can be sent to more experts than there are."""
     if active > experts:
         raise ValueError(f"a token is sent to {active} experts, expected at most the {experts} that the model has")
-    return part(MixtureOfExperts, experts=experts, active=active, width=width, shared_width=shared_width)
+    shared = {"shared_width": shared_width, "has_shared": shared_width > 0}
+    return part(MixtureOfExperts, experts=experts, active=active, width=width, **shared)
 
 
 def exact_share(family: Family, whole: str, parts: str) -> int:

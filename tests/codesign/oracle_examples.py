@@ -1,0 +1,193 @@
+"""Random models, loads, layouts and machines to compare the model and its oracle on.
+
+A program is compiled for a structure of input, not for its numbers. So that few are compiled, all models that do not test
+otherwise have the ``FRAME`` of one structure: a layer of every kind, of which some occur 0 times.
+"""
+
+import dataclasses
+
+import jax
+import numpy as np
+from hypothesis import strategies as st
+
+import codesign
+from codesign.hardware.technology import Attainable
+from codesign.workload.transformer import (
+    FeedForward,
+    GroupedAttention,
+    LatentAttention,
+    LayerKind,
+    LinearAttention,
+    MixtureOfExperts,
+    Transformer,
+)
+
+
+def between(low: float, high: float) -> st.SearchStrategy[float]:
+    """Real numbers, spread over decades."""
+    return st.floats(0.0, 1.0).map(lambda share: low * (high / low) ** share)
+
+
+def count(low: int, high: int) -> st.SearchStrategy[float]:
+    return st.integers(low, high).map(float)
+
+
+# ---- Models ----------------------------------------------------------------------------------------------------------
+
+WINDOWS = st.one_of(count(1, 900), st.just(1e18))
+
+GROUPED, GATED = (
+    st.builds(
+        GroupedAttention, heads=count(8, 64), kv_heads=count(1, 16), head_dim=count(8, 256), window=WINDOWS,
+        gated=st.just(gated),
+    )
+    for gated in (False, True)
+)  # fmt: skip
+LATENT = st.booleans().flatmap(  # an indexer without heads is none, whatever its width
+    lambda sparse: st.builds(
+        LatentAttention, heads=count(4, 128), latent_rank=count(16, 512), rope_dim=count(8, 64),
+        nope_dim=count(8, 128), value_dim=count(8, 128), query_rank=st.one_of(st.just(0.0), count(16, 1024)),
+        latent_reads=count(1, 2), top_k=WINDOWS, indexer_heads=count(*((1, 64) if sparse else (0, 0))),
+        indexer_dim=count(int(sparse), 128),
+    )
+)  # fmt: skip
+LINEAR, UNGATED_LINEAR = (
+    st.builds(
+        LinearAttention, key_heads=count(1, 32), value_heads=count(1, 64), key_dim=count(8, 128),
+        value_dim=count(8, 128), convolution=count(0, 5), gated=st.just(gated),
+    )
+    for gated in (True, False)
+)  # fmt: skip
+MLP, UNGATED_MLP = (
+    st.builds(FeedForward, width=count(64, 20000), gated=st.just(gated)) for gated in (True, False)
+)  # fmt: skip
+
+
+def mixtures(experts: float, active: float, gated: bool) -> st.SearchStrategy[MixtureOfExperts]:
+    return st.builds(
+        MixtureOfExperts, experts=st.just(experts), active=st.just(active), width=count(64, 4000),
+        shared_width=st.one_of(st.just(0.0), count(64, 4000)), gated=st.just(gated),
+    )  # fmt: skip
+
+
+@st.composite
+def framed_models(draw: st.DrawFn, parallel_blocks: bool = False) -> Transformer:
+    """Layers of all kinds, 0 to 2 of each; all mixtures have the same number of experts, as the model demands."""
+    experts = draw(count(2, 64))
+    active = draw(count(1, min(int(experts), 8)))
+    routed, ungated = (mixtures(experts, active, gated) for gated in (True, False))
+    parts = (
+        (GROUPED, MLP), (GROUPED, MLP), (LINEAR, MLP), (LATENT, MLP), (GROUPED, routed),
+        (LATENT, ungated), (GATED, UNGATED_MLP), (UNGATED_LINEAR, st.none()), (st.none(), MLP),
+    )  # fmt: skip
+    kinds = tuple(draw(st.builds(LayerKind, count=count(0, 2), attention=a, feed_forward=f)) for a, f in parts)
+    return draw(transformers(kinds, parallel_blocks=parallel_blocks))
+
+
+@st.composite
+def dense_models(draw: st.DrawFn) -> Transformer:
+    """Without experts, nor room for them; the two ends share their table."""
+    kinds = (draw(st.builds(LayerKind, count=count(1, 5), attention=GROUPED, feed_forward=MLP)),)
+    return draw(transformers(kinds, tied_embeddings=True))
+
+
+def transformers(kinds: tuple[LayerKind, ...], **options: bool) -> st.SearchStrategy[Transformer]:
+    return st.builds(
+        Transformer, hidden=count(64, 8192), vocabulary=count(50, 200000), layers=st.just(kinds),
+        positions=count(0, 2048), **{name: st.just(value) for name, value in options.items()},
+    )  # fmt: skip
+
+
+MODELS = {"any": framed_models(), "parallel": framed_models(parallel_blocks=True), "dense": dense_models()}
+
+
+def small_frame() -> tuple[LayerKind, ...]:
+    grouped = GroupedAttention(heads=8, kv_heads=2, head_dim=8)
+    latent = LatentAttention(heads=8, latent_rank=8, rope_dim=8, nope_dim=8, value_dim=8)
+    linear = LinearAttention(key_heads=8, value_heads=8, key_dim=8, value_dim=8)
+    mlp, routed = FeedForward(width=8), MixtureOfExperts(experts=1, active=1, width=8)
+    parts = (
+        (grouped, mlp), (grouped, mlp), (linear, mlp), (latent, mlp), (grouped, routed),
+        (latent, dataclasses.replace(routed, gated=False)),
+        (dataclasses.replace(grouped, gated=True), dataclasses.replace(mlp, gated=False)),
+        (dataclasses.replace(linear, gated=False), None), (None, mlp),
+    )  # fmt: skip
+    return tuple(LayerKind(count=0, attention=a, feed_forward=f) for a, f in parts)
+
+
+FRAME = small_frame()
+"""The structure of ``framed_models``: no layer at all, room for every kind."""
+
+
+def framed(model: Transformer) -> Transformer:
+    """The same model with layers that occur 0 times beside its own, so that it has the structure of ``FRAME``."""
+    left = list(model.layers)
+    used = [kind.feed_forward for kind in left if isinstance(kind.feed_forward, MixtureOfExperts)]
+    layers = []
+    for empty in FRAME:
+        place = next((k for k, kind in enumerate(left) if jax.tree.structure(kind) == jax.tree.structure(empty)), None)
+        if place is not None:
+            layers.append(left.pop(place))
+        elif used and isinstance(empty.feed_forward, MixtureOfExperts):
+            same = dataclasses.replace(empty.feed_forward, experts=used[0].experts, active=used[0].active)
+            layers.append(dataclasses.replace(empty, feed_forward=same))
+        else:
+            layers.append(empty)
+    if left:
+        raise ValueError(f"no room in the frame for {left}")
+    return dataclasses.replace(model, layers=tuple(layers))
+
+
+# ---- Loads, layouts and machines -------------------------------------------------------------------------------------
+
+BATCHES = st.one_of(count(1, 8), between(1.0, 500.0))
+
+PHASES = {
+    "decode": st.builds(codesign.Decode, batch=BATCHES, context=between(1.0, 1e5)),
+    "draft": st.builds(
+        codesign.Decode, batch=BATCHES, context=between(1.0, 1e5),
+        draft=st.builds(codesign.Draft, length=count(0, 5), acceptance=st.floats(0.0, 0.95), cost=st.floats(0.0, 0.3)),
+    ),
+    "prefill": st.integers(1, 1500).flatmap(
+        lambda prompt: st.builds(
+            codesign.Prefill, batch=BATCHES, prompt=st.just(float(prompt)),
+            cached=st.integers(0, prompt - 1).map(lambda cached: cached / prompt),
+        )
+    ),
+}  # fmt: skip
+
+EXECUTIONS = {
+    "operatorwise": st.just(codesign.Operatorwise()),
+    "dataflow": st.just(codesign.Dataflow()),
+    "limit": st.builds(codesign.Limit, syncs_per_layer=st.floats(0.0, 4.0), syncs_per_expert_layer=st.floats(0.0, 4.0)),
+}
+
+BITS = st.sampled_from([4.0, 8.0, 16.0])
+PRECISIONS = st.builds(
+    codesign.Precision, weight_bits=BITS, expert_weight_bits=BITS, state_bits=BITS, activation_bits=BITS,
+    message_bits=st.sampled_from([8.0, 16.0, 32.0]), recurrent_bits=st.sampled_from([16.0, 32.0]),
+    weight_scale_bits=st.sampled_from([0.0, 0.25, 0.5]),
+)  # fmt: skip
+
+PLANS = st.builds(
+    codesign.Plan, pipeline=count(1, 4), context=count(1, 3), data=count(1, 4),
+    expert=st.one_of(count(1, 16), st.just(codesign.WHOLE_EXPERTS)), expert_copies=count(1, 2),
+    routing_skew=st.floats(1.0, 2.0), kv_ideal=count(0, 1),
+    all_reduce=st.sampled_from(sorted(codesign.ALGORITHMS)).map(lambda name: codesign.ALGORITHMS[name][None]),
+)  # fmt: skip
+
+TWO_ALGORITHMS = st.lists(st.sampled_from(sorted(codesign.ALGORITHMS)), min_size=2, max_size=2, unique=True).map(
+    lambda names: np.stack([codesign.ALGORITHMS[name] for name in names])
+)
+
+DESIGNS = st.builds(
+    codesign.Design, memory_bandwidth=between(1e11, 1e14), memory_capacity=between(1e10, 1e12),
+    peak_flops=between(1e13, 1e17), chips=st.just(1.0), sync_latency=between(1e-8, 1e-4),
+    link_bandwidth=between(1e9, 1e13), sram_capacity=between(1e4, 1e9), scale_up_domain=count(1, 64),
+    scale_out_bandwidth=between(1e8, 1e12), scale_out_latency=between(1e-8, 1e-4),
+)  # fmt: skip
+
+ATTAINABLE = st.builds(
+    Attainable, memory=st.floats(0.1, 1.0), compute=st.floats(0.1, 1.0), link=st.floats(0.1, 1.0),
+    slice_columns=count(1, 256),
+)  # fmt: skip
