@@ -21,12 +21,12 @@ from codesign.search.certificate import lower_bound
 from codesign.search.choices import taken
 from codesign.search.goals import Goals
 from codesign.search.interior_point import Point, model_at, solve
-from codesign.search.program import build, shape
+from codesign.search.program import Program, build, shape
 from codesign.search.space import Space
 from codesign.workload.operators import OperatorTable
 from codesign.workload.workload import Workload
 
-LANES = 256
+LANES = 128
 """Problems solved in one call: fixed, so that one compiled program serves every round."""
 
 FEASIBLE = 1e-9
@@ -71,17 +71,19 @@ def _solve_lanes(
 ) -> Solved:
     exponents = shape(count)
 
-    def lane(weighting: Real, k: Real, n: Real, b: Real) -> Solved:
-        program = build(
+    def problem(k: Real, n: Real, b: Real) -> Program:
+        return build(
             problems.space, n, b, taken(problems.plans, k), problems.dies[k],
             problems.table, problems.workload, problems.technology, problems.execution,
         )  # fmt: skip
-        point = solve(exponents, program, goals, weighting)
+
+    def judged(program: Program, weighting: Real, point: Point) -> Solved:
         model = model_at(exponents, program, goals, weighting, point)
         feasible = (jnp.max(model.limits) <= FEASIBLE) & jnp.isfinite(model.value)
         return Solved(jnp.where(feasible, model.value, jnp.inf), lower_bound(program, point, model), point)
 
-    return jax.vmap(lane)(weights, choice, chips, batch)
+    programs = jax.vmap(problem)(choice, chips, batch)
+    return jax.vmap(judged)(programs, weights, solve(exponents, programs, goals, weights))
 
 
 def solve_tasks(problems: Problems, goals: Goals, weights: np.ndarray, tasks: list[Task]) -> Solved:

@@ -65,27 +65,32 @@ def model_at(shape: Shape, program: Program, goals: Goals, weights: Float[Array,
     )
 
 
-def solve(shape: Shape, program: Program, goals: Goals, weights: Float[Array, "goals"], steps: int = 45) -> Point:
-    """Minimise the weighted sum of the goals' logarithms over the program.
+def solve(
+    shape: Shape, programs: Program, goals: Goals, weights: Float[Array, "problems goals"], steps: int = 45
+) -> Point:
+    """Minimise the weighted sums of the goals' logarithms over many programs at once.
 
-    Starts at the middle of the box, whatever the limits say there; ends, if the problem is feasible, at a point strictly inside
-    all limits with a duality gap of about limits × 1e-11.
+    Starts at the middle of each box, whatever the limits say there; ends, where a problem is feasible, at a point strictly
+    inside all limits with a duality gap of about limits × 1e-11.
 
     Args:
         shape: exponents.
-        program: one problem.
-        goals: objectives in the program's terms.
-        weights: weighting of the goals, ≥ 0, sum 1.
+        programs: the problems, leaves with a leading axis.
+        goals: objectives in the programs' terms.
+        weights: weighting of the goals of each problem, ≥ 0, rows of sum 1.
         steps: Newton steps.
     """
-    low, high = program.low, program.high
+    low, high = programs.low, programs.high
     middle = 0.5 * (low + high)
     count = len(shape.monomials) + len(shape.powers) - len(OUTCOMES)
-    ones = jnp.ones_like(middle)
-    start = Point(middle, jnp.ones(count, middle.dtype), 0.1 * jnp.ones(count, middle.dtype), 0.1 * ones, 0.1 * ones)
+    limits, ones = jnp.ones((len(middle), count), middle.dtype), jnp.ones_like(middle)
+    start = Point(middle, limits, 0.1 * limits, 0.1 * ones, 0.1 * ones)
 
-    def body(point: Point, _: None) -> tuple[Point, None]:
-        return newton_step(model_at(shape, program, goals, weights, point), point, low, high), None
+    def step(program: Program, weighting: Float[Array, "goals"], point: Point) -> Point:
+        return newton_step(model_at(shape, program, goals, weighting, point), point, program.low, program.high)
+
+    def body(points: Point, _: None) -> tuple[Point, None]:
+        return jax.vmap(step)(programs, weights, points), None
 
     return jax.lax.scan(body, start, None, length=steps)[0]
 

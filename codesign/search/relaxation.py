@@ -78,12 +78,16 @@ def relax(
         seed: of the starts.
     """
     low, high = box(space)
-    lanes = (len(weights), len(choices), starts)
-    unit = np.random.default_rng(seed).uniform(0.15, 0.85, (*lanes, len(CONTINUOUS) + 3))
+    shape = (len(weights), len(choices), starts)
+    unit = np.random.default_rng(seed).uniform(0.15, 0.85, (*shape, len(CONTINUOUS) + 3))
     begin = low + (high - low) * jnp.asarray(unit, dtype=low.dtype)
+    which = np.indices(shape).reshape(3, -1)
     plans, dies = plans_and_dies(choices)
-    goal_values = _GoalValues(tuple(objectives))
-    return _search(begin, weights, plans, dies, space, table, workload, technology, execution, goal_values)
+    loss, end = _search(
+        begin.reshape(-1, begin.shape[-1]), weights[which[0]], jnp.asarray(which[1]),
+        plans, dies, space, table, workload, technology, execution, _GoalValues(tuple(objectives)),
+    )  # fmt: skip
+    return Relaxed(loss.reshape(shape), end.reshape(begin.shape))
 
 
 class _GoalValues(eqx.Module):
@@ -104,36 +108,28 @@ def lane_loss(
 
 
 @functools.partial(jax.jit, compiler_options=QUICK_COMPILATION)
-def _search(begin, weights, plans, dies, space, table, workload, technology, execution, goals) -> Relaxed:
+def _search(begin, weights, choice, plans, dies, space, table, workload, technology, execution, goals) -> Relaxed:
+    """All lanes (leading axis) in one loop: Adam works element by element, so one optimiser serves them all."""
     low, high = box(space)
     optimiser = optax.adam(optax.cosine_decay_schedule(FIRST_RATE, STEPS, LAST_RATE / FIRST_RATE))
 
-    def lane(x, weighting, choice):
-        plan, number = taken(plans, choice), dies[choice]
+    def loss(x, weighting, k, temperature, penalty):
+        plan, number = taken(plans, k), dies[k]
+        return lane_loss(x, weighting, plan, number, temperature, penalty, space, table, workload, technology, execution, goals)
 
-        def loss(x, temperature, penalty):
-            return lane_loss(
-                x, weighting, plan, number, temperature, penalty, space, table, workload, technology, execution, goals
-            )
+    losses_and_gradients = jax.vmap(jax.value_and_grad(loss), in_axes=(0, 0, 0, None, None))
 
-        def body(carry, progress):
-            x, state, _ = carry
-            temperature = _geometric(FIRST_TEMPERATURE, LAST_TEMPERATURE, progress)
-            value, gradient = jax.value_and_grad(loss)(
-                x, temperature, _geometric(FIRST_PENALTY, LAST_PENALTY, progress)
-            )
-            updates, state = optimiser.update(jnp.where(jnp.isfinite(gradient), gradient, 0.0), state)
-            return (optax.projections.projection_box(optax.apply_updates(x, updates), low, high), state, value), None
+    def body(carry, progress):
+        x, state, _ = carry
+        temperature = _geometric(FIRST_TEMPERATURE, LAST_TEMPERATURE, progress)
+        penalty = _geometric(FIRST_PENALTY, LAST_PENALTY, progress)
+        value, gradient = losses_and_gradients(x, weights, choice, temperature, penalty)
+        updates, state = optimiser.update(jnp.where(jnp.isfinite(gradient), gradient, 0.0), state)
+        return (optax.projections.projection_box(optax.apply_updates(x, updates), low, high), state, value), None
 
-        start = (x, optimiser.init(x), jnp.zeros_like(x[0]))
-        (end, _, value), _ = jax.lax.scan(body, start, jnp.linspace(0.0, 1.0, STEPS))
-        return value, end
-
-    over_starts = jax.vmap(lane, in_axes=(0, None, None))
-    over_choices = jax.vmap(over_starts, in_axes=(0, None, 0))
-    over_weights = jax.vmap(over_choices, in_axes=(0, 0, None))
-    loss, ends = over_weights(begin, weights, jnp.arange(len(dies)))
-    return Relaxed(loss, jnp.exp(ends))
+    start = (begin, optimiser.init(begin), jnp.zeros_like(begin[:, 0]))
+    (end, _, value), _ = jax.lax.scan(body, start, jnp.linspace(0.0, 1.0, STEPS))
+    return Relaxed(value, jnp.exp(end))
 
 
 def outcome_at(

@@ -9,6 +9,7 @@ or differently from, what it keeps. Tables of different models, padded to the sa
 import dataclasses
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -93,6 +94,7 @@ class OperatorTable(eqx.Module):
     has_experts: bool = eqx.field(static=True)
 
 
+@jax.jit
 def operator_table(model: Transformer, precision: Precision, *, slice_columns: Real | float = 64.0) -> OperatorTable:
     """Write a model as operators.
 

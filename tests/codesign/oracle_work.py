@@ -223,7 +223,7 @@ class Chip:
             "attention",
             row_flops=2 * weights * work.rows / ranks,
             streamed=weights * self.weight / ranks,
-            activations=(source + heads * width) * self.activation * work.rows,
+            activations=(source + heads * width / ranks) * self.activation * work.rows,
             stored=weights * self.weight / ranks,
         )
         looked_at = work.attended(UNLIMITED) / ranks / self.context

@@ -63,7 +63,7 @@ def test_designs(changed, message):
         (codesign.Decode(batch=1, context=-1), r"context is -1; expected a finite number at least 0"),
         (codesign.Prefill(batch=1, prompt=0), r"prompt is 0; expected a finite number more than 0"),
         (codesign.Prefill(batch=1, prompt=128, cached=1), r"cached share of the prompt is 1; expected .* at most 1"),
-        (codesign.Prefill(batch=1, prompt=128, cached=-0.1), r"cached share of the prompt is -0\.1; expected .* at least 0 and at most 1"),
+        (codesign.Prefill(batch=1, prompt=128, cached=-0.1), r"cached share of the prompt is -0\.1; expected .* most 1"),
     ],
 )
 def test_phases(phase, message):
