@@ -274,7 +274,7 @@ def _require_equal_mixtures(model: Transformer) -> None:
         values = [value for mixture in mixtures if (value := _concrete(getattr(mixture, name))) is not None]
         if len(values) > 1 and any((value != values[0]).any() for value in values[1:]):
             shown = ", ".join(f"{value:g}" for value in values)
-            raise ValueError(f"layers with experts have {shown} {name} experts; expected the same number in all of them")
+            raise ValueError(f"layers with experts have {shown} {"experts" if name == "experts" else "active experts"}; expected the same number in all of them")
 
 
 def _concrete(value: Any) -> np.ndarray | None:

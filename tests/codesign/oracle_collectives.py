@@ -26,7 +26,7 @@ class Network:
     A collective is a pair: its seconds and the bytes that a chip sends.
     """
 
-    def __init__(self, design: Design, link: float, algorithms: np.ndarray):
+    def __init__(self, design: Design, link: float, algorithms):
         self.domain, self.algorithms = float(design.scale_up_domain), np.asarray(algorithms, float)
         self.inner_latency, self.outer_latency = float(design.sync_latency), float(design.scale_out_latency)
         self.inner_bandwidth = float(design.link_bandwidth) * link

@@ -42,8 +42,11 @@ CASES += [("any", "decode", "limit"), ("any", "prefill", "limit")]
 CASES += [("parallel", "decode", "operatorwise"), ("dense", "decode", "operatorwise"), ("dense", "prefill", "dataflow")]
 
 
+SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
+
+
 @pytest.mark.parametrize(("model", "phase", "execution"), CASES)
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), phases=set(Phase) - {Phase.explain})
+@settings(max_examples=12, deadline=None, suppress_health_check=SLOW, phases=set(Phase) - {Phase.explain})
 @given(data=st.data())
 def test_agrees_with_the_oracle(model, phase, execution, technology, data):
     plan, design = data.draw(PLANS), data.draw(DESIGNS)
