@@ -79,9 +79,7 @@ def evaluate_table(
     silicon = area(design, technology, table.compute_bits)
     degree = degrees(design, plan, table.experts)
     kept = footprint(table, workload.phase, plan, degree, ideal=isinstance(execution, Limit))
-    return assess(
-        design, workload, plan, technology, table.compute_bits, timed, timed.time, kept, silicon, silicon.total
-    )
+    return assess(design, workload, plan, technology, table.compute_bits, timed, timed.time, kept, silicon, silicon.total)
 
 
 def run_step(
@@ -89,9 +87,7 @@ def run_step(
 ) -> Step:
     """Time one step of the workload on the design, with the vector rates that its technology gives its silicon."""
     logic = technology.logic
-    at_16_bit = design.peak_flops / precision_ratio(
-        table.compute_bits, logic.density_gain_8bit, logic.density_gain_4bit
-    )
+    at_16_bit = design.peak_flops / precision_ratio(table.compute_bits, logic.density_gain_8bit, logic.density_gain_4bit)
     vector, exponential = at_16_bit * logic.vector_ratio, at_16_bit * logic.exponential_ratio
     rates = attained_rates(design, technology.attainable, vector, exponential, execution)
     return step(design, table, workload.phase, plan, rates, technology.attainable.link, execution)
@@ -134,9 +130,7 @@ def assess(
         silicon: logic area of a package [m²].
     """
     phase = workload.phase
-    per_sequence = (
-        phases.tokens_per_step(phase) if isinstance(phase, phases.Decode) else phases.rows_per_sequence(phase)
-    )
+    per_sequence = phases.tokens_per_step(phase) if isinstance(phase, phases.Decode) else phases.rows_per_sequence(phase)
     user = per_sequence / step_time
     system = user * phase.batch
     work = mean_work(timed)
@@ -185,9 +179,7 @@ def _fullest_tier(design: Design, plan: Plan, kept: Footprint) -> Real:
     tiers = plan.tiers
     if tiers is None:
         return (kept.weights + kept.state) / design.memory_capacity
-    main = kept.weights * (1.0 - tiers.weights_on_chip - tiers.weights_in_pool) + kept.state * (
-        1.0 - tiers.state_in_pool
-    )
+    main = kept.weights * (1.0 - tiers.weights_on_chip - tiers.weights_in_pool) + kept.state * (1.0 - tiers.state_in_pool)
     pool = kept.weights * tiers.weights_in_pool + kept.state * tiers.state_in_pool
     ratios = jnp.stack(
         [
@@ -274,7 +266,8 @@ def _require_equal_mixtures(model: Transformer) -> None:
         values = [value for mixture in mixtures if (value := _concrete(getattr(mixture, name))) is not None]
         if len(values) > 1 and any((value != values[0]).any() for value in values[1:]):
             shown = ", ".join(f"{value:g}" for value in values)
-            raise ValueError(f"layers with experts have {shown} {"experts" if name == "experts" else "active experts"}; expected the same number in all of them")
+            what = {"experts": "experts", "active": "active experts"}[name]
+            raise ValueError(f"layers with experts have {shown} {what}; expected the same number in all of them")
 
 
 def _concrete(value: Any) -> np.ndarray | None:

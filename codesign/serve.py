@@ -91,9 +91,7 @@ def _serve(
             serving.load, first_promise, token_promise,
         )  # fmt: skip
         each = decode.instances
-        service = dataclasses.replace(
-            one, requests_per_second=one.requests_per_second * each, goodput=one.goodput * each
-        )
+        service = dataclasses.replace(one, requests_per_second=one.requests_per_second * each, goodput=one.goodput * each)
         pools = [(decode, decoding)]
     else:
         service = disaggregated(
@@ -128,9 +126,7 @@ def _priced(
     technology: Technology,
 ) -> ServingOutcome:  # fmt: skip
     def total(name: str) -> Real:
-        return sum(
-            (getattr(outcome, name) * pool.instances for pool, outcome in pools), start=jnp.zeros_like(serving.batch)
-        )
+        return sum((getattr(outcome, name) * pool.instances for pool, outcome in pools), start=jnp.zeros_like(serving.batch))
 
     tokens = service.requests_per_second * serving.output
     return ServingOutcome(

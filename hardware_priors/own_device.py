@@ -76,9 +76,7 @@ def _technology(path: Path, value: object) -> tuple[str, str, str]:
     from hardware_priors.technologies import choice
 
     if not isinstance(value, list) or len(value) != 3:
-        raise ValueError(
-            f'{path}: technology = {value!r}: expected [node, memory, link], such as ["N3", "HBM4", "NVLink5"]'
-        )
+        raise ValueError(f'{path}: technology = {value!r}: expected [node, memory, link], such as ["N3", "HBM4", "NVLink5"]')
     return choice("node", value[0]), choice("memory", value[1]), choice("link", value[2])
 
 
@@ -99,9 +97,7 @@ def read_device(path: Path) -> OwnDevice:
     technology = _technology(path, stated.pop("technology")) if "technology" in stated else None
     for key in stated:
         if key not in _UNITS:
-            raise ValueError(
-                f"{path}: unknown key {key!r}; did you mean {nearest(key, [*_UNITS, 'name', 'technology'])!r}?"
-            )
+            raise ValueError(f"{path}: unknown key {key!r}; did you mean {nearest(key, [*_UNITS, 'name', 'technology'])!r}?")
     quantities = {key: _number(path, key, value) for key, value in stated.items()}
     missing = [key for key in _UNITS if key not in quantities and key not in _OPTIONAL]
     if missing:

@@ -108,14 +108,10 @@ def unit(text: str) -> Unit:
         while position < len(group):
             match = _UNIT_TOKEN.match(group, position)
             if match is None:
-                raise ValueError(
-                    f"unit {text!r}: cannot read {group[position:]!r}; write units as 'TB/s' or 'K mm^2/W'"
-                )
+                raise ValueError(f"unit {text!r}: cannot read {group[position:]!r}; write units as 'TB/s' or 'K mm^2/W'")
             symbol, power = match.group(1), sign * int(match.group(2) or 1)
             if symbol not in _KNOWN:
-                bits = (
-                    f"{symbol[:-1]}bit"  # 'Gb' is spelled 'Gbit' here; 'GB', the nearest by letters, is eight times it
-                )
+                bits = f"{symbol[:-1]}bit"  # 'Gb' is spelled 'Gbit' here; 'GB', the nearest by letters, is eight times it
                 offered = bits if symbol.endswith("b") and bits in _KNOWN else nearest(symbol, list(_KNOWN))
                 raise ValueError(f"unit {text!r}: unknown {symbol!r}; the nearest known unit is {offered!r}")
             scale, dimensions = _KNOWN[symbol]

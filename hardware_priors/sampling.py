@@ -92,9 +92,7 @@ def growth_priors() -> dict[str, Prior]:
     return {name: lookup("trends", name, "growth_per_year") for name in names("trends") if name in leaves}
 
 
-def projected(
-    technology: Technology, year: float, key: Array | None = None, base_year: float = BASE_YEAR
-) -> Technology:
+def projected(technology: Technology, year: float, key: Array | None = None, base_year: float = BASE_YEAR) -> Technology:
     """A technology as the trends have it in another year, earlier or later.
 
     Leaves without a trend stay. The node, memory and link keep their names but not their numbers, so project *or*
@@ -112,14 +110,10 @@ def projected(
     True
     """
     leaves: dict[str, object] = {
-        f"{part}.{leaf}": getattr(getattr(technology, part), leaf)
-        for part, module in PARTS.items()
-        for leaf in units_of(module)
+        f"{part}.{leaf}": getattr(getattr(technology, part), leaf) for part, module in PARTS.items() for leaf in units_of(module)
     }
     for leaf, growth in growth_priors().items():
         now = jnp.asarray(leaves[leaf])
-        deviates = (
-            jnp.zeros(now.shape) if key is None else _deviates(key, f"growth of {growth.group or leaf}", now.shape)
-        )
+        deviates = jnp.zeros(now.shape) if key is None else _deviates(key, f"growth of {growth.group or leaf}", now.shape)
         leaves[leaf] = now * (quantile(growth, deviates) ** (year - base_year)).astype(now.dtype)
     return assemble(leaves)

@@ -97,9 +97,7 @@ def _prior_of(part: str, leaf: str, unit: str, chosen: dict[str, str]) -> Prior:
         prior = find(part, name, quantity)
         if prior is not None:
             if not same_kind(prior.unit, unit):
-                raise ValueError(
-                    f"{part}.csv: {name} {quantity} is in {prior.unit!r}, which does not convert to {unit!r}"
-                )
+                raise ValueError(f"{part}.csv: {name} {quantity} is in {prior.unit!r}, which does not convert to {unit!r}")
             return prior
     raise ValueError(f"{part}.csv has no row for {part}.{leaf} of {chosen}")
 
@@ -135,10 +133,7 @@ def technology_priors(
 def assemble(leaves: dict[str, object]) -> Technology:
     """A technology from its leaves in SI, keyed as :func:`technology_priors` does."""
     return Technology(
-        **{
-            part: module(**{leaf: leaves[f"{part}.{leaf}"] for leaf in units_of(module)})
-            for part, module in PARTS.items()
-        }
+        **{part: module(**{leaf: leaves[f"{part}.{leaf}"] for leaf in units_of(module)}) for part, module in PARTS.items()}
     )
 
 

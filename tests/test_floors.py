@@ -92,10 +92,7 @@ def test_import_is_light():
         "heavy = set(names.split()) & set(sys.modules); "
         "print(took, sorted(heavy))"
     )
-    runs = [
-        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-        for _ in range(3)
-    ]
+    runs = [subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout for _ in range(3)]
     seconds = min(float(run.split()[0]) for run in runs)
     assert runs[0].split(maxsplit=1)[1].strip() == "[]"
     assert seconds <= 1.0

@@ -25,9 +25,7 @@ ALGORITHMS: dict[str, np.ndarray] = {
     "two-shot": np.array([2.0, 0.0, 0.0, 0.0, 0.0, 2.0]),  # direct reduce-scatter, direct all-gather
     "ring": np.array([0.0, 2.0, 0.0, 0.0, 0.0, 2.0]),
     "tree": np.array([0.0, 0.0, 2.0, 2.0, 0.0, 0.0]),  # pipelined double binary tree
-    "in-network": np.array(
-        [1.0, 0.0, 0.0, 1.0, 0.0, 0.0]
-    ),  # the switch adds (NVLink SHARP): each sends and receives once
+    "in-network": np.array([1.0, 0.0, 0.0, 1.0, 0.0, 0.0]),  # the switch adds (NVLink SHARP): each sends and receives once
 }
 """All-reduce algorithms by name: (s₀, s₁, s₂, v₀, v₁, v₂)."""
 

@@ -135,9 +135,7 @@ def step_load(table: OperatorTable, phase: Phase, plan: Plan, degree: Degrees, s
     )
 
 
-def reuse_bound(
-    row_work: PerOperator, context_work: PerOperator, tile: PerOperator, element: Real, sram: Real
-) -> PerOperator:
+def reuse_bound(row_work: PerOperator, context_work: PerOperator, tile: PerOperator, element: Real, sram: Real) -> PerOperator:
     """Least off-chip traffic that S bytes of SRAM allow [B].
 
     A product of 2mnk FLOPs moves at least 2mnk·b/√(S/b) bytes (Irony, Toledo, Tiskin, JPDC 2004; Smith et al.,

@@ -40,9 +40,7 @@ class Plan(eqx.Module):
     expert_copies: Real = quantity("1", "copies kept of every expert", default=1.0)
     routing_skew: Real = quantity("1", "busiest chip's load over that of uniform routing", default=1.0)
     kv_ideal: Real = quantity("1", "1 divides the cache over all tensor ranks, 0 over KV heads", default=0.0)
-    all_reduce: Float[Array, "... algorithms 6"] = eqx.field(
-        converter=real, default_factory=lambda: ALGORITHMS["two-shot"][None]
-    )
+    all_reduce: Float[Array, "... algorithms 6"] = eqx.field(converter=real, default_factory=lambda: ALGORITHMS["two-shot"][None])
     tiers: TierShares | None = None
 
 

@@ -57,9 +57,7 @@ class Step(eqx.Module):
     load: Load
     traffic: Traffic
     wire: Real  # [B] bytes one chip sends
-    syncs: (
-        Real  # [1] communication takes syncs · sync latency + inner_wire / link bandwidth + what the outer tier takes
-    )
+    syncs: Real  # [1] communication takes syncs · sync latency + inner_wire / link bandwidth + what the outer tier takes
     inner_wire: Real  # [B]
     group: Float[Array, "operators"]  # which operators Dataflow may fuse
 
@@ -177,9 +175,7 @@ def _exposed_syncs(design: Design, table: OperatorTable, execution: Limit) -> Co
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *costs)
 
 
-def communication(
-    design: Design, table: OperatorTable, phase: Phase, plan: Plan, efficiency: Real, execution: Execution
-) -> Cost:
+def communication(design: Design, table: OperatorTable, phase: Phase, plan: Plan, efficiency: Real, execution: Execution) -> Cost:
     """Collectives of one step, leaves of shape (collectives,) in the order of ``COLLECTIVES``.
 
     Tensor parallelism: two all-reduces a layer and one after the embedding, rows × hidden each (vLLM; arXiv 2507.14392).

@@ -65,9 +65,7 @@ def cost(design: Design, technology: Technology, silicon: Real, chip_power: Real
 
 
 @declares(Curvature.CONVEX, silicon=(1e-5, 5e-3), chip_power=(1.0, 1e4), die=(1.0, 1e5), low_latency=(1.0, 1e6))
-def priced(
-    design: Design, technology: Technology, silicon: Real, chip_power: Real, die: Real, low_latency: Real
-) -> Cost:
+def priced(design: Design, technology: Technology, silicon: Real, chip_power: Real, die: Real, low_latency: Real) -> Cost:
     """``cost`` with the prices of a die and of low latency given [USD].
 
     Affine, with coefficients ≥ 0, in memory bandwidth, capacity, link bandwidth, silicon, power and both prices: the two

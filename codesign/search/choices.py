@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
+import numpy as np
 
 from codesign.numerics.fields import Real, real
 from codesign.performance.plan import Plan
@@ -22,13 +22,13 @@ class Choice(eqx.Module):
 
 
 def stacked(trees: Sequence[Tree]) -> Tree:
-    """Equal trees with their leaves stacked along a new leading axis."""
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+    """Equal trees with their leaves stacked along a new leading axis, in numpy: nothing to compile."""
+    return jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *trees)
 
 
 def plans_and_dies(choices: Sequence[Choice]) -> tuple[Plan, Real]:
     """Plans and numbers of dies of all choices, stacked: shapes (choices, …)."""
-    return stacked([choice.plan for choice in choices]), jnp.stack([choice.dies for choice in choices])
+    return stacked([choice.plan for choice in choices]), np.stack([np.asarray(choice.dies) for choice in choices])
 
 
 def taken(tree: Tree, index: Real) -> Tree:

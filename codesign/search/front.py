@@ -21,10 +21,10 @@ from codesign.performance.execution import Execution, Operatorwise
 from codesign.performance.step import operator_names
 from codesign.physical.area import area
 from codesign.search.choices import Choice, Tree, plans_and_dies, taken
-from codesign.search.goals import Goal, goals
+from codesign.search.goals import Goal, goals, log_goals
 from codesign.search.integers import Problems, Solved, Task, descend, solve_tasks
 from codesign.search.program import LIFTED, MONOMIAL_LIMITS, POSYNOMIAL_LIMITS, SILICON, SYNC
-from codesign.search.relaxation import QUICK_COMPILATION, Relaxed, log_goals, outcome_at, relax
+from codesign.search.relaxation import QUICK_COMPILATION, Relaxed, outcome_at, relax
 from codesign.search.space import CONTINUOUS, Space, at_bound, design_at
 from codesign.workload.operators import operator_table, pad
 from codesign.workload.workload import Workload
@@ -150,9 +150,7 @@ def _optimize(
     problems = Problems(space, plans, dies, table, workload, technology, execution)
     tell("relaxed search", 0, 1)
     with ThreadPoolExecutor() as pool:  # XLA compiles outside the interpreter lock: later stages compile meanwhile
-        waiting = [
-            pool.submit(_warm_up, stage, problems, objectives, weighting) for stage in (solve_tasks, check_exactly)
-        ]
+        waiting = [pool.submit(_warm_up, stage, problems, objectives, weighting) for stage in (solve_tasks, check_exactly)]
         relaxed = jax.block_until_ready(
             relax(
                 space,
@@ -270,8 +268,8 @@ def _assemble(
 ) -> Front:  # fmt: skip
     numbers = np.array(tasks)
     designs, outcomes = check_exactly(problems, tasks, solved.point.y)
-    logs = np.asarray(jax.vmap(lambda outcome: log_goals(objectives, outcome))(outcomes))
-    limits = np.asarray(stack_limits(outcomes.limits))
+    logs = log_goals(objectives, outcomes)
+    limits = np.stack([getattr(outcomes.limits, name) for name in LIMIT_NAMES], axis=-1)
     weights = weighting[numbers[:, 0]]
     gap = (weights * logs).sum(axis=1) - solved.bound
     feasible = limits.max(axis=1, keepdims=True) <= 0.0
@@ -283,7 +281,7 @@ def _assemble(
 
     names = (*POSYNOMIAL_LIMITS, *("",) * (2 * operators(problems)), *MONOMIAL_LIMITS)
     multipliers = {name: solved.point.multipliers[keep, k] for k, name in enumerate(names) if name in LIMIT_NAMES}
-    bounds = np.asarray(at_bound(problems.space, jnp.exp(jnp.asarray(solved.point.y[:, : len(CONTINUOUS)]))))
+    bounds = np.asarray(at_bound(problems.space, np.exp(solved.point.y[:, : len(CONTINUOUS)])))
     return Front(
         designs=rows(designs),
         batch=numbers[keep, 3],
@@ -326,22 +324,19 @@ def non_dominated(logs: np.ndarray, tolerance: float = 1e-9) -> np.ndarray:
     return np.array(kept, dtype=int)
 
 
+@jax.jit
+@functools.partial(jax.vmap, in_axes=(None, 0, 0))
+def _limits_at(problems: Problems, values: jax.Array, k: jax.Array) -> jax.Array:
+    p, plan = problems, taken(problems.plans, k)
+    outcome = outcome_at(values, plan, p.dies[k], p.space, p.table, p.workload, p.technology, p.execution)
+    return stack_limits(outcome.limits)
+
+
 def conflict(problems: Problems, relaxed: Relaxed) -> str:
     """One sentence naming the limits that the least violated relaxed design breaks, and by how much."""
-    loss, end = np.asarray(relaxed.loss), jnp.asarray(relaxed.end)
-    flat = end.reshape(-1, end.shape[-1])
-    choice = jnp.asarray(np.broadcast_to(np.arange(loss.shape[1])[None, :, None], loss.shape).ravel())
-
-    @jax.jit
-    def all_limits(values: jax.Array, k: jax.Array) -> jax.Array:
-        def lane(x: jax.Array, k: jax.Array) -> jax.Array:
-            plan, p = taken(problems.plans, k), problems
-            outcome = outcome_at(x, plan, p.dies[k], p.space, p.table, p.workload, p.technology, p.execution)
-            return stack_limits(outcome.limits)
-
-        return jax.vmap(lane)(values, k)
-
-    limits = np.asarray(all_limits(flat, choice))
+    flat = relaxed.end.reshape(-1, relaxed.end.shape[-1])
+    choice = np.indices(relaxed.loss.shape)[1].ravel()
+    limits = np.asarray(_limits_at(problems, flat, choice))
     best = int(np.nanargmin(np.where(np.isfinite(limits).all(axis=1), limits.max(axis=1), np.inf)))
     broken = [
         f"{name.replace('_', ' ')} (by {np.expm1(value):.0%})"

@@ -6,10 +6,12 @@ constant, a slope on ln T and a weight ≥ 0 on each outcome's logarithm. A weig
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
+import jax.numpy as jnp
 import numpy as np
 
+from codesign.outcome import Outcome
 from codesign.search.program import OUTCOMES
 
 TOKENS, ALL_TOKENS, UTILISATION = range(3)
@@ -18,9 +20,7 @@ TOKENS, ALL_TOKENS, UTILISATION = range(3)
 class _Meaning(NamedTuple):
     time: float
     outcomes: Mapping[str, float]
-    constants: tuple[
-        float, float, float
-    ]  # exponents of tokens a user gets in a step, of all tokens, of the utilisation
+    constants: tuple[float, float, float]  # exponents of tokens a user gets in a step, of all tokens, of the utilisation
 
 
 MEANINGS: dict[str, _Meaning] = {
@@ -84,3 +84,17 @@ def goals(objectives: Sequence[Goal]) -> Goals:
         outcomes.append(powers)
         constants.append(constant)
     return Goals(np.array(time), np.array(outcomes), np.array(constants))
+
+
+def log_goals(objectives: Sequence[Goal], outcome: Outcome) -> Any:
+    """ln of each objective of an outcome, turned to be minimised; last axis the goals [1].
+
+    In numpy if the outcome holds numpy arrays, so that the host has nothing to compile.
+    """
+    numpy = np if isinstance(outcome.step_time, np.ndarray) else jnp
+    logs = []
+    for objective in objectives:
+        powers = objective.exponents.items()
+        terms = [-objective.sense * power * numpy.log(getattr(outcome, name)) for name, power in powers]
+        logs.append(sum(terms[1:], start=terms[0]))
+    return numpy.stack(logs, axis=-1)

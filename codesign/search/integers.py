@@ -66,9 +66,7 @@ class Problems(eqx.Module):
 
 
 @jax.jit(static_argnums=(0,))
-def _solve_lanes(
-    count: int, problems: Problems, goals: Goals, weights: Real, choice: Real, chips: Real, batch: Real
-) -> Solved:
+def _solve_lanes(count: int, problems: Problems, goals: Goals, weights: Real, choice: Real, chips: Real, batch: Real) -> Solved:
     exponents = shape(count)
 
     def problem(k: Real, n: Real, b: Real) -> Program:

@@ -39,9 +39,7 @@ class Model(NamedTuple):
     hessian: Float[Array, "variables variables"]
 
 
-def objective_weights(
-    goals: Goals, weights: Float[Array, "goals"]
-) -> tuple[Float[Array, "outcomes"], Float[Array, ""]]:
+def objective_weights(goals: Goals, weights: Float[Array, "goals"]) -> tuple[Float[Array, "outcomes"], Float[Array, ""]]:
     """Weights on the outcomes' logarithms and on ln T of a weighting of the goals."""
     return weights @ goals.outcomes, weights @ goals.time
 
@@ -65,9 +63,7 @@ def model_at(shape: Shape, program: Program, goals: Goals, weights: Float[Array,
     )
 
 
-def solve(
-    shape: Shape, programs: Program, goals: Goals, weights: Float[Array, "problems goals"], steps: int = 45
-) -> Point:
+def solve(shape: Shape, programs: Program, goals: Goals, weights: Float[Array, "problems goals"], steps: int = 32) -> Point:
     """Minimise the weighted sums of the goals' logarithms over many programs at once.
 
     Starts at the middle of each box, whatever the limits say there; ends, where a problem is feasible, at a point strictly
@@ -119,9 +115,7 @@ def newton_step(model: Model, point: Point, low: Float[Array, "variables"], high
         longest(jnp.concatenate([slack, below, above]), jnp.concatenate([d_slack, dy, -dy])),
         LONGEST_STEP / jnp.maximum(jnp.max(jnp.abs(dy)), LONGEST_STEP),
     )
-    dual_step = longest(
-        jnp.concatenate([multipliers, lower, upper]), jnp.concatenate([d_multipliers, d_lower, d_upper])
-    )
+    dual_step = longest(jnp.concatenate([multipliers, lower, upper]), jnp.concatenate([d_multipliers, d_lower, d_upper]))
     moved = Point(
         y + primal_step * dy,
         slack + primal_step * d_slack,

@@ -187,9 +187,7 @@ def _physical_rows(design: Design, technology: Technology, bits: Real, energy: R
     economics = technology.economics
 
     def outputs(z: Float[Array, "7"]) -> Float[Array, "6"]:
-        moved = dataclasses.replace(
-            design, memory_bandwidth=z[0], memory_capacity=z[1], peak_flops=z[2], link_bandwidth=z[3]
-        )
+        moved = dataclasses.replace(design, memory_bandwidth=z[0], memory_capacity=z[1], peak_flops=z[2], link_bandwidth=z[3])
         peak = peak_power(moved, technology, z[4], bits)
         price = priced(moved, technology, z[4], peak, z[5], z[6])
         parts = area(moved, technology, bits).total
@@ -309,9 +307,7 @@ def functions(shape: Shape, program: Program, y: Float[Array, "variables"]) -> V
     return Values(value + shape.powers @ y, shares @ local + shape.powers, shares, local, bend)
 
 
-def weighted_hessian(
-    values: Values, shape: Shape, weights: Float[Array, "functions"]
-) -> Float[Array, "variables variables"]:
+def weighted_hessian(values: Values, shape: Shape, weights: Float[Array, "functions"]) -> Float[Array, "variables variables"]:
     """Σ_j weight_j ∇² log f_j: covariance of the basis gradients under the shares, plus the special prices' own bend."""
     mass = weights @ values.shares
     mean = values.jacobian - shape.powers

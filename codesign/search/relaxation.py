@@ -6,7 +6,7 @@ logarithms; operators' maxima are smoothed with a temperature that falls while t
 
 import functools
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -22,44 +22,36 @@ from codesign.outcome import Outcome, stack_limits
 from codesign.performance.execution import Execution, Operatorwise
 from codesign.performance.plan import Plan
 from codesign.search.choices import Choice, plans_and_dies, taken
-from codesign.search.goals import Goal
+from codesign.search.goals import Goal, log_goals
 from codesign.search.space import CONTINUOUS, Space, design_at
 from codesign.workload.operators import OperatorTable
 from codesign.workload.workload import Workload
 
-STEPS = 240
+STEPS = 120
 FIRST_RATE, LAST_RATE = 0.15, 0.005  # of Adam, in log units
 FIRST_TEMPERATURE, LAST_TEMPERATURE = 0.3, 0.01
 FIRST_PENALTY, LAST_PENALTY = 1.0, 300.0
 QUICK_COMPILATION = {"xla_backend_optimization_level": 0}
 """For programs that run once: compiling them well takes longer than running them badly."""
 
-LEAST_WHITE_SILICON = 1e-9  # [m²]
+LEAST_WHITE_SILICON, MOST_WHITE_SILICON = 1e-9, 1e-3  # [m²]
 
 
 class Relaxed(NamedTuple):
     """Where each lane ended: loss (before the last, tiny step), and the five quantities, chips, batch and white silicon (SI)."""
 
-    loss: Float[Array, "weightings choices starts"]
-    end: Float[Array, "weightings choices starts 8"]
+    loss: Any  # (weightings, choices, starts)
+    end: Any  # (weightings, choices, starts, 8)
 
 
-def log_goals(objectives: Sequence[Goal], outcome: Outcome) -> Float[Array, "goals"]:
-    """ln of each objective, turned to be minimised [1]."""
-    logs = []
-    for objective in objectives:
-        terms = [
-            -objective.sense * power * jnp.log(getattr(outcome, name)) for name, power in objective.exponents.items()
-        ]
-        logs.append(sum(terms[1:], start=terms[0]))
-    return jnp.stack(logs)
+def box(space: Space) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds of a lane's variables: the five quantities, chips, batch, white silicon; in logarithms, shapes (8,).
 
-
-def box(space: Space) -> tuple[Float[Array, "8"], Float[Array, "8"]]:
-    """Bounds of a lane's variables: the five quantities, chips, batch, white silicon; in logarithms."""
-    low = jnp.log(jnp.array([space.chips[0], space.batch[0], LEAST_WHITE_SILICON], dtype=space.low.dtype))
-    high = jnp.log(jnp.array([space.chips[1], space.batch[1], 1e-3], dtype=space.low.dtype))
-    return jnp.concatenate([jnp.log(space.low), low]), jnp.concatenate([jnp.log(space.high), high])
+    In numpy, like all that prepares the search: every small JAX operation would be compiled before the large one.
+    """
+    low = np.concatenate([np.asarray(space.low), [space.chips[0], space.batch[0], LEAST_WHITE_SILICON]])
+    high = np.concatenate([np.asarray(space.high), [space.chips[1], space.batch[1], MOST_WHITE_SILICON]])
+    return np.log(low), np.log(high)
 
 
 def relax(
@@ -80,14 +72,14 @@ def relax(
     low, high = box(space)
     shape = (len(weights), len(choices), starts)
     unit = np.random.default_rng(seed).uniform(0.15, 0.85, (*shape, len(CONTINUOUS) + 3))
-    begin = low + (high - low) * jnp.asarray(unit, dtype=low.dtype)
+    begin = low + (high - low) * unit
     which = np.indices(shape).reshape(3, -1)
     plans, dies = plans_and_dies(choices)
     loss, end = _search(
-        begin.reshape(-1, begin.shape[-1]), weights[which[0]], jnp.asarray(which[1]),
+        low, high, begin.reshape(-1, begin.shape[-1]), np.asarray(weights)[which[0]], which[1],
         plans, dies, space, table, workload, technology, execution, _GoalValues(tuple(objectives)),
     )  # fmt: skip
-    return Relaxed(loss.reshape(shape), end.reshape(begin.shape))
+    return Relaxed(np.asarray(loss).reshape(shape), np.asarray(end).reshape(begin.shape))
 
 
 class _GoalValues(eqx.Module):
@@ -108,9 +100,8 @@ def lane_loss(
 
 
 @functools.partial(jax.jit, compiler_options=QUICK_COMPILATION)
-def _search(begin, weights, choice, plans, dies, space, table, workload, technology, execution, goals) -> Relaxed:
+def _search(low, high, begin, weights, choice, plans, dies, space, table, workload, technology, execution, goals) -> Relaxed:
     """All lanes (leading axis) in one loop: Adam works element by element, so one optimiser serves them all."""
-    low, high = box(space)
     optimiser = optax.adam(optax.cosine_decay_schedule(FIRST_RATE, STEPS, LAST_RATE / FIRST_RATE))
 
     def loss(x, weighting, k, temperature, penalty):

@@ -3,7 +3,7 @@
 import dataclasses
 
 import equinox as eqx
-import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from codesign.hardware.design import Design
@@ -42,15 +42,16 @@ def design_at(space: Space, values: Float[Array, "5"], chips: Real, white_silico
     return dataclasses.replace(space.base, chips=chips, white_silicon=white_silicon, **chosen)
 
 
-def at_bound(space: Space, values: Float[Array, "... 5"], tolerance: float = 1e-4) -> Float[Array, "... 5"]:
+def at_bound(space: Space, values: np.ndarray, tolerance: float = 1e-4) -> np.ndarray:
     """−1, 0 or 1 where a quantity rests on its lower bound, on none, on its upper bound; frozen ones never count.
 
     ``tolerance`` is a relative distance.
     """
-    free = is_free(space)
-    low = (jnp.log(values / space.low) < tolerance) & free
-    high = (jnp.log(space.high / values) < tolerance) & free
-    return jnp.where(low, -1.0, jnp.where(high, 1.0, 0.0))
+    low, high = np.asarray(space.low), np.asarray(space.high)
+    free = high > low * (1.0 + 1e-9)
+    at_low = (np.log(values / low) < tolerance) & free
+    at_high = (np.log(high / values) < tolerance) & free
+    return np.where(at_low, -1, np.where(at_high, 1, 0))
 
 
 def is_free(space: Space) -> Float[Array, "5"]:

@@ -105,9 +105,7 @@ def nominal_count(name: str | Path, shipped: str | None) -> float:
     """The round number of parameters that people say [1]."""
     count = None if shipped is None else read_facts(shipped)["_source"].get("nominal_parameters")
     if count is None:
-        raise ValueError(
-            f"{str(name)!r} has no nominal parameter count among its facts, expected a number such as 70e9."
-        )
+        raise ValueError(f"{str(name)!r} has no nominal parameter count among its facts, expected a number such as 70e9.")
     return float(count)
 
 

@@ -113,9 +113,7 @@ def busiest_touched(experts: Real, active: Real, rows: Real, groups: Real) -> Re
     # Then Var = E (a1 − a2) + E² (a2 − a1²); second factor guarded for k > E − 1, where nothing is missed twice.
     missed_next = _log_miss(jnp.maximum(experts - 1.0, active), active)
     one = jnp.exp(rows * missed)
-    variance = -experts * one * jnp.expm1(rows * missed_next) + (experts * one) ** 2 * jnp.expm1(
-        rows * (missed_next - missed)
-    )
+    variance = -experts * one * jnp.expm1(rows * missed_next) + (experts * one) ** 2 * jnp.expm1(rows * (missed_next - missed))
     return largest_share(touched, spare, groups, jnp.maximum(variance, 0.0))
 
 

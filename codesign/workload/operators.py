@@ -345,8 +345,7 @@ class _Writer:
             row_flops=8.0 * state,  # decay, key-state product, rank-one update, query-state product
             row_vector=2.0 * channels * a.convolution,
             row_bytes=2.0 * channels * self.activation,
-            state_fixed=state * self.precision.recurrent_bits / BITS_PER_BYTE
-            + channels * a.convolution * self.activation,
+            state_fixed=state * self.precision.recurrent_bits / BITS_PER_BYTE + channels * a.convolution * self.activation,
             stored=channels * a.convolution * self.precision.weight_bytes,
             slices=a.value_heads,
             state_slices=a.value_heads,
@@ -368,9 +367,7 @@ class _Writer:
         for name, op in self.feed_forward(m.width, m.gated, "experts"):
             weights = op.stored / self.precision.weight_bytes * m.experts * self.precision.expert_weight_bytes
             routed = {key: getattr(op, key) * m.active for key in _PER_ROUTED_ROW}
-            rows.append(
-                (name, dataclasses.replace(op, stored=weights, streamed=weights, division=real(EXPERT), **routed))
-            )
+            rows.append((name, dataclasses.replace(op, stored=weights, streamed=weights, division=real(EXPERT), **routed)))
         return rows + self.feed_forward(m.shared_width, m.gated, "shared expert") if m.has_shared else rows
 
     def ends(self, model: Transformer) -> list[tuple[str, Operator]]:

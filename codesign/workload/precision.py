@@ -46,6 +46,4 @@ def uniform(bits: float, state_bits: float | None = None) -> Precision:
     8.0
     """
     state = bits if state_bits is None else state_bits
-    return Precision(
-        weight_bits=real(bits), expert_weight_bits=real(bits), state_bits=real(state), activation_bits=real(bits)
-    )
+    return Precision(weight_bits=real(bits), expert_weight_bits=real(bits), state_bits=real(state), activation_bits=real(bits))

@@ -43,9 +43,7 @@ def test_counts_are_closer_than_that():
         assert float(parameter_count(model(name))) == pytest.approx(published, rel=0.001), name
 
 
-@pytest.mark.parametrize(
-    "name", [n for n in model_names() if "published_active_parameters" in model_facts(n)["_source"]]
-)
+@pytest.mark.parametrize("name", [n for n in model_names() if "published_active_parameters" in model_facts(n)["_source"]])
 def test_active_counts(name):
     """Publishers differ in whether the two embedding tables count, so the published lies between both conventions."""
     built, published = model(name), model_facts(name)["_source"]["published_active_parameters"]
@@ -58,9 +56,7 @@ def test_the_active_count_of_gpt_oss_is_exact_without_the_input_table():
     """gpt-oss model card, arXiv 2508.10925 table 1: 5.13e9 and 3.61e9, output table counted, input table not."""
     for name, published in (("gpt-oss-120b", 5.13e9), ("gpt-oss-20b", 3.61e9)):
         built = model(name)
-        assert float(active_parameter_count(built) - built.vocabulary * built.hidden) == pytest.approx(
-            published, rel=3e-3
-        )
+        assert float(active_parameter_count(built) - built.vocabulary * built.hidden) == pytest.approx(published, rel=3e-3)
 
 
 def test_a_dense_model_is_all_active():
@@ -116,8 +112,7 @@ def test_gradients_agree_with_finite_differences(name, count):
             assert jnp.isfinite(slope)
             continue
         up, down = (
-            float(count(jax.tree.unflatten(tree, [*leaves[:i], leaf + sign * step, *leaves[i + 1 :]])))
-            for sign in (1, -1)
+            float(count(jax.tree.unflatten(tree, [*leaves[:i], leaf + sign * step, *leaves[i + 1 :]]))) for sign in (1, -1)
         )
         assert float(slope) == pytest.approx((up - down) / (2 * step), rel=1e-6, abs=1e-3), (name, i)
 

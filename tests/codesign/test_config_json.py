@@ -150,9 +150,7 @@ def test_which_layers_have_experts(config, expected):
 
 
 def test_maverick_interleaves_experts_and_windows():
-    config = of(
-        "llama4_text", intermediate_size_mlp=99, num_hidden_layers=8, interleave_moe_layer_step=2, **LOCAL_EXPERTS
-    )
+    config = of("llama4_text", intermediate_size_mlp=99, num_hidden_layers=8, interleave_moe_layer_step=2, **LOCAL_EXPERTS)
     layers = read_config(config).layers
     found = [(type(k.feed_forward).__name__, float(k.attention.window), float(k.count)) for k in layers]
     assert found == [("FeedForward", 8192, 4), ("MixtureOfExperts", 8192, 2), ("MixtureOfExperts", UNLIMITED, 2)]
@@ -309,9 +307,7 @@ def test_refusals_name_the_field(config, message):
 def test_a_missing_field_names_what_was_perhaps_meant():
     config = {**LLAMA, "num_hidden_layer": 6}
     del config["num_hidden_layers"]
-    with pytest.raises(
-        ValueError, match=r"the field num_hidden_layers is missing, .*; the nearest is 'num_hidden_layer'"
-    ):
+    with pytest.raises(ValueError, match=r"the field num_hidden_layers is missing, .*; the nearest is 'num_hidden_layer'"):
         read_config(config)
 
 

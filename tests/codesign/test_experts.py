@@ -52,9 +52,7 @@ def test_uniform_routing_agrees_with_simulation(experts, active, rows, trials):
 def test_skewed_routing_agrees_with_simulation(skew, rows):
     experts, active, groups = 64, 6, 16
     popularity = routing.zipf_popularity(experts, skew)
-    counts = simulated(
-        experts, active, rows, {1: 20000, 16: 4000, 200: 1000}[rows], tuple(np.asarray(popularity).tolist())
-    )
+    counts = simulated(experts, active, rows, {1: 20000, 16: 4000, 200: 1000}[rows], tuple(np.asarray(popularity).tolist()))
     close(routing.touched_experts_skewed(popularity, active, rows), (counts > 0).sum(1), 0.02)
     dealt = counts.reshape(len(counts), -1, groups)
     dealt[:, 1::2] = dealt[:, 1::2, ::-1].copy()
@@ -91,9 +89,7 @@ def test_pick_probabilities_sum_to_active_and_carry_exact_gradients():
     assert float(routing.pick_probability(routing.zipf_popularity(64, 1.0), 6.0).sum()) == pytest.approx(6.0, rel=1e-12)
     assert float(routing.pick_probability(routing.zipf_popularity(8, 2.0), 7.5).sum()) == pytest.approx(7.5, rel=1e-9)
     step = 1e-5
-    assert float(jax.grad(hottest)(0.7)) == pytest.approx(
-        float(hottest(0.7 + step) - hottest(0.7 - step)) / (2 * step), rel=1e-7
-    )
+    assert float(jax.grad(hottest)(0.7)) == pytest.approx(float(hottest(0.7 + step) - hottest(0.7 - step)) / (2 * step), rel=1e-7)
 
 
 def test_bad_static_arguments_are_named():
@@ -202,9 +198,7 @@ def test_no_nan_at_the_bounds(function, dtype):
 def test_float32_agrees_with_float64(function):
     random = np.random.default_rng(3)
     points = np.exp(random.uniform(np.log([20, 2, 1, 1]), np.log([400, 8, 3000, 20]), (300, 4))).T
-    single, double = (
-        jax.jit(jax.vmap(function))(*(jnp.array(p, d) for p in points)) for d in (jnp.float32, jnp.float64)
-    )
+    single, double = (jax.jit(jax.vmap(function))(*(jnp.array(p, d) for p in points)) for d in (jnp.float32, jnp.float64))
     assert single.dtype == jnp.float32
     assert function(jnp.array(64), jnp.array(4), jnp.float32(9.0), 8).dtype == jnp.float32
     np.testing.assert_allclose(single, double, rtol=1e-3)

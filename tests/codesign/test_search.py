@@ -15,7 +15,7 @@ from codesign.outcome import stack_limits
 from codesign.performance.execution import Operatorwise
 from codesign.search import CONTINUOUS, Choice, Front, Infeasible, Space, optimize
 from codesign.search.front import non_dominated, weightings
-from codesign.search.relaxation import log_goals
+from codesign.search.goals import log_goals
 
 GOALS = [objectives.objective(name) for name in ("tokens/s/$", "tokens/s/W", "tokens/s/user")]
 

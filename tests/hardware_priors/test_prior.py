@@ -19,9 +19,7 @@ def test_every_row_is_in_range_sourced_and_of_a_known_unit():
     for file in FILES:
         for prior in load(file):
             assert prior.low <= prior.value <= prior.high, prior
-            assert prior.source.strip() and prior.confidence in CONFIDENCES and prior.distribution in DISTRIBUTIONS, (
-                prior
-            )
+            assert prior.source.strip() and prior.confidence in CONFIDENCES and prior.distribution in DISTRIBUTIONS, prior
             assert unit(prior.unit).factor > 0, prior
             assert prior.flagged == (prior.source == "unsourced"), prior
 

@@ -34,9 +34,7 @@ def test_quantiles_of_every_lognormal_and_bounds_of_every_triangular():
     for key, prior in technology_priors(memory="HBM3E").items():
         values, si = leaf(DRAWN, key), prior.si
         if prior.distribution == "lognormal":
-            below, median, above = (
-                float(np.mean(values <= bound)) for bound in (si.low * (1 + 1e-9), si.value, si.high)
-            )
+            below, median, above = (float(np.mean(values <= bound)) for bound in (si.low * (1 + 1e-9), si.value, si.high))
             assert above == approx(0.95, abs=0.01), key
             assert si.low == si.value or (below == approx(0.05, abs=0.01) and median == approx(0.5, abs=0.015)), key
         elif prior.distribution == "triangular":
@@ -49,9 +47,7 @@ def test_quantiles_of_every_lognormal_and_bounds_of_every_triangular():
 
 
 def test_memory_prices_of_one_draw_move_together_and_others_do_not():
-    correlation = np.corrcoef(np.log(leaf(DRAWN, "memory.layer_price")), np.log(leaf(DRAWN, "memory.stack_price")))[
-        0, 1
-    ]
+    correlation = np.corrcoef(np.log(leaf(DRAWN, "memory.layer_price")), np.log(leaf(DRAWN, "memory.stack_price")))[0, 1]
     assert correlation == approx(1.0, abs=1e-6)
     other = np.corrcoef(leaf(DRAWN, "memory.layer_price"), leaf(DRAWN, "logic.wafer_price"))[0, 1]
     assert abs(other) < 0.03
@@ -116,9 +112,7 @@ def test_uncertain_projection_spreads_with_the_years_and_keeps_prices_together()
         return np.log(ratio)
 
     growth = growth_priors()["memory.stack_bandwidth"]
-    assert np.quantile(spread(2030), [0.05, 0.5, 0.95]) == approx(
-        4 * np.log([growth.low, growth.value, growth.high]), abs=0.03
-    )
+    assert np.quantile(spread(2030), [0.05, 0.5, 0.95]) == approx(4 * np.log([growth.low, growth.value, growth.high]), abs=0.03)
     assert spread(2030).std() == approx(2 * spread(2028).std(), rel=1e-6)
     prices = [
         np.log(leaf(projected(drawn, 2030, key), f"memory.{name}") / leaf(drawn, f"memory.{name}"))

@@ -25,9 +25,7 @@ ONE_OF_EACH = [{argument: name} for argument, offered in CHOICES.items() for nam
 
 
 def leaves(tree: Technology) -> dict[str, float]:
-    return {
-        f"{part}.{leaf}": float(value) for part, module in vars(tree).items() for leaf, value in vars(module).items()
-    }
+    return {f"{part}.{leaf}": float(value) for part, module in vars(tree).items() for leaf, value in vars(module).items()}
 
 
 @pytest.mark.parametrize("choices", ONE_OF_EACH, ids=lambda choices: "-".join(choices.values()))
@@ -168,11 +166,7 @@ def test_names_ignore_case():
 
 def test_what_is_on_offer():
     offered = technology_names()
-    assert (
-        offered["node"] == ["N7", "N5", "N4", "N3", "N2"]
-        and len(offered["memory"]) == 11
-        and len(offered["link"]) == 11
-    )
+    assert offered["node"] == ["N7", "N5", "N4", "N3", "N2"] and len(offered["memory"]) == 11 and len(offered["link"]) == 11
     offered["node"].clear()
     assert technology_names()["node"], "a caller must not change the catalogue"
 

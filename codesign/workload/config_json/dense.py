@@ -116,17 +116,13 @@ class Opt(Family):
     max_position_embeddings: Count
     word_embed_proj_dim: Count | None = None
     tie_word_embeddings: bool = True
-    ignored: ClassVar[frozenset[str]] = frozenset(
-        {"layerdrop", "do_layer_norm_before", "layer_norm_elementwise_affine"}
-    )
+    ignored: ClassVar[frozenset[str]] = frozenset({"layerdrop", "do_layer_norm_before", "layer_norm_elementwise_affine"})
 
     def attention(self) -> Sequence[Part]:
         head_dim = exact_share(self, "hidden_size", "num_attention_heads")
         if self.word_embed_proj_dim not in (None, self.hidden_size):
             raise refuse_value("word_embed_proj_dim", self.word_embed_proj_dim, [self.hidden_size])
-        return [
-            grouped_attention(self.num_attention_heads, self.num_attention_heads, head_dim)
-        ] * self.num_hidden_layers
+        return [grouped_attention(self.num_attention_heads, self.num_attention_heads, head_dim)] * self.num_hidden_layers
 
     def feed_forward(self) -> Sequence[Part]:
         return [plain_mlp(self.ffn_dim)] * self.num_hidden_layers
@@ -150,9 +146,7 @@ class Gpt2(Family):
 
     def attention(self) -> Sequence[Part]:
         head_dim = exact_share(self, "hidden_size", "num_attention_heads")
-        return [
-            grouped_attention(self.num_attention_heads, self.num_attention_heads, head_dim)
-        ] * self.num_hidden_layers
+        return [grouped_attention(self.num_attention_heads, self.num_attention_heads, head_dim)] * self.num_hidden_layers
 
     def feed_forward(self) -> Sequence[Part]:
         return [plain_mlp(self.n_inner or 4 * self.hidden_size)] * self.num_hidden_layers

@@ -76,9 +76,7 @@ class MiniMax(GroupedFamily):
         if self.layer_types is not None:
             choices = {"full_attention": self.grouped(), "linear_attention": linear}
             return layers_by_type("layer_types", self.layer_types, layers, choices)
-        raise ValueError(
-            "the field attn_type_list is missing, expected it or layer_types to say which layers are linear"
-        )
+        raise ValueError("the field attn_type_list is missing, expected it or layer_types to say which layers are linear")
 
     def feed_forward(self) -> Sequence[Part]:
         shared = self.shared_intermediate_size

@@ -52,9 +52,7 @@ class Deepseek(Family):
         shared_width = (self.n_shared_experts or 0) * width
         experts = mixture(self.n_routed_experts, self.num_experts_per_tok, width, shared_width)
         dense = gated_mlp(self.intermediate_size)
-        return [
-            experts if i >= first and i % self.moe_layer_freq == 0 else dense for i in range(self.num_hidden_layers)
-        ]
+        return [experts if i >= first and i % self.moe_layer_freq == 0 else dense for i in range(self.num_hidden_layers)]
 
 
 class DeepseekV32(Deepseek):

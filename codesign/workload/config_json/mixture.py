@@ -28,9 +28,7 @@ class Mixtral(Mistral):
     num_experts_per_tok: Count
 
     def feed_forward(self) -> Sequence[Part]:
-        return [
-            mixture(self.num_local_experts, self.num_experts_per_tok, self.intermediate_size)
-        ] * self.num_hidden_layers
+        return [mixture(self.num_local_experts, self.num_experts_per_tok, self.intermediate_size)] * self.num_hidden_layers
 
 
 class SparseSteps(GroupedFamily):
@@ -82,9 +80,7 @@ class GptOss(Windowed):
         return layer % 2 == 0
 
     def feed_forward(self) -> Sequence[Part]:
-        return [
-            mixture(self.num_local_experts, self.num_experts_per_tok, self.intermediate_size)
-        ] * self.num_hidden_layers
+        return [mixture(self.num_local_experts, self.num_experts_per_tok, self.intermediate_size)] * self.num_hidden_layers
 
 
 class Llama4(Windowed):
@@ -103,9 +99,7 @@ class Llama4(Windowed):
     no_rope_layers: list[CountOrZero] | None = None
     no_rope_layer_interval: Count = 4
     attention_chunk_size: Count | None = 8192
-    ignored: ClassVar[frozenset[str]] = frozenset(
-        {"attn_temperature_tuning", "attn_scale", "floor_scale", "for_llm_compressor"}
-    )
+    ignored: ClassVar[frozenset[str]] = frozenset({"attn_temperature_tuning", "attn_scale", "floor_scale", "for_llm_compressor"})
 
     def attention(self) -> Sequence[Part]:
         layers = self.num_hidden_layers
@@ -121,9 +115,7 @@ class Llama4(Windowed):
         width, step = self.intermediate_size, self.interleave_moe_layer_step
         experts = mixture(self.num_local_experts, self.num_experts_per_tok, width, shared_width=width)
         dense = gated_mlp(self.intermediate_size_mlp)
-        with_experts = set(
-            range(step - 1, self.num_hidden_layers, step) if self.moe_layers is None else self.moe_layers
-        )
+        with_experts = set(range(step - 1, self.num_hidden_layers, step) if self.moe_layers is None else self.moe_layers)
         return [experts if i in with_experts else dense for i in range(self.num_hidden_layers)]
 
 

@@ -90,9 +90,7 @@ def checked_family(content: dict[str, Any]) -> Family:
     refuse_unknown(unknown, names, family.ignored | family.repeats.keys(), model_type)
     for name, original in family.repeats.items():
         if name in fields and fields[name] != getattr(checked, original):
-            raise ValueError(
-                f"{name} = {fields[name]!r}, expected the same as {original} = {getattr(checked, original)}"
-            )
+            raise ValueError(f"{name} = {fields[name]!r}, expected the same as {original} = {getattr(checked, original)}")
     return checked
 
 
@@ -107,9 +105,7 @@ def language_model(content: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         return model_type, content
     inner = content.get("text_config")
     if not isinstance(inner, dict):
-        raise ValueError(
-            f"text_config = {inner!r}, expected an object, for model_type {model_type!r} keeps its fields there"
-        )
+        raise ValueError(f"text_config = {inner!r}, expected an object, for model_type {model_type!r} keeps its fields there")
     outside = {name: value for name, value in content.items() if name not in OUTSIDE_THE_LANGUAGE_MODEL}
     refuse_unknown(outside, OUTSIDE_THE_LANGUAGE_MODEL, frozenset(), model_type)
     shared = {name: content[name] for name in ("tie_word_embeddings",) if name in content}
