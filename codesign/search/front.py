@@ -6,7 +6,7 @@ import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -24,6 +24,7 @@ from codesign.search.choices import Choice, Tree, plans_and_dies, taken
 from codesign.search.goals import Goal, goals, log_goals
 from codesign.search.integers import Problems, Solved, Task, descend, solve_tasks
 from codesign.search.program import LIFTED, MONOMIAL_LIMITS, POSYNOMIAL_LIMITS, SILICON, SYNC
+from codesign.search.refinement import GAPS, ROUNDS, between, longest_gaps
 from codesign.search.relaxation import QUICK_COMPILATION, Relaxed, outcome_at, relax
 from codesign.search.space import CONTINUOUS, Space, at_bound, design_at
 from codesign.workload.operators import operator_table, pad
@@ -169,19 +170,47 @@ def _optimize(
             future.result()
     lap("relaxed search")
     tell("relaxed search", 1, 1)
-    tasks, solved = descend(
-        problems,
-        goals(objectives),
-        weighting,
-        first_tasks(relaxed, space),
-        lambda done, total: tell("integers", done, total),
-    )
+    found = Found(weighting, *descend(problems, goals(objectives), weighting, first_tasks(relaxed, space), lambda *_: None))
+    tell("integers", 1, 1 + ROUNDS)
     lap("integers")
-    if not tasks:
+    if not found.tasks:
         raise Infeasible(conflict(problems, relaxed))
-    front = _assemble(problems, choices, objectives, weighting, tasks, solved, timings)
+    for done in range(ROUNDS):
+        found = refined(problems, objectives, found)
+        tell("integers", 2 + done, 1 + ROUNDS)
+    lap("refinement")
+    front = _assemble(problems, choices, objectives, found, timings)
     lap("exact check")
     return front
+
+
+class Found(NamedTuple):
+    """Certified designs so far: all weightings, the best integers of each that has a feasible design, their solutions."""
+
+    weightings: np.ndarray
+    tasks: list[Task]
+    solved: Solved
+
+    @property
+    def weights(self) -> np.ndarray:
+        """The weighting of each design, shape (designs, objectives)."""
+        return self.weightings[[task.weighting for task in self.tasks]]
+
+
+def refined(problems: Problems, objectives: Sequence[Goal], found: Found) -> Found:
+    """More designs, between those that are farthest apart on the front."""
+    logs = log_goals(objectives, check_exactly(problems, found.tasks, found.solved.point.y)[1])
+    front = non_dominated(logs)
+    weights, tasks = found.weights[front], [found.tasks[k] for k in front]
+    first = len(found.weightings)
+    gaps = longest_gaps(logs[front], GAPS)
+    news = [between(gap, weights, tasks, first + k) for k, gap in enumerate(gaps)]
+    if not news:
+        return found
+    weightings = np.concatenate([found.weightings, [weighting for weighting, _ in news]])
+    more, solved = descend(problems, goals(objectives), weightings, [starts for _, starts in news], lambda *_: None)
+    together = jax.tree.map(lambda one, other: np.concatenate([one, other]), found.solved, solved)
+    return Found(weightings, found.tasks + more, together)
 
 
 def affordable(space: Space, choices: Sequence[Choice], technology: Technology) -> Space:
@@ -263,14 +292,12 @@ def _exact(problems: Problems, k: jax.Array, n: jax.Array, b: jax.Array, y: jax.
 
 
 def _assemble(
-    problems: Problems, choices: Sequence[Choice], objectives: Sequence[Goal], weighting: np.ndarray,
-    tasks: list[Task], solved: Solved, timings: dict[str, float],
-) -> Front:  # fmt: skip
-    numbers = np.array(tasks)
-    designs, outcomes = check_exactly(problems, tasks, solved.point.y)
+    problems: Problems, choices: Sequence[Choice], objectives: Sequence[Goal], found: Found, timings: dict[str, float]
+) -> Front:
+    numbers, solved, weights = np.array(found.tasks), found.solved, found.weights
+    designs, outcomes = check_exactly(problems, found.tasks, solved.point.y)
     logs = log_goals(objectives, outcomes)
     limits = np.stack([getattr(outcomes.limits, name) for name in LIMIT_NAMES], axis=-1)
-    weights = weighting[numbers[:, 0]]
     gap = (weights * logs).sum(axis=1) - solved.bound
     feasible = limits.max(axis=1, keepdims=True) <= 0.0
     keep = non_dominated(np.where(feasible, logs, np.inf))
