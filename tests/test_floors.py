@@ -86,13 +86,14 @@ def test_every_part_of_codesign_has_a_floor():
 
 
 def test_import_is_light():
+    # processor seconds: what other tests do at the same time does not count
     program = (
-        "import time, sys; start = time.perf_counter(); import codesign; took = time.perf_counter() - start; "
+        "import time, sys; start = time.process_time(); import codesign; took = time.process_time() - start; "
         "names = 'scipy matplotlib optax pydantic plotly hardware_priors objectives experiments'; "
         "heavy = set(names.split()) & set(sys.modules); "
         "print(took, sorted(heavy))"
     )
-    runs = [subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout for _ in range(3)]
+    runs = [subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout for _ in range(4)]
     seconds = min(float(run.split()[0]) for run in runs)
     assert runs[0].split(maxsplit=1)[1].strip() == "[]"
     assert seconds <= 1.0

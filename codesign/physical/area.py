@@ -16,7 +16,7 @@ def precision_ratio(bits: Real, at_8_bit: Real, at_4_bit: Real) -> Real:
     """A quantity relative to its value at 16 bit, log-log interpolated between 16, 8 and 4 bit and held beyond [1].
 
     >>> import jax.numpy as jnp
-    >>> float(precision_ratio(jnp.array(8.0), jnp.array(2.0), jnp.array(4.0)))
+    >>> round(float(precision_ratio(jnp.array(8.0), jnp.array(2.0), jnp.array(4.0))), 6)
     2.0
     """
     halvings = 4.0 - jnp.log2(bits)  # 0 at 16 bit, 1 at 8 bit, 2 at 4 bit

@@ -16,7 +16,7 @@ def dies_per_wafer(die_area: Real, diameter: Real, edge_exclusion: Real) -> Real
 
     >>> import jax.numpy as jnp
     >>> round(float(dies_per_wafer(jnp.array(814e-6), jnp.array(0.3), jnp.array(0.005))), 1)
-    58.5
+    58.6
     """
     usable = diameter - 2.0 * edge_exclusion
     gross = jnp.pi * (usable / 2.0) ** 2 / die_area
