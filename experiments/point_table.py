@@ -1,25 +1,16 @@
 """One evaluation as tables for people."""
 
+import dataclasses
 import math
 from typing import Any
 
 import hardware_priors
+from codesign import Limits
 from codesign.numerics.units import GIBI, KILO, MICRO, MILLI, PETA, TERA
 from experiments.operating_point import OperatingPoint
 from experiments.screen import results
 
-LIMIT_MEANING = {
-    "capacity": "memory capacity",
-    "die_area": "die area against the reticle",
-    "shoreline": "die edge for memory and links",
-    "stacks": "memory stacks on the package",
-    "layers_most": "most layers a stack is sold with",
-    "layers_fewest": "fewest layers a stack is sold with",
-    "power_density": "heat flux of the die",
-    "package_power": "power of the package",
-    "sync_floor": "sync latency against its floor",
-    "promise": "promised time per token",
-}
+LIMIT_MEANING = {field.name: field.metadata["description"] for field in dataclasses.fields(Limits)}
 """Limits in words."""
 
 

@@ -125,3 +125,10 @@ def test_a_missed_promise_is_infeasible(run):
     answer = run("evaluate", "--model", "llama-3.1-8b", "--device", "h100", "--promise-ms", 0.1, "--json")
     assert answer.code == 3 and answer.json["limits"]["promise"] > 0
     assert "more than the promised 0.1 ms" in answer.err
+
+
+@pytest.mark.parametrize("device", ["mi300x", "xpu-cows", "wse-3", "gb200", "tpu-v7"])
+def test_every_limit_a_machine_breaks_has_words(run, device):
+    """Chips of many dies, of SRAM or of a wafer break limits that ordinary ones keep; the table names them."""
+    answer = run("evaluate", "--model", "llama-3.1-8b", "--device", device, "--chips", "2", "--batch", "1", "--context", "1024")
+    assert answer.code == 0, answer.err
