@@ -6,7 +6,7 @@ from typing import Any
 
 from tyro.constructors import PrimitiveConstructorSpec
 
-from experiments.refusal import Refused, nearest
+from experiments.refusal import Refused, expected
 
 Spec = PrimitiveConstructorSpec[Any]
 
@@ -72,7 +72,7 @@ def one_of(name: str, choices: Sequence[str]) -> Spec:
 
     def read(text: str) -> str:
         if text not in choices:
-            raise Refused(f"{label} is {text!r}; expected one of {', '.join(choices)}; {nearest(text, choices)}")
+            raise Refused(f"{label} is {text!r}; {expected(text, choices)}")
         return text
 
     return _one_value("|".join(choices), read, lambda value: value in choices)
@@ -86,7 +86,7 @@ def some_of(name: str, choices: Sequence[str], everything: str) -> Spec:
         for word in words:
             if word not in choices:
                 offered = (*choices, everything)
-                raise Refused(f"--{name} has {word!r}; expected one of {', '.join(offered)}; {nearest(word, offered)}")
+                raise Refused(f"--{name} has {word!r}; {expected(word, offered)}")
         return words
 
     return _one_value(f"{everything}|NAME[,NAME]", read, lambda value: isinstance(value, tuple), ",".join)

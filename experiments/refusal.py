@@ -26,6 +26,18 @@ def nearest(value: str, choices: Sequence[str]) -> str:
     return f"did you mean {by_folded[close[0]]!r}?" if close else f"expected one of {', '.join(choices)}"
 
 
+def expected(value: str, choices: Sequence[str]) -> str:
+    """All choices and the closest of them, as the end of a sentence.
+
+    >>> expected("lst", ["evaluate", "list"])
+    "expected one of evaluate, list; did you mean 'list'?"
+    >>> expected("x", ["evaluate", "list"])
+    'expected one of evaluate, list'
+    """
+    offered, hint = f"expected one of {', '.join(choices)}", nearest(value, choices)
+    return offered if hint == offered else f"{offered}; {hint}"
+
+
 def sentence(error: BaseException) -> str:
     """An error's message on one line."""
     return " ".join(str(error).split()) or type(error).__name__

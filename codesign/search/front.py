@@ -368,7 +368,7 @@ def conflict(problems: Problems, relaxed: Relaxed) -> str:
     broken = [
         f"{name.replace('_', ' ')} (by {np.expm1(value):.0%})"
         for name, value in zip(LIMIT_NAMES, limits[best], strict=True)
-        if value > 1e-3
+        if value > 5e-3
     ]
     chips, batch = flat[best, len(CONTINUOUS)], flat[best, len(CONTINUOUS) + 1]
     return (
