@@ -132,7 +132,7 @@ def test_no_name_stands_for_two_models():
 def test_unknown_names_get_the_nearest():
     with pytest.raises(ValueError, match=r"There is no model 'lama-3.1-8b', .*nearest are llama-3.1-8b"):
         model("lama-3.1-8b")
-    with pytest.raises(ValueError, match=r"There is no model 'zzz', .*names are in model_names"):
+    with pytest.raises(ValueError, match=r"There is no model 'zzz', .*names: codesign list models"):
         model_facts("zzz")
 
 
