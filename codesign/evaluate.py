@@ -10,6 +10,7 @@ from jax.core import Tracer
 
 from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
+from codesign.numerics.curvature import Curvature, declares
 from codesign.numerics.fields import Real, units_of
 from codesign.outcome import Limits, Outcome
 from codesign.performance.execution import Execution, Limit, Operatorwise
@@ -82,6 +83,13 @@ def evaluate_table(
     return assess(design, workload, plan, technology, table.compute_bits, timed, timed.time, kept, silicon, silicon.total)
 
 
+@declares(
+    Curvature.CONVEX,
+    design__memory_bandwidth=(1e11, 1e14),
+    design__peak_flops=(1e13, 1e17),
+    design__sync_latency=(1e-7, 1e-4),
+    design__link_bandwidth=(1e9, 1e13),
+)
 def run_step(
     design: Design, table: OperatorTable, workload: Workload, plan: Plan, technology: Technology, execution: Execution
 ) -> Step:

@@ -95,8 +95,9 @@ def declares(curvature: Curvature, **ranges: tuple[float, float]) -> Callable[[F
     """Declare the log-log curvature of a function in some of its arguments.
 
     Args:
-        curvature: what it is, jointly in all named arguments.
-        ranges: argument name → (lowest, highest) value over which it is so, SI.
+        curvature: what it is, jointly in all named variables.
+        ranges: variable → (lowest, highest) value over which it is so, SI. A variable is an argument, or
+            ``argument__field`` for a field of one.
     """
 
     def decorate(function: Function) -> Function:

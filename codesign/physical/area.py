@@ -53,6 +53,13 @@ def layers(design: Design, technology: Technology) -> Real:
     return design.memory_capacity / technology.memory.layer_capacity
 
 
+@declares(
+    Curvature.CONVEX,
+    design__memory_bandwidth=(1e11, 1e14),
+    design__peak_flops=(1e13, 1e17),
+    design__link_bandwidth=(1e9, 1e13),
+    design__sram_capacity=(1e6, 1e10),
+)
 def area(design: Design, technology: Technology, compute_bits: Real) -> Area:
     """Area of one package's logic silicon by part [m²].
 
@@ -83,6 +90,11 @@ def usable_edge(design: Design, technology: Technology, silicon: Real) -> Real:
     return technology.packaging.usable_edge * 2.0 * (design.dies + 1.0) * side
 
 
+@declares(
+    Curvature.CONVEX,
+    design__memory_bandwidth=(1e11, 1e14),
+    design__link_bandwidth=(1e9, 1e13),
+)
 def needed_edge(design: Design, technology: Technology) -> Real:
     """Edge taken by memory stacks and by scale-up links [m]."""
     memory = stacks(design, technology) * technology.memory.edge

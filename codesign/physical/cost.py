@@ -41,6 +41,10 @@ class Cost(eqx.Module):
         return self.equipment + self.facility
 
 
+@declares(
+    Curvature.CONVEX,
+    design__sync_latency=(0.51e-6, 1e-4),
+)
 def sync_price(design: Design, technology: Technology) -> Real:
     """Price of low latency, rising without limit towards the floor: c / (latency − floor) per chip [USD].
 
@@ -64,7 +68,16 @@ def cost(design: Design, technology: Technology, silicon: Real, chip_power: Real
     return priced(design, technology, silicon, chip_power, die, sync_price(design, technology))
 
 
-@declares(Curvature.CONVEX, silicon=(1e-5, 5e-3), chip_power=(1.0, 1e4), die=(1.0, 1e5), low_latency=(1.0, 1e6))
+@declares(
+    Curvature.CONVEX,
+    design__memory_bandwidth=(1e11, 1e14),
+    design__memory_capacity=(1e9, 1e13),
+    design__link_bandwidth=(1e9, 1e13),
+    silicon=(1e-5, 5e-3),
+    chip_power=(1.0, 1e4),
+    die=(1.0, 1e5),
+    low_latency=(1.0, 1e6),
+)
 def priced(design: Design, technology: Technology, silicon: Real, chip_power: Real, die: Real, low_latency: Real) -> Cost:
     """``cost`` with the prices of a die and of low latency given [USD].
 
@@ -100,6 +113,11 @@ def annuity(cost_of_capital: Real, life: Real) -> Real:
     return jnp.where(u < 1e-4, 1.0 + u / 2.0 + u**2 / 12.0, safe / -jnp.expm1(-safe)) / life
 
 
+@declares(
+    Curvature.CONVEX,
+    chips=(1.0, 1e4),
+    mean_power=(1.0, 1e7),
+)
 def running_cost(cost: Cost, chips: Real, mean_power: Real, economics: Economics) -> Real:
     """What the machine costs per second: capital paid back with interest, and energy at the meter [USD/s].
 

@@ -20,14 +20,26 @@ def byte_energy(technology: Technology) -> Real:
     return technology.memory.access_energy + 2.0 * technology.logic.sram_energy
 
 
-@declares(Curvature.CONVEX, silicon=(1e-5, 5e-3))
+@declares(
+    Curvature.CONVEX,
+    design__memory_capacity=(1e9, 1e13),
+    design__link_bandwidth=(1e9, 1e13),
+    silicon=(1e-5, 5e-3),
+)
 def static_power(design: Design, technology: Technology, silicon: Real) -> Real:
     """Power of one chip that does nothing: leakage, DRAM refresh, links that never sleep [W]."""
     refresh = layers(design, technology) * technology.memory.layer_power
     return technology.logic.leakage * silicon + refresh + technology.links.idle_power * design.link_bandwidth
 
 
-@declares(Curvature.CONVEX, silicon=(1e-5, 5e-3))
+@declares(
+    Curvature.CONVEX,
+    design__memory_bandwidth=(1e11, 1e14),
+    design__memory_capacity=(1e9, 1e13),
+    design__peak_flops=(1e13, 1e17),
+    design__link_bandwidth=(1e9, 1e13),
+    silicon=(1e-5, 5e-3),
+)
 def peak_power(design: Design, technology: Technology, silicon: Real, compute_bits: Real) -> Real:
     """Power of one chip with matrix units, memory and links all at their peaks [W].
 
@@ -49,6 +61,12 @@ class Work(eqx.Module):
     wire_bytes: Real  # [B]
 
 
+@declares(
+    Curvature.CONVEX,
+    work__flops=(1e9, 1e16),
+    work__memory_bytes=(1e6, 1e13),
+    work__wire_bytes=(1e3, 1e12),
+)
 def dynamic_energy(work: Work, technology: Technology, compute_bits: Real) -> Real:
     """Energy of one step on one chip beyond its static power [J]."""
     matrix = flop_energy(technology, compute_bits) * work.flops

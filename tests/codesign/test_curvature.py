@@ -1,5 +1,6 @@
 """Every declared curvature against the Hessian of ln f, and the algebra that composes them."""
 
+import dataclasses
 import inspect
 
 import jax
@@ -7,7 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import codesign
 from codesign.numerics.curvature import DECLARED, Curvature, Declaration, declared, declares, maximum
+from codesign.numerics.fields import real
+from codesign.physical.power import Work
 from codesign.physical.wafer import die_price
 
 POINTS = 400
@@ -15,7 +19,13 @@ POINTS = 400
 
 def arguments(function, technology, machine):
     """Everything a declared term takes besides its declared variables."""
+    llama = codesign.dense(hidden=4096, layers=32, heads=32, kv_heads=8, width=14336, vocabulary=128256)
+    workload = codesign.Workload(llama, codesign.Decode(batch=64, context=8192))
+    cost = codesign.evaluate(machine, workload, technology=technology).cost
     known = {
+        "table": codesign.operator_table(llama, workload.precision), "workload": workload, "plan": codesign.Plan(),
+        "execution": codesign.Operatorwise(), "work": Work(*map(real, (1e12, 1e10, 0.0, 1e8))), "cost": cost,
+        "silicon": real(1e-3),
         "design": machine, "technology": technology, "logic": technology.logic, "economics": technology.economics,
         "program": None, "compute_bits": jnp.asarray(8.0), "diameter": jnp.asarray(0.3), "edge_exclusion": jnp.asarray(3e-3),
         "clustering": jnp.asarray(3.0), "defect_density": jnp.asarray(1000.0), "life": jnp.asarray(1.6e8),
@@ -25,8 +35,19 @@ def arguments(function, technology, machine):
 
 
 def total(value):
-    """A term's value: an array, or a price by part."""
-    return value.capital if hasattr(value, "capital") else value
+    """A term's value: an array, or the total of a price, an area or a step."""
+    for name in ("capital", "total", "time"):
+        value = getattr(value, name, value)
+    return value
+
+
+def call(function, fixed, moved):
+    """Call with declared variables put in; ``argument__field`` changes one field of an argument."""
+    values = dict(fixed)
+    for name, value in moved.items():
+        argument, _, field = name.partition("__")
+        values[argument] = dataclasses.replace(values[argument], **{field: value}) if field else value
+    return function(**values)
 
 
 def eigenvalues(function, declaration: Declaration, fixed) -> np.ndarray:
@@ -36,7 +57,7 @@ def eigenvalues(function, declaration: Declaration, fixed) -> np.ndarray:
 
     def log_value(y):
         moved = {name: jnp.exp(y[k]) for k, name in enumerate(names)}
-        return jnp.log(total(function(**{**fixed, **moved})))
+        return jnp.log(total(call(function, fixed, moved)))
 
     return np.asarray(jax.vmap(lambda y: jnp.linalg.eigvalsh(jax.hessian(log_value)(y)))(logs))
 
