@@ -132,3 +132,9 @@ def test_every_limit_a_machine_breaks_has_words(run, device):
     """Chips of many dies, of SRAM or of a wafer break limits that ordinary ones keep; the table names them."""
     answer = run("evaluate", "--model", "llama-3.1-8b", "--device", device, "--chips", "2", "--batch", "1", "--context", "1024")
     assert answer.code == 0, answer.err
+
+
+def test_units_survive_on_the_screen(run):
+    """Square brackets are markup to rich: a unit in them must not vanish."""
+    shown = run("evaluate", "--model", "llama-3.1-8b", "--device", "h100").out
+    assert all(unit in shown for unit in ("time [ms]", "share [%]", "[%/%]", "tokens/s", "USD", "GiB"))
