@@ -15,14 +15,14 @@ from experiments.parallelism import Parallelism
 from experiments.refusal import Refused
 
 if TYPE_CHECKING:
-    from experiments.commands.evaluate import Evaluate
+    from experiments.point_arguments import PointArguments
 
 
 @dataclasses.dataclass(frozen=True)
 class OperatingPoint:
     """All that one evaluation needs, and what the user called it."""
 
-    arguments: "Evaluate"
+    arguments: "PointArguments"
     shares: Parallelism
     device: Any
     design: codesign.Design
@@ -33,7 +33,7 @@ class OperatingPoint:
     execution: codesign.Execution
 
 
-def operating_point(arguments: "Evaluate", shares: Parallelism) -> OperatingPoint:
+def operating_point(arguments: "PointArguments", shares: Parallelism) -> OperatingPoint:
     """Look everything up by name.
 
     Raises:
@@ -82,7 +82,7 @@ def kv_heads(transformer: Transformer) -> float:
     return max(counts)
 
 
-def phase(arguments: "Evaluate") -> codesign.Phase:
+def phase(arguments: "PointArguments") -> codesign.Phase:
     """The step: decode, or prefill of a prompt."""
     if arguments.phase == "decode":
         return codesign.Decode(batch=real(arguments.batch), context=real(arguments.context))
@@ -93,7 +93,7 @@ def phase(arguments: "Evaluate") -> codesign.Phase:
     )
 
 
-def plan(arguments: "Evaluate", shares: Parallelism) -> codesign.Plan:
+def plan(arguments: "PointArguments", shares: Parallelism) -> codesign.Plan:
     """The layout, with the all-reduce algorithms on offer stacked."""
     return codesign.Plan(
         pipeline=real(shares.pipeline),
@@ -105,7 +105,7 @@ def plan(arguments: "Evaluate", shares: Parallelism) -> codesign.Plan:
     )
 
 
-def execution(arguments: "Evaluate") -> codesign.Execution:
+def execution(arguments: "PointArguments") -> codesign.Execution:
     """The execution model by its name."""
     if arguments.execution == "limit":
         syncs = arguments.syncs_per_layer
@@ -113,7 +113,7 @@ def execution(arguments: "Evaluate") -> codesign.Execution:
     return codesign.Dataflow() if arguments.execution == "dataflow" else codesign.Operatorwise()
 
 
-def technology_choices(arguments: "Evaluate", device: Any) -> dict[str, str]:
+def technology_choices(arguments: "PointArguments", device: Any) -> dict[str, str]:
     """Node, memory, link: the device's own where the user names none."""
     stated: dict[str, str | None] = {"node": arguments.node, "memory": arguments.memory, "link": arguments.link}
     if None in stated.values():
