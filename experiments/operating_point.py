@@ -108,8 +108,9 @@ def plan(arguments: "PointArguments", shares: Parallelism) -> codesign.Plan:
 def execution(arguments: "PointArguments") -> codesign.Execution:
     """The execution model by its name."""
     if arguments.execution == "limit":
-        syncs = arguments.syncs_per_layer
-        return codesign.Limit() if syncs is None else codesign.Limit(syncs_per_layer=real(syncs))
+        names = ("syncs_per_layer", "syncs_per_expert_layer")
+        told = {name: real(value) for name in names if (value := getattr(arguments, name)) is not None}
+        return codesign.Limit(**told)
     return codesign.Dataflow() if arguments.execution == "dataflow" else codesign.Operatorwise()
 
 

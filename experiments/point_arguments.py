@@ -54,6 +54,8 @@ class PointArguments:
     """all-reduce algorithms on offer, the fastest is taken; auto: all, in-network reduction included"""
     syncs_per_layer: Annotated[float, number("syncs-per-layer", "", 0.0, include_low=True)] | None = None
     """exposed syncs of a layer (execution limit; 3 unless told)"""
+    syncs_per_expert_layer: Annotated[float, number("syncs-per-expert-layer", "", 0.0, include_low=True)] | None = None
+    """further exposed syncs of a layer with experts (execution limit; 0 unless told)"""
     nominal_parameters: Annotated[bool | float, flag_or_count("nominal-parameters")] = False
     """round parameter count as papers use it, or a count of your own; exact otherwise"""
     node: str | None = None
@@ -83,6 +85,8 @@ class PointArguments:
             for option in ("prompt", "cached"):
                 if getattr(self, option) is not None:
                     raise Refused(f"--{option} is given with --phase decode; expected it only with --phase prefill")
-        if self.syncs_per_layer is not None and self.execution != "limit":
-            raise Refused(f"--syncs-per-layer is given with --execution {self.execution}; expected --execution limit")
+        for option in ("syncs_per_layer", "syncs_per_expert_layer"):
+            if getattr(self, option) is not None and self.execution != "limit":
+                name = option.replace("_", "-")
+                raise Refused(f"--{name} is given with --execution {self.execution}; expected --execution limit")
         return divide(self.chips, self.tensor, self.pipeline, self.context_parallel, self.data)

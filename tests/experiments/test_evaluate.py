@@ -138,3 +138,13 @@ def test_units_survive_on_the_screen(run):
     """Square brackets are markup to rich: a unit in them must not vanish."""
     shown = run("evaluate", "--model", "llama-3.1-8b", "--device", "h100").out
     assert all(unit in shown for unit in ("time [ms]", "share [%]", "[%/%]", "tokens/s", "USD", "GiB"))
+
+
+@pytest.mark.parametrize(("expert", "extra", "speed"), [("1", 0, 2943), ("1", 2, 1946), ("whole", 0, 1057), ("whole", 2, 893)])
+def test_deepseek_on_128_chips(run, expert, extra, speed):
+    """The four placements of tests/codesign/test_published.py, as a user would ask for them."""
+    answer = run(
+        "evaluate", "--model", "deepseek-v3", "--device", "xpu-hbm3", "--chips", 128, "--context", 4096, "--execution", "limit",
+        "--kv-split", "ideal", "--expert", expert, "--syncs-per-expert-layer", extra, "--json",
+    )  # fmt: skip
+    assert round(answer.json["user_tokens_per_second"]) == speed
