@@ -5,7 +5,7 @@ import dataclasses
 import equinox as eqx
 import jax.numpy as jnp
 
-from codesign.numerics.fields import Real, quantity
+from codesign.numerics.fields import Real, Truth, quantity
 from codesign.performance.load import Footprint
 from codesign.performance.step import Step
 from codesign.physical.area import Area
@@ -70,6 +70,6 @@ class Outcome(eqx.Module):
     tokens_per_second_per_watt: Real = quantity("token/s/W", "system tokens/s over provisioned power")
 
     @property
-    def fits(self) -> Real:
+    def fits(self) -> Truth:
         """Whether weights and caches fit on every chip [bool]."""
         return self.limits.capacity <= 0.0

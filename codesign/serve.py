@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from codesign.evaluate import check, evaluate_table
 from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
-from codesign.numerics.fields import Real, quantity
+from codesign.numerics.fields import Number, Real, quantity
 from codesign.outcome import Outcome
 from codesign.performance.execution import Execution, Operatorwise
 from codesign.performance.plan import Plan
@@ -49,7 +49,7 @@ class ServingOutcome(eqx.Module):
 def serve(
     model: Transformer, serving: Serving, decode: Pool, prefill: Pool | None = None, *, technology: Technology,
     precision: Precision | None = None, execution: Execution | None = None,
-    first_promise: Real | float = UNLIMITED, token_promise: Real | float = UNLIMITED,
+    first_promise: Number = UNLIMITED, token_promise: Number = UNLIMITED,
 ) -> ServingOutcome:  # fmt: skip
     """Serve requests on one pool (prefill interleaved with decode) or on a decode and a prefill pool.
 

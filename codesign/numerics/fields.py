@@ -4,13 +4,19 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 if TYPE_CHECKING:
     Real: TypeAlias = Any  # fields take Python numbers and hold arrays: no one type says both
+    Number: TypeAlias = Any
+    Truth: TypeAlias = Any
 else:
     Real = Float[Array, "..."]
     """A real-valued leaf: a scalar, or a batch of them under ``vmap``."""
+    Number = Real | float | int
+    """What a user may give for one."""
+    Truth = Bool[Array, "..."]
+    """Whether something holds, for a scalar or for a batch."""
 
 
 def real(value: Any) -> Real:

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from codesign.hardware.design import Design
-from codesign.numerics.fields import Real, real
+from codesign.numerics.fields import Number, Real, Truth, real
 
 ALGORITHMS: dict[str, np.ndarray] = {
     #                        s0   s1   s2   v0   v1   v2
@@ -46,7 +46,7 @@ class Cost(eqx.Module):
     def __add__(self, other: "Cost") -> "Cost":
         return jax.tree.map(jnp.add, self, other)
 
-    def times(self, count: Real | float) -> "Cost":
+    def times(self, count: Number) -> "Cost":
         """``count`` such collectives one after the other."""
         return jax.tree.map(lambda leaf: leaf * count, self)
 
@@ -68,7 +68,7 @@ class Network(eqx.Module):
     efficiency: Real  # [1]
 
 
-def network(design: Design, efficiency: Real | float = 1.0) -> Network:
+def network(design: Design, efficiency: Number = 1.0) -> Network:
     """The network of a design, its bandwidths times the attained fraction."""
     return Network(
         inner_latency=design.sync_latency,
@@ -88,7 +88,7 @@ def steps_and_volume(algorithm: Float[Array, "... 6"], n: Real) -> tuple[Real, R
     return jnp.where(several(n), steps, 0.0), jnp.where(several(n), volume, 0.0)
 
 
-def several(n: Real) -> Real:
+def several(n: Real) -> Truth:
     """Whether a group has more than one chip; a quotient of degrees may miss 1 by rounding [bool]."""
     return n > 1.0 + 1e-6
 
@@ -145,7 +145,7 @@ def gather(network: Network, n: Real, message: Real) -> Cost:
     return all_to_all(network, n, message)
 
 
-def point_to_point(network: Network, hops_leave_domain: Real, message: Real) -> Cost:
+def point_to_point(network: Network, hops_leave_domain: Truth, message: Real) -> Cost:
     """Send a message to the next stage, over the outer tier where stages sit in different domains."""
     latency = jnp.where(hops_leave_domain, network.outer_latency, network.inner_latency)
     bandwidth = jnp.where(hops_leave_domain, network.outer_bandwidth, network.inner_bandwidth)

@@ -1,7 +1,7 @@
 """Discrete choices: plans and packages, enumerated."""
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
@@ -26,11 +26,11 @@ def stacked(trees: Sequence[Tree]) -> Tree:
     return jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *trees)
 
 
-def plans_and_dies(choices: Sequence[Choice]) -> tuple[Plan, Real]:
+def plans_and_dies(choices: Sequence[Choice]) -> tuple[Plan, np.ndarray]:
     """Plans and numbers of dies of all choices, stacked: shapes (choices, …)."""
     return stacked([choice.plan for choice in choices]), np.stack([np.asarray(choice.dies) for choice in choices])
 
 
-def taken(tree: Tree, index: Real) -> Tree:
+def taken(tree: Tree, index: Any) -> Tree:
     """Row ``index`` of every leaf."""
     return jax.tree.map(lambda leaf: leaf[index], tree)

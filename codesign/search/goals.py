@@ -6,7 +6,7 @@ constant, a slope on ln T and a weight ≥ 0 on each outcome's logarithm. A weig
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 import numpy as np
@@ -39,6 +39,7 @@ MEANINGS: dict[str, _Meaning] = {
 """What an outcome of ``codesign.evaluate`` is in the program."""
 
 
+@runtime_checkable
 class Goal(Protocol):
     """An objective: a product of powers of outcomes, to be maximised (sense 1) or minimised (−1)."""
 

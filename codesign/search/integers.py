@@ -58,7 +58,7 @@ class Problems(eqx.Module):
 
     space: Space
     plans: Plan
-    dies: Real
+    dies: Any  # (choices,)
     table: OperatorTable
     workload: Workload
     technology: Technology
@@ -66,10 +66,10 @@ class Problems(eqx.Module):
 
 
 @jax.jit(static_argnums=(0,))
-def _solve_lanes(count: int, problems: Problems, goals: Goals, weights: Real, choice: Real, chips: Real, batch: Real) -> Solved:
+def _solve_lanes(count: int, problems: Problems, goals: Goals, weights: Real, choice: Any, chips: Real, batch: Real) -> Solved:
     exponents = shape(count)
 
-    def problem(k: Real, n: Real, b: Real) -> Program:
+    def problem(k: Any, n: Real, b: Real) -> Program:
         return build(
             problems.space, n, b, taken(problems.plans, k), problems.dies[k],
             problems.table, problems.workload, problems.technology, problems.execution,

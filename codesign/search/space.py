@@ -4,7 +4,7 @@ import dataclasses
 
 import equinox as eqx
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from codesign.hardware.design import Design
 from codesign.numerics.fields import Real, real, units_of
@@ -54,6 +54,6 @@ def at_bound(space: Space, values: np.ndarray, tolerance: float = 1e-4) -> np.nd
     return np.where(at_low, -1, np.where(at_high, 1, 0))
 
 
-def is_free(space: Space) -> Float[Array, "5"]:
+def is_free(space: Space) -> Bool[Array, "5"]:
     """Which quantities have a range of more than one value [bool]."""
     return space.high > space.low * (1.0 + 1e-9)

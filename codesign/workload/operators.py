@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from codesign.numerics.fields import Real, real
+from codesign.numerics.fields import Number, Real, real
 from codesign.numerics.units import BITS_PER_BYTE
 from codesign.workload.precision import Precision
 from codesign.workload.transformer import (
@@ -95,7 +95,7 @@ class OperatorTable(eqx.Module):
 
 
 @jax.jit
-def operator_table(model: Transformer, precision: Precision, *, slice_columns: Real | float = 64.0) -> OperatorTable:
+def operator_table(model: Transformer, precision: Precision, *, slice_columns: Number = 64.0) -> OperatorTable:
     """Write a model as operators.
 
     Args:
@@ -211,8 +211,8 @@ class _Writer:
         self,
         inner: Real,
         outer: Real,
-        division: float = ATTENTION,
-        slices: Real | float | None = None,
+        division: int = ATTENTION,
+        slices: Number | None = None,
         by_rows: bool = False,
     ) -> Operator:
         """A weight matrix of inner × outer, each row multiplied once.

@@ -7,7 +7,7 @@ part of a ``Transformer``.
 
 import jax.numpy as jnp
 
-from codesign.numerics.fields import Real
+from codesign.numerics.fields import Number, Real
 from codesign.workload.transformer import (
     AttentionKind,
     FeedForwardKind,
@@ -49,7 +49,7 @@ def active_parameter_count(model: Transformer) -> Real:
     return parameter_count(model) - sum(idle, start=jnp.zeros(()))
 
 
-def state_bytes_per_token(model: Transformer, bytes_per_element: float | Real) -> Real:
+def state_bytes_per_token(model: Transformer, bytes_per_element: Number) -> Real:
     """Growth of one sequence's cache per position [B], as long as the context is shorter than every window.
 
     Linear attention keeps a state of constant size and adds nothing. The keys of a sparse-attention indexer count

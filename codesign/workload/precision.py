@@ -3,7 +3,7 @@
 import equinox as eqx
 import jax.numpy as jnp
 
-from codesign.numerics.fields import Real, quantity, real
+from codesign.numerics.fields import Number, Real, quantity, real
 from codesign.numerics.units import BITS_PER_BYTE
 
 
@@ -39,7 +39,7 @@ class Precision(eqx.Module):
         return (self.expert_weight_bits + self.weight_scale_bits) / BITS_PER_BYTE
 
 
-def uniform(bits: float, state_bits: float | None = None) -> Precision:
+def uniform(bits: Number, state_bits: Number | None = None) -> Precision:
     """Weights, activations and (unless told) the cache at the same width; messages stay at 16 bit.
 
     >>> float(uniform(8).compute_bits)

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import equinox as eqx
 import jax.numpy as jnp
 
-from codesign.numerics.fields import Real, quantity, real
+from codesign.numerics.fields import Number, Real, quantity, real
 
 UNLIMITED = 1e18
 """A window that never binds. Finite, so that padded rows times zero stay zero."""
@@ -122,8 +122,8 @@ def layer_count(model: Transformer) -> Real:
 
 
 def dense(
-    *, hidden: float, layers: float, heads: float, kv_heads: float, width: float, vocabulary: float,
-    head_dim: float | None = None, tied_embeddings: bool = False, name: str = "dense",
+    *, hidden: Number, layers: Number, heads: Number, kv_heads: Number, width: Number, vocabulary: Number,
+    head_dim: Number | None = None, tied_embeddings: bool = False, name: str = "dense",
 ) -> Transformer:  # fmt: skip
     """A plain grouped-query transformer with a gated MLP (Llama, Mistral, Qwen2).
 
