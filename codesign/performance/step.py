@@ -44,7 +44,8 @@ class Step(eqx.Module):
     """A step of the busiest chip, in seconds; shapes (operators,) and (collectives,).
 
     ``compute``, ``vector`` and ``memory`` are what each operator would take if that resource alone bound it;
-    ``operators`` is what it takes under the execution model, and ``time`` is their sum with the collectives and the drafts.
+    ``operators`` is what it takes under the execution model, and ``time`` is their sum with the collectives. With drafts the
+    operators come twice, those of the drafting passes last (``operator_names``).
     """
 
     compute: Float[Array, "operators"]

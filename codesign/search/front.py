@@ -38,6 +38,9 @@ LEAST_WEIGHT = 1e-4
 CERTIFIED = 1e-6
 """Largest certified gap, in log units, that is called GLOBAL."""
 
+ROUNDING = 1e-9
+"""A gap further below zero than this says that the bound is wrong: never GLOBAL."""
+
 EXACT_LANES = 64
 """Designs checked in one call of the exact model."""
 
@@ -217,10 +220,17 @@ def affordable(space: Space, choices: Sequence[Choice], technology: Technology) 
     """The space above the floor of the sync latency, where its price is finite.
 
     Raises:
-        ValueError: a choice has more dies than a package may hold, or the space lies wholly below the floor.
+        ValueError: a choice has more dies than a package may hold, memory tiers or several all-reduce algorithms, or the space
+            lies wholly below the floor.
     """
     most = float(technology.packaging.max_dies)
     for choice in choices:
+        algorithms = choice.plan.all_reduce.shape[-2]
+        if choice.plan.tiers is not None or algorithms != 1:
+            raise ValueError(
+                f"choice {choice.name!r} has memory tiers or {algorithms} all-reduce algorithms; "
+                "expected no tiers and one algorithm a choice, since nothing is proved for a minimum over them"
+            )
         if float(choice.dies) > most:
             raise ValueError(f"choice {choice.name!r} has {float(choice.dies):g} dies; expected at most {most:g} in a package")
     floor = float(technology.links.sync_floor) * (1.0 + 1e-3)
@@ -301,6 +311,8 @@ def _assemble(
     gap = (weights * logs).sum(axis=1) - solved.bound
     feasible = limits.max(axis=1, keepdims=True) <= 0.0
     keep = non_dominated(np.where(feasible, logs, np.inf))
+    if not len(keep):
+        raise Infeasible("no design that the search found passes the check on the exact model; widen the space")
     keep = keep[np.argsort(logs[keep, -1], kind="stable")]
 
     def rows(tree: Any) -> Any:
@@ -308,6 +320,7 @@ def _assemble(
 
     names = (*POSYNOMIAL_LIMITS, *("",) * (2 * operators(problems)), *MONOMIAL_LIMITS)
     multipliers = {name: solved.point.multipliers[keep, k] for k, name in enumerate(names) if name in LIMIT_NAMES}
+    proved = (convex(problems, numbers)[keep], gap[keep])
     bounds = np.asarray(at_bound(problems.space, np.exp(solved.point.y[:, : len(CONTINUOUS)])))
     return Front(
         designs=rows(designs),
@@ -318,13 +331,23 @@ def _assemble(
         objectives=tuple(objectives),
         values=np.exp(-logs[keep] * np.array([objective.sense for objective in objectives])),
         weights=weights[keep],
-        status=tuple("GLOBAL" if abs(g) <= CERTIFIED else "LOCAL" for g in gap[keep]),
+        status=tuple("GLOBAL" if sure and -ROUNDING <= g <= CERTIFIED else "LOCAL" for sure, g in zip(*proved, strict=True)),
         certified_gap=gap[keep],
         binding=tuple(tuple(n for n, g in zip(LIMIT_NAMES, row, strict=True) if g > -BINDING) for row in limits[keep]),
         multipliers=multipliers,
         box=np.concatenate([bounds, _integer_bounds(numbers, problems.space)], axis=1)[keep].astype(int),
         timings=timings,
     )
+
+
+def convex(problems: Problems, numbers: np.ndarray) -> np.ndarray:
+    """Whether the program is the exact model for each task, shape (tasks,) [bool].
+
+    It is not where experts are exchanged beyond a scale-up domain: the slower of two networks then depends on the design.
+    """
+    dealt = np.asarray(problems.plans.expert)[numbers[:, 1]] > 1.0
+    leaves = numbers[:, 2] > float(problems.space.base.scale_up_domain)
+    return ~(dealt & leaves & problems.table.has_experts)
 
 
 def _integer_bounds(numbers: np.ndarray, space: Space) -> np.ndarray:

@@ -144,6 +144,18 @@ def test_impossible_promise_is_infeasible_and_named(space, choices, workload, te
         optimize(space, choices, impossible, technology, GOALS, weights=24, seed=0)
 
 
+@pytest.mark.parametrize(
+    "plan",
+    [
+        codesign.Plan(tiers=codesign.TierShares()),
+        codesign.Plan(all_reduce=np.stack([codesign.ALGORITHMS["one-shot"], codesign.ALGORITHMS["two-shot"]])),
+    ],
+)
+def test_what_cannot_be_proved_is_refused(space, workload, technology, plan):
+    with pytest.raises(ValueError, match="expected no tiers and one algorithm a choice"):
+        optimize(space, [Choice("both", plan)], workload, technology, GOALS)
+
+
 def test_weights_are_on_the_simplex():
     weights = weightings(48, 3, seed=0)
     assert weights.shape == (48, 3)
