@@ -103,9 +103,9 @@ def run_step(
 
 def mean_work(timed: Step) -> Work:
     """What the mean chip computes and moves in a step: routed experts leave it less than the busiest."""
-    share, moved = timed.load.mean_share, timed.traffic
+    share, moved = timed.load.mean_bytes, timed.traffic
     return Work(
-        flops=jnp.sum(timed.load.flops * share),
+        flops=jnp.sum(timed.load.flops * timed.load.mean_flops),
         memory_bytes=jnp.sum((moved.main + moved.pool) * share),
         on_chip_bytes=jnp.sum(moved.on_chip * share),
         wire_bytes=timed.wire,
@@ -250,10 +250,15 @@ def check(design: Design, workload: Workload, plan: Plan, technology: Technology
         _require(name, getattr(precision, name), 0.0, strict=name != "weight_scale_bits")
     for name in ("pipeline", "context", "data", "expert", "expert_copies", "routing_skew"):
         _require(f"plan's {name} degree", getattr(plan, name), 1.0)
-    for name in units_of(TierShares) if plan.tiers is not None else ():
-        _require(name, getattr(plan.tiers, name), 0.0, 1.0)
-    for leaf in jax.tree.leaves((workload.model, technology)):
-        _require("a dimension of the model or a number of the technology", leaf, 0.0)
+    if plan.tiers is not None:
+        for name in units_of(TierShares):
+            _require(name, getattr(plan.tiers, name), 0.0, 1.0)
+        shares = _concrete(plan.tiers.weights_on_chip), _concrete(plan.tiers.weights_in_pool)
+        if shares[0] is not None and shares[1] is not None:
+            _require("weights on chip and in pool together", shares[0] + shares[1], 0.0, 1.0)
+    for what, tree in (("model", workload.model), ("technology", technology)):
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+            _require(f"{what}{jax.tree_util.keystr(path)}", leaf, 0.0)
     _require_equal_mixtures(workload.model)
     degrees = (design.chips, plan.pipeline, plan.context, plan.data)
     ranks = [value for value in map(_concrete, degrees) if value is not None]

@@ -25,7 +25,8 @@ class Load(eqx.Module):
     """Work of the busiest chip in one step, by operator.
 
     ``weights``, ``state`` and ``activations`` are the bytes moved; ``reused`` is the least traffic that the SRAM allows.
-    ``mean_share`` is the mean chip's part of the busiest one's work (below 1 only for unevenly routed experts).
+    ``mean_flops`` and ``mean_bytes`` are the mean chip's part of the busiest one's arithmetic and traffic, below 1 only for
+    routed experts: rows fall on chips less evenly than touched experts do.
     """
 
     flops: PerOperator  # [FLOP]
@@ -35,7 +36,8 @@ class Load(eqx.Module):
     state: PerOperator  # [B]
     activations: PerOperator  # [B]
     reused: PerOperator  # [B]
-    mean_share: PerOperator  # [1]
+    mean_flops: PerOperator  # [1]
+    mean_bytes: PerOperator  # [1]
 
 
 class MicroBatch(eqx.Module):
@@ -103,14 +105,15 @@ def step_load(table: OperatorTable, phase: Phase, plan: Plan, degree: Degrees, s
     state_ranks = jnp.where(plan.kv_ideal > 0, degree.tensor, jnp.minimum(degree.tensor, op.state_slices))
 
     rows = jnp.where(op.division == HEAD, batch.head_rows, batch.rows)
-    read, mean_share = 1.0, jnp.ones_like(op.streamed)
+    read, mean_flops, mean_touched = 1.0, jnp.ones_like(op.streamed), jnp.ones_like(op.streamed)
     if table.has_experts:
         routed = expert_load(table, plan, degree, batch.stage_rows)
         is_expert = op.division == EXPERT
         # a row of the table is one token through its `active` experts: pairs on the chip / active tokens
         rows = jnp.where(is_expert, routed.busiest_rows / table.active, rows)
         read = jnp.where(is_expert, routed.busiest_touched / table.experts, 1.0)
-        mean_share = jnp.where(is_expert, routed.mean_touched / routed.busiest_touched, 1.0)
+        mean_flops = jnp.where(is_expert, routed.mean_rows / routed.busiest_rows, 1.0)
+        mean_touched = jnp.where(is_expert, routed.mean_touched / routed.busiest_touched, 1.0)
 
     attended = phases.attended(phase, op.read_window)
     context_flops = op.context_flops if isinstance(phase, Decode) else op.expanded_context_flops
@@ -123,15 +126,19 @@ def step_load(table: OperatorTable, phase: Phase, plan: Plan, degree: Degrees, s
     fixed = 2.0 * op.state_fixed * batch.sequences  # a recurrent state is read and written
     written = 0.0 if ideal else op.state_written * batch.rows / plan.context
     state = (op.state_read * batch.sequences * positions + written + fixed) / state_ranks
+    weights, activations = op.streamed * read / slices, op.row_bytes * row_share + op.whole_row_bytes * rows
+    moved = weights + activations + state
+    mean_moved = weights * mean_touched + activations * mean_flops + state
     return Load(
         flops=row_work + context_work,
         vector=op.row_vector * row_share + op.context_vector * scores,
         exponential=op.row_exponential * row_share + op.context_exponential * scores,
-        weights=op.streamed * read / slices,
+        weights=weights,
         state=state,
-        activations=op.row_bytes * row_share + op.whole_row_bytes * rows,
+        activations=activations,
         reused=reuse_bound(row_work, context_work, op.tile, table.activation_bytes, sram),
-        mean_share=mean_share,
+        mean_flops=mean_flops,
+        mean_bytes=jnp.where(moved > 0, mean_moved / jnp.where(moved > 0, moved, 1.0), 1.0),
     )
 
 
@@ -149,8 +156,8 @@ def reuse_bound(row_work: PerOperator, context_work: PerOperator, tile: PerOpera
 def drafted(verifying: Load, drafting: Load, draft: Draft) -> Load:
     """A step that verifies, and before that drafts: ``length`` passes of a model ``cost`` times as large; (2 · operators,)."""
     passes = draft.length * draft.cost
-    share = drafting.mean_share
-    scaled = dataclasses.replace(jax.tree.map(lambda leaf: leaf * passes, drafting), mean_share=share)
+    scaled = jax.tree.map(lambda leaf: leaf * passes, drafting)
+    scaled = dataclasses.replace(scaled, mean_flops=drafting.mean_flops, mean_bytes=drafting.mean_bytes)
     return jax.tree.map(lambda one, other: jnp.concatenate([one, other]), verifying, scaled)
 
 

@@ -116,3 +116,15 @@ def test_only_whole_experts_with_exchange_agree_with_the_limit_study(technology)
     # at least one whole expert a layer on the busiest chip, against 8/128 of one
     assert loads[0] / loads[1] > 128 / 8
     assert float(whole.latency.sum()) == pytest.approx((61 * 3 + 58 * 2) * 1.5e-6)
+
+
+@pytest.mark.parametrize("expert", [1.0, 8.0, codesign.WHOLE_EXPERTS])
+def test_experts_take_the_energy_of_all_rows_and_no_more(technology, machine, expert):
+    """However unevenly routed, the mean chips together do rows · active experts' worth of arithmetic."""
+    deepseek_v3 = model("deepseek-v3")
+    table = codesign.operator_table(deepseek_v3, codesign.Precision())
+    work = codesign.Workload(deepseek_v3, codesign.Decode(batch=64, context=1024))
+    load = codesign.evaluate(machine, work, codesign.Plan(expert=expert), technology=technology).step.load
+    routed = np.asarray(table.operators.division == EXPERT)
+    done = float((np.asarray(load.flops) * np.asarray(load.mean_flops))[routed].sum() * machine.chips)
+    assert done == pytest.approx(64 * float(np.asarray(table.operators.row_flops)[routed].sum()), rel=1e-9)
