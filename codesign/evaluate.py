@@ -138,8 +138,7 @@ def assess(
         silicon: logic area of a package [m²].
     """
     phase = workload.phase
-    per_sequence = phases.tokens_per_step(phase) if isinstance(phase, phases.Decode) else phases.rows_per_sequence(phase)
-    user = per_sequence / step_time
+    user = phases.tokens_served(phase) / step_time
     system = user * phase.batch
     work = mean_work(timed)
     peak = peak_power(design, technology, silicon, compute_bits)
@@ -149,7 +148,7 @@ def assess(
     economics = technology.economics
     running = costs.running_cost(price, design.chips, mean * design.chips, economics)
     capital, provisioned = price.capital * design.chips, provisioned_power(peak, design.chips, technology)
-    time_per_token = step_time / (phases.tokens_per_step(phase))
+    time_per_token = step_time / phases.tokens_per_step(phase)
     return Outcome(
         step_time=step_time,
         time_per_token=time_per_token,

@@ -14,27 +14,25 @@ import numpy as np
 from codesign.outcome import Outcome
 from codesign.search.program import OUTCOMES
 
-TOKENS, ALL_TOKENS, UTILISATION = range(3)
-
 
 class _Meaning(NamedTuple):
     time: float
     outcomes: Mapping[str, float]
-    constants: tuple[float, float, float]  # exponents of tokens a user gets in a step, of all tokens, of the utilisation
+    constants: tuple[float, float, float, float]  # exponents of tokens yielded, served and served to all, and the utilisation
 
 
 MEANINGS: dict[str, _Meaning] = {
-    "step_time": _Meaning(1.0, {}, (0, 0, 0)),
-    "time_per_token": _Meaning(1.0, {}, (-1, 0, 0)),
-    "user_tokens_per_second": _Meaning(-1.0, {}, (1, 0, 0)),
-    "system_tokens_per_second": _Meaning(-1.0, {}, (0, 1, 0)),
-    "capital_cost": _Meaning(0.0, {"capital": 1.0}, (0, 0, 0)),
-    "provisioned_power": _Meaning(0.0, {"provisioned": 1.0}, (0, 0, 0)),
-    "running_cost": _Meaning(0.0, {"running": 1.0}, (0, 0, 0)),
-    "cost_per_token": _Meaning(1.0, {"running": 1.0}, (0, -1, -1)),
-    "energy_per_token": _Meaning(1.0, {"mean power": 1.0}, (0, -1, 0)),
-    "tokens_per_second_per_dollar": _Meaning(-1.0, {"capital": -1.0}, (0, 1, 0)),
-    "tokens_per_second_per_watt": _Meaning(-1.0, {"provisioned": -1.0}, (0, 1, 0)),
+    "step_time": _Meaning(1.0, {}, (0, 0, 0, 0)),
+    "time_per_token": _Meaning(1.0, {}, (-1, 0, 0, 0)),
+    "user_tokens_per_second": _Meaning(-1.0, {}, (0, 1, 0, 0)),
+    "system_tokens_per_second": _Meaning(-1.0, {}, (0, 0, 1, 0)),
+    "capital_cost": _Meaning(0.0, {"capital": 1.0}, (0, 0, 0, 0)),
+    "provisioned_power": _Meaning(0.0, {"provisioned": 1.0}, (0, 0, 0, 0)),
+    "running_cost": _Meaning(0.0, {"running": 1.0}, (0, 0, 0, 0)),
+    "cost_per_token": _Meaning(1.0, {"running": 1.0}, (0, 0, -1, -1)),
+    "energy_per_token": _Meaning(1.0, {"mean power": 1.0}, (0, 0, -1, 0)),
+    "tokens_per_second_per_dollar": _Meaning(-1.0, {"capital": -1.0}, (0, 0, 1, 0)),
+    "tokens_per_second_per_watt": _Meaning(-1.0, {"provisioned": -1.0}, (0, 0, 1, 0)),
 }
 """What an outcome of ``codesign.evaluate`` is in the program."""
 
@@ -52,11 +50,11 @@ class Goal(Protocol):
 
 
 class Goals(NamedTuple):
-    """ln of objective i, to be minimised: constants · ln(tokens, all tokens, utilisation) + time · ln T + outcomes · ln f."""
+    """ln of objective i, to be minimised: constants · ln(tokens, utilisation) + time · ln T + outcomes · ln f."""
 
     time: np.ndarray  # (goals,)
     outcomes: np.ndarray  # (goals, outcomes), ≥ 0
-    constants: np.ndarray  # (goals, 3)
+    constants: np.ndarray  # (goals, 4)
 
 
 def goals(objectives: Sequence[Goal]) -> Goals:
@@ -67,7 +65,7 @@ def goals(objectives: Sequence[Goal]) -> Goals:
     """
     time, outcomes, constants = [], [], []
     for objective in objectives:
-        slope, powers, constant = 0.0, np.zeros(len(OUTCOMES)), np.zeros(3)
+        slope, powers, constant = 0.0, np.zeros(len(OUTCOMES)), np.zeros(4)
         for name, exponent in objective.exponents.items():
             if name not in MEANINGS:
                 raise ValueError(f"objective {objective.name!r} uses {name!r}; expected one of {', '.join(MEANINGS)}")

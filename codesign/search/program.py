@@ -69,7 +69,7 @@ class Program(eqx.Module):
     monomials: Float[Array, "monomials"]
     low: Float[Array, "variables"]
     high: Float[Array, "variables"]
-    objective_constants: Float[Array, "outcomes"]  # ln of what turns T and the outcomes into the named quantities
+    objective_constants: Float[Array, "4"]  # ln of tokens yielded, served, served to all; of the utilisation
     logic: Logic
     dies: Real
     sync_floor: Real
@@ -158,13 +158,13 @@ def build(
     works = jnp.maximum(coefficients.matrix, coefficients.memory) > 0  # padding takes no time
     matrix = matrix.at[4, FIXED_BASIS:].set(jnp.where(works, 1.0, 0.0))
     low, high = _box(space, design, coefficients, technology)
-    tokens = phases.tokens_per_step(workload.phase)
+    tokens, served = phases.tokens_per_step(workload.phase), phases.tokens_served(workload.phase)
     return Program(
         coefficients=_log(matrix),
         monomials=_monomials(coefficients, design, kept.weights + kept.state, technology, workload, tokens),
         low=low,
         high=high,
-        objective_constants=jnp.log(jnp.stack([tokens, tokens * batch, technology.economics.utilisation])),
+        objective_constants=jnp.log(jnp.stack([tokens, served, served * batch, technology.economics.utilisation])),
         logic=technology.logic,
         dies=dies,
         sync_floor=technology.links.sync_floor,

@@ -95,6 +95,11 @@ def tokens_per_step(phase: Phase) -> Real:
     return jnp.where(a > 1.0 - 1e-6, 1.0 + k, -jnp.expm1((k + 1.0) * jnp.log(inside)) / (1.0 - inside))
 
 
+def tokens_served(phase: Phase) -> Real:
+    """Tokens that one step serves for each sequence: those it yields in decode, the new prompt positions in prefill [1]."""
+    return tokens_per_step(phase) if isinstance(phase, Decode) else rows_per_sequence(phase)
+
+
 def attended(phase: Phase, window: Real) -> Real:
     """Mean number of positions that a row attends to, itself included in prefill [1].
 

@@ -156,6 +156,15 @@ def test_what_cannot_be_proved_is_refused(space, workload, technology, plan):
         optimize(space, [Choice("both", plan)], workload, technology, GOALS)
 
 
+def test_prefill_for_cost_and_energy_is_certified_too(space, choices, workload, technology):
+    """Running cost and energy are outcomes of their own; in prefill the tokens served are not the token yielded."""
+    prefill = dataclasses.replace(workload, phase=codesign.Prefill(batch=1, prompt=2048), promise=jnp.asarray(1.0))
+    wanted = [objectives.objective(name) for name in ("$/token", "J/token", "tokens/s/user")]
+    front = optimize(space, choices[2:], prefill, technology, wanted, weights=4)
+    assert set(front.status) == {"GLOBAL"}
+    assert np.abs(front.certified_gap).max() < 1e-6
+
+
 def test_weights_are_on_the_simplex():
     weights = weightings(48, 3, seed=0)
     assert weights.shape == (48, 3)
