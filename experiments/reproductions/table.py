@@ -1,0 +1,70 @@
+"""A table that sets our numbers beside published ones."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What a reproduction may be told."""
+
+    data: Path | None = None
+    """folder of measured files, for those that compare with measurements"""
+    seed: int = 0
+    """of whatever is drawn"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """One column: its name, and the unit of its numbers ("" for texts, "1" for plain numbers)."""
+
+    name: str
+    unit: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Rows under columns, what they say together, and what explains them."""
+
+    title: str
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[Any]]
+    summary: Sequence[str] = ()
+    """conclusions, one sentence each, with their numbers"""
+    notes: Sequence[str] = ()
+    """sources, method, and why a cell misses"""
+
+    def record(self) -> dict[str, Any]:
+        """The table as JSON would hold it; rows keyed by ``name [unit]``."""
+        names = [f"{column.name} [{column.unit}]" if column.unit else column.name for column in self.columns]
+        rows = [dict(zip(names, row, strict=True)) for row in self.rows]
+        return {"title": self.title, "rows": rows, "summary": list(self.summary), "notes": list(self.notes)}
+
+
+def printed(table: Table) -> None:
+    """Show a table on the terminal."""
+    from rich.markup import escape
+    from rich.table import Table as Drawing
+
+    from experiments.screen import results
+
+    drawing = Drawing(title=escape(table.title), pad_edge=False)
+    for column in table.columns:
+        unit = f"\n[{column.unit}]" if column.unit not in ("", "1") else ""
+        drawing.add_column(escape(column.name + unit), justify="right" if column.unit else "left")
+    for row in table.rows:
+        drawing.add_row(*(escape(_cell(value)) for value in row))
+    console = results()
+    console.print(drawing)
+    for line in (*table.summary, *table.notes):
+        console.print(escape(line), soft_wrap=True)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return str(value)
