@@ -8,6 +8,7 @@ Everything is a pure function of ``equinox`` pytrees whose float leaves have gra
 
 from codesign.evaluate import evaluate as evaluate
 from codesign.evaluate import evaluate_table as evaluate_table
+from codesign.hardware.build import Build as Build
 from codesign.hardware.design import DESIGN_VARIABLES as DESIGN_VARIABLES
 from codesign.hardware.design import Design as Design
 from codesign.hardware.technology import Technology as Technology
@@ -22,6 +23,8 @@ from codesign.performance.execution import Operatorwise as Operatorwise
 from codesign.performance.plan import WHOLE_EXPERTS as WHOLE_EXPERTS
 from codesign.performance.plan import Plan as Plan
 from codesign.performance.plan import TierShares as TierShares
+from codesign.physical.realize import built as built
+from codesign.physical.realize import realize as realize
 from codesign.serve import Pool as Pool
 from codesign.serve import ServingOutcome as ServingOutcome
 from codesign.serve import serve as serve

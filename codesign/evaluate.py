@@ -18,8 +18,11 @@ from codesign.performance.load import Footprint, footprint
 from codesign.performance.plan import Plan, TierShares, degrees
 from codesign.performance.step import Step, attained_rates, step
 from codesign.physical import cost as costs
-from codesign.physical.area import Area, area, layers, needed_edge, precision_ratio, stacks, usable_edge
+from codesign.physical.area import Area, area, interposer_area, layers, needed_edge, precision_ratio, stacks, usable_edge
+from codesign.physical.latency import sync_floor
 from codesign.physical.power import Work, dynamic_energy, peak_power, provisioned_power, static_power
+from codesign.physical.thermal import junction_temperature, memory_temperature, temperature_excess
+from codesign.physical.warpage import warpage
 from codesign.workload import phases
 from codesign.workload.operators import OperatorTable, operator_table
 from codesign.workload.transformer import MixtureOfExperts, Transformer
@@ -106,9 +109,10 @@ def mean_work(timed: Step) -> Work:
     share, moved = timed.load.mean_bytes, timed.traffic
     return Work(
         flops=jnp.sum(timed.load.flops * timed.load.mean_flops),
-        memory_bytes=jnp.sum((moved.main + moved.pool) * share),
+        memory_bytes=jnp.sum(moved.main * share),
         on_chip_bytes=jnp.sum(moved.on_chip * share),
         wire_bytes=timed.wire,
+        pool_bytes=jnp.sum(moved.pool * share),
     )
 
 
@@ -143,7 +147,7 @@ def assess(
     work = mean_work(timed)
     peak = peak_power(design, technology, silicon, compute_bits)
     idle = static_power(design, technology, silicon)
-    mean = dynamic_energy(work, technology, compute_bits) / step_time + idle
+    mean = dynamic_energy(work, technology, compute_bits, design.clock) / step_time + idle
     price = costs.cost(design, technology, silicon, peak)
     economics = technology.economics
     running = costs.running_cost(price, design.chips, mean * design.chips, economics)
@@ -203,25 +207,34 @@ def limits(
     kept: Footprint, silicon: Real, peak: Real, time_per_token: Real,
 ) -> Limits:  # fmt: skip
     """ln(used / allowed) of every technology limit and of the promise [1]."""
-    memory, cooling = technology.memory, technology.cooling
+    memory, cooling, packaging, logic = technology.memory, technology.cooling, technology.packaging, technology.logic
+    interposer = interposer_area(design, technology, silicon)
+    coolant = cooling.coolant_temperature
+    junction, warmed = junction_temperature(peak, silicon, cooling), memory_temperature(peak, silicon, memory, cooling)
     per_stack = layers(design, technology) / stacks(design, technology)
     return Limits(
         capacity=jnp.log(_fullest_tier(design, plan, kept)),
-        die_area=jnp.log(silicon / design.dies / technology.logic.reticle_area),
-        dies=jnp.log(design.dies / technology.packaging.max_dies),
+        die_area=jnp.log(silicon / design.dies / logic.reticle_area),
+        dies=jnp.log(design.dies / packaging.max_dies),
         shoreline=jnp.log(needed_edge(design, technology) / usable_edge(design, technology, silicon)),
         stacks=jnp.log(stacks(design, technology) / memory.max_stacks),
         layers_most=jnp.log(per_stack / memory.max_layers),
         layers_fewest=jnp.log(memory.min_layers / per_stack),
         power_density=jnp.log(peak / (silicon * cooling.power_density)),
         package_power=jnp.log(peak / cooling.package_power),
-        sync_floor=jnp.log(technology.links.sync_floor / design.sync_latency),
+        temperature=temperature_excess(junction, cooling.logic_temperature, coolant),
+        memory_temperature=temperature_excess(warmed, cooling.memory_temperature, coolant),
+        interposer=jnp.log(interposer / packaging.interposer_most),
+        warpage=jnp.log(warpage(interposer, packaging) / packaging.warpage_most),
+        clock_fewest=jnp.log(logic.clock_fewest / design.clock),
+        clock_most=jnp.log(design.clock / logic.clock_most),
+        sync_floor=jnp.log(sync_floor(design.chips, design.scale_up_domain, technology.links) / design.sync_latency),
         promise=jnp.log(time_per_token / workload.promise),
     )
 
 
 _POSITIVE = ("memory_bandwidth", "memory_capacity", "peak_flops", "link_bandwidth", "sram_capacity", "sram_bandwidth",
-             "pool_bandwidth", "scale_out_bandwidth")  # fmt: skip
+             "scale_out_bandwidth", "clock")  # fmt: skip
 
 
 def check(design: Design, workload: Workload, plan: Plan, technology: Technology) -> None:
@@ -255,6 +268,9 @@ def check(design: Design, workload: Workload, plan: Plan, technology: Technology
         shares = _concrete(plan.tiers.weights_on_chip), _concrete(plan.tiers.weights_in_pool)
         if shares[0] is not None and shares[1] is not None:
             _require("weights on chip and in pool together", shares[0] + shares[1], 0.0, 1.0)
+        pooled = [share for share in map(_concrete, (plan.tiers.weights_in_pool, plan.tiers.state_in_pool)) if share is not None]
+        if any((share > 0.0).any() for share in pooled):
+            _require("pool bandwidth of a plan that keeps bytes in a pool", design.pool_bandwidth, 0.0, strict=True)
     for what, tree in (("model", workload.model), ("technology", technology)):
         for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
             _require(f"{what}{jax.tree_util.keystr(path)}", leaf, 0.0)

@@ -15,8 +15,9 @@ from codesign.physical.cost import Cost
 class Limits(eqx.Module):
     """ln(used / allowed) of every limit: at most 0 where the design respects it [1].
 
-    ``layers_most`` and ``layers_fewest`` are the layers per memory stack, ``sync_floor`` the latency that no money buys,
-    ``promise`` the time per token.
+    ``layers_most`` and ``layers_fewest`` are the layers per memory stack; the two temperatures are rises above the coolant;
+    ``clock_fewest`` and ``clock_most`` bound the clock; ``sync_floor`` is the latency that no money buys, ``promise`` the time
+    per token.
     """
 
     capacity: Real = quantity("1", "memory capacity")
@@ -28,6 +29,12 @@ class Limits(eqx.Module):
     layers_fewest: Real = quantity("1", "layers per stack against the fewest on sale")
     power_density: Real = quantity("1", "heat flux of the die")
     package_power: Real = quantity("1", "power of the package")
+    temperature: Real = quantity("1", "rise of the junction above the coolant")
+    memory_temperature: Real = quantity("1", "rise of the memory above the coolant")
+    interposer: Real = quantity("1", "interposer area against the largest of the year")
+    warpage: Real = quantity("1", "bow of the interposer")
+    clock_fewest: Real = quantity("1", "clock against the slowest useful one")
+    clock_most: Real = quantity("1", "clock against the fastest one")
     sync_floor: Real = quantity("1", "sync latency against its floor")
     promise: Real = quantity("1", "time per token against the promise")
 

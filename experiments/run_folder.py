@@ -1,21 +1,31 @@
-"""Run folders: what a search leaves behind, whole or not at all."""
+"""Run folders: what a search leaves behind, whole or not at all; and beside them, until then, what it has finished so far.
 
+Beside ``runs/name`` there may be, after a kill: ``.name.unfinished`` (the ledger, from which the same command goes on),
+``.name.writing`` (a folder half written, deleted by the next run) and ``.name.replaced`` (an older run that was being replaced,
+put back or deleted by the next run). One process at a time, for the ledger is locked.
+"""
+
+import contextlib
 import hashlib
 import json
 import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
+from experiments.ledger import Ledger, open_ledger
 from experiments.refusal import Refused
 from experiments.scenario import Scenario, written
 
 PACKAGES = ("codesign", "jax", "jaxlib", "optax", "equinox", "numpy", "scipy")
 FILES = ("scenario.toml", "front.csv", "front.png", "report.html", "run.json")
 """What a finished run folder holds."""
+
+SOURCES = ("codesign", "hardware_priors", "objectives", "experiments")
+"""Packages whose code and data decide what a search finds."""
 
 
 def versions() -> dict[str, str]:
@@ -24,9 +34,44 @@ def versions() -> dict[str, str]:
 
 
 def fingerprint(scenario: Scenario) -> str:
-    """Eight characters that differ when the resolved scenario or a version does."""
+    """Eight characters that differ when the resolved scenario, the model's file or a version does."""
     text = written(scenario) + json.dumps(versions(), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+    return hashlib.sha256(text.encode() + _model_file(scenario)).hexdigest()[:8]
+
+
+def _model_file(scenario: Scenario) -> bytes:
+    """Content of the config.json that the scenario names; nothing where it names a model that is shipped."""
+    path = Path(scenario.workload.model).expanduser()
+    path = path / "config.json" if path.is_dir() else path
+    return path.read_bytes() if path.is_file() else b""
+
+
+def work_fingerprint(scenario: Scenario) -> str:
+    """What must not change between a run and its resumption for the same bytes: scenario, versions, code and data, processor.
+
+    Unlike ``fingerprint`` it notices an edited source file, since going on happens unasked; and another processor or
+    accelerator, for which XLA compiles other instructions that round otherwise.
+    """
+    import jax
+
+    digest = hashlib.sha256(fingerprint(scenario).encode())
+    root = Path(__file__).parents[1]
+    for path in sorted(path for package in SOURCES for path in (root / package).rglob("*") if path.is_file()):
+        if path.suffix != ".pyc":
+            digest.update(f"{path.relative_to(root)}\0{path.stat().st_size}\0".encode() + path.read_bytes())
+    device = f"{jax.default_backend()} {jax.devices()[0].device_kind} {os.environ.get('XLA_FLAGS', '')}"
+    digest.update(f"{device} {_processor()}".encode())
+    return f"{scenario.name} {digest.hexdigest()}"
+
+
+def _processor() -> str:
+    """Kind and instruction sets of the processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").partition("\n\n")[0].splitlines()
+    except OSError:
+        return f"{platform.machine()} {platform.processor()}"
+    names = ("model name", "flags", "Features", "CPU implementer", "CPU part")
+    return platform.machine() + "".join(line for line in lines if line.startswith(names))
 
 
 def default_folder(scenario: Scenario) -> Path:
@@ -54,11 +99,47 @@ def check_writable(folder: Path) -> None:
         raise Refused(f"--output is {str(folder)!r}, which is a file; expected a folder")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / "run.json").is_file():
         raise Refused(f"--output is {str(folder)!r}, which holds other things than a run; expected a new, empty or run folder")
-    parent = next(place for place in folder.absolute().parents if place.exists())
+    if os.path.ismount(folder):
+        raise Refused(f"--output is {str(folder)!r}, a mount point, which a run cannot replace; expected a folder in it")
+    parent = next(place for place in folder.resolve().parents if place.exists())
     try:
         os.rmdir(tempfile.mkdtemp(dir=parent))  # only trying tells, whoever the user is
     except OSError as error:
         raise Refused(f"--output is {str(folder)!r}, but {parent} cannot be written ({error.strerror})") from None
+
+
+@contextlib.contextmanager
+def unfinished(folder: Path, scenario: Scenario) -> Iterator[Ledger]:
+    """The ledger of a run, with what an earlier process of the same run has finished; search and ``write_run`` go inside.
+
+    It is deleted on leaving normally (the run folder is there) or by ``Refused`` (the answer is no), and kept on leaving in
+    any other way once it holds something.
+
+    Raises:
+        Refused: another process is at work on this run folder.
+        OSError: a full or failing disk, wherever it struck inside; says what is kept.
+    """
+    folder = folder.resolve()
+    created = _made_parents(folder)
+    try:
+        with open_ledger(beside(folder, "unfinished"), work_fingerprint(scenario)) as ledger:
+            _tidy(folder)
+            try:
+                yield ledger
+            except Refused:
+                ledger.remove()
+                raise
+            except BaseException as error:
+                if not len(ledger):
+                    ledger.remove()
+                elif isinstance(error, OSError) and error.errno is not None:
+                    kept = f"{len(ledger)} finished results are kept, and the same command goes on from them"
+                    raise OSError(error.errno, f"{error.strerror}; {kept}", error.filename) from None
+                raise
+            ledger.remove()
+    except BaseException:
+        _remove_empty(created)
+        raise
 
 
 def write_run(folder: Path, files: Mapping[str, Callable[[Path], None]]) -> None:
@@ -68,23 +149,62 @@ def write_run(folder: Path, files: Mapping[str, Callable[[Path], None]]) -> None
         folder: the run folder; an older run there is replaced at the very end.
         files: name → function that writes it to the path it is given.
     """
-    created = [place for place in (folder.parent, *folder.parent.parents) if not place.exists()]
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    folder = folder.resolve()
+    created = _made_parents(folder)
+    _tidy(folder)
+    temporary = beside(folder, "writing")
     try:
+        temporary.mkdir()
         for name, write in files.items():
             write(temporary / name)
-        temporary.chmod(0o755)
+            _settle(temporary / name)
         if folder.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
-            os.replace(folder, old)
-            os.replace(temporary, folder)
-            shutil.rmtree(old)
-        else:
-            os.replace(temporary, folder)
+            os.replace(folder, beside(folder, "replaced"))
+        os.replace(temporary, folder)
     except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        for place in created:  # leave no empty parents behind either
-            if place.is_dir() and not any(place.iterdir()):
-                place.rmdir()
+        _tidy(folder)
+        _remove_empty(created)
         raise
+    _settle(folder.parent)
+    _tidy(folder)
+
+
+def beside(folder: Path, role: str) -> Path:
+    """``.name.role`` next to a folder ``name``: what is there while the folder is not.
+
+    >>> str(beside(Path("runs/small-1a2b3c4d"), "unfinished"))
+    'runs/.small-1a2b3c4d.unfinished'
+    """
+    return folder.parent / f".{folder.name}.{role}"
+
+
+def _tidy(folder: Path) -> None:
+    """Clear away what a killed process left, and put back the older run where it was killed between two renames."""
+    shutil.rmtree(beside(folder, "writing"), ignore_errors=True)
+    replaced = beside(folder, "replaced")
+    if replaced.exists() and not folder.exists():
+        os.replace(replaced, folder)
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _settle(path: Path) -> None:
+    """Have a file, or the names in a folder, survive a power cut."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def _made_parents(folder: Path) -> list[Path]:
+    """Make the folders above a run folder; those that were not there, innermost first."""
+    created = [place for place in (folder.parent, *folder.parent.parents) if not place.exists()]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    return created
+
+
+def _remove_empty(created: list[Path]) -> None:
+    """Leave no empty parents behind either."""
+    for place in created:
+        if place.is_dir() and not any(place.iterdir()):
+            place.rmdir()

@@ -21,21 +21,23 @@ CHOICES: dict[str, tuple[str, ...]] = {
         *("wafer-scale", "co-packaged-optics"),
     ),
     "cooling": ("air", "cold-plate", "direct-to-silicon", "3d-stack"),
-    "packaging": ("CoWoS-L", "CoWoS-S", "glass"),
+    "packaging": ("CoWoS-L", "CoWoS-S", "organic", "glass"),
     "price_basis": ("builder", "buyer"),
 }
+CHOICES["pool"] = CHOICES["memory"]
 """What can be chosen, by argument of :func:`technology`; the first of packaging and price_basis is the default."""
 
 PARTS = {
     "logic": parts.Logic,
     "memory": parts.Memory,
+    "pool": parts.Memory,
     "links": parts.Links,
     "packaging": parts.Packaging,
     "cooling": parts.Cooling,
     "economics": parts.Economics,
     "attainable": parts.Attainable,
 }
-"""The parts of a technology; each has a data file of its own name."""
+"""The parts of a technology; each has a data file of its own name, but the pool: it is a memory."""
 
 ZERO_BY_CONSTRUCTION = {
     "GDDR7": ("footprint",),
@@ -43,10 +45,10 @@ ZERO_BY_CONSTRUCTION = {
     "DDR5": ("footprint",),
     "photonic-pool": ("footprint",),
     "3D-DRAM": ("edge", "footprint"),
-    "SRAM": ("stack_price", "layer_price", "edge", "footprint"),
+    "SRAM": ("stack_price", "layer_price", "edge", "footprint", "thermal_coupling", "staged"),
 }
 """The only leaves that may be zero: a device on the board takes no package area, a stack on the die takes no edge, and
-on-chip SRAM is paid as logic area (``phy_area``)."""
+on-chip SRAM is paid as logic area (``phy_area``), bears what logic bears, and has no other SRAM beside it."""
 
 
 def technology_names() -> dict[str, list[str]]:
@@ -76,13 +78,15 @@ def choice(argument: str, name: str) -> str:
 
 def _candidates(part: str, leaf: str, chosen: dict[str, str]) -> list[tuple[str, str]]:
     """Where the row of a leaf may lie, most specific first, as (name, quantity)."""
-    memory = chosen["memory"]
-    if (part, leaf) == ("memory", "phy_area"):
+    if part in ("memory", "pool") and leaf == "phy_area":
         # A PHY does not shrink but its controller does, so the area on the logic die depends on the node too.
-        return [(memory, leaf), ("HBM", f"{leaf}_{chosen['node']}")]
+        return [(chosen[part], leaf), ("HBM", f"{leaf}_{chosen['node']}")]
+    if (part, leaf) == ("logic", "sram_density") and chosen["memory"] == "SRAM":
+        return [("SRAM as memory", leaf)]  # arrays that software manages, without the tags and crossbar of a cache
     names = {
         "logic": [chosen["node"], "any node"],
-        "memory": [memory],
+        "memory": [chosen["memory"], "any memory"],
+        "pool": [chosen["pool"], "any memory"],
         "links": [chosen["link"], "any link"],
         "packaging": [chosen["packaging"], "any packaging"],
         "cooling": [chosen["cooling"], "any cooling"],
@@ -93,13 +97,14 @@ def _candidates(part: str, leaf: str, chosen: dict[str, str]) -> list[tuple[str,
 
 
 def _prior_of(part: str, leaf: str, unit: str, chosen: dict[str, str]) -> Prior:
+    file = "memory" if part == "pool" else part
     for name, quantity in _candidates(part, leaf, chosen):
-        prior = find(part, name, quantity)
+        prior = find(file, name, quantity)
         if prior is not None:
             if not same_kind(prior.unit, unit):
-                raise ValueError(f"{part}.csv: {name} {quantity} is in {prior.unit!r}, which does not convert to {unit!r}")
+                raise ValueError(f"{file}.csv: {name} {quantity} is in {prior.unit!r}, which does not convert to {unit!r}")
             return prior
-    raise ValueError(f"{part}.csv has no row for {part}.{leaf} of {chosen}")
+    raise ValueError(f"{file}.csv has no row for {part}.{leaf} of {chosen}")
 
 
 def technology_priors(
@@ -109,6 +114,7 @@ def technology_priors(
     cooling: str = "cold-plate",
     price_basis: str = "builder",
     packaging: str = "CoWoS-L",
+    pool: str = "photonic-pool",
 ) -> dict[str, Prior]:
     """The fact behind every leaf of a technology, keyed ``"logic.matrix_density"``, in the units of its source.
 
@@ -121,7 +127,7 @@ def technology_priors(
     16500.0
     """
     stated = {"node": node, "memory": memory, "link": link, "cooling": cooling}
-    stated |= {"price_basis": price_basis, "packaging": packaging}
+    stated |= {"price_basis": price_basis, "packaging": packaging, "pool": pool}
     chosen = {argument: choice(argument, name) for argument, name in stated.items()}
     return {
         f"{part}.{leaf}": _prior_of(part, leaf, unit, chosen)
@@ -156,6 +162,7 @@ def technology(
     price_basis: str = "builder",
     utilisation: float | None = None,
     packaging: str = "CoWoS-L",
+    pool: str = "photonic-pool",
 ) -> Technology:
     """The nominal technology of these choices, every leaf in SI.
 
@@ -168,6 +175,7 @@ def technology(
             same for all devices.
         utilisation: share of the time in which the machine earns [1]; the prior's nominal when None.
         packaging: interposer.
+        pool: the memory behind a pool, one of those of ``memory``; it costs nothing in a design without a pool.
 
     Raises:
         ValueError: an unknown choice, with the nearest on offer.
@@ -175,7 +183,7 @@ def technology(
     >>> round(float(technology("N4", "HBM3E").memory.stack_bandwidth) / 1e12, 2)
     1.18
     """
-    priors = technology_priors(node, memory, link, cooling, price_basis, packaging)
+    priors = technology_priors(node, memory, link, cooling, price_basis, packaging, pool)
     leaves: dict[str, object] = {key: prior.si.value for key, prior in priors.items()}
     if utilisation is not None:
         leaves["economics.utilisation"] = checked_utilisation(utilisation)
@@ -189,6 +197,6 @@ def unsourced(technology_choices: dict[str, str] | None = None) -> dict[str, Pri
         technology_choices: arguments of :func:`technology_priors`; defaults when left out.
 
     >>> sorted(unsourced({"memory": "HBM4"}))
-    ['links.price']
+    ['links.price', 'packaging.substrate_modulus', 'pool.access_energy']
     """
     return {key: prior for key, prior in technology_priors(**(technology_choices or {})).items() if prior.flagged}

@@ -21,8 +21,12 @@ class Logic(eqx.Module):
     vector_ratio: Real = quantity("1", "vector FLOP/s over 16-bit matrix FLOP/s")
     exponential_ratio: Real = quantity("1", "exponentials per second over 16-bit matrix FLOP/s")
     sram_density: Real = quantity("B/m^2", "on-chip cache per area, tags and crossbar included")
+    sram_bandwidth_density: Real = quantity("B/s/m^2", "most bandwidth that on-chip SRAM gives per area")
     sram_energy: Real = quantity("J/B", "energy of an on-chip SRAM access")
-    leakage: Real = quantity("W/m^2", "static power per die area")
+    voltage_floor: Real = quantity("1", "share of the nominal supply voltage that does not fall with the clock")
+    clock_fewest: Real = quantity("1", "slowest useful clock over the nominal one")
+    clock_most: Real = quantity("1", "fastest clock over the nominal one")
+    leakage: Real = quantity("W/m^2", "static power per die area at the nominal voltage")
     fixed_area: Real = quantity("m^2", "control, host interface and other area of every die")
     overhead_fraction: Real = quantity("1", "share of the die left after core, cache, memory PHY and links")
     reticle_area: Real = quantity("m^2", "largest die that one exposure can print")
@@ -35,7 +39,10 @@ class Logic(eqx.Module):
 
 
 class Memory(eqx.Module):
-    """A stacked (or packaged) memory: a stack has a base die, a number of layers, an edge and a PHY."""
+    """A stacked (or packaged) memory: a stack has a base die, a number of layers, an edge and a PHY.
+
+    As a pool, a stack is a port of it; layers per port, stacks on the package and the coupling of heat do not apply.
+    """
 
     stack_bandwidth: Real = quantity("B/s", "bandwidth of one stack")
     layer_capacity: Real = quantity("B", "capacity of one DRAM layer")
@@ -49,6 +56,8 @@ class Memory(eqx.Module):
     edge: Real = quantity("m", "die edge taken by one stack")
     footprint: Real = quantity("m^2", "package area of one stack")
     max_stacks: Real = quantity("1", "most stacks on one package")
+    thermal_coupling: Real = quantity("1", "temperature rise of the memory over that of the logic, above the coolant")
+    staged: Real = quantity("1", "1 where on-chip SRAM stands beside it, 0 where it is that SRAM")
 
 
 class Links(eqx.Module):
@@ -58,9 +67,14 @@ class Links(eqx.Module):
     edge_density: Real = quantity("B/s/m", "one-way bandwidth per die edge")
     energy: Real = quantity("J/B", "energy of a byte sent, both ends and the switch")
     idle_power: Real = quantity("W/(B/s)", "power of the links of a chip per one-way bandwidth, always on")
-    price: Real = quantity("USD/(B/s)", "cables and switches per one-way bandwidth of a chip")
-    sync_floor: Real = quantity("s", "latency that no money removes: endpoints, wire, one switch")
-    sync_price: Real = quantity("USD s", "price of a chip's network is sync_price / (latency - floor)")
+    price: Real = quantity("USD/(B/s)", "cables and switches per one-way bandwidth of a chip and tier")
+    lane_rate: Real = quantity("B/s", "bandwidth of one SerDes lane, one direction")
+    radix: Real = quantity("1", "chips that one tier of switches joins")
+    endpoint_latency: Real = quantity("s", "both network endpoints of a message, hardware only")
+    switch_latency: Real = quantity("s", "port to port of one switch")
+    wire_latency: Real = quantity("s", "flight time to a switch and from it")
+    software_latency: Real = quantity("s", "launch and synchronisation of one exposed collective with today's stacks")
+    sync_price: Real = quantity("USD s", "price of a chip's low latency is sync_price / (latency - floor)")
     scale_out_price: Real = quantity("USD/(B/s)", "optics, switches and network card per one-way bandwidth of a chip")
 
 
@@ -74,6 +88,14 @@ class Packaging(eqx.Module):
     max_dies: Real = quantity("1", "logic dies in one package")
     multi_die_price: Real = quantity("USD", "extra loss of a package with more than one die")
     die_to_die_area: Real = quantity("m^2", "die-to-die interface per extra die, all dies together")
+    interposer_most: Real = quantity("m^2", "largest interposer of the year")
+    interposer_thickness: Real = quantity("m", "thickness of the interposer")
+    substrate_thickness: Real = quantity("m", "thickness of the package substrate")
+    interposer_modulus: Real = quantity("Pa", "Young's modulus of the interposer")
+    substrate_modulus: Real = quantity("Pa", "Young's modulus of the package substrate")
+    expansion_mismatch: Real = quantity("1/K", "difference of thermal expansion between substrate and interposer")
+    assembly_temperature: Real = quantity("K", "temperature span from stress-free to room")
+    warpage_most: Real = quantity("m", "largest bow of the interposer that assembly bears")
 
 
 class Cooling(eqx.Module):
@@ -81,7 +103,7 @@ class Cooling(eqx.Module):
 
     power_density: Real = quantity("W/m^2", "largest average heat flux of the die")
     package_power: Real = quantity("W", "largest power of one package")
-    area_resistance: Real = quantity("K m^2/W", "junction to coolant")
+    area_resistance: Real = quantity("K m^2/W", "junction to coolant, package power over logic area")
     coolant_temperature: Real = quantity("K", "coolant inlet")
     logic_temperature: Real = quantity("K", "hottest allowed junction")
     memory_temperature: Real = quantity("K", "hottest allowed DRAM")
@@ -113,10 +135,14 @@ class Attainable(eqx.Module):
 
 
 class Technology(eqx.Module):
-    """Everything about the world that a design does not choose (DESIGN.md §5)."""
+    """Everything about the world that a design does not choose (DESIGN.md §5).
+
+    ``pool`` is the memory behind ``Design.pool_bandwidth`` and ``pool_capacity``; it costs nothing where both are zero.
+    """
 
     logic: Logic
     memory: Memory
+    pool: Memory
     links: Links
     packaging: Packaging
     cooling: Cooling

@@ -145,7 +145,9 @@ def _memory_time(moved: Traffic, plan: Plan, rates: Rates, design: Design) -> Fl
     main = moved.main / rates.memory
     if plan.tiers is None:
         return main
-    return jnp.maximum(jnp.maximum(main, moved.pool / design.pool_bandwidth), moved.on_chip / design.sram_bandwidth)
+    return jnp.maximum(
+        jnp.maximum(main, moved.pool / jnp.maximum(design.pool_bandwidth, 1.0)), moved.on_chip / design.sram_bandwidth
+    )
 
 
 def _schedule(

@@ -1,6 +1,6 @@
 """Silicon: area of the parts, stacks at the edge, and how much edge there is.
 
-Every term is a posynomial in the design's quantities; see ``search.curvature`` for what that is worth.
+Every term is a posynomial in the design's quantities, or a maximum of two; see ``numerics.curvature`` for what that is worth.
 """
 
 import equinox as eqx
@@ -53,24 +53,52 @@ def layers(design: Design, technology: Technology) -> Real:
     return design.memory_capacity / technology.memory.layer_capacity
 
 
+def pool_ports(design: Design, technology: Technology) -> Real:
+    """Ports of one chip to the memory pool, fractional: bandwidth over that of a port [1]."""
+    return design.pool_bandwidth / technology.pool.stack_bandwidth
+
+
+def pool_layers(design: Design, technology: Technology) -> Real:
+    """One chip's share of the pool, in layers of it, fractional [1]."""
+    return design.pool_capacity / technology.pool.layer_capacity
+
+
+@declares(Curvature.MONOMIAL, design__peak_flops=(1e13, 1e17), design__clock=(0.1, 4.0))
+def core_area(design: Design, technology: Technology, compute_bits: Real) -> Real:
+    """Matrix units with their registers and L1: F / (ρ · gain of the precision · clock) [m²]."""
+    logic = technology.logic
+    gain = precision_ratio(compute_bits, logic.density_gain_8bit, logic.density_gain_4bit)
+    return design.peak_flops / (logic.matrix_density * gain * design.clock)
+
+
+@declares(Curvature.CONVEX, design__sram_capacity=(1e6, 1e10), design__sram_bandwidth=(1e12, 1e15))
+def sram_area(design: Design, technology: Technology) -> Real:
+    """On-chip SRAM: the larger of what its bytes and what its ports and wires take, max(S/σ, bandwidth/β) [m²]."""
+    logic = technology.logic
+    return jnp.maximum(design.sram_capacity / logic.sram_density, design.sram_bandwidth / logic.sram_bandwidth_density)
+
+
 @declares(
     Curvature.CONVEX,
     design__memory_bandwidth=(1e11, 1e14),
     design__peak_flops=(1e13, 1e17),
     design__link_bandwidth=(1e9, 1e13),
     design__sram_capacity=(1e6, 1e10),
+    design__pool_bandwidth=(1e9, 1e13),
+    design__clock=(0.1, 4.0),
 )
 def area(design: Design, technology: Technology, compute_bits: Real) -> Area:
     """Area of one package's logic silicon by part [m²].
 
-    A = (F/ρ + S/σ + stacks · PHY + links + die-to-die + fixed) / (1 − overhead), the form of LLMCompass (ISCA 2024,
-    §V) with lumped coefficients.
+    A = (core + SRAM + stacks · PHY + pool ports · PHY + links + die-to-die + fixed) / (1 − overhead), the form of LLMCompass
+    (ISCA 2024, §V) with lumped coefficients. Where main memory is the on-chip SRAM itself (``Memory.staged`` = 0), the two are
+    the same silicon and the larger counts: what exceeds main memory is entered as ``sram``.
     """
-    logic = technology.logic
-    gain = precision_ratio(compute_bits, logic.density_gain_8bit, logic.density_gain_4bit)
-    core = design.peak_flops / (logic.matrix_density * gain)
-    sram = design.sram_capacity / logic.sram_density
-    interface = stacks(design, technology) * technology.memory.phy_area
+    logic, memory = technology.logic, technology.memory
+    core = core_area(design, technology, compute_bits)
+    main = stacks(design, technology) * memory.phy_area
+    sram = jnp.maximum(sram_area(design, technology) - (1.0 - memory.staged) * main, 0.0)
+    interface = main + pool_ports(design, technology) * technology.pool.phy_area
     links = design.link_bandwidth * technology.links.area
     die_to_die = (design.dies - 1.0) * technology.packaging.die_to_die_area
     fixed = logic.fixed_area * design.dies
@@ -94,8 +122,28 @@ def usable_edge(design: Design, technology: Technology, silicon: Real) -> Real:
     Curvature.CONVEX,
     design__memory_bandwidth=(1e11, 1e14),
     design__link_bandwidth=(1e9, 1e13),
+    design__pool_bandwidth=(1e9, 1e13),
 )
 def needed_edge(design: Design, technology: Technology) -> Real:
-    """Edge taken by memory stacks and by scale-up links [m]."""
-    memory = stacks(design, technology) * technology.memory.edge
+    """Edge taken by memory stacks, by ports of a pool and by scale-up links [m]."""
+    memory = stacks(design, technology) * technology.memory.edge + pool_ports(design, technology) * technology.pool.edge
     return memory + design.link_bandwidth / technology.links.edge_density
+
+
+@declares(
+    Curvature.CONVEX,
+    design__memory_bandwidth=(1e11, 1e14),
+    design__pool_bandwidth=(1e9, 1e13),
+    silicon=(1e-5, 5e-3),
+)
+def interposer_area(design: Design, technology: Technology, silicon: Real) -> Real:
+    """Interposer of one package: a little more than the silicon and the stacks that stand on it [m²].
+
+    Args:
+        design: for its stacks and its ports to a pool.
+        technology: their footprints, and the interposer's area over what it carries.
+        silicon: logic area of the package, all dies [m²].
+    """
+    stacked = stacks(design, technology) * technology.memory.footprint
+    stacked = stacked + pool_ports(design, technology) * technology.pool.footprint
+    return technology.packaging.area_ratio * (silicon + stacked)

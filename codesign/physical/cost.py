@@ -7,14 +7,16 @@ from codesign.hardware.design import Design
 from codesign.hardware.technology import Economics, Technology
 from codesign.numerics.curvature import Curvature, declares
 from codesign.numerics.fields import Real
-from codesign.physical.area import layers, stacks
+from codesign.physical.area import interposer_area, layers, pool_layers, pool_ports, stacks
+from codesign.physical.latency import sync_floor, tiers
 from codesign.physical.wafer import die_price
 
 
 class Cost(eqx.Module):
     """Price of one chip's share of the system, by part [USD].
 
-    ``chip`` parts (logic, memory, package) are bills of materials; the vendor's markup applies to their sum.
+    ``chip`` parts (logic, memory, package) are bills of materials; the vendor's markup applies to their sum. ``memory`` holds
+    the chip's share of a pool too.
     """
 
     logic: Real
@@ -43,7 +45,7 @@ class Cost(eqx.Module):
 
 @declares(
     Curvature.CONVEX,
-    design__sync_latency=(0.51e-6, 1e-4),
+    design__sync_latency=(1e-6, 1e-4),
 )
 def sync_price(design: Design, technology: Technology) -> Real:
     """Price of low latency, rising without limit towards the floor: c / (latency − floor) per chip [USD].
@@ -51,7 +53,8 @@ def sync_price(design: Design, technology: Technology) -> Real:
     Below the floor no price buys it: the slack is held at a thousandth of the floor, and the limit on latency is violated.
     """
     links = technology.links
-    slack = jnp.maximum(design.sync_latency - links.sync_floor, 1e-3 * links.sync_floor)
+    floor = sync_floor(design.chips, design.scale_up_domain, links)
+    slack = jnp.maximum(design.sync_latency - floor, 1e-3 * floor)
     return links.sync_price / slack
 
 
@@ -73,6 +76,8 @@ def cost(design: Design, technology: Technology, silicon: Real, chip_power: Real
     design__memory_bandwidth=(1e11, 1e14),
     design__memory_capacity=(1e9, 1e13),
     design__link_bandwidth=(1e9, 1e13),
+    design__pool_bandwidth=(1e9, 1e13),
+    design__pool_capacity=(1e9, 1e13),
     silicon=(1e-5, 5e-3),
     chip_power=(1.0, 1e4),
     die=(1.0, 1e5),
@@ -82,15 +87,17 @@ def priced(design: Design, technology: Technology, silicon: Real, chip_power: Re
     """``cost`` with the prices of a die and of low latency given [USD].
 
     Affine, with coefficients ≥ 0, in memory bandwidth, capacity, link bandwidth, silicon, power and both prices: the two
-    terms that are not posynomials stand outside, which is what the proofs of ``search`` need.
+    terms that are not posynomials stand outside, which is what the proofs of ``search`` need. Scale-up links are paid once a
+    tier of switches: a larger domain costs each chip more.
     """
-    packaging, memory, links = technology.packaging, technology.memory, technology.links
+    packaging, memory, links, pool = technology.packaging, technology.memory, technology.links, technology.pool
     logic = design.dies * die
     dram = stacks(design, technology) * memory.stack_price + layers(design, technology) * memory.layer_price
-    interposer = packaging.area_ratio * (silicon + stacks(design, technology) * memory.footprint)
-    package = packaging.area_price * interposer + packaging.assembly_price
+    dram = dram + pool_ports(design, technology) * pool.stack_price + pool_layers(design, technology) * pool.layer_price
+    package = packaging.area_price * interposer_area(design, technology, silicon) + packaging.assembly_price
     package = package + packaging.multi_die_price * jnp.minimum(design.dies - 1.0, 1.0)
-    network = links.price * design.link_bandwidth + links.scale_out_price * design.scale_out_bandwidth
+    joined = tiers(jnp.minimum(design.chips, design.scale_up_domain), links.radix)
+    network = links.price * design.link_bandwidth * joined + links.scale_out_price * design.scale_out_bandwidth
     return Cost(
         logic=logic,
         memory=dram,

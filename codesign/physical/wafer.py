@@ -34,11 +34,34 @@ def negative_binomial_yield(critical_area: Real, defect_density: Real, clusterin
     return jnp.exp(-clustering * jnp.log1p(critical_area * defect_density / clustering))
 
 
-@declares(Curvature.CONVEX, die_area=(1e-5, 2e-3))
-def die_price(logic: Logic, die_area: Real) -> Real:
-    """Price of one sellable die [USD].
+@declares(Curvature.CONCAVE, critical_area=(1e-6, 5e-3), defect_density=(10.0, 1e4))
+def poisson_yield(critical_area: Real, defect_density: Real) -> Real:
+    """Share of dies without a killing defect if defects fall independently: exp(−A·D₀) [1]."""
+    return jnp.exp(-critical_area * defect_density)
+
+
+@declares(Curvature.CONCAVE, critical_area=(1e-6, 5e-3), defect_density=(10.0, 1e4))
+def murphy_yield(critical_area: Real, defect_density: Real) -> Real:
+    """Share of dies without a killing defect: ((1 − e^(−A·D₀))/(A·D₀))² (Murphy, Proc. IEEE 52, 1537, 1964) [1].
+
+    Defect density spread over wafers as a triangle; between Poisson and strong clustering.
+    """
+    defects = critical_area * defect_density
+    safe = jnp.maximum(defects, 1e-4)
+    return jnp.where(defects < 1e-4, 1.0 - defects + 7.0 / 12.0 * defects**2, (-jnp.expm1(-safe) / safe) ** 2)
+
+
+@declares(Curvature.CONCAVE, die_area=(1e-5, 2e-3))
+def sellable_yield(logic: Logic, die_area: Real) -> Real:
+    """Share of dies that can be sold, negative binomial [1].
 
     Harvesting (selling dies with some units switched off) is a critical share of the area: only there does a defect kill.
     """
-    good = negative_binomial_yield(die_area * logic.critical_fraction, logic.defect_density, logic.defect_clustering)
-    return logic.wafer_price / (dies_per_wafer(die_area, logic.wafer_diameter, logic.edge_exclusion) * good)
+    return negative_binomial_yield(die_area * logic.critical_fraction, logic.defect_density, logic.defect_clustering)
+
+
+@declares(Curvature.CONVEX, die_area=(1e-5, 2e-3))
+def die_price(logic: Logic, die_area: Real) -> Real:
+    """Price of one sellable die: wafer / (dies on it × share of them that sells) [USD]."""
+    sold = dies_per_wafer(die_area, logic.wafer_diameter, logic.edge_exclusion) * sellable_yield(logic, die_area)
+    return logic.wafer_price / sold

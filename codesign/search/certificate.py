@@ -6,7 +6,7 @@ of L = w·F + λ·g there: every feasible y has
     w·F(y) ≥ L(y) ≥ L(y₀) + p·(y − y₀) ≥ L(y₀) + Σ_k min(p_k(l_k − y₀_k), p_k(u_k − y₀_k)).
 
 Neither y₀ nor λ need be optimal; only better ones give a better bound. The bound holds for real-valued designs of this
-plan, this number of chips, this batch, in this box, under this technology.
+choice, in this box, under this technology, with the integers of the program (or within its box of integers).
 """
 
 import jax.numpy as jnp

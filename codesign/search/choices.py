@@ -1,4 +1,4 @@
-"""Discrete choices: plans and packages, enumerated."""
+"""Discrete choices: technologies, packages and plans, enumerated."""
 
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -7,28 +7,39 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from codesign.numerics.fields import Real, real
+from codesign.hardware.technology import Technology
+from codesign.numerics.fields import Real, quantity
 from codesign.performance.plan import Plan
 
 Tree = TypeVar("Tree")
 
 
+class Kind(eqx.Module):
+    """What one kind of machine is made with, in one choice."""
+
+    technology: Technology
+    dies: Real = quantity("1", "equal logic dies in a package", default=1.0)
+    sram_capacity: Real = quantity("B", "on-chip SRAM of a chip that software can fill", default=60e6)
+    scale_up_domain: Real = quantity("1", "chips joined by the scale-up network", default=72.0)
+
+
 class Choice(eqx.Module):
-    """One way to lay a model out and to package a chip; all choices of a search have arrays of the same shapes."""
+    """One way to build every kind of machine and to lay out every step; all choices of a search have the same shapes.
+
+    Args:
+        name: for people.
+        plans: layout of each step (``problem.steps``: one a service, decode before prefill where it has both).
+        kinds: one a kind of machine.
+    """
 
     name: str = eqx.field(static=True)
-    plan: Plan
-    dies: Real = eqx.field(converter=real, default=1.0)
+    plans: tuple[Plan, ...]
+    kinds: tuple[Kind, ...]
 
 
 def stacked(trees: Sequence[Tree]) -> Tree:
     """Equal trees with their leaves stacked along a new leading axis, in numpy: nothing to compile."""
     return jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *trees)
-
-
-def plans_and_dies(choices: Sequence[Choice]) -> tuple[Plan, np.ndarray]:
-    """Plans and numbers of dies of all choices, stacked: shapes (choices, …)."""
-    return stacked([choice.plan for choice in choices]), np.stack([np.asarray(choice.dies) for choice in choices])
 
 
 def taken(tree: Tree, index: Any) -> Tree:

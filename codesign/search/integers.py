@@ -1,30 +1,28 @@
-"""Second stage: integer chips and batch by descent over neighbours, each neighbour solved to a proved optimum.
+"""Second stage: integers by descent over neighbours, each neighbour solved to a proved optimum.
 
-For every weighting the relaxed search names a start; a pattern search with shrinking steps ends where none of the eight
-neighbours (±1 chip, ±1 sequence) in the same choice is better. Every solve is convex and certified for its own integers.
+For every weighting the relaxed search names a start; a pattern search with shrinking steps ends where no neighbour (one integer
+one up or down, or two at once) in the same choice is better. Every solve is convex and certified for its own integers.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+import functools
+import itertools
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from codesign.hardware.technology import Technology
 from codesign.numerics.fields import Real
-from codesign.performance.execution import Execution
-from codesign.performance.plan import Plan
-from codesign.performance.step import operator_names
 from codesign.search.certificate import lower_bound
-from codesign.search.choices import taken
 from codesign.search.goals import Goals
 from codesign.search.interior_point import Point, model_at, solve
-from codesign.search.program import Program, build, shape
-from codesign.search.space import Space
-from codesign.workload.operators import OperatorTable
-from codesign.workload.workload import Workload
+from codesign.search.layout import Layout
+from codesign.search.problem import Problems, integer_ranges
+from codesign.search.program import BoundNumbers, Program, fixed_program
+
+QUICK_COMPILATION = {"xla_backend_optimization_level": 0}
+"""For programs that run seldom: compiling them well takes longer than running them badly."""
 
 LANES = 128
 """Problems solved in one call: fixed, so that one compiled program serves every round."""
@@ -32,17 +30,16 @@ LANES = 128
 FEASIBLE = 1e-9
 """Largest ln(used/allowed) that still counts as converged inside the limits; the exact model has the last word."""
 
-STRIDES = (0.25, 0.08, 0.02, 0.0)
-"""Relative steps of the pattern search, in turn; the last means ±1."""
+STRIDES = ((0.25, False), (0.08, False), (0.02, False), (0.0, False), (0.0, True))
+"""Relative steps of the pattern search, in turn, and whether two integers move at once; zero means ±1."""
 
 
 class Task(NamedTuple):
-    """One problem to solve: indices and integers."""
+    """One problem to solve: indices, and integers in the order of ``problem.integer_names``."""
 
     weighting: int
     choice: int
-    chips: int
-    batch: int
+    integers: tuple[int, ...]
 
 
 class Solved(NamedTuple):
@@ -53,112 +50,164 @@ class Solved(NamedTuple):
     point: Point
 
 
-class Problems(eqx.Module):
-    """What all problems of one search share."""
+class Memory(Protocol):
+    """Where finished solves are kept, so that a search that was killed loses none of them."""
 
-    space: Space
-    plans: Plan
-    dies: Any  # (choices,)
-    table: OperatorTable
-    workload: Workload
-    technology: Technology
-    execution: Execution
+    def get(self, key: tuple[Any, ...]) -> tuple[np.ndarray, ...] | None: ...
+    def put(self, entries: Sequence[tuple[tuple[Any, ...], tuple[np.ndarray, ...]]]) -> None: ...
 
 
-@jax.jit(static_argnums=(0,))
-def _solve_lanes(count: int, problems: Problems, goals: Goals, weights: Real, choice: Any, chips: Real, batch: Real) -> Solved:
-    exponents = shape(count)
+class Search(NamedTuple):
+    """A problem with its objectives: what every solve needs."""
 
-    def problem(k: Any, n: Real, b: Real) -> Program:
-        return build(
-            problems.space, n, b, taken(problems.plans, k), problems.dies[k],
-            problems.table, problems.workload, problems.technology, problems.execution,
-        )  # fmt: skip
+    layout: Layout
+    problems: Problems
+    goals: Goals
+    bounds: BoundNumbers
+    memory: Memory | None = None
+
+
+@functools.partial(jax.jit, static_argnums=(0,), compiler_options=QUICK_COMPILATION)
+@functools.partial(jax.vmap, in_axes=(None, None, None, 0, 0))
+def _programs(layout: Layout, problems: Problems, bounds: BoundNumbers, choice: Any, integers: Real) -> Program:
+    return fixed_program(layout, problems, choice, integers, bounds)
+
+
+@functools.partial(jax.jit, static_argnums=(0,))
+def solve_programs(layout: Layout, programs: Program, goals: Goals, weights: Real) -> Solved:
+    """Solve ``LANES`` programs (leading axis) and bound them: one compiled program for the whole search."""
 
     def judged(program: Program, weighting: Real, point: Point) -> Solved:
-        model = model_at(exponents, program, goals, weighting, point)
+        model = model_at(layout, program, goals, weighting, point)
         feasible = (jnp.max(model.limits) <= FEASIBLE) & jnp.isfinite(model.value)
         return Solved(jnp.where(feasible, model.value, jnp.inf), lower_bound(program, point, model), point)
 
-    programs = jax.vmap(problem)(choice, chips, batch)
-    return jax.vmap(judged)(programs, weights, solve(exponents, programs, goals, weights))
+    return jax.vmap(judged)(programs, weights, solve(layout, programs, goals, weights))
 
 
-def solve_tasks(problems: Problems, goals: Goals, weights: np.ndarray, tasks: list[Task]) -> Solved:
+def solve_tasks(search: Search, weights: np.ndarray, tasks: list[Task]) -> Solved:
     """Solve problems in batches of ``LANES``; shapes (tasks, …), as numpy arrays."""
     done = []
     for first in range(0, len(tasks), LANES):
         batch = tasks[first : first + LANES]
-        padded = np.array(batch + [batch[-1]] * (LANES - len(batch)))
-        numbers = [jnp.asarray(padded[:, k], dtype=problems.space.low.dtype) for k in (2, 3)]
-        lanes = _solve_lanes(
-            len(operator_names(problems.table, problems.workload.phase)), problems, goals,
-            jnp.asarray(weights[padded[:, 0]]), jnp.asarray(padded[:, 1]), *numbers,
+        padded = batch + [batch[-1]] * (LANES - len(batch))
+        programs = _programs(
+            search.layout, search.problems, search.bounds, np.array([task.choice for task in padded]),
+            np.array([task.integers for task in padded], dtype=float),
         )  # fmt: skip
+        lanes = solve_programs(search.layout, programs, search.goals, weights[[task.weighting for task in padded]])
         count = len(batch)
         done.append(jax.tree.map(lambda leaf, count=count: np.asarray(leaf)[:count], lanes))
     return jax.tree.map(lambda *parts: np.concatenate(parts), *done)
 
 
-def descend(
-    problems: Problems,
-    goals: Goals,
-    weights: np.ndarray,
-    starts: list[list[Task]],
-    progress: Callable[[int, int], None],
-) -> tuple[list[Task], Solved]:
-    """For every weighting, the best integers that the pattern search reaches from its starts.
+class Known:
+    """Solves that are done, in this process or in one before it (``Memory``)."""
 
-    Args:
-        problems: what all share.
-        goals: objectives.
-        weights: shape (weightings, goals).
-        starts: tasks from which each weighting starts.
-        progress: told (strides done, strides in all).
+    def __init__(self, search: Search, weights: np.ndarray):
+        self.search, self.weights = search, weights
+        self.done: dict[Task, tuple[float, float, Point]] = {}
 
-    Returns:
-        the best task of each weighting that has a feasible one, and its solution, shapes (weightings found, …).
+    def learn(self, tasks: Iterable[Task]) -> None:
+        """Solve what is not known yet."""
+        fresh = sorted(task for task in set(tasks) - self.done.keys() if not self._remembered(task))
+        if not fresh:
+            return
+        solved = solve_tasks(self.search, self.weights, fresh)
+        for k, task in enumerate(fresh):
+            point = jax.tree.map(lambda leaf, k=k: leaf[k], solved.point)
+            self.done[task] = (float(solved.value[k]), float(solved.bound[k]), point)
+        if self.search.memory is not None:
+            self.search.memory.put([(self._key(task), self._entry(task)) for task in fresh])
+
+    def value(self, task: Task) -> float:
+        """The weighted sum of a known task; +∞ where it has no feasible design."""
+        return self.done[task][0]
+
+    def _key(self, task: Task) -> tuple[Any, ...]:
+        return ("solve", task.choice, *task.integers, *map(float, self.weights[task.weighting]))
+
+    def _entry(self, task: Task) -> tuple[np.ndarray, ...]:
+        value, bound, point = self.done[task]
+        return (np.array([value, bound]), *(np.asarray(leaf) for leaf in point))
+
+    def _remembered(self, task: Task) -> bool:
+        found = None if self.search.memory is None else self.search.memory.get(self._key(task))
+        if found is None:
+            return False
+        self.done[task] = (float(found[0][0]), float(found[0][1]), Point(*found[1:]))
+        return True
+
+
+def descend(known: Known, starts: list[list[Task]]) -> list[Task]:
+    """For every weighting, the best integers that the pattern search reaches from its starts; those with a feasible design only.
+
+    Where memory comes in whole stacks and layers, the descent first leaves them free, then rounds them both ways.
     """
-    known: dict[Task, tuple[float, float, Point]] = {}
+    low, high = integer_ranges(known.search.problems)
+    searched = high > 0
+    count = known.search.layout.kinds + len(known.search.layout.services)
+    whole = searched[count:].any()
+    first = searched & (np.arange(len(searched)) < count)
+    best = _descent(known, starts, low, high, first)
+    if whole:
+        rounded = [rounded_memory(known, task, low, high) for task in best]
+        best = _descent(known, rounded, low, high, searched)
+    return [task for task in best if np.isfinite(known.value(task))]
 
-    def learn(tasks: set[Task]) -> None:
-        fresh = sorted(tasks - known.keys())
-        if fresh:
-            solved = solve_tasks(problems, goals, weights, fresh)
-            for k, task in enumerate(fresh):
-                point = jax.tree.map(lambda leaf, k=k: leaf[k], solved.point)
-                known[task] = (float(solved.value[k]), float(solved.bound[k]), point)
 
-    learn({task for tasks in starts for task in tasks})
-    best = [min(tasks, key=lambda task: known[task][0]) for tasks in starts]
-    for done, stride in enumerate(STRIDES):
+def _descent(known: Known, starts: list[list[Task]], low: np.ndarray, high: np.ndarray, moves: np.ndarray) -> list[Task]:
+    known.learn(task for tasks in starts for task in tasks)
+    best = [min(tasks, key=known.value) for tasks in starts]
+    for stride, pairs in STRIDES:
         moving = set(range(len(best)))
         while moving:
-            around = {k: neighbours(best[k], stride, problems.space) for k in moving}
-            learn({task for tasks in around.values() for task in tasks})
+            around = {k: neighbours(best[k], stride, low, high, moves, pairs=pairs) for k in moving}
+            known.learn(task for tasks in around.values() for task in tasks)
             still = set()
             for k, tasks in around.items():
-                candidate = min(tasks, key=lambda task: known[task][0], default=best[k])
-                if known[candidate][0] < known[best[k]][0] - 1e-12:
+                candidate = min(tasks, key=known.value, default=best[k])
+                if known.value(candidate) < known.value(best[k]) - 1e-12:
                     best[k] = candidate
                     still.add(k)
             moving = still
-        progress(done + 1, len(STRIDES))
-    found = [task for task in best if np.isfinite(known[task][0])]
-    rows = [known[task] for task in found]
-    if not rows:
-        return [], Solved(np.zeros(0), np.zeros(0), Point(*[np.zeros((0, 0))] * 5))
-    points = jax.tree.map(lambda *leaves: np.stack(leaves), *[row[2] for row in rows])
-    return found, Solved(np.array([row[0] for row in rows]), np.array([row[1] for row in rows]), points)
+    return best
 
 
-def neighbours(task: Task, stride: float, space: Space) -> list[Task]:
-    """The eight tasks around one, ``stride`` away in relation and at least one, inside the ranges."""
-    step_chips, step_batch = max(1, round(stride * task.chips)), max(1, round(stride * task.batch))
+def neighbours(
+    task: Task, stride: float, low: np.ndarray, high: np.ndarray, moves: np.ndarray, *, pairs: bool = True
+) -> list[Task]:
+    """Tasks ``stride`` away in relation and at least one, in one integer or (``pairs``) in two at once, inside the ranges."""
+    which = np.flatnonzero(moves)
+    steps = {k: max(1, round(stride * task.integers[k])) for k in which}
+    shifts = [((k, sign),) for k in which for sign in (-1, 1)]
+    if pairs:
+        shifts += [((j, a), (k, b)) for j, k in itertools.combinations(which, 2) for a in (-1, 1) for b in (-1, 1)]
     around = []
-    for chips in (task.chips - step_chips, task.chips, task.chips + step_chips):
-        for batch in (task.batch - step_batch, task.batch, task.batch + step_batch):
-            inside = space.chips[0] <= chips <= space.chips[1] and space.batch[0] <= batch <= space.batch[1]
-            if inside and (chips, batch) != (task.chips, task.batch):
-                around.append(task._replace(chips=chips, batch=batch))
+    for shift in shifts:
+        moved = list(task.integers)
+        for k, sign in shift:
+            moved[k] += sign * steps[k]
+        if all(low[k] <= moved[k] <= high[k] for k, _ in shift):
+            around.append(task._replace(integers=tuple(moved)))
     return around
+
+
+def rounded_memory(known: Known, task: Task, low: np.ndarray, high: np.ndarray) -> list[Task]:
+    """Tasks with stacks and layers rounded both ways from the free optimum of a task."""
+    layout, problems = known.search.layout, known.search.problems
+    first = layout.kinds + len(layout.services)
+    ways: list[list[int]] = [[number] for number in task.integers]
+    y = known.done[task][2].y
+    for p, space in enumerate(problems.spaces):
+        if not space.buildable:
+            continue
+        memory = problems.kinds[p].technology.memory
+        stacks = np.exp(y[layout.variable("memory_bandwidth", p)]) / float(memory.stack_bandwidth[task.choice])
+        layers = np.exp(y[layout.variable("memory_capacity", p)]) / float(memory.layer_capacity[task.choice])
+        step = space.layer_step if float(memory.max_layers[task.choice]) >= space.layer_step else 1
+        steps = layers / stacks / step
+        for k, value in ((first + p, stacks), (first + layout.kinds + p, steps)):
+            both = {int(np.clip(f(value), low[k], high[k])) for f in (np.floor, np.ceil)}
+            ways[k] = sorted(both)
+    return [task._replace(integers=integers) for integers in itertools.product(*ways)]

@@ -8,10 +8,15 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from codesign.search.goals import Goals
-from codesign.search.program import OUTCOMES, TIME, Program, Shape, functions, weighted_hessian
+from codesign.search.layout import OUTCOMES, Layout, exponents
+from codesign.search.program import Program, functions, weighted_hessian
+
+STEPS = 40
+"""Newton steps: feasible problems converge in about 25, and the rest costs little."""
 
 FRACTION_TO_BOUNDARY = 0.99
 LONGEST_STEP = 2.0  # in log units: a factor e² in any quantity
@@ -39,38 +44,32 @@ class Model(NamedTuple):
     hessian: Float[Array, "variables variables"]
 
 
-def objective_weights(goals: Goals, weights: Float[Array, "goals"]) -> tuple[Float[Array, "outcomes"], Float[Array, ""]]:
-    """Weights on the outcomes' logarithms and on ln T of a weighting of the goals."""
-    return weights @ goals.outcomes, weights @ goals.time
-
-
-def model_at(shape: Shape, program: Program, goals: Goals, weights: Float[Array, "goals"], point: Point) -> Model:
+def model_at(layout: Layout, program: Program, goals: Goals, weights: Float[Array, "goals"], point: Point) -> Model:
     """Everything a Newton step needs, for the weighted sum of the goals."""
-    values = functions(shape, program, point.y)
-    outcome_weights, time_weight = objective_weights(goals, weights)
+    shape = exponents(layout)
+    values = functions(layout, shape, program, point.y)
     count = len(OUTCOMES)
-    gradient = (outcome_weights @ values.jacobian[:count]).at[TIME].add(time_weight)
-    posynomials = len(values.value) - count
-    curved = jnp.concatenate([outcome_weights, point.multipliers[:posynomials]])
-    plain = program.monomials + shape.monomials @ point.y
-    constant = weights @ (goals.constants @ program.objective_constants)
+    outcome_weights = weights @ goals.outcomes
+    linear = np.array([layout.variable("pace"), layout.variable("machine seconds", 0), layout.variable("relaxation")])
+    slopes = weights @ jnp.stack([goals.pace, goals.rate, goals.relaxation], axis=1)
+    constant = weights @ (goals.constants @ program.constants)
     return Model(
-        value=outcome_weights @ values.value[:count] + time_weight * point.y[TIME] + constant,
-        gradient=gradient,
-        limits=jnp.concatenate([values.value[count:], plain]),
-        jacobian=jnp.concatenate([values.jacobian[count:], jnp.asarray(shape.monomials)]),
-        hessian=weighted_hessian(values, shape, curved),
+        value=outcome_weights @ values.value[:count] + slopes @ point.y[linear] + constant,
+        gradient=(outcome_weights @ values.jacobian[:count]).at[linear].add(slopes),
+        limits=values.value[count:],
+        jacobian=values.jacobian[count:],
+        hessian=weighted_hessian(layout, shape, program, values, jnp.concatenate([outcome_weights, point.multipliers])),
     )
 
 
-def solve(shape: Shape, programs: Program, goals: Goals, weights: Float[Array, "problems goals"], steps: int = 32) -> Point:
+def solve(layout: Layout, programs: Program, goals: Goals, weights: Float[Array, "problems goals"], steps: int = STEPS) -> Point:
     """Minimise the weighted sums of the goals' logarithms over many programs at once.
 
     Starts at the middle of each box, whatever the limits say there; ends, where a problem is feasible, at a point strictly
     inside all limits with a duality gap of about limits × 1e-11.
 
     Args:
-        shape: exponents.
+        layout: structure.
         programs: the problems, leaves with a leading axis.
         goals: objectives in the programs' terms.
         weights: weighting of the goals of each problem, ≥ 0, rows of sum 1.
@@ -78,12 +77,12 @@ def solve(shape: Shape, programs: Program, goals: Goals, weights: Float[Array, "
     """
     low, high = programs.low, programs.high
     middle = 0.5 * (low + high)
-    count = len(shape.monomials) + len(shape.powers) - len(OUTCOMES)
+    count = len(layout.functions) - len(OUTCOMES)
     limits, ones = jnp.ones((len(middle), count), middle.dtype), jnp.ones_like(middle)
     start = Point(middle, limits, 0.1 * limits, 0.1 * ones, 0.1 * ones)
 
     def step(program: Program, weighting: Float[Array, "goals"], point: Point) -> Point:
-        return newton_step(model_at(shape, program, goals, weighting, point), point, program.low, program.high)
+        return newton_step(model_at(layout, program, goals, weighting, point), point, program.low, program.high)
 
     def body(points: Point, _: None) -> tuple[Point, None]:
         return jax.vmap(step)(programs, weights, points), None
@@ -92,25 +91,31 @@ def solve(shape: Shape, programs: Program, goals: Goals, weights: Float[Array, "
 
 
 def newton_step(model: Model, point: Point, low: Float[Array, "variables"], high: Float[Array, "variables"]) -> Point:
-    """One damped Newton step on the perturbed optimality conditions; a step that is not finite is not taken."""
+    """One damped Newton step on the perturbed optimality conditions; a step that is not finite is not taken.
+
+    A variable whose bounds are equal stays where it is.
+    """
     y, slack, multipliers, lower, upper = point
-    below, above = y - low, high - y
-    complementarity = multipliers @ slack + lower @ below + upper @ above
-    barrier = jnp.maximum(CENTRING * complementarity / (len(slack) + 2 * len(y)), FINAL_BARRIER)
+    free = high > low
+    below, above = jnp.where(free, y - low, 1.0), jnp.where(free, high - y, 1.0)
+    complementarity = multipliers @ slack + jnp.sum(jnp.where(free, lower * below + upper * above, 0.0))
+    barrier = jnp.maximum(CENTRING * complementarity / (len(slack) + 2 * jnp.sum(free)), FINAL_BARRIER)
     dual = model.gradient + model.jacobian.T @ multipliers - lower + upper
     primal = model.limits + slack
+    jacobian = jnp.where(free, model.jacobian, 0.0)
     ratio = multipliers / slack
-    matrix = model.hessian + (model.jacobian.T * ratio) @ model.jacobian
-    matrix = matrix + jnp.diag(lower / below + upper / above + 1e-12)
+    matrix = jnp.where(free[:, None] & free[None, :], model.hessian, 0.0) + (jacobian.T * ratio) @ jacobian
+    matrix = matrix + jnp.diag(jnp.where(free, lower / below + upper / above + 1e-12, 1.0))
     centred = multipliers - barrier / slack
-    right = dual + (lower - barrier / below) - (upper - barrier / above) + model.jacobian.T @ (ratio * primal - centred)
+    right = dual + (lower - barrier / below) - (upper - barrier / above) + jacobian.T @ (ratio * primal - centred)
+    right = jnp.where(free, right, 0.0)
     scale = 1.0 / jnp.sqrt(jnp.diagonal(matrix))
     factor = jax.scipy.linalg.cho_factor(matrix * scale[:, None] * scale[None, :])
     dy = -scale * jax.scipy.linalg.cho_solve(factor, scale * right)
-    d_slack = -primal - model.jacobian @ dy
+    d_slack = -primal - jacobian @ dy
     d_multipliers = -centred - ratio * d_slack
-    d_lower = barrier / below - lower - lower / below * dy
-    d_upper = barrier / above - upper + upper / above * dy
+    d_lower = jnp.where(free, barrier / below - lower - lower / below * dy, 0.0)
+    d_upper = jnp.where(free, barrier / above - upper + upper / above * dy, 0.0)
     primal_step = jnp.minimum(
         longest(jnp.concatenate([slack, below, above]), jnp.concatenate([d_slack, dy, -dy])),
         LONGEST_STEP / jnp.maximum(jnp.max(jnp.abs(dy)), LONGEST_STEP),

@@ -28,17 +28,22 @@ def longest_gaps(logs: np.ndarray, count: int) -> list[tuple[int, int]]:
     return [(int(tree.row[k]), int(tree.col[k])) for k in order]
 
 
-def between(gap: tuple[int, int], weights: np.ndarray, tasks: list[Task], index: int) -> tuple[np.ndarray, list[Task]]:
-    """A weighting between two designs, and where to start for it: both ends, and their geometric mean in both plans.
+def between(
+    gap: tuple[int, int], weights: np.ndarray, tasks: list[Task], index: int, counted: int
+) -> tuple[np.ndarray, list[Task]]:
+    """A weighting between two designs, and where to start for it: both ends, and their geometric mean in both choices.
 
     Args:
         gap: rows of the two designs.
         weights: weightings of all designs, shape (designs, objectives).
         tasks: their integers.
         index: number of the new weighting.
+        counted: how many of the integers are chips and batches; stacks and layers start free.
     """
     ends = [tasks[row] for row in gap]
-    chips, batch = (round(float(np.sqrt(one * other))) for one, other in zip(ends[0][2:], ends[1][2:], strict=True))
-    starts = {end._replace(weighting=index) for end in ends}
-    starts |= {end._replace(weighting=index, chips=chips, batch=batch) for end in ends}
+    free = (0,) * (len(ends[0].integers) - counted)
+    pairs = list(zip(*(end.integers[:counted] for end in ends), strict=True))
+    middle = tuple(round(float(np.sqrt(one * other))) for one, other in pairs)
+    starts = {end._replace(weighting=index, integers=(*end.integers[:counted], *free)) for end in ends}
+    starts |= {end._replace(weighting=index, integers=(*middle, *free)) for end in ends}
     return weights[list(gap)].mean(axis=0), sorted(starts)

@@ -1,4 +1,4 @@
-"""First stage: chips and batch as real numbers, limits as penalties, many weightings and starts in one Optax search.
+"""First stage: integers as real numbers, limits as penalties, many weightings and starts in one Optax search.
 
 It finds where the good integers are; the interior point finishes, and only the exact model has the last word. Everything is in
 logarithms; operators' maxima are smoothed with a temperature that falls while the penalty rises.
@@ -15,98 +15,107 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from codesign.evaluate import evaluate_table
-from codesign.hardware.technology import Technology
 from codesign.numerics.fields import Real
-from codesign.outcome import Outcome, stack_limits
-from codesign.performance.execution import Execution, Operatorwise
-from codesign.performance.plan import Plan
-from codesign.search.choices import Choice, plans_and_dies, taken
-from codesign.search.goals import Goal, log_goals
-from codesign.search.space import CONTINUOUS, Space, design_at
-from codesign.workload.operators import OperatorTable
-from codesign.workload.workload import Workload
+from codesign.performance.execution import Operatorwise
+from codesign.physical.latency import sync_floor
+from codesign.search.choices import taken
+from codesign.search.exact import Fleet, fleet
+from codesign.search.goals import Bound, Goal, bounds_exceeded, log_goals
+from codesign.search.integers import QUICK_COMPILATION
+from codesign.search.problem import Problems
+from codesign.search.space import CONTINUOUS
 
 STEPS = 120
 FIRST_RATE, LAST_RATE = 0.15, 0.005  # of Adam, in log units
 FIRST_TEMPERATURE, LAST_TEMPERATURE = 0.3, 0.01
 FIRST_PENALTY, LAST_PENALTY = 1.0, 300.0
-QUICK_COMPILATION = {"xla_backend_optimization_level": 0}
-"""For programs that run once: compiling them well takes longer than running them badly."""
-
 LEAST_WHITE_SILICON, MOST_WHITE_SILICON = 1e-9, 1e-3  # [m²]
+OWN = len(CONTINUOUS) + 2
+"""Variables of each kind: the continuous quantities, white silicon, chips; after all kinds the batch of each service."""
 
 
 class Relaxed(NamedTuple):
-    """Where each lane ended: loss (before the last, tiny step), and the five quantities, chips, batch and white silicon (SI)."""
+    """Where each lane ended: loss (before the last, tiny step), and its variables in SI."""
 
     loss: Any  # (weightings, choices, starts)
-    end: Any  # (weightings, choices, starts, 8)
+    end: Any  # (weightings, choices, starts, variables)
 
 
-def box(space: Space) -> tuple[np.ndarray, np.ndarray]:
-    """Bounds of a lane's variables: the five quantities, chips, batch, white silicon; in logarithms, shapes (8,).
+class Wanted(eqx.Module):
+    """Objectives and bounds as static arguments of the compiled search."""
+
+    objectives: tuple[Goal, ...] = eqx.field(static=True)
+    bounds: tuple[Bound, ...] = eqx.field(static=True, default=())
+
+
+def box(problems: Problems) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds of a lane's variables in logarithms, shapes (variables,).
 
     In numpy, like all that prepares the search: every small JAX operation would be compiled before the large one.
     """
-    low = np.concatenate([np.asarray(space.low), [space.chips[0], space.batch[0], LEAST_WHITE_SILICON]])
-    high = np.concatenate([np.asarray(space.high), [space.chips[1], space.batch[1], MOST_WHITE_SILICON]])
-    return np.log(low), np.log(high)
+    ends = []
+    for side, white in ((0, LEAST_WHITE_SILICON), (1, MOST_WHITE_SILICON)):
+        own = [
+            np.concatenate([np.asarray((space.low, space.high)[side]), [white, space.chips[side]]]) for space in problems.spaces
+        ]
+        ends.append(np.log(np.concatenate([*own, [one.batch[side] for one in problems.services]])))
+    return ends[0], ends[1]
 
 
-def relax(
-    space: Space, choices: Sequence[Choice], table: OperatorTable, workload: Workload, technology: Technology,
-    execution: Execution, objectives: Sequence[Goal], weights: Float[Array, "weightings goals"], *, starts: int, seed: int,
-) -> Relaxed:  # fmt: skip
+def relax(problems: Problems, wanted: Wanted, weights: Float[Array, "weightings goals"], *, starts: int, seed: int) -> Relaxed:
     """Search every weighting × choice × start at once.
 
     Args:
-        space: box and base design.
-        choices: discrete choices.
-        table, workload, technology, execution: the exact model.
-        objectives: what the weights weigh.
+        problems: the exact model.
+        wanted: what the weights weigh, and bounds.
         weights: one weighting a row.
         starts: random starts per weighting and choice.
         seed: of the starts.
     """
-    low, high = box(space)
-    shape = (len(weights), len(choices), starts)
-    unit = np.random.default_rng(seed).uniform(0.15, 0.85, (*shape, len(CONTINUOUS) + 3))
+    low, high = box(problems)
+    choices = len(problems.kinds[0].dies)
+    shape = (len(weights), choices, starts)
+    unit = np.random.default_rng(seed).uniform(0.15, 0.85, (*shape, len(low)))
     begin = low + (high - low) * unit
     which = np.indices(shape).reshape(3, -1)
-    plans, dies = plans_and_dies(choices)
-    loss, end = _search(
-        low, high, begin.reshape(-1, begin.shape[-1]), np.asarray(weights)[which[0]], which[1],
-        plans, dies, space, table, workload, technology, execution, _GoalValues(tuple(objectives)),
-    )  # fmt: skip
+    flat = begin.reshape(-1, begin.shape[-1])
+    loss, end = _search(low, high, flat, np.asarray(weights)[which[0]], which[1], problems, wanted)
     return Relaxed(np.asarray(loss).reshape(shape), np.asarray(end).reshape(begin.shape))
 
 
-class _GoalValues(eqx.Module):
-    """Objectives as a static argument of the compiled search."""
-
-    objectives: tuple[Goal, ...] = eqx.field(static=True)
+def fleet_at(values: Float[Array, "variables"], choice: Any, problems: Problems, execution: Any = None) -> Fleet:
+    """The exact model at a lane's variables (SI); a buildable machine has the latency of its network."""
+    count = len(problems.spaces)
+    own = values[: count * OWN].reshape(count, OWN)
+    continuous = own[:, : len(CONTINUOUS)]
+    for p, space in enumerate(problems.spaces):
+        if space.buildable:
+            kind = taken(problems.kinds[p], choice)
+            links = kind.technology.links
+            latency = sync_floor(own[p, -1], kind.scale_up_domain, links) + links.software_latency
+            continuous = continuous.at[p, CONTINUOUS.index("sync_latency")].set(latency)
+    return fleet(problems, choice, continuous, own[:, -1], values[count * OWN :], own[:, -2], execution)
 
 
 def lane_loss(
-    x: Float[Array, "8"], weights: Float[Array, "goals"], plan: Plan, dies: Real, temperature: Real, penalty: Real,
-    space: Space, table: OperatorTable, workload: Workload, technology: Technology, execution: Execution, goals: _GoalValues,
+    x: Float[Array, "variables"], weights: Float[Array, "goals"], choice: Any, temperature: Real, penalty: Real,
+    problems: Problems, wanted: Wanted,
 ) -> Real:  # fmt: skip
     """Weighted goals plus penalties of the broken limits, at temperature > 0 with smoothed maxima [1]."""
-    softened = Operatorwise(temperature=temperature) if isinstance(execution, Operatorwise) else execution
-    outcome = outcome_at(jnp.exp(x), plan, dies, space, table, workload, technology, softened)
-    broken = jnp.maximum(stack_limits(outcome.limits), 0.0)
-    return weights @ log_goals(goals.objectives, outcome) + penalty * jnp.sum(broken**2)
+    softened = Operatorwise(temperature=temperature) if isinstance(problems.execution, Operatorwise) else problems.execution
+    found = fleet_at(jnp.exp(x), choice, problems, softened)
+    used = jnp.concatenate([found.limits, bounds_exceeded(wanted.bounds, found.totals)])
+    broken = jnp.maximum(used, 0.0)
+    return weights @ log_goals(wanted.objectives, found.totals) + penalty * jnp.sum(broken**2)
 
 
 @functools.partial(jax.jit, compiler_options=QUICK_COMPILATION)
-def _search(low, high, begin, weights, choice, plans, dies, space, table, workload, technology, execution, goals) -> Relaxed:
+def _search(low, high, begin, weights, choice, problems, wanted) -> Relaxed:
     """All lanes (leading axis) in one loop: Adam works element by element, so one optimiser serves them all."""
     optimiser = optax.adam(optax.cosine_decay_schedule(FIRST_RATE, STEPS, LAST_RATE / FIRST_RATE))
 
     def loss(x, weighting, k, temperature, penalty):
-        plan, number = taken(plans, k), dies[k]
-        return lane_loss(x, weighting, plan, number, temperature, penalty, space, table, workload, technology, execution, goals)
+        return lane_loss(x, weighting, k, temperature, penalty, problems, wanted)
 
     losses_and_gradients = jax.vmap(jax.value_and_grad(loss), in_axes=(0, 0, 0, None, None))
 
@@ -123,17 +132,25 @@ def _search(low, high, begin, weights, choice, plans, dies, space, table, worklo
     return Relaxed(value, jnp.exp(end))
 
 
-def outcome_at(
-    values: Float[Array, "8"], plan: Plan, dies: Real,
-    space: Space, table: OperatorTable, workload: Workload, technology: Technology, execution: Execution,
-) -> Outcome:  # fmt: skip
-    """The exact model at a lane's variables (SI)."""
-    count = len(CONTINUOUS)
-    design = design_at(space, values[:count], values[count], values[count + 2])
-    design = eqx.tree_at(lambda d: d.dies, design, dies)
-    work = eqx.tree_at(lambda w: w.phase.batch, workload, values[count + 1])
-    return evaluate_table(design, table, work, plan, technology, execution)
-
-
 def _geometric(first: float, last: float, progress: Real) -> Real:
     return first * (last / first) ** progress
+
+
+def first_integers(
+    relaxed: Relaxed, problems: Problems, ranges: tuple[np.ndarray, np.ndarray]
+) -> Sequence[Sequence[tuple[int, ...]]]:
+    """Integers around the best relaxed start of every choice, for each weighting; stacks and layers stay free (0)."""
+    loss, end = np.asarray(relaxed.loss), np.asarray(relaxed.end)
+    count = len(problems.spaces)
+    found = []
+    for k in range(loss.shape[0]):
+        row = []
+        for choice in range(loss.shape[1]):
+            best = int(np.nanargmin(loss[k, choice])) if np.isfinite(loss[k, choice]).any() else 0
+            values = end[k, choice, best]
+            chips, batches = values[OWN - 1 : count * OWN : OWN], values[count * OWN :]
+            low, high = (side[: count + len(batches)] for side in ranges)
+            rounded = np.clip(np.round(np.concatenate([chips, batches])), low, high).astype(int)
+            row.append((*map(int, rounded), *[0] * (2 * count)))
+        found.append(row)
+    return found

@@ -24,8 +24,9 @@ def arguments(function, technology, machine):
     cost = codesign.evaluate(machine, workload, technology=technology).cost
     known = {
         "table": codesign.operator_table(llama, workload.precision), "workload": workload, "plan": codesign.Plan(),
-        "execution": codesign.Operatorwise(), "work": Work(*map(real, (1e12, 1e10, 0.0, 1e8))), "cost": cost,
-        "silicon": real(1e-3),
+        "execution": codesign.Operatorwise(), "work": Work(*map(real, (1e12, 1e10, 0.0, 1e8, 1e8))), "cost": cost,
+        "silicon": real(1e-3), "clock": real(1.0), "memory": technology.memory, "cooling": technology.cooling,
+        "packaging": technology.packaging, "links": technology.links, "radix": real(72.0), "scale_up_domain": real(1e9),
         "design": machine, "technology": technology, "logic": technology.logic, "economics": technology.economics,
         "program": None, "compute_bits": jnp.asarray(8.0), "diameter": jnp.asarray(0.3), "edge_exclusion": jnp.asarray(3e-3),
         "clustering": jnp.asarray(3.0), "defect_density": jnp.asarray(1000.0), "life": jnp.asarray(1.6e8),

@@ -34,6 +34,7 @@ def test_the_base_of_these_cases_is_good():
     ("changed", "message"),
     [
         ({"chips": 0.0}, r"chips is 0; expected a finite number at least 1"),
+        ({"clock": 0.0}, r"clock is 0; expected a finite number more than 0"),
         ({"sram_bandwidth": -1.0}, r"sram bandwidth is -1; expected a finite number more than 0"),
         ({"white_silicon": -1e-3}, r"white silicon is -0\.001; expected a finite number at least 0"),
         ({"scale_up_domain": 0.0}, r"scale up domain is 0; expected a finite number at least 1"),

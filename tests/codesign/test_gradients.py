@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import codesign
+from codesign.physical.latency import sync_floor
 from tests.codesign.conftest import random_designs
 
 STEP = 1e-5  # of the logarithm: truncation ~1e-10, rounding ~1e-11
@@ -66,7 +67,8 @@ def test_gradients_match_central_differences_at_200_designs(llama_405b, technolo
 @pytest.mark.parametrize("extreme", [1e-2, 1.0, 1e2])
 def test_no_nan_at_bounds(llama_405b, technology, machine, chips, batch, extreme):
     work = codesign.Workload(llama_405b, codesign.Decode(batch=batch, context=8192))
-    design = dataclasses.replace(machine, chips=jnp.asarray(chips), sync_latency=technology.links.sync_floor)
+    floor = sync_floor(jnp.asarray(chips), machine.scale_up_domain, technology.links)
+    design = dataclasses.replace(machine, chips=jnp.asarray(chips), sync_latency=floor)
     design = dataclasses.replace(
         design, memory_bandwidth=design.memory_bandwidth * extreme, link_bandwidth=design.link_bandwidth / extreme
     )

@@ -31,12 +31,10 @@ from codesign.workload.transformer import (
 )
 
 UNUSED: dict[str, str] = {
-    "Cooling.area_resistance": "no junction temperature is computed: heat is limited by flux and by package power alone",
-    "Cooling.coolant_temperature": "no junction temperature is computed",
-    "Cooling.logic_temperature": "no junction temperature is computed",
-    "Cooling.memory_temperature": "no DRAM temperature is computed",
+    "Links.lane_rate": "a design states its link bandwidth; lanes belong to a build (codesign.realize)",
+    "Links.software_latency": "a design states its sync latency; a build's is the floor and this (codesign.realize)",
 }
-"""What may be stated and does nothing yet, with the reason."""
+"""What may be stated and does nothing in an evaluation, with the reason."""
 
 SWITCHES: dict[str, tuple[float, float]] = {"Plan.kv_ideal": (0.0, 1.0)}
 """Numbers that choose between two formulas: no derivative, but these two values must give different outcomes."""
@@ -131,6 +129,7 @@ HYBRID = Transformer(
 CHIP = {
     "memory_bandwidth": 8e12, "memory_capacity": 192e9, "peak_flops": 4.5e15, "chips": 4.0, "sync_latency": 2e-6,
     "link_bandwidth": 900e9, "sram_capacity": 60e6, "scale_up_domain": 72.0, "dies": 2.0, "white_silicon": 2e-5,
+    "clock": 0.9,
 }  # fmt: skip
 SMALL_DOMAIN = CHIP | {"chips": 96.0, "scale_up_domain": 8.0}
 EIGHT_BIT = codesign.Precision(weight_scale_bits=0.25)
@@ -157,7 +156,7 @@ def tiered_points() -> Iterator[Any]:
     model = dataclasses.replace(WINDOWED, nominal_parameters=real(2e10))
     drafted = codesign.Decode(batch=64, context=8192, draft=codesign.Draft(length=3, acceptance=0.7, cost=0.05))
     work = codesign.Workload(model, drafted, EIGHT_BIT, promise=0.02)
-    for sram_bandwidth in (1e13, 1e9):
+    for sram_bandwidth in (1e13, 1e9, 1e14):
         design = codesign.Design(**SMALL_DOMAIN, pool_bandwidth=2e10, pool_capacity=1e12, sram_bandwidth=sram_bandwidth)
         yield design, work, plan, technology, codesign.Operatorwise(temperature=0.2)
 

@@ -11,7 +11,7 @@ import hardware_priors
 from codesign.hardware.technology import Technology
 from codesign.numerics.fields import real
 from codesign.numerics.units import GIGA, MEGA, MILLIMETRE, SQUARE_MILLIMETRE, TERA
-from codesign.physical.area import area, layers, needed_edge, precision_ratio, stacks, usable_edge
+from codesign.physical.area import area, layers, needed_edge, precision_ratio, sram_area, stacks, usable_edge
 
 approx = partial(pytest.approx, rel=1e-9, abs=0.0)
 """The default absolute tolerance of pytest, 1e-12, would let any area in m² pass at a part in a million."""
@@ -111,8 +111,8 @@ PUBLISHED = ("a100", "h100", "h200", "b200")
 
 Measured at 16 bit, predicted/published mm²: A100 774/826, H100 761/814, H200 760/814, B200 1721/1600. Beyond 15 %: GB200 and
 GB300 1864/1600 (+17 %), Rubin 2103/1650 (+27 %), TPU v4 694/580 (+20 %), TPU v5e 267/325 (−18 %), MI300X 1626/1017 (+60 %, a
-catalogue area that leaves out its N6 I/O dies), L40S 447/608 (−26 %), RTX 4090 387/608 (−36 %; graphics), Groq 1197/725
-(+65 %) and WSE-3 147241/46225 (+219 %), which keep SRAM as main memory.
+catalogue area that leaves out its N6 I/O dies), L40S 447/608 (−26 %), RTX 4090 387/608 (−36 %; graphics), Groq 542/725
+(−25 %; its 14 nm is priced as N7) and WSE-3 58352/46225 (+26 %), which keep SRAM as main memory.
 """
 
 
@@ -123,3 +123,45 @@ def test_published_die_areas_within_15_percent(name):
     predicted = area(device.design(chips=1, compute_bits=16), technology, jnp.array(16.0)).total
     assert device.die_area is not None
     assert float(predicted) == pytest.approx(device.die_area.si.value, rel=0.15, abs=0.0)
+
+
+def test_a_pool_takes_area_and_edge_as_memory_does(by_hand):
+    pool = dataclasses.replace(
+        by_hand.pool, stack_bandwidth=real(0.9 * TERA), phy_area=real(14.5 * SQUARE_MILLIMETRE), edge=real(8 * MILLIMETRE)
+    )
+    technology = dataclasses.replace(by_hand, pool=pool)
+    pooled = dataclasses.replace(CHIP, pool_bandwidth=real(1.8 * TERA), pool_capacity=real(512 * GIGA))
+    # two ports: 54 + 2 × 14.5 mm², 98 + 2 × 8 mm
+    assert float(area(pooled, technology, real(8.0)).memory_interface) == approx(83 * SQUARE_MILLIMETRE)
+    assert float(needed_edge(pooled, technology)) == approx(114 * MILLIMETRE)
+    without = dataclasses.replace(CHIP, pool_bandwidth=real(0.0), pool_capacity=real(0.0))
+    assert float(area(without, technology, real(8.0)).memory_interface) == approx(54 * SQUARE_MILLIMETRE)
+
+
+def test_sram_takes_what_its_bytes_or_its_wires_need(by_hand):
+    wires = dataclasses.replace(by_hand.logic, sram_bandwidth_density=real(0.4 * TERA / SQUARE_MILLIMETRE))
+    technology = dataclasses.replace(by_hand, logic=wires)
+    assert float(sram_area(CHIP, technology)) == approx(100 * SQUARE_MILLIMETRE)  # 60 MB; 20 TB/s / 0.4 = 50 mm² is less
+    fast = dataclasses.replace(CHIP, sram_bandwidth=real(80 * TERA))
+    assert float(sram_area(fast, technology)) == approx(200 * SQUARE_MILLIMETRE)
+
+
+def test_sram_as_main_memory_is_paid_once(by_hand):
+    slabs = dataclasses.replace(
+        by_hand.memory, stack_bandwidth=real(45 * TERA), phy_area=real(100 * SQUARE_MILLIMETRE), staged=real(0.0)
+    )
+    technology = dataclasses.replace(by_hand, memory=slabs)
+    chip = dataclasses.replace(CHIP, memory_bandwidth=real(90 * TERA))  # two slabs of 100 mm²
+    for megabytes, excess in ((60, 0.0), (120, 0.0), (150, 50.0)):  # 0.6 MB/mm²: 100, 200, 250 mm²
+        parts = area(dataclasses.replace(chip, sram_capacity=real(megabytes * MEGA)), technology, real(8.0))
+        assert float(parts.memory_interface) == approx(200 * SQUARE_MILLIMETRE)
+        assert float(parts.sram) == pytest.approx(excess * SQUARE_MILLIMETRE, rel=1e-9, abs=1e-15)
+
+
+@pytest.mark.parametrize(("name", "error"), [("groq-lpu", 0.27), ("wse-3", 0.27)])
+def test_devices_of_sram_are_charged_once(name, error):
+    device = hardware_priors.device(name)
+    technology = hardware_priors.technology(*device.technology_names())
+    predicted = area(device.design(chips=1, compute_bits=16), technology, jnp.array(16.0)).total
+    assert device.die_area is not None
+    assert float(predicted) == pytest.approx(device.die_area.si.value, rel=error, abs=0.0)

@@ -46,7 +46,8 @@ def by_hand() -> Technology:
             n3.packaging, area_price=0.37 / SQUARE_MILLIMETRE, area_ratio=1.2, assembly_price=600, multi_die_price=1000
         ),
         links=rounded(
-            n3.links, price=8 / GIGA, scale_out_price=75 / GIGA, sync_floor=0.5 * MICRO, sync_price=200 * MICRO
+            n3.links, price=8 / GIGA, scale_out_price=75 / GIGA, sync_price=200 * MICRO, radix=72, endpoint_latency=0.2 * MICRO,
+            switch_latency=0.25 * MICRO, wire_latency=0.05 * MICRO,
         ),
         cooling=rounded(n3.cooling, price=692),
         economics=rounded(
@@ -142,6 +143,30 @@ def test_running_cost_by_hand(by_hand):
     energy = kilowatts * 0.075 / 3600
     assert float(total) == approx(servers + building + energy)
     assert (servers * YEAR, building * YEAR, energy * YEAR) == pytest.approx((152147, 20410, 4604.5), rel=1e-3, abs=0.0)
+
+
+def test_a_pool_costs_as_memory_does(by_hand):
+    pool = rounded(by_hand.pool, stack_bandwidth=0.9 * TERA, stack_price=10000, layer_capacity=256 * GIGA, layer_price=2800)
+    technology = dataclasses.replace(by_hand, pool=pool)
+    pooled = rounded(CHIP, pool_bandwidth=1.8 * TERA, pool_capacity=512 * GIGA)
+    given = {"die": real(400.0), "low_latency": real(100.0)}
+    more = priced(pooled, technology, SILICON, WATTS, **given).memory - priced(CHIP, technology, SILICON, WATTS, **given).memory
+    assert float(more) == approx(25600.0)  # 2 ports × 10000 $ + 2 layers × 2800 $
+
+
+@pytest.mark.parametrize(
+    ("chips", "domain", "tiers"),
+    [(8, 1e9, 1.0), (72, 1e9, 1.0), (5184, 1e9, 2.0), (5184, 72, 1.0), (611, 1e9, 1.5000229)],  # 72^1.5 = 610.94
+)
+def test_a_larger_domain_costs_each_chip_more(by_hand, chips, domain, tiers):
+    design = rounded(CHIP, chips=chips, scale_up_domain=domain)
+    parts = priced(design, by_hand, SILICON, WATTS, die=real(400.0), low_latency=real(0.0))
+    assert float(parts.network) == pytest.approx(1800 * 8 * tiers + 50 * 75, rel=1e-5, abs=0.0)
+
+
+def test_low_latency_costs_more_in_a_larger_domain(by_hand):
+    # 5184 chips, two tiers: the floor is 0.2 + 3 · 0.3 = 1.1 µs, 200 $·µs / (2.5 − 1.1) µs
+    assert float(sync_price(rounded(CHIP, chips=5184), by_hand)) == approx(200 / 1.4)
 
 
 BOM = ("h100", "h200", "b200", "mi355x")

@@ -12,7 +12,7 @@ from codesign.hardware.technology import Technology
 from codesign.numerics.fields import real
 from codesign.numerics.units import BITS_PER_BYTE, GIGA, PICO, SQUARE_MILLIMETRE, TERA
 from codesign.physical.area import area
-from codesign.physical.power import Work, dynamic_energy, flop_energy, peak_power, provisioned_power, static_power
+from codesign.physical.power import Work, byte_energy, dynamic_energy, flop_energy, peak_power, provisioned_power, static_power
 
 approx = partial(pytest.approx, rel=1e-9, abs=0.0)
 """The default absolute tolerance of pytest, 1e-12, would let any energy per FLOP pass."""
@@ -72,7 +72,9 @@ def test_peak_power(by_hand):
     ],
 )
 def test_dynamic_energy(by_hand, flops, memory, wire, joules):
-    work = Work(flops=real(flops), memory_bytes=real(memory), wire_bytes=real(wire), on_chip_bytes=real(0.0))
+    work = Work(
+        flops=real(flops), memory_bytes=real(memory), wire_bytes=real(wire), on_chip_bytes=real(0.0), pool_bytes=real(0.0)
+    )
     assert float(dynamic_energy(work, by_hand, real(8.0))) == approx(joules)
 
 
@@ -89,8 +91,8 @@ RATED = (
 
 Measured, predicted/rated W: A100 444/400, H100 580/700, H200 634/700, B200 1287/1000 (+29 %), MI300X 852/750, TPU v5p 399/540
 (−26 %), TPU v7 1040/960, Trainium3 542/700. Beyond 30 %: TPU v5e 149/225 (−34 %; its rating is inferred), L40S 209/350 (−40 %)
-and RTX 4090 199/450 (−56 %; graphics and clocks), Groq 520/215 (+142 %) and WSE-3 84248/23000 (+266 %), whose main memory is
-SRAM: its access energy is charged, and that of the on-chip copies again.
+and RTX 4090 199/450 (−56 %; graphics and clocks), Groq 288/215 (+34 %) and WSE-3 31680/23000 (+38 %), whose main memory is
+SRAM.
 """
 
 
@@ -102,3 +104,25 @@ def test_rated_power_within_30_percent(name):
     predicted = peak_power(design, technology, area(design, technology, bits).total, bits)
     assert device.tdp is not None
     assert float(predicted) == pytest.approx(device.tdp.si.value, rel=0.30, abs=0.0)
+
+
+def test_a_pool_burns_power_and_energy_as_memory_does(by_hand):
+    pool = dataclasses.replace(
+        by_hand.pool, access_energy=real(15 * BITS_PER_BYTE * PICO), layer_capacity=real(256 * GIGA), layer_power=real(20.0)
+    )
+    technology = dataclasses.replace(by_hand, pool=pool)
+    pooled = dataclasses.replace(CHIP, pool_bandwidth=real(0.5 * TERA), pool_capacity=real(512 * GIGA))
+    # 2 layers × 20 W
+    assert float(static_power(pooled, technology, SILICON) - static_power(CHIP, technology, SILICON)) == approx(40.0)
+    # 0.5 TB/s × (120 + 2 × 1.04) pJ/B = 61.04 W, and 40 W of refresh
+    more = peak_power(pooled, technology, SILICON, real(8.0)) - peak_power(CHIP, technology, SILICON, real(8.0))
+    assert float(more) == approx(101.04)
+    moved = Work(flops=real(0.0), memory_bytes=real(0.0), wire_bytes=real(0.0), on_chip_bytes=real(0.0), pool_bytes=real(1e10))
+    assert float(dynamic_energy(moved, technology, real(8.0))) == approx(1.2208)
+
+
+def test_bytes_of_sram_as_main_memory_are_read_once(by_hand):
+    memory = dataclasses.replace(by_hand.memory, access_energy=real(0.13 * BITS_PER_BYTE * PICO), staged=real(0.0))
+    assert float(byte_energy(dataclasses.replace(by_hand, memory=memory))) == approx(1.04 * PICO)
+    staged = dataclasses.replace(memory, staged=real(1.0))
+    assert float(byte_energy(dataclasses.replace(by_hand, memory=staged))) == approx(3.12 * PICO)

@@ -8,14 +8,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import hardware_priors
 from codesign.hardware.technology import Logic
 from codesign.numerics.fields import real
 from codesign.numerics.units import SQUARE_CENTIMETRE, SQUARE_MILLIMETRE
-from codesign.physical.wafer import die_price, dies_per_wafer, negative_binomial_yield
+from codesign.physical.wafer import (
+    die_price,
+    dies_per_wafer,
+    murphy_yield,
+    negative_binomial_yield,
+    poisson_yield,
+    sellable_yield,
+)
 
 approx = partial(pytest.approx, rel=1e-9, abs=0.0)
+few = settings(max_examples=20, deadline=None, derandomize=True)
 
 
 @pytest.fixture(scope="module")
@@ -94,3 +104,54 @@ def test_silicon_gets_dearer_per_area_with_the_die(logic):
     areas = jnp.geomspace(100, 800, 30) * SQUARE_MILLIMETRE
     per_area = jax.vmap(lambda a: die_price(logic, a) / a)(areas)
     assert bool(jnp.all(jnp.diff(per_area) > 0))
+
+
+@pytest.mark.parametrize(
+    ("defects", "poisson", "murphy"),
+    [
+        (0.0, 1.0, 1.0),
+        (1e-5, 1 - 1e-5 + 0.5e-10, 1 - 1e-5 + 7 / 12 * 1e-10),
+        (0.5, 0.6065306597126334, 0.6192724869847),  # (0.3934693402873666/0.5)²
+        (1.0, 0.36787944117144233, 0.3995764008937280),  # (1 − 1/e)²
+        (0.814, 0.44308205, 0.46809436),  # an H100 at 0.1 per cm²: (1 − 0.44308205)/0.814 = 0.68417439
+    ],
+)
+def test_poisson_and_murphy_by_hand(defects, poisson, murphy):
+    area, density = real(defects * SQUARE_CENTIMETRE), real(1.0 / SQUARE_CENTIMETRE)
+    assert float(poisson_yield(area, density)) == pytest.approx(poisson, rel=1e-6, abs=0.0)
+    assert float(murphy_yield(area, density)) == pytest.approx(murphy, rel=1e-6, abs=0.0)
+
+
+@few
+@given(defects=st.floats(1e-3, 10.0), alpha=st.floats(0.5, 50.0))
+def test_clustering_helps_and_its_limit_is_poisson(defects, alpha):
+    area, density = real(defects * SQUARE_CENTIMETRE), real(1.0 / SQUARE_CENTIMETRE)
+    poisson, murphy = float(poisson_yield(area, density)), float(murphy_yield(area, density))
+    clustered = float(negative_binomial_yield(area, density, real(alpha)))
+    assert poisson < clustered < 1 and poisson < murphy < 1
+    assert float(negative_binomial_yield(area, density, real(1e9))) == pytest.approx(poisson, rel=1e-6, abs=0.0)
+
+
+@pytest.mark.parametrize("defects", [0.0, 5e-5, 9.99e-5, 1.001e-4, 1.0])
+def test_gradient_of_murphy_is_finite_and_smooth(defects):
+    density, step = real(1.0), 1e-7
+    slope = float(jax.grad(lambda a: murphy_yield(a, density))(real(defects)))
+    assert slope == pytest.approx(-1.0 + 7 / 6 * defects if defects < 0.1 else -0.33406, rel=1e-3)  # 2(1 − 1/e)(2/e − 1)
+    if defects > 2 * step:
+        central = float(murphy_yield(defects + step, density) - murphy_yield(defects - step, density)) / (2 * step)
+        assert slope == pytest.approx(central, rel=1e-5)
+
+
+def test_harvesting_by_hand(logic):
+    # a quarter of 8 cm² × 0.12 per cm² = 0.24 defects: (1 + 0.08)^−3; without harvesting 0.96: 1.32^−3
+    die = real(800 * SQUARE_MILLIMETRE)
+    assert float(sellable_yield(logic, die)) == approx(1.08**-3)
+    assert float(sellable_yield(dataclasses.replace(logic, critical_fraction=real(1.0)), die)) == approx(1.32**-3)
+    assert float(sellable_yield(dataclasses.replace(logic, critical_fraction=real(0.0)), die)) == 1.0
+
+
+def test_amortised_die_by_hand(logic):
+    # one die of 800 mm² sold from a 20000 $ wafer: 59.7884 dies × 0.79383 = 47.462 sold, 421.39 $ each
+    die = real(800 * SQUARE_MILLIMETRE)
+    sold = float(dies_per_wafer(die, logic.wafer_diameter, logic.edge_exclusion) * sellable_yield(logic, die))
+    assert float(die_price(logic, die)) * sold == approx(20000.0)

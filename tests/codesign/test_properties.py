@@ -17,6 +17,7 @@ import codesign
 from codesign.hardware.technology import Technology
 from codesign.numerics.fields import real
 from codesign.outcome import Outcome
+from codesign.physical.latency import sync_floor
 from codesign.physical.power import static_power
 from codesign.workload.transformer import GroupedAttention, LayerKind, MixtureOfExperts, Transformer
 from tests.codesign.conftest import random_designs
@@ -318,16 +319,22 @@ def test_mean_power_is_between_idle_and_peak(run, technology, model, case):
 
 @few
 @given(case=MACHINES, factor=FACTORS)
-def test_what_costs_more_costs_more(run, case, factor):
+def test_what_costs_more_costs_more(run, technology, case, factor):
     design, plan, phase = case
     before = run(design, plan, phase)
-    for name in ("memory_bandwidth", "memory_capacity", "peak_flops", "link_bandwidth", "sram_capacity", "scale_out_bandwidth"):
-        after = run(scaled(design, name, factor), plan, phase)
+    for name in ("memory_bandwidth", "memory_capacity", "peak_flops", "link_bandwidth", "sram", "scale_out_bandwidth"):
+        if name == "sram":  # the larger of what its bytes and its wires take: both, so that the larger one rises
+            more = scaled(scaled(design, "sram_capacity", factor), "sram_bandwidth", factor)
+        else:
+            more = scaled(design, name, factor)
+        after = run(more, plan, phase)
         assert float(after.capital_cost) > float(before.capital_cost), name
         assert float(after.peak_power) >= float(before.peak_power), name
         assert float(after.area.total) >= float(before.area.total), name
     quicker = run(scaled(design, "sync_latency", 1 / factor), plan, phase)
-    floor = 0.5e-6 * (1 + 1e-3)  # at and below the floor of the technology the price is held
+    floor = float(sync_floor(design.chips, design.scale_up_domain, technology.links)) * (
+        1 + 1e-3
+    )  # at and below it the price is held
     if float(design.sync_latency) > floor:
         assert float(quicker.capital_cost) > float(before.capital_cost)
     wider = run(dataclasses.replace(design, white_silicon=real(1e-5)), plan, phase)

@@ -39,7 +39,7 @@ def test_quantities_arrive_in_si():
     low = dict(zip(CONTINUOUS, posed.space.low.tolist(), strict=True))
     high = dict(zip(CONTINUOUS, posed.space.high.tolist(), strict=True))
     assert low["memory_bandwidth"] == 5e11 and high["peak_flops"] == 2e16 and high["memory_capacity"] == 2e12
-    assert high["sync_latency"] == pytest.approx(20e-6) and low["sync_latency"] > float(posed.technology.links.sync_floor)
+    assert high["sync_latency"] == pytest.approx(20e-6) and low["sync_latency"] > float(posed.technology.links.endpoint_latency)
     assert float(posed.workload.promise) == pytest.approx(0.02)
     assert float(posed.space.base.scale_up_domain) == 72 and float(posed.space.base.sram_capacity) == 60e6
     assert [choice.name for choice in posed.choices] == [

@@ -32,7 +32,8 @@ def leaves(tree: Technology) -> dict[str, float]:
 def test_every_leaf_has_a_prior_and_equals_it_in_si(choices):
     priors, values = technology_priors(**choices), leaves(technology(**choices))
     assert set(priors) == set(values) and len(values) == len(jax.tree.leaves(technology(**choices)))
-    zeros = {f"memory.{leaf}" for leaf in ZERO_BY_CONSTRUCTION.get(choices.get("memory", "HBM4"), ())}
+    memories = {"memory": choices.get("memory", "HBM4"), "pool": choices.get("pool", "photonic-pool")}
+    zeros = {f"{part}.{leaf}" for part, name in memories.items() for leaf in ZERO_BY_CONSTRUCTION.get(name, ())}
     for key, value in values.items():
         assert value == approx(priors[key].si.value, rel=1e-12), key
         assert math.isfinite(value) and (value == 0 if key in zeros else value > 0), key
@@ -61,11 +62,21 @@ def test_magnitudes_in_si():
         "links.energy": 80e-12,
         "links.idle_power": 80e-12,
         "links.price": 8e-9,
-        "links.sync_floor": 0.5e-6,
+        "links.lane_rate": 25e9,
+        "links.endpoint_latency": 0.2e-6,
+        "links.switch_latency": 0.25e-6,
+        "links.wire_latency": 20e-9,
+        "links.software_latency": 5e-6,
+        "links.radix": 72,
         "links.sync_price": 200e-6,
         "packaging.area_price": 0.37e6,
         "cooling.power_density": 1.2e6,
-        "cooling.area_resistance": 85e-6,
+        "packaging.interposer_most": 5.5 * 858e-6,
+        "packaging.expansion_mismatch": 4e-6,
+        "packaging.substrate_modulus": 25e9,
+        "packaging.warpage_most": 0.22e-3,
+        "cooling.area_resistance": 50e-6,
+        "pool.layer_capacity": 256e9,
         "cooling.coolant_temperature": 313.15,
         "economics.electricity_price": 0.075 / 3.6e6,
         "economics.life": 5 * 365.25 * 86400,
@@ -152,6 +163,7 @@ def test_utilisation_is_an_input():
         ({"cooling": "coldplate"}, "'cold-plate'"),
         ({"price_basis": "bulider"}, "'builder'"),
         ({"packaging": "CoWoS"}, "'CoWoS-"),
+        ({"pool": "photonic"}, "'photonic-pool'"),
     ],
 )
 def test_unknown_choices_offer_the_nearest(choices, offered):
@@ -172,9 +184,9 @@ def test_what_is_on_offer():
 
 
 def test_unsourced_leaves_are_listed():
-    assert set(unsourced({})) == {"links.price"}
+    assert set(unsourced({})) == {"links.price", "packaging.substrate_modulus", "pool.access_energy"}
     assert set(unsourced({"memory": "GDDR7", "cooling": "air"})) == {
-        *("links.price", "memory.stack_price", "memory.layer_price", "cooling.power_density"),
+        *("links.price", "packaging.substrate_modulus", "pool.access_energy", "memory.stack_price", "memory.layer_price"),
     }
     assert all(prior.source == "unsourced" for prior in unsourced().values())
 
@@ -184,3 +196,30 @@ def test_newer_nodes_are_denser_dearer_and_thriftier():
     for field, direction in (("matrix_density", 1), ("sram_density", 1), ("wafer_price", 1), ("matrix_energy", -1)):
         steps = np.diff([direction * float(getattr(node, field)) for node in nodes])
         assert (steps > 0).all(), field
+
+
+def test_the_voltage_slope_follows_from_the_foundry_claims():
+    """V(1 + s)/V(1) = ((1 − p)(1 + s))^−1/2 at power −p or speed +s; its slope is 1 − v₀."""
+    claims = [(0.34, 0.18), (0.275, 0.125), (0.275, 0.125), (0.35, 0.175), (0.175, 0.09)]  # N3E, N3, N2, N2P, A16
+    floors = [1 - (((1 - power) * (1 + speed)) ** -0.5 - 1) / speed for power, speed in claims]
+    logic = technology_priors()["logic.voltage_floor"]
+    assert logic.value == approx(float(np.mean(floors)), abs=5e-3)
+    assert logic.low < min(floors) and max(floors) < logic.high
+
+
+def test_the_scale_up_floor_of_nvlink_stays_near_half_a_microsecond():
+    for link in ("NVLink4", "NVLink5", "NVLink6"):
+        links = technology(link=link).links
+        assert float(links.endpoint_latency + links.switch_latency + links.wire_latency) == approx(0.47e-6)
+
+
+def test_a_pool_is_a_memory_of_its_own_choice():
+    leaves_of = leaves(technology(memory="HBM3", pool="LPDDR5X"))
+    other = leaves(technology(memory="LPDDR5X"))
+    assert all(leaves_of[key.replace("memory.", "pool.")] == other[key] for key in other if key.startswith("memory."))
+
+
+def test_sram_as_memory_is_the_arrays_of_the_die():
+    die = technology("N4", "SRAM")
+    assert float(die.logic.sram_density) == approx(float(die.memory.layer_capacity / die.memory.phy_area))
+    assert float(die.memory.staged) == 0 and float(die.pool.staged) == 1

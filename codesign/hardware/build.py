@@ -1,0 +1,23 @@
+"""What a chip architect draws: areas, clock, stacks and lanes, from which the quantities of a design follow."""
+
+import equinox as eqx
+
+from codesign.numerics.fields import Real, quantity
+
+
+class Build(eqx.Module):
+    """A machine of ``chips`` equal chips, stated by what it is made of (DESIGN.md §5, build mode).
+
+    ``codesign.realize`` derives what it can do. All leaves are floats ≥ 0 of any common shape; counts may be fractional.
+    """
+
+    matrix_area: Real = quantity("m^2", "matrix units with registers and L1, all dies of a package")
+    sram_area: Real = quantity("m^2", "on-chip SRAM with its wires, all dies of a package")
+    clock: Real = quantity("1", "clock over the node's nominal clock")
+    stacks: Real = quantity("1", "memory stacks of a package")
+    layers: Real = quantity("1", "DRAM layers of one stack")
+    lanes: Real = quantity("1", "SerDes lanes of a package, one direction")
+    dies: Real = quantity("1", "equal logic dies in a package")
+    white_silicon: Real = quantity("m^2", "logic area left empty, all dies")
+    scale_up_domain: Real = quantity("1", "chips joined by the scale-up network")
+    chips: Real = quantity("1", "number of chips")

@@ -1,0 +1,180 @@
+"""Branch and bound over chips, batches, stacks, layers and choices: how far the best found is from the best there is.
+
+Boxes of integers are split in two until the relaxation over a box (``planes``) proves that nothing in it beats the best design known
+by more than the tolerance. Boxes are shared by all weightings: a relaxation is built once and solved for each that still needs it.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from codesign.numerics.fields import Real
+from codesign.search.integers import LANES, Known, Solved, Task, solve_programs
+from codesign.search.layout import Layout
+from codesign.search.planes import boxed_program
+from codesign.search.problem import Problems, integer_ranges
+from codesign.search.program import BoundNumbers, Program
+
+BOXES = 32
+"""Boxes relaxed in one call: fixed, so that one compiled program serves every round."""
+
+TOLERANCE = 1e-3
+"""Log units by which an unexplored design may still be better."""
+
+
+class Box(NamedTuple):
+    """A box of integers of one choice; both ends belong to it."""
+
+    choice: int
+    low: tuple[int, ...]
+    high: tuple[int, ...]
+
+    @property
+    def single(self) -> bool:
+        """Whether it holds one vector of integers only."""
+        return self.low == self.high
+
+
+class Proof(NamedTuple):
+    """What branch and bound found: bounds per weighting on everything in the space, and better designs met on the way."""
+
+    bounds: np.ndarray  # (weightings,)
+    best: list[Task]  # of each weighting
+    boxes: int
+    solves: int
+    closed: bool  # whether every weighting is closed to the tolerance
+
+
+def roots(problems: Problems, choices: int) -> list[Box]:
+    """The whole ranges of every choice, cut where a scale-up domain ends: communication jumps there."""
+    low, high = integer_ranges(problems)
+    boxes = []
+    for choice in range(choices):
+        parts = [(list(low), list(high))]
+        for p in range(len(problems.spaces)):
+            domain = int(problems.kinds[p].scale_up_domain[choice])
+            parts = [
+                part
+                for a, b in parts
+                for part in ([(a, _with(b, p, domain)), (_with(a, p, domain + 1), b)] if a[p] <= domain < b[p] else [(a, b)])
+            ]
+        boxes += [Box(choice, tuple(map(int, a)), tuple(map(int, b))) for a, b in parts]
+    return boxes
+
+
+def _with(values: list[int], index: int, value: int) -> list[int]:
+    return [*values[:index], value, *values[index + 1 :]]
+
+
+def halves(box: Box) -> tuple[Box, Box]:
+    """A box cut in two along its relatively longest side."""
+    low, high = np.maximum(box.low, 1), np.maximum(box.high, 1)
+    k = int(np.argmax(np.log(high / low)))
+    cut = int(np.sqrt(float(low[k] * high[k])))
+    cut = min(max(cut, box.low[k]), box.high[k] - 1)
+    return box._replace(high=_tuple(box.high, k, cut)), box._replace(low=_tuple(box.low, k, cut + 1))
+
+
+def _tuple(values: tuple[int, ...], index: int, value: int) -> tuple[int, ...]:
+    return (*values[:index], value, *values[index + 1 :])
+
+
+@functools.partial(jax.jit, static_argnums=(0,))
+def _relaxations(
+    layout: Layout, problems: Problems, bounds: BoundNumbers, choice: Any, low: Real, high: Real, which: Any
+) -> Program:
+    """Programs of boxes, laid out for the pairs to be solved."""
+    each = functools.partial(boxed_program, layout, problems)
+    programs = jax.vmap(lambda k, a, b: each(k, a, b, bounds))(choice, low, high)
+    return jax.tree.map(lambda leaf: leaf[which], programs)
+
+
+def prove(
+    known: Known, best: list[Task], *, tolerance: float = TOLERANCE, most_boxes: int = 20_000,
+    progress: Callable[[int, int], None] = lambda done, still_open: None,
+) -> Proof:  # fmt: skip
+    """Bound the weighted sum of every weighting over all choices and integers.
+
+    Args:
+        known: solves so far; what is met on the way is added.
+        best: the best known task of each weighting 0, 1, …
+        tolerance: how much better an unexplored design may be, in log units.
+        most_boxes: stop after so many boxes; the bounds are then what is proved so far.
+        progress: told (boxes done, pairs open).
+    """
+    search = known.search
+    values = np.array([known.value(task) for task in best])
+    best = list(best)
+    bounds = values - tolerance  # until something is proved to be below
+    proved = np.full(len(best), np.inf)
+    open_pairs = [(box, k) for box in roots(search.problems, len(search.problems.kinds[0].dies)) for k in range(len(best))]
+    boxes = solves = 0
+    while open_pairs and boxes < most_boxes:
+        found = solve_boxes(known, open_pairs)
+        boxes += len({box for box, _ in open_pairs})
+        solves += len(open_pairs)
+        hopeful: dict[int, tuple[float, Task]] = {}
+        for (box, k), bound, y in zip(open_pairs, found.bound, found.point.y, strict=True):
+            if bound < values[k] - tolerance and (k not in hopeful or bound < hopeful[k][0]):
+                hopeful[k] = (float(bound), nearest_task(search.layout, box, k, y))
+        known.learn(task for _, task in hopeful.values())
+        for k, (_, task) in hopeful.items():
+            if known.value(task) < values[k]:
+                values[k], best[k] = known.value(task), task
+        still = []
+        for (box, k), bound in zip(open_pairs, found.bound, strict=True):
+            if bound >= values[k] - tolerance or box.single:
+                proved[k] = min(proved[k], bound)
+            else:
+                still += [(half, k) for half in halves(box)]
+        open_pairs = still
+        progress(boxes, len(open_pairs))
+    if open_pairs:  # out of boxes: parents' bounds still hold for their halves
+        found = solve_boxes(known, open_pairs)
+        for (_, k), bound in zip(open_pairs, found.bound, strict=True):
+            proved[k] = min(proved[k], bound)
+    bounds = np.minimum(proved, values)
+    return Proof(bounds, best, boxes, solves, bool((values - bounds <= tolerance * 1.001).all()))
+
+
+def nearest_task(layout: Layout, box: Box, weighting: int, y: np.ndarray) -> Task:
+    """The integers of a box that are nearest to a relaxed optimum."""
+    low, high = np.array(box.low), np.array(box.high)
+    count = layout.kinds + len(layout.services)
+    wanted = np.sqrt(np.maximum(low, 0) * np.maximum(high, 0)).astype(float)
+    wanted[:count] = np.exp(y[layout.integers])
+    return Task(weighting, box.choice, tuple(int(v) for v in np.clip(np.round(wanted), low, high)))
+
+
+def solve_boxes(known: Known, pairs: list[tuple[Box, int]]) -> Solved:
+    """Relax the boxes and solve them for the weightings paired with them; numpy arrays in the order of the pairs."""
+    search = known.search
+    order = sorted(range(len(pairs)), key=lambda k: pairs[k][0])
+    parts: list[tuple[list[int], Solved]] = []
+    start = 0
+    while start < len(order):
+        rows, group = [], []
+        while start < len(order) and len(rows) < LANES:
+            box = pairs[order[start]][0]
+            if not group or group[-1] != box:
+                if len(group) == BOXES:
+                    break
+                group.append(box)
+            rows.append((order[start], len(group) - 1))
+            start += 1
+        padded = rows + [rows[-1]] * (LANES - len(rows))
+        boxes = group + [group[-1]] * (BOXES - len(group))
+        low, high = (np.array([getattr(box, end) for box in boxes], dtype=float) for end in ("low", "high"))
+        programs = _relaxations(
+            search.layout, search.problems, search.bounds, np.array([box.choice for box in boxes]), low, high,
+            np.array([row[1] for row in padded]),
+        )  # fmt: skip
+        weights = known.weights[[pairs[row[0]][1] for row in padded]]
+        solved = solve_programs(search.layout, programs, search.goals, weights)
+        parts.append(([row[0] for row in rows], jax.tree.map(lambda leaf, n=len(rows): np.asarray(leaf)[:n], solved)))
+    together = jax.tree.map(lambda *leaves: np.concatenate(leaves), *[part for _, part in parts])
+    back = np.argsort(np.concatenate([np.array(rows) for rows, _ in parts]))
+    return jax.tree.map(lambda leaf: leaf[back], together)

@@ -1,0 +1,196 @@
+"""The exact model of a whole fleet: what every search result is checked on, and what the relaxed search descends.
+
+Everything is per output token of the fleet: a kind of machine is busy for G = Σ c_k·T_k machine-seconds a token, c_k steps of kind
+k taking T_k each; so the fleet costs Σ G · price, and burns Σ G · power, per token a second.
+"""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from codesign.evaluate import evaluate_table
+from codesign.hardware.design import Design
+from codesign.numerics.fields import Real, quantity
+from codesign.outcome import LIMIT_NAMES, Outcome, stack_limits
+from codesign.performance.execution import Execution
+from codesign.search.choices import Kind, taken
+from codesign.search.problem import (
+    Problems,
+    Service,
+    StepKind,
+    first_token_times,
+    interleaved,
+    machine_seconds,
+    phase_of,
+    token_times,
+)  # fmt: skip
+from codesign.search.space import Space, design_at
+from codesign.workload import phases
+from codesign.workload.phases import Serving
+from codesign.workload.transformer import UNLIMITED
+from codesign.workload.workload import Workload
+
+FLEET_LIMITS = (*LIMIT_NAMES, "first_token")
+"""Names of a fleet's limits: those of its machines, and the time to the first token."""
+
+
+class Totals(eqx.Module):
+    """Outcomes of a fleet, by the names that objectives use; those of one machine are NaN where there are several kinds or steps.
+
+    ``user_tokens_per_second`` of several services is that of the one slowest against its promise, told as the first one's.
+    """
+
+    step_time: Real = quantity("s", "time of one step")
+    time_per_token: Real = quantity("s", "time between two tokens of a user")
+    user_tokens_per_second: Real = quantity("token/s", "speed that one user sees")
+    system_tokens_per_second: Real = quantity("token/s", "tokens of all users of one machine")
+    capital_cost: Real = quantity("USD", "equipment and facility of one machine")
+    provisioned_power: Real = quantity("W", "facility, for all chips of one machine at their peak")
+    running_cost: Real = quantity("USD/s", "capital paid back, and energy, of one machine")
+    cost_per_token: Real = quantity("USD", "running cost over output tokens, idle time included")
+    energy_per_token: Real = quantity("J", "facility energy of one output token")
+    tokens_per_second_per_dollar: Real = quantity("token/s/USD", "output tokens/s over capital cost")
+    tokens_per_second_per_watt: Real = quantity("token/s/W", "output tokens/s over provisioned power")
+
+
+class Fleet(NamedTuple):
+    """A fleet on the exact model: a design a kind of machine, an outcome a step, totals, and ln(used/allowed) of every limit."""
+
+    designs: tuple[Design, ...]
+    outcomes: tuple[Outcome, ...]
+    machine_seconds: Any  # (kinds,) per output token [s]
+    totals: Totals
+    limits: Any  # (FLEET_LIMITS,)
+
+
+def design_of(space: Space, kind: Kind, values: Float[Array, "continuous"], chips: Real, white_silicon: Real) -> Design:
+    """A machine of a space and of a choice's kind."""
+    design = design_at(space, values, chips, white_silicon)
+    return dataclasses.replace(design, dies=kind.dies, sram_capacity=kind.sram_capacity, scale_up_domain=kind.scale_up_domain)
+
+
+def fleet(
+    problems: Problems, choice: Any, values: Float[Array, "kinds continuous"], chips: Float[Array, "kinds"],
+    batches: Float[Array, "services"], white_silicon: Float[Array, "kinds"], execution: Execution | None = None,
+) -> Fleet:  # fmt: skip
+    """Run a fleet on the exact model.
+
+    Args:
+        problems: what all share.
+        choice: index of the choice.
+        values: continuous quantities of each kind, SI.
+        chips, batches: as real numbers.
+        white_silicon: logic area left empty on each kind [m²].
+        execution: instead of the problem's.
+    """
+    kinds = taken(problems.kinds, choice)
+    designs = tuple(design_of(space, kinds[p], values[p], chips[p], white_silicon[p]) for p, space in enumerate(problems.spaces))
+    return fleet_of(problems, choice, designs, batches, execution)
+
+
+def fleet_of(
+    problems: Problems, choice: Any, designs: tuple[Design, ...], batches: Float[Array, "services"],
+    execution: Execution | None = None,
+) -> Fleet:  # fmt: skip
+    """``fleet`` of given designs."""
+    kinds, plans, tables = (taken(tree, choice) for tree in (problems.kinds, problems.plans, problems.tables))
+    outcomes, seconds = [], [jnp.zeros_like(chips) for chips in (design.chips for design in designs)]
+    for k, step in enumerate(problems.steps):
+        one = problems.services[step.service]
+        work = workload_of(one, step, batches[step.service])
+        technology = kinds[step.kind].technology
+        outcome = evaluate_table(designs[step.kind], tables[k], work, plans[k], technology, execution or problems.execution)
+        outcomes.append(outcome)
+        asked = machine_seconds(one, step, batches[step.service])
+        seconds[step.kind] = seconds[step.kind] + asked * outcome.step_time
+    limits, pace = _limits(problems, designs, outcomes, batches)
+    totals = _totals(problems, kinds, designs, outcomes, jnp.stack(seconds), batches, pace)
+    return Fleet(designs, tuple(outcomes), jnp.stack(seconds), totals, limits)
+
+
+def workload_of(one: Service, step: StepKind, batch: Real) -> Workload:
+    """The workload of a step; promises are the service's, not the step's, where it has two steps."""
+    promise = jnp.full_like(one.promise, UNLIMITED) if isinstance(one.phase, Serving) else one.promise
+    return Workload(one.model, phase_of(one, batch, prefill=step.prefill), one.precision, promise)
+
+
+def transfer_seconds(one: Service, table: Any, sender: Design, receiver: Design, link_efficiency: Real) -> Real:
+    """Time to move one prompt's cache between machines over the scale-out network, all chips of the smaller at once [s]."""
+    op = table.operators
+    kept = jnp.sum(op.state_stored * phases.stored_positions(one.phase.prefill, op.store_window) + op.state_fixed)
+    wires = (machine.chips * machine.scale_out_bandwidth for machine in (sender, receiver))
+    return kept / (jnp.minimum(*wires) * link_efficiency)
+
+
+def _limits(
+    problems: Problems, designs: tuple[Design, ...], outcomes: list[Outcome], batches: Float[Array, "services"]
+) -> tuple[Float[Array, "limits"], Real]:
+    """ln(used/allowed) of every limit, the worst over machines and services; and the pace: time per token of the first service."""
+    worst = jnp.max(jnp.stack([stack_limits(outcome.limits) for outcome in outcomes]), axis=0)
+    promise = LIMIT_NAMES.index("promise")
+    paces, kept, first = [], [worst[promise]], [jnp.full_like(worst[promise], -jnp.inf)]
+    for s, one in enumerate(problems.services):
+        times = [outcomes[k].step_time for k, step in enumerate(problems.steps) if step.service == s]
+        decode, prefill = token_times(one, batches[s])
+        per_token = decode * times[0] + (prefill * times[1] if len(times) > 1 else 0.0)
+        paces.append(per_token * problems.services[0].promise / one.promise)
+        kept.append(jnp.log(per_token / one.promise))
+        if isinstance(one.phase, Serving):
+            first.append(jnp.log(first_token(problems, s, designs, times) / one.first_promise))
+    worst = worst.at[promise].set(jnp.max(jnp.stack(kept)))
+    return jnp.append(worst, jnp.max(jnp.stack(first))), jnp.max(jnp.stack(paces))
+
+
+def first_token(problems: Problems, s: int, designs: tuple[Design, ...], times: list[Real]) -> Real:
+    """Mean time to the first token of a service with prompts, waiting and the cache's transfer included [s]."""
+    one = problems.services[s]
+    on_decode, on_prefill = first_token_times(one)
+    time = on_decode * times[0] + on_prefill * times[1]
+    if interleaved(one):
+        return time
+    k = next(k for k, step in enumerate(problems.steps) if step.service == s)
+    # state sizes do not depend on the choice: they are the model's at the service's precision
+    table = jax.tree.map(lambda leaf: leaf[0], problems.tables[k])
+    efficiency = problems.kinds[one.prefill_kind].technology.attainable.link[0]
+    return time + transfer_seconds(one, table, designs[one.prefill_kind], designs[one.decode_kind], efficiency)
+
+
+def _totals(
+    problems: Problems, kinds: tuple[Kind, ...], designs: tuple[Design, ...], outcomes: list[Outcome],
+    seconds: Float[Array, "kinds"], batches: Float[Array, "services"], pace: Real,
+) -> Totals:  # fmt: skip
+    shares = [
+        (step.kind, machine_seconds(problems.services[step.service], step, batches[step.service]) * outcome.step_time, outcome)
+        for step, outcome in zip(problems.steps, outcomes, strict=True)
+    ]
+    capital = sum(share * outcome.capital_cost for _, share, outcome in shares)
+    provisioned = sum(share * outcome.provisioned_power for _, share, outcome in shares)
+    running = sum(share * outcome.running_cost for _, share, outcome in shares)
+    economics = [kind.technology.economics for kind in kinds]
+    cost = sum(share * outcome.running_cost / economics[p].utilisation for p, share, outcome in shares)
+    energy = sum(
+        share * outcome.mean_power * designs[p].chips * economics[p].power_overhead * economics[p].pue
+        for p, share, outcome in shares
+    )
+    first = problems.services[0]
+    phase = phase_of(first, batches[0], prefill=False)
+    yielded, served = phases.tokens_per_step(phase), phases.tokens_served(phase)
+    one_machine = jnp.where(len(outcomes) == 1, 1.0, jnp.nan)
+    rate = 1.0 / seconds[0]
+    return Totals(
+        step_time=outcomes[0].step_time * one_machine,
+        time_per_token=pace,
+        user_tokens_per_second=served / yielded / pace,
+        system_tokens_per_second=rate * one_machine,
+        capital_cost=capital * rate * one_machine,
+        provisioned_power=provisioned * rate * one_machine,
+        running_cost=running * rate * one_machine,
+        cost_per_token=cost,
+        energy_per_token=energy,
+        tokens_per_second_per_dollar=1.0 / capital,
+        tokens_per_second_per_watt=1.0 / provisioned,
+    )

@@ -1,0 +1,97 @@
+"""A convex relaxation over a box of integers: every coefficient replaced by a monomial in them that is nowhere above it.
+
+Coefficients of a program depend on chips n and batch B only ((n − 1)/n, ln n, experts touched, copies of the cache …), in ways that
+are neither convex nor concave. Over a box of integers each is bounded below by α·n^a·B^b: slopes from its ends, α from its smallest
+ratio over a lattice of integers, less what it could dip between them. There chips and batch are real variables of a convex
+program whose optimum is below that of every integer in the box. A box of one integer is the exact program.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from codesign.search.coefficients import ABSENT, Sample, sample
+from codesign.search.layout import Layout, owners
+from codesign.search.problem import Problems
+from codesign.search.program import BoundNumbers, Program, framed
+
+SAMPLES = 6
+"""Integers sampled along chips and along batch."""
+
+ELASTICITY_RANGE = 1.0
+"""How far elasticities of one coefficient may differ: work per chip falls no faster than 1/n and no slower than constant, work of
+a batch grows no faster than B. Where samples show more, that counts."""
+
+FLAT = 1e-9
+"""A coefficient whose ratio to its monomial varies by less over the lattice is that monomial."""
+
+
+def boxed_program(
+    layout: Layout, problems: Problems, choice: Any, low: Float[Array, "all"], high: Float[Array, "all"], bounds: BoundNumbers
+) -> Program:
+    """The relaxation over all integers from ``low`` to ``high`` (in the order of ``problem.integer_names``)."""
+    count = layout.kinds + len(layout.services)
+    fractions = jnp.linspace(0.0, 1.0, SAMPLES)[:, None]
+    first, last = jnp.log(low[:count]), jnp.log(high[:count])
+    values = jnp.clip(jnp.round(jnp.exp(first + fractions * (last - first))), low[:count], high[:count])
+    is_chips = np.arange(count) < layout.kinds
+    lattice = jnp.where(is_chips, values[:, None, :], values[None, :, :]).reshape(-1, count)
+    middle = sample(layout, problems, choice, jnp.exp(0.5 * (first + last)))
+    each = functools.partial(sample, layout, problems, choice, orders=middle.orders)
+    samples = jax.vmap(lambda integers: each(integers))(lattice)
+    coefficients, tilt = monomials_below(layout, samples, jnp.log(values))
+    return framed(layout, problems, choice, coefficients, tilt, samples, low, high, bounds)
+
+
+def monomials_below(layout: Layout, samples: Sample, logs: Float[Array, "samples integers"]) -> tuple[Any, Any]:
+    """The monomial below each coefficient: its logarithm at integers of 1, and its exponents.
+
+    Args:
+        layout: structure.
+        samples: coefficients on the lattice (chips by batch, flattened).
+        logs: ln of the sampled integers.
+    """
+    owner = owners(layout)
+    shape = samples.coefficients.shape[1:]
+    values = samples.coefficients.reshape(SAMPLES, SAMPLES, *shape)
+    present = jnp.all(values > 0.5 * ABSENT, axis=(0, 1))
+    values = jnp.where(present, values, 0.0)
+    along = [_slopes(values, axis, logs[:, np.maximum(own, 0)], own >= 0) for axis, own in enumerate(owner)]
+    plane = along[0].slope * along[0].at[:, None] + along[1].slope * along[1].at[None, :]
+    ratio = values - plane
+    least, most = jnp.min(ratio, axis=(0, 1)), jnp.max(ratio, axis=(0, 1))
+    dip = jnp.where(most - least > FLAT, along[0].dip + along[1].dip, 0.0)
+    coefficients = jnp.where(present, least - dip, ABSENT)
+    integers = logs.shape[1]
+    tilt = sum(
+        jnp.where(present & (own >= 0), line.slope, 0.0)[..., None] * (own[..., None] == np.arange(integers))
+        for line, own in zip(along, owner, strict=True)
+    )
+    return coefficients, tilt
+
+
+class _Line:
+    """Slopes of all coefficients along one axis of the lattice, where they are, and how far they could dip between samples."""
+
+    def __init__(self, slope: Any, at: Any, dip: Any):
+        self.slope, self.at, self.dip = slope, at, dip
+
+
+def _slopes(values: Any, axis: int, at: Any, owned: np.ndarray) -> _Line:
+    """``at`` are ln of the owning integer of each coefficient at each sample, shape (samples, functions, basis)."""
+    at = jnp.where(owned, at, 0.0)
+    rise = jnp.mean(jnp.take(values, SAMPLES - 1, axis) - jnp.take(values, 0, axis), axis=0)
+    run = at[-1] - at[0]
+    slope = jnp.where(run > 0, rise / jnp.where(run > 0, run, 1.0), 0.0)
+    steps = at[1:] - at[:-1]
+    gaps = jnp.where(jnp.exp(at[1:]) - jnp.exp(at[:-1]) > 1.5, steps, 0.0)  # integers in between that were not sampled
+    rises = jnp.diff(values, axis=axis)
+    shown = jnp.expand_dims(steps, 1 - axis)
+    local = jnp.where(shown > 0, rises / jnp.where(shown > 0, shown, 1.0), slope)
+    spread = jnp.max(local, axis=(0, 1)) - jnp.min(local, axis=(0, 1))
+    # between two samples, slopes within a range of r dip at most r·h/4 below the line through them
+    return _Line(slope, at, jnp.max(gaps, axis=0) * jnp.maximum(ELASTICITY_RANGE, spread) / 4.0)
