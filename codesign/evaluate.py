@@ -93,9 +93,7 @@ def evaluate_table(
     design__sync_latency=(1e-7, 1e-4),
     design__link_bandwidth=(1e9, 1e13),
 )
-def run_step(
-    design: Design, table: OperatorTable, workload: Workload, plan: Plan, technology: Technology, execution: Execution
-) -> Step:
+def run_step(design: Design, table: OperatorTable, workload: Workload, plan: Plan, technology: Technology, execution: Execution) -> Step:
     """Time one step of the workload on the design, with the vector rates that its technology gives its silicon."""
     logic = technology.logic
     at_16_bit = design.peak_flops / precision_ratio(table.compute_bits, logic.density_gain_8bit, logic.density_gain_4bit)
@@ -228,7 +226,7 @@ def limits(
         warpage=jnp.log(warpage(interposer, packaging) / packaging.warpage_most),
         clock_fewest=jnp.log(logic.clock_fewest / design.clock),
         clock_most=jnp.log(design.clock / logic.clock_most),
-        sync_floor=jnp.log(sync_floor(design.chips, design.scale_up_domain, technology.links) / design.sync_latency),
+        sync_floor=jnp.log(1.001 * sync_floor(design.chips, design.scale_up_domain, technology.links) / design.sync_latency),
         promise=jnp.log(time_per_token / workload.promise),
     )
 

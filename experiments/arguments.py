@@ -11,9 +11,7 @@ from experiments.refusal import Refused, expected
 Spec = PrimitiveConstructorSpec[Any]
 
 
-def _one_value(
-    metavar: str, read: Callable[[str], Any], matches: Callable[[Any], bool], write: Callable[[Any], str] = str
-) -> Spec:
+def _one_value(metavar: str, read: Callable[[str], Any], matches: Callable[[Any], bool], write: Callable[[Any], str] = str) -> Spec:
     return PrimitiveConstructorSpec(
         nargs=1,
         metavar=metavar,

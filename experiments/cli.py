@@ -50,7 +50,7 @@ def exit_code(arguments: list[str]) -> int:
     except OSError as error:
         return _say(f"{error.filename or 'a file'}: {error.strerror or error}", BAD_INPUT)
     except KeyboardInterrupt:
-        return _say("interrupted; nothing half-written is left", INTERRUPTED)
+        return _say("interrupted; what was finished is kept, and the same command goes on from it", INTERRUPTED)
     except Exception as error:
         if os.environ.get("CODESIGN_TRACEBACK"):
             raise

@@ -8,15 +8,18 @@ import dataclasses
 import functools
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 import codesign
 import hardware_priors
+from codesign.numerics.fields import real
+from codesign.search import Choice, Kind
 from codesign.search.choices import stacked
-from codesign.search.relaxation import QUICK_COMPILATION
+from codesign.search.exact import FLEET_LIMITS, fleet_of
+from codesign.search.integers import QUICK_COMPILATION
+from codesign.search.problem import Problems, assemble, steps
 from experiments.problem import Problem
 from experiments.scenario import Scenario
 
@@ -38,48 +41,56 @@ class DevicePoint:
 
 
 class _Speeds(NamedTuple):
-    user: jax.Array
-    per_dollar: jax.Array
-    per_watt: jax.Array
-    capacity: jax.Array
-    promise: jax.Array
+    user: Any
+    per_dollar: Any
+    per_watt: Any
+    capacity: Any
+    late: Any
 
 
 @functools.partial(jax.jit, compiler_options=QUICK_COMPILATION)
-def _all(
-    designs: codesign.Design, technologies: codesign.Technology, batches: jax.Array,
-    workload: codesign.Workload, plan: codesign.Plan, execution: codesign.Execution,
-) -> _Speeds:  # fmt: skip
-    """Every machine (rows) at every batch (columns): one program for all devices."""
+def _all(problems: Problems, designs: codesign.Design, batches: jax.Array) -> _Speeds:
+    """Every machine (rows, the problem's choices) at every batch (columns): one program for all devices."""
 
-    def lane(design: codesign.Design, technology: codesign.Technology, batch: jax.Array) -> _Speeds:
-        work = eqx.tree_at(lambda w: w.phase.batch, workload, batch)
-        found = codesign.evaluate(design, work, plan, technology=technology, execution=execution)
+    def lane(choice: jax.Array, design: codesign.Design, batch: jax.Array) -> _Speeds:
+        found = fleet_of(problems, choice, (design,) * len(problems.spaces), batch[None])
+        limit = dict(zip(FLEET_LIMITS, found.limits, strict=True))
         return _Speeds(
-            found.user_tokens_per_second,
-            found.tokens_per_second_per_dollar,
-            found.tokens_per_second_per_watt,
-            found.limits.capacity,
-            found.limits.promise,
+            found.totals.user_tokens_per_second,
+            found.totals.tokens_per_second_per_dollar,
+            found.totals.tokens_per_second_per_watt,
+            limit["capacity"],
+            jnp.maximum(limit["promise"], limit["first_token"]),
         )
 
     columns = jax.vmap(lane, in_axes=(None, None, 0))
-    return jax.vmap(columns, in_axes=(0, 0, None))(designs, technologies, batches)
+    return jax.vmap(columns, in_axes=(0, 0, None))(jnp.arange(len(problems.plans[0].data)), designs, batches)
 
 
 def device_points(scenario: Scenario, problem: Problem, names: tuple[str, ...] = DEVICES) -> list[DevicePoint]:
-    """The best machine of each device, all collectives of the scenario on offer; those that cannot, with the reason."""
-    bits = max(scenario.workload.weight_bits, scenario.workload.activation_bits)
-    machines = [(name, chips) for name in names for chips in _counts(name)]
-    designs = stacked([hardware_priors.device(name).design(chips, bits) for name, chips in machines])
+    """The best machine of each device over the scenario's collectives; those that cannot, with the reason.
+
+    A service with prefill runs on the same device in both roles. Fleets of several services are not compared: no one device
+    is their yardstick.
+    """
+    if len(problem.services) > 1:
+        return []
+    bits = max(scenario.main.weight_bits, scenario.main.activation_bits)
+    machines = [(name, chips, collective) for name in names for chips in _counts(name) for collective in scenario.choices.collectives]
+    designs = stacked([hardware_priors.device(name).design(chips, bits) for name, chips, _ in machines])
     own = {name: _technology(name, scenario) for name in names}
-    technologies = stacked([own[name] for name, _ in machines])
-    low, high = problem.space.batch
+    kinds = len(problem.spaces)
+    choices = []
+    for name, chips, collective in machines:
+        design = hardware_priors.device(name).design(chips, bits)
+        kind = Kind(own[name], design.dies, design.sram_capacity, design.scale_up_domain)
+        plan = codesign.Plan(all_reduce=real(codesign.ALGORITHMS[collective])[None])
+        choices.append(Choice(name, (plan,) * len(steps(problem.services)), (kind,) * kinds))
+    problems = assemble(problem.spaces, problem.services, choices, problem.execution)
+    low, high = scenario.space.batch
     batches = np.array([2**k for k in range(20) if low <= 2**k <= high] or [low], dtype=float)
-    offered = jnp.stack([jnp.asarray(codesign.ALGORITHMS[name]) for name in scenario.choices.collectives])
-    plan = codesign.Plan(all_reduce=offered)
-    found = jax.tree.map(np.asarray, _all(designs, technologies, jnp.asarray(batches), problem.workload, plan, problem.execution))
-    rows = {name: [k for k, (owner, _) in enumerate(machines) if owner == name] for name in names}
+    found = jax.tree.map(np.asarray, _all(problems, designs, jnp.asarray(batches)))
+    rows = {name: [k for k, (owner, *_) in enumerate(machines) if owner == name] for name in names}
     return [_best(name, rows[name], machines, batches, found) for name in names]
 
 
@@ -93,13 +104,14 @@ def _technology(name: str, scenario: Scenario) -> codesign.Technology:
     node, memory, link = hardware_priors.device(name).technology_names()
     chosen = scenario.technology
     return hardware_priors.technology(
-        node, memory, link, cooling=chosen.cooling, price_basis=chosen.price_basis, packaging=chosen.packaging
-    )
+        node, memory, link, cooling=chosen.cooling[0], price_basis=chosen.price_basis, packaging=chosen.packaging[0],
+        utilisation=chosen.utilisation,
+    )  # fmt: skip
 
 
 def _best(name: str, rows: list[int], machines: list[Any], batches: np.ndarray, found: _Speeds) -> DevicePoint:
     fits = found.capacity[rows] <= 0
-    good = fits & (found.promise[rows] <= 0)
+    good = fits & (found.late[rows] <= 0)
     if not good.any():
         why = "too slow for the promise" if fits.any() else "too small for the model"
         return DevicePoint(name, missing=f"{why} in one scale-up domain")

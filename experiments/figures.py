@@ -27,13 +27,13 @@ def draw_front(path: Path, front: Front, devices: list[DevicePoint], scenario: S
     figure = Figure(figsize=(9, 10.5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(2, 1, sharex=True)
-    speed = np.asarray(front.outcomes.user_tokens_per_second)
+    speed = np.asarray(front.totals.user_tokens_per_second)
     batch = np.asarray(front.batch, dtype=float)
     norm = LogNorm(vmin=max(batch.min(), 1), vmax=max(batch.max(), batch.min() * 2, 2))
     shown = [point for point in devices if not point.missing]
     points = None
     for panel, (name, label) in zip(axes, PANELS, strict=True):
-        value = np.asarray(getattr(front.outcomes, name))
+        value = np.asarray(getattr(front.totals, name))
         edge = _upper_right(speed, value)
         panel.plot(speed[edge], value[edge], color="0.6", linewidth=1, zorder=1)
         points = panel.scatter(
@@ -89,10 +89,11 @@ def caption(devices: list[DevicePoint], scenario: Scenario) -> str:
     """What the points are, how they are priced, and which devices are absent."""
     chosen = scenario.technology
     margin = "no vendor margin" if chosen.price_basis == "builder" else "one vendor margin for all"
+    made = ", ".join("/".join(part) for part in (chosen.node, chosen.memory, chosen.link, chosen.cooling))
     absent = [f"{point.name} ({point.missing})" for point in devices if point.missing]
     text = (
-        f"Designs: {chosen.node}, {chosen.memory}, {chosen.link}, {chosen.cooling}. Devices: best chips (×n, within "
-        f"one scale-up domain) and batch (powers of two) at {scenario.workload.promise} per token or faster, priced by "
+        f"Designs: {made}. Devices: best chips (×n, within "
+        f"one scale-up domain) and batch (powers of two) at {scenario.main.promise} per token or faster, priced by "
         f"the same model with their own node, memory and links ({chosen.price_basis} prices: {margin}). "
         "Grey: outer edge of the front in this plane."
     )
@@ -124,9 +125,7 @@ def _label(panel: Any, labels: list[tuple[float, float, str]]) -> None:
     heights = [to_screen.transform((x, y))[1] for x, y, _ in ordered]
     for k in range(1, len(heights)):  # push up what is too close to the one below
         heights[k] = max(heights[k], heights[k - 1] + line_height)
-    shift = (
-        sum(heights) / len(heights) - sum(to_screen.transform((x, y))[1] for x, y, _ in ordered) / len(heights) if heights else 0
-    )
+    shift = sum(heights) / len(heights) - sum(to_screen.transform((x, y))[1] for x, y, _ in ordered) / len(heights) if heights else 0
     for (x, y, text), height in zip(ordered, heights, strict=True):
         at = (0.01, (height - shift - frame.y0) / frame.height)
         line = {"arrowstyle": "-", "color": "0.6", "linewidth": 0.6, "shrinkA": 1, "shrinkB": 3, "relpos": (1, 0.5)}

@@ -6,10 +6,10 @@ import numpy as np
 
 from codesign.numerics.units import GIGA, MICRO, PETA, TERA
 from codesign.search import CONTINUOUS, Front
+from experiments.scenario import Scenario
+from hardware_priors.quantities import parse
 
 SPEED = "tokens/s/user"
-SEARCHED = (*CONTINUOUS, "chips", "batch")
-"""Names of the columns of ``Front.box``."""
 
 SHORT_LIMITS: dict[str, str] = {
     "die_area": "die", "shoreline": "edge", "layers_fewest": "layers≥", "layers_most": "layers≤",
@@ -40,39 +40,85 @@ def order(front: Front) -> np.ndarray:
     return np.lexsort((*others[::-1], keys[:, leading]))
 
 
+def machine_quantities(front: Front, p: int) -> list[Column]:
+    """What one kind of machine is, unsorted; named after its number where there are several kinds."""
+    design, kind = front.designs[p], f"machine {p} " if len(front.designs) > 1 else ""
+    technologies = [choice.kinds[p].technology for choice in front.choices]
+    stack, layer = (
+        np.array([float(getattr(one.memory, name)) for one in technologies])[front.choice] for name in ("stack_bandwidth", "layer_capacity")
+    )
+    stacks = np.asarray(design.memory_bandwidth) / stack
+    quantities = [
+        *(Column(kind + name, unit, np.asarray(getattr(design, name))) for name, unit in QUANTITIES.items()),
+        Column(f"{kind}clock", "1", np.asarray(design.clock)),
+        Column(f"{kind}dies", "1", np.asarray(design.dies)),
+        Column(f"{kind}stacks", "1", stacks),
+        Column(f"{kind}layers", "1", np.asarray(design.memory_capacity) / layer / stacks),
+        Column(f"{kind}white_silicon", "m^2", np.asarray(design.white_silicon)),
+    ]
+    if kind:
+        quantities.append(Column(f"{kind}machine_seconds_per_token", "s", front.machine_seconds[:, p]))
+    return quantities
+
+
 def columns(front: Front) -> list[Column]:
     """Every column of ``front.csv``, in SI, sorted by ``order``."""
-    rows = order(front)
-    design, outcome = front.designs, front.outcomes
-
-    def quantity(name: str, unit: str, values: Any) -> Column:
-        return Column(name, unit, np.asarray(values)[rows])
-
     choices = np.array([choice.name for choice in front.choices], dtype=object)[np.asarray(front.choice)]
+    kinds, totals = len(front.designs), front.totals
+    batches = [Column(name, "1", front.integers[:, kinds + s]) for s, name in enumerate(batch_names(front))]
+    found = [
+        *(column for p in range(kinds) for column in machine_quantities(front, p)),
+        *batches,
+        Column("plan", "", choices),
+        *(Column(o.name, o.unit, front.values[:, k]) for k, o in enumerate(front.objectives)),
+        Column("time_per_token", "s", totals.time_per_token),
+        Column("cost_per_token", "USD", totals.cost_per_token),
+        Column("energy_per_token", "J", totals.energy_per_token),
+        Column("tokens_per_second_per_dollar", "token/s/USD", totals.tokens_per_second_per_dollar),
+        Column("tokens_per_second_per_watt", "token/s/W", totals.tokens_per_second_per_watt),
+        Column("status", "", np.array(front.status, dtype=object)),
+        Column("certified_gap", "log", front.certified_gap),
+        Column("front_gap", "log", front.front_gap),
+        Column("spread", "log", front.spread),
+        Column("binding", "", np.array([";".join(names) for names in front.binding], dtype=object)),
+        Column("box", "", np.array([";".join(box_flags(row, front)) for row in np.asarray(front.box)], dtype=object)),
+    ]
+    rows = order(front)
+    return [column._replace(values=np.asarray(column.values)[rows]) for column in found]
+
+
+QUANTITIES = {
+    "memory_bandwidth": "B/s",
+    "memory_capacity": "B",
+    "peak_flops": "FLOP/s",
+    "chips": "1",
+    "sync_latency": "s",
+    "link_bandwidth": "B/s",
+}
+"""The six quantities of a design."""
+
+
+def batch_names(front: Front) -> list[str]:
+    """Columns of the batches, one a service."""
+    kinds = len(front.designs)
+    services = (len(front.integer_names) - 3 * kinds) if front.integer_names else 1
+    return ["batch"] if services == 1 else [f"batch {s}" for s in range(services)]
+
+
+def searched(front: Front) -> list[str]:
+    """Names of the columns of ``Front.box``."""
+    kinds = len(front.designs)
+    prefix = [f"machine {p} " if kinds > 1 else "" for p in range(kinds)]
     return [
-        quantity("memory_bandwidth", "B/s", design.memory_bandwidth),
-        quantity("memory_capacity", "B", design.memory_capacity),
-        quantity("peak_flops", "FLOP/s", design.peak_flops),
-        quantity("chips", "1", design.chips),
-        quantity("sync_latency", "s", design.sync_latency),
-        quantity("link_bandwidth", "B/s", design.link_bandwidth),
-        quantity("batch", "1", front.batch),
-        quantity("plan", "", choices),
-        quantity("white_silicon", "m^2", design.white_silicon),
-        *(quantity(o.name, o.unit, front.values[:, k]) for k, o in enumerate(front.objectives)),
-        quantity("step_time", "s", outcome.step_time),
-        quantity("capital_cost", "USD", outcome.capital_cost),
-        quantity("provisioned_power", "W", outcome.provisioned_power),
-        quantity("status", "", np.array(front.status, dtype=object)),
-        quantity("certified_gap", "log", front.certified_gap),
-        quantity("binding", "", np.array([";".join(names) for names in front.binding], dtype=object)),
-        quantity("box", "", np.array([";".join(box_flags(row)) for row in np.asarray(front.box)], dtype=object)),
+        *(own + name for own in prefix for name in CONTINUOUS),
+        *(f"{own}chips" for own in prefix),
+        *batch_names(front),
     ]
 
 
-def box_flags(row: np.ndarray) -> list[str]:
+def box_flags(row: np.ndarray, front: Front) -> list[str]:
     """Which searched quantities rest on a bound of the box: ``["sync_latency low"]``."""
-    return [f"{name} {'high' if at > 0 else 'low'}" for name, at in zip(SEARCHED, row, strict=True) if at]
+    return [f"{name} {'high' if at > 0 else 'low'}" for name, at in zip(searched(front), row, strict=True) if at]
 
 
 def csv_text(table: list[Column]) -> str:
@@ -103,17 +149,34 @@ DISPLAY = {
 """Everyday name, unit and factor of the quantities of a design."""
 
 
+HIDDEN = (
+    "white_silicon", "time_per_token", "cost_per_token", "energy_per_token", "tokens_per_second_per_dollar",
+    "tokens_per_second_per_watt", "machine_seconds_per_token", "spread",
+)  # fmt: skip
+"""Columns that people do not read in a terminal."""
+
+
 def displayed(table: list[Column]) -> list[Column]:
     """The columns that people read, in everyday units."""
-    hidden = ("white_silicon", "step_time", "capital_cost", "provisioned_power")
     shown = []
     for column in table:
-        if column.name in DISPLAY:
-            name, unit, factor = DISPLAY[column.name]
-            shown.append(Column(name, unit, column.values / factor))
-        elif column.name not in hidden:
+        kind, plain = _split(column.name)
+        if plain in DISPLAY:
+            name, unit, factor = DISPLAY[plain]
+            shown.append(Column(kind + name, unit, column.values / factor))
+        elif column.name == "front_gap" and not np.isfinite(column.values.astype(float)).any():
+            continue
+        elif plain not in HIDDEN:
             shown.append(column)
     return shown
+
+
+def _split(name: str) -> tuple[str, str]:
+    """``machine 0 `` and what it is of."""
+    if not name.startswith("machine "):
+        return "", name
+    _, number, plain = name.split(" ", 2)
+    return f"machine {number} ", plain
 
 
 def rich_table(front: Front, title: str) -> Any:
@@ -128,7 +191,8 @@ def rich_table(front: Front, title: str) -> Any:
     table = Table(title=title, pad_edge=False)
     for column in shown:
         unit = "" if column.unit in ("", "1", "log") or column.name in goals else f"\n\\[{column.unit}]"
-        name = {"certified_gap": "gap\n\\[log]", "box": "BOX"}.get(column.name, column.name)
+        name = {"certified_gap": "gap\n\\[log]", "front_gap": "front\ngap", "box": "BOX"}.get(column.name, column.name)
+        name = name.replace("machine ", "m") if name.startswith("machine ") else name
         name = name.replace("/s/", "\n/s/") if column.name in goals else name
         table.add_column(name + unit, justify="left" if column.values.dtype == object else "right")
     for row in zip(*(column.values for column in shown), strict=True):
@@ -139,7 +203,7 @@ def rich_table(front: Front, title: str) -> Any:
 def _cell(column: Column, value: Any) -> str:
     if column.name == "binding":
         return " ".join(SHORT_LIMITS.get(name, name) for name in str(value).split(";"))
-    if column.name == "certified_gap":
+    if column.name in ("certified_gap", "front_gap"):
         return f"{value:.0e}"
     if isinstance(value, str):
         return value.replace("_", " ").replace(";", ", ")
@@ -158,8 +222,9 @@ def summary(front: Front) -> list[str]:
     best = []
     for k, objective in enumerate(front.objectives):
         row = int(np.argmax(objective.sense * front.values[:, k]))
-        chips, batch = float(np.asarray(front.designs.chips)[row]), int(front.batch[row])
-        best.append(f"{objective.name} {front.values[row, k]:.4g} ({chips:.0f} chips, batch {batch})")
+        made = [f"{float(np.asarray(design.chips)[row]):.0f} chips" for design in front.designs]
+        batches = [f"batch {number:.0f}" for number in front.integers[row, len(made) : len(made) + len(batch_names(front))]]
+        best.append(f"{objective.name} {front.values[row, k]:.4g} ({', '.join([*made, *batches])})")
     proved = sum(status == "GLOBAL" for status in front.status)
     boxed = sum(bool(np.any(row)) for row in np.asarray(front.box))
     return [
@@ -168,11 +233,39 @@ def summary(front: Front) -> list[str]:
     ]
 
 
+def fleet_lines(front: Front, scenario: Scenario) -> list[str]:
+    """What a fleet of the scenario's power does with the best design for each objective; how far /$ and /W go together."""
+    lines = []
+    dollars, watts = front.totals.tokens_per_second_per_dollar, front.totals.tokens_per_second_per_watt
+    if len(front) > 2:
+        from scipy.stats import spearmanr
+
+        lines.append(f"tokens/s/$ and tokens/s/W rank the front alike: Spearman {float(spearmanr(dollars, watts).statistic):.2f}.")
+    if scenario.fleet.power is not None:
+        power = parse(scenario.fleet.power, like="W")
+        row = int(np.argmin(front.totals.cost_per_token))
+        tokens, cost = power * watts[row], front.totals.cost_per_token[row]
+        machines = [f"{power * watts[row] * front.machine_seconds[row, p]:.0f}" for p in range(len(front.designs))]
+        lines.append(
+            f"A fleet of {scenario.fleet.power} (provisioned) of the cheapest design: {tokens:.4g} token/s from {' + '.join(machines)} "
+            f"machines at {cost * 1e6:.3g} USD per million output tokens, {front.totals.energy_per_token[row]:.3g} J a token."
+        )
+    return lines
+
+
 def scope(front: Front) -> str:
     """What a status claims, and what it does not."""
     plans = "; ".join(choice.name for choice in front.choices)
+    made = "stacks and layers, " if front.buildable else ""
+    proved = np.isfinite(front.front_gap).any()
+    rest = (
+        f"front_gap: no design with any chips, batch, {made}choice in the box improves all objectives by more (in log units)"
+        if proved
+        else f"Chips, batch, {made}and choice themselves were searched, not proved (--prove does)"
+    )
+    buildable = "" if front.buildable else " Limit mode: quantities are free within stacks, edge and area; not buildable as they are."
     return (
-        "GLOBAL: with the row's own plan, chips and batch, no design in the box of scenario.toml, under its technology "
+        f"GLOBAL: with the row's own choice, chips, {made}batch, no design in the box of scenario.toml, under its technology "
         "and execution model, improves the row's weighted sum of log objectives by more than certified_gap (at most 1e-6). "
-        f"Chips, batch and plan themselves were searched, not proved, among: {plans}. LOCAL: no such proof."
+        f"{rest}, among: {plans}. LOCAL: no such proof; spread is how far the starts of the search ended apart.{buildable}"
     )

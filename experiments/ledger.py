@@ -144,9 +144,7 @@ def _locked(path: Path) -> int:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(file)
-            raise Refused(
-                f"another codesign is working on this run (it holds {path}); wait for it or choose another --output"
-            ) from None
+            raise Refused(f"another codesign is working on this run (it holds {path}); wait for it or choose another --output") from None
         except OSError as error:
             if error.errno not in NO_LOCKS:
                 os.close(file)

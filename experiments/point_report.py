@@ -66,9 +66,7 @@ def measure(
     def logs(step: Real) -> tuple[Real, Outcome]:
         # a factor exp(step) that is exactly 1 at step 0, so that whole numbers of chips stay whole
         moved = {name: getattr(design, name) * jnp.exp(step[k]) for k, name in enumerate(names)}
-        outcome = codesign.evaluate(
-            dataclasses.replace(design, **moved), workload, plan, technology=technology, execution=execution
-        )
+        outcome = codesign.evaluate(dataclasses.replace(design, **moved), workload, plan, technology=technology, execution=execution)
         return jnp.log(jnp.stack([getattr(outcome, name) for name in PER])), outcome
 
     slopes, outcome = jax.jacrev(logs, has_aux=True)(jnp.zeros_like(design.chips, shape=(len(names),)))
@@ -100,9 +98,7 @@ def parts(step: Any, names: tuple[str, ...]) -> dict[str, Any]:
     }
     latency, transfer = np.asarray(step.latency), np.asarray(step.transfer)
     collectives = {
-        name: {"sync": float(latency[k]), "link": float(transfer[k])}
-        for k, name in enumerate(COLLECTIVES)
-        if latency[k] + transfer[k] > 0
+        name: {"sync": float(latency[k]), "link": float(transfer[k])} for k, name in enumerate(COLLECTIVES) if latency[k] + transfer[k] > 0
     }
     whole = {**by_resource, "sync": float(latency.sum()), "link": float(transfer.sum())}
     return {**whole, "by_operator": operators, "by_collective": collectives}
@@ -128,8 +124,7 @@ def point_report(point: OperatingPoint) -> dict[str, Any]:
         del limits["promise"]
     facility_watts = float(outcome.energy_per_token * outcome.system_tokens_per_second)
     elasticities = {
-        goal: dict(zip(codesign.DESIGN_VARIABLES, map(float, np.asarray(row)), strict=True))
-        for goal, row in zip(PER, slopes, strict=True)
+        goal: dict(zip(codesign.DESIGN_VARIABLES, map(float, np.asarray(row)), strict=True)) for goal, row in zip(PER, slopes, strict=True)
     }
     report: dict[str, Any] = {
         "step_time_s": float(outcome.step_time),

@@ -32,9 +32,7 @@ def show(point: OperatingPoint, report: dict[str, Any]) -> None:
 
 def _headline(point: OperatingPoint, report: dict[str, Any]) -> str:
     arguments, shares, design = point.arguments, point.shares, report["inputs"]["design_si"]
-    length = (
-        f"context {arguments.context:,}" if arguments.phase == "decode" else f"prompt {arguments.prompt or arguments.context:,}"
-    )
+    length = f"context {arguments.context:,}" if arguments.phase == "decode" else f"prompt {arguments.prompt or arguments.context:,}"
     degrees = f"tensor {shares.tensor} × pipeline {shares.pipeline} × context {shares.context} × data {shares.data}"
     rates = (
         f"{design['memory_bandwidth'] / TERA:.4g} TB/s, {design['memory_capacity'] / GIBI:.4g} GiB, "

@@ -1,17 +1,17 @@
-"""From a scenario to what the search takes: space, choices, workload, technology, objectives, execution."""
+"""From a scenario to what the search takes: spaces, services, choices, objectives, bounds, execution."""
 
 import itertools
-from typing import NamedTuple
-
-import jax.numpy as jnp
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import codesign
 import hardware_priors
 from codesign.numerics.fields import real
-from codesign.search import Choice, Space
-from codesign.search.space import CONTINUOUS
+from codesign.search import CONTINUOUS, Bound, Choice, Kind, Service, Space
+from codesign.search.problem import steps
 from codesign.workload.catalogue import model
-from experiments.scenario import Scenario
+from codesign.workload.transformer import UNLIMITED, MixtureOfExperts
+from experiments.scenario import Machine, Scenario, Work
 from hardware_priors.quantities import parse
 from objectives import Objective, objective
 
@@ -21,15 +21,21 @@ EXECUTIONS: dict[str, type] = {
     "limit": codesign.Limit,
 }
 
+TECHNOLOGY = ("node", "memory", "link", "cooling", "packaging")
+"""Parts of a technology of which several may compete."""
+
+OUTWARD = 1e3
+"""Widening of the clock's range beyond what any process allows: the process's own limit is to bind, not the box."""
+
 
 class Problem(NamedTuple):
     """The arguments of ``codesign.search.optimize``."""
 
-    space: Space
+    spaces: list[Space]
+    services: list[Service]
     choices: list[Choice]
-    workload: codesign.Workload
-    technology: codesign.Technology
     objectives: list[Objective]
+    bounds: list[Bound]
     execution: codesign.Execution
 
 
@@ -39,23 +45,19 @@ def problem(scenario: Scenario) -> Problem:
     Raises:
         ValueError: an unknown model, technology or objective, with the nearest.
     """
+    services = [service(work, scenario.space.batch) for work in scenario.workload]
     return Problem(
-        space=space(scenario),
-        choices=choices(scenario),
-        workload=workload(scenario),
-        technology=hardware_priors.technology(**scenario.technology.model_dump()),
+        spaces=[space(scenario) for _ in scenario.machines],
+        services=services,
+        choices=choices(scenario, services),
         objectives=[objective(name) for name in scenario.search.objectives],
+        bounds=[Bound(limit.outcome, limit.least, limit.most) for limit in scenario.bounds],
         execution=EXECUTIONS[scenario.search.execution](),
     )
 
 
-def workload(scenario: Scenario) -> codesign.Workload:
-    """Model, phase, precision and promise; the batch is the search's to choose and stands at 1."""
-    work = scenario.workload
-    if work.phase == "decode":
-        phase: codesign.Phase = codesign.Decode(batch=real(1), context=real(work.context))
-    else:
-        phase = codesign.Prefill(batch=real(1), prompt=real(work.context))
+def service(work: Work, batch: tuple[int, int]) -> Service:
+    """Model, phase, precision and promises; the batch is the search's to choose and stands at 1."""
     precision = codesign.Precision(
         weight_bits=real(work.weight_bits),
         expert_weight_bits=real(work.weight_bits),
@@ -63,7 +65,23 @@ def workload(scenario: Scenario) -> codesign.Workload:
         activation_bits=real(work.activation_bits),
         message_bits=real(work.message_bits),
     )
-    return codesign.Workload(model(work.model), phase, precision, promise=real(parse(work.promise, like="s")))
+    first = UNLIMITED if work.first_promise is None else parse(work.first_promise, like="s")
+    return Service(
+        model(work.model), phase(work), precision, real(parse(work.promise, like="s")), real(first), real(work.share),
+        batch, work.decode_machine, work.prefill_machine,
+    )  # fmt: skip
+
+
+def phase(work: Work) -> Any:
+    """The phase of a service at batch 1."""
+    draft = None
+    if work.draft_length:
+        draft = codesign.Draft(work.draft_length, work.draft_acceptance, work.draft_cost)
+    if work.phase == "decode":
+        return codesign.Decode(batch=real(1), context=real(work.context), draft=draft)
+    if work.phase == "prefill":
+        return codesign.Prefill(batch=real(1), prompt=real(work.prompt), cached=real(work.cached))
+    return codesign.Serving(real(work.prompt), real(work.output), real(1), cached=work.cached, load=work.load, draft=draft)
 
 
 def space(scenario: Scenario) -> Space:
@@ -76,28 +94,74 @@ def space(scenario: Scenario) -> Space:
         "link_bandwidth": "B/s",
     }
     box, fixed = scenario.space, scenario.fixed
-    ends = {name: [parse(end, like=units[name]) for end in getattr(box, name)] for name in CONTINUOUS}
+    ends = {name: [parse(end, like=unit) for end in getattr(box, name)] for name, unit in units.items()}
+    buildable = box.mode == "build"
+    ends["clock"] = [1.0 / OUTWARD, OUTWARD] if buildable else [1.0, 1.0]
     base = codesign.Design(
         **{name: real(low) for name, (low, _) in ends.items()},
         chips=real(box.chips[0]),
-        sram_capacity=real(parse(fixed.sram_capacity, like="B")),
-        scale_up_domain=real(fixed.scale_up_domain),
+        sram_bandwidth=real(1e9),  # nothing is kept on chip: what its bytes take is its area
         scale_out_bandwidth=real(parse(fixed.scale_out_bandwidth, like="B/s")),
         scale_out_latency=real(parse(fixed.scale_out_latency, like="s")),
     )
-    low, high = (jnp.asarray([ends[name][k] for name in CONTINUOUS]) for k in (0, 1))
-    return Space(base=base, low=low, high=high, chips=box.chips, batch=box.batch)
+    low, high = ([ends[name][k] for name in CONTINUOUS] for k in (0, 1))
+    return Space(base=base, low=low, high=high, chips=box.chips, buildable=buildable)
 
 
-def choices(scenario: Scenario) -> list[Choice]:
+def technology(scenario: Scenario, names: dict[str, str]) -> codesign.Technology:
+    """A technology of a scenario by the names of its parts."""
+    chosen = scenario.technology
+    return hardware_priors.technology(**names, price_basis=chosen.price_basis, utilisation=chosen.utilisation)
+
+
+def choices(scenario: Scenario, services: list[Service]) -> list[Choice]:
     """Every combination of the alternatives, named so that a person recognises it."""
     offered = scenario.choices
-    offered_plans = itertools.product(offered.collectives, offered.dies, offered.pipeline)
-    return [
-        Choice(
-            name=f"{collective}, {dies} {'die' if dies == 1 else 'dies'}" + (f", {stages} stages" if stages > 1 else ""),
-            plan=codesign.Plan(pipeline=real(stages), all_reduce=real(codesign.ALGORITHMS[collective])[None]),
-            dies=real(dies),
-        )
-        for collective, dies, stages in offered_plans
-    ]
+    machines = [list(_kinds(scenario, machine)) for machine in scenario.machines]
+    has_experts = any(isinstance(kind.feed_forward, MixtureOfExperts) for one in services for kind in one.model.layers)
+    layouts = itertools.product(
+        offered.collectives, offered.pipeline, offered.experts if has_experts else ("",), offered.attention_data,
+        offered.context_parallel,
+    )  # fmt: skip
+    found = []
+    for layout, kinds in itertools.product(layouts, itertools.product(*machines)):
+        plans = [_plan(*layout, prefill=step.prefill, one=services[step.service]) for step in steps(services)]
+        found.append(Choice(_name(layout, kinds, machines), tuple(plans), tuple(kind for _, kind in kinds)))
+    return found
+
+
+def _kinds(scenario: Scenario, machine: Machine) -> Iterable[tuple[dict[str, str], Kind]]:
+    """What one kind of machine may be made with: what tells alternatives apart, and the kind itself."""
+    offered = scenario.choices
+    parts = {part: getattr(machine, part) or getattr(scenario.technology, part) for part in TECHNOLOGY}
+    for names in itertools.product(*parts.values()):
+        chosen = dict(zip(parts, names, strict=True))
+        made = technology(scenario, chosen)
+        told = {part: name for part, name in chosen.items() if len(parts[part]) > 1}
+        for dies, sram, domain in itertools.product(offered.dies, offered.sram, offered.domain):
+            label = {**told, "dies": f"{dies} {'die' if dies == 1 else 'dies'}"}
+            label |= {"sram": sram} if len(offered.sram) > 1 else {}
+            label |= {"domain": f"domain {domain}"} if len(offered.domain) > 1 else {}
+            yield label, Kind(made, real(dies), real(parse(sram, like="B")), real(domain))
+
+
+def _plan(collective: str, pipeline: int, experts: str, data: int, context: int, *, prefill: bool, one: Service) -> codesign.Plan:
+    collective = "two-shot" if prefill or isinstance(one.phase, codesign.Prefill) else collective
+    return codesign.Plan(
+        pipeline=real(pipeline),
+        data=real(data),
+        context=real(context),
+        expert=real(codesign.WHOLE_EXPERTS if experts == "whole" else 1.0),
+        all_reduce=real(codesign.ALGORITHMS[collective])[None],
+    )
+
+
+def _name(layout: tuple[Any, ...], kinds: tuple[Any, ...], machines: list[Any]) -> str:
+    collective, pipeline, experts, data, context = layout
+    words = [collective]
+    words += [f"{pipeline} stages"] if pipeline > 1 else []
+    words += [f"{experts} experts"] if experts else []
+    words += [f"{data} attention groups"] if data > 1 else []
+    words += [f"context over {context}"] if context > 1 else []
+    own = [" ".join(label.values()) for label, _ in kinds]
+    return ", ".join([*words, " + ".join(own) if len(machines) > 1 else own[0]])

@@ -47,7 +47,7 @@ def _plane(front: Front, devices: list[DevicePoint]) -> Any:
     from plotly.subplots import make_subplots
 
     rows = order(front)
-    speed = np.asarray(front.outcomes.user_tokens_per_second)[rows]
+    speed = np.asarray(front.totals.user_tokens_per_second)[rows]
     batch = np.asarray(front.batch, dtype=float)[rows]
     shown = [point for point in devices if not point.missing]
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.05)
@@ -57,7 +57,7 @@ def _plane(front: Front, devices: list[DevicePoint]) -> Any:
         "colorbar": {"title": "batch", "tickvals": exponents.tolist(), "ticktext": [f"{2**e:g}" for e in exponents]},
     }  # fmt: skip
     for k, (name, label) in enumerate(PANELS, start=1):
-        values = np.asarray(getattr(front.outcomes, name))[rows]
+        values = np.asarray(getattr(front.totals, name))[rows]
         style = {**marker, "showscale": k == 1}
         front_points = go.Scatter(
             x=speed.tolist(), y=values.tolist(), mode="markers", marker=style, text=_hover(front), hoverinfo="text",
@@ -82,7 +82,7 @@ def _parallel(front: Front) -> Any:
     """Every design as a line through its quantities, on logarithmic axes."""
     import plotly.graph_objects as go
 
-    shown = [column for column in displayed(columns(front)) if column.values.dtype != object and column.name != "certified_gap"]
+    shown = [column for column in displayed(columns(front)) if column.values.dtype != object and not column.name.endswith("_gap")]
     dimensions = []
     for column in shown:
         logs = np.log10(np.maximum(column.values.astype(float), 1e-300))
@@ -96,7 +96,7 @@ def _parallel(front: Front) -> Any:
                 "ticktext": [f"{10**t:.3g}" for t in ticks],
             }
         )
-    batch = next(column.values for column in shown if column.name == "batch").astype(float)
+    batch = next(column.values for column in shown if column.name.startswith("batch")).astype(float)
     line = {"color": np.log2(batch).tolist(), "colorscale": "Cividis"}
     figure = go.Figure(go.Parcoords(dimensions=dimensions, line=line))
     figure.update_layout(height=460, margin={"l": 80, "r": 60, "t": 90}, template="plotly_white")

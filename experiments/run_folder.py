@@ -36,14 +36,17 @@ def versions() -> dict[str, str]:
 def fingerprint(scenario: Scenario) -> str:
     """Eight characters that differ when the resolved scenario, the model's file or a version does."""
     text = written(scenario) + json.dumps(versions(), sort_keys=True)
-    return hashlib.sha256(text.encode() + _model_file(scenario)).hexdigest()[:8]
+    return hashlib.sha256(text.encode() + _model_files(scenario)).hexdigest()[:8]
 
 
-def _model_file(scenario: Scenario) -> bytes:
-    """Content of the config.json that the scenario names; nothing where it names a model that is shipped."""
-    path = Path(scenario.workload.model).expanduser()
-    path = path / "config.json" if path.is_dir() else path
-    return path.read_bytes() if path.is_file() else b""
+def _model_files(scenario: Scenario) -> bytes:
+    """Content of each config.json that the scenario names; nothing for models that are shipped."""
+    content = b""
+    for work in scenario.workload:
+        path = Path(work.model).expanduser()
+        path = path / "config.json" if path.is_dir() else path
+        content += path.read_bytes() if path.is_file() else b""
+    return content
 
 
 def work_fingerprint(scenario: Scenario) -> str:
@@ -156,6 +159,7 @@ def write_run(folder: Path, files: Mapping[str, Callable[[Path], None]]) -> None
     try:
         temporary.mkdir()
         for name, write in files.items():
+            (temporary / name).parent.mkdir(exist_ok=True)
             write(temporary / name)
             _settle(temporary / name)
         if folder.exists():

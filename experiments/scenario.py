@@ -1,12 +1,13 @@
 """Scenarios: what to design for, under which technology, in which box; in TOML, every quantity with its unit."""
 
 import tomllib
+import typing
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from experiments.refusal import Refused, nearest
 from hardware_priors.quantities import parse
@@ -42,9 +43,18 @@ def _in_order(ends: tuple[int, int]) -> tuple[int, int]:
     return ends
 
 
+def _several(value: Any) -> Any:
+    """One alternative may be written without brackets."""
+    return value if isinstance(value, list | tuple) else [value]
+
+
 Count = Annotated[int, Field(ge=1)]
 Counts = Annotated[tuple[Count, Count], AfterValidator(_in_order)]
 Bits = Annotated[float, Field(gt=0, le=32)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_several), Field(min_length=1)]
+"""Alternatives that compete in one run."""
+AnyOf = Annotated[tuple[Count, ...], BeforeValidator(_several), Field(min_length=1)]
 
 
 class _Section(BaseModel):
@@ -52,36 +62,79 @@ class _Section(BaseModel):
 
 
 class Work(_Section):
-    """The workload: model, phase, precision, promise."""
+    """One service: model, phase, precision, promises."""
 
     model: str
-    phase: Literal["decode", "prefill"] = "decode"
-    context: Count
+    phase: Literal["decode", "prefill", "serving"] = "decode"
+    context: Count | None = None
+    """cached positions per sequence (decode)"""
+    prompt: Count | None = None
+    """positions of a prompt (prefill, serving)"""
+    output: Count | None = None
+    """tokens of an output (serving)"""
+    cached: Share = 0.0
+    """share of the prompt already in a cache"""
+    load: Share = 0.7
+    """offered load over capacity: how long prompts wait (serving)"""
+    draft_length: Annotated[int, Field(ge=0)] = 0
+    draft_acceptance: Share = 0.0
+    draft_cost: Annotated[float, Field(ge=0)] = 0.0
+    """draft model over target model"""
     weight_bits: Bits = 8
     kv_bits: Bits = 8
     activation_bits: Bits = 8
     message_bits: Bits = 16
     promise: _quantity("s")  # pyright: ignore[reportInvalidTypeForm]
+    first_promise: _quantity("s") | None = None  # pyright: ignore[reportInvalidTypeForm]
+    """longest mean time to the first token (serving)"""
+    share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """of the fleet's output tokens"""
+    decode_machine: Annotated[int, Field(ge=0)] = 0
+    prefill_machine: Annotated[int, Field(ge=0)] = 0
+    """which of the machines decodes and which prefills; the same one interleaves both"""
+
+    @model_validator(mode="after")
+    def _whole(self) -> "Work":
+        needed = {"decode": ("context",), "prefill": ("prompt",), "serving": ("prompt", "output")}[self.phase]
+        for name in needed:
+            if getattr(self, name) is None:
+                raise ValueError(f"the phase {self.phase!r} needs {name!r}, which is missing")
+        return self
 
 
 class Technologies(_Section):
-    """Names of ``hardware_priors.technology``."""
+    """Names of ``hardware_priors.technology``; several of one kind compete."""
 
-    node: str
-    memory: str
-    link: str
-    cooling: str = "cold-plate"
-    price_basis: str = "builder"
-    packaging: str = "CoWoS-L"
+    node: Names
+    memory: Names
+    link: Names
+    cooling: Names = ("cold-plate",)
+    packaging: Names = ("CoWoS-L",)
+    price_basis: Literal["builder", "buyer"] = "builder"
+    utilisation: Annotated[float, Field(gt=0, le=1)] | None = None
+    """share of the time in which the machine earns; the prior's nominal where left out"""
+
+
+class Machine(_Section):
+    """One kind of machine, where it is made with something else than the others."""
+
+    name: str = ""
+    node: Names | None = None
+    memory: Names | None = None
+    link: Names | None = None
+    cooling: Names | None = None
+    packaging: Names | None = None
 
 
 class Box(_Section):
-    """Ranges in which designs are sought."""
+    """Ranges in which designs are sought, and whether they must be buildable."""
 
+    mode: Literal["build", "limit"] = "build"
     memory_bandwidth: _range("B/s")  # pyright: ignore[reportInvalidTypeForm]
     memory_capacity: _range("B")  # pyright: ignore[reportInvalidTypeForm]
     peak_flops: _range("FLOP/s")  # pyright: ignore[reportInvalidTypeForm]
-    sync_latency: _range("s")  # pyright: ignore[reportInvalidTypeForm]
+    sync_latency: _range("s") = ("0.1 us", "100 us")  # pyright: ignore[reportInvalidTypeForm]
+    """free in limit mode; what network and software give in build mode"""
     link_bandwidth: _range("B/s")  # pyright: ignore[reportInvalidTypeForm]
     chips: Counts
     batch: Counts
@@ -90,8 +143,6 @@ class Box(_Section):
 class Fixed(_Section):
     """Quantities of a design that are not searched."""
 
-    sram_capacity: _quantity("B") = "60 MB"  # pyright: ignore[reportInvalidTypeForm]
-    scale_up_domain: Count = 72
     scale_out_bandwidth: _quantity("B/s") = "50 GB/s"  # pyright: ignore[reportInvalidTypeForm]
     scale_out_latency: _quantity("s") = "20 us"  # pyright: ignore[reportInvalidTypeForm]
 
@@ -100,17 +151,42 @@ class Alternatives(_Section):
     """Discrete choices; every combination is tried."""
 
     collectives: Annotated[list[Literal["one-shot", "two-shot", "ring", "tree", "in-network"]], Field(min_length=1)]
-    dies: Annotated[list[Count], Field(min_length=1)]
-    pipeline: Annotated[list[Count], Field(min_length=1)]
+    """of decode; prefill, whose messages are long, takes two-shot"""
+    dies: AnyOf
+    pipeline: AnyOf = (1,)
+    sram: Annotated[tuple[_quantity("B"), ...], BeforeValidator(_several)] = ("60 MB",)  # pyright: ignore[reportInvalidTypeForm]
+    domain: AnyOf = (72,)
+    """chips joined by the scale-up network"""
+    experts: Annotated[tuple[Literal["sliced", "whole"], ...], BeforeValidator(_several)] = ("sliced",)
+    """of models that have them: cut over all chips, or dealt whole to as many groups as there are chips"""
+    attention_data: AnyOf = (1,)
+    """groups of chips that attend to sequences of their own"""
+    context_parallel: AnyOf = (1,)
+
+
+class Limit(_Section):
+    """A bound on an outcome, in SI: ``codesign list objectives`` names them."""
+
+    outcome: str
+    least: Annotated[float, Field(gt=0)] | None = None
+    most: Annotated[float, Field(gt=0)] | None = None
+
+
+class FleetSize(_Section):
+    """How large a fleet the report speaks of."""
+
+    power: _quantity("W") | None = None  # pyright: ignore[reportInvalidTypeForm]
 
 
 class Search(_Section):
     """How to search, and for what."""
 
     execution: Literal["operatorwise", "dataflow", "limit"] = "operatorwise"
-    objectives: Annotated[list[str], Field(min_length=1)]
+    objectives: Annotated[list[str], Field(min_length=1, max_length=4)]
     weights: Count = 48
     seed: Annotated[int, Field(ge=0)] = 0
+    prove: bool = False
+    """bound chips, batch, memory and choices too, by branch and bound"""
 
 
 class Scenario(_Section):
@@ -118,12 +194,31 @@ class Scenario(_Section):
 
     name: str
     description: str = ""
-    workload: Work
+    workload: Annotated[tuple[Work, ...], BeforeValidator(_several), Field(min_length=1)]
     technology: Technologies
+    machines: Annotated[tuple[Machine, ...], BeforeValidator(_several), Field(min_length=1)] = (Machine(),)
     space: Box
     fixed: Fixed = Fixed()
     choices: Alternatives
+    bounds: Annotated[tuple[Limit, ...], BeforeValidator(_several)] = ()
+    fleet: FleetSize = FleetSize()
     search: Search
+
+    @model_validator(mode="after")
+    def _machines_exist(self) -> "Scenario":
+        for work in self.workload:
+            for name in ("decode_machine", "prefill_machine"):
+                if getattr(work, name) >= len(self.machines):
+                    raise ValueError(
+                        f"{work.model} has {name} = {getattr(work, name)}; expected 0 to {len(self.machines) - 1}, "
+                        "the number of [[machines]] less one"
+                    )
+        return self
+
+    @property
+    def main(self) -> Work:
+        """The first service."""
+        return self.workload[0]
 
 
 @cache
@@ -174,33 +269,44 @@ def _complaint(error: ValidationError) -> str:
     problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
     problem = problems[0]
     where = ".".join(f"{part}" for part in problem["loc"])
+    where = where.replace("workload.0.", "workload.")
     if problem["type"] == "extra_forbidden":
         section = _section(problem["loc"][:-1])
         return f"unknown key {where!r}; {nearest(str(problem['loc'][-1]), list(section.model_fields))}"
     if problem["type"] == "missing":
         return f"the key {where!r} is missing"
     message = problem["msg"].removeprefix("Value error, ")
+    if not where or isinstance(problem["input"], dict | BaseModel):
+        return f"{where}{': ' if where else ''}{message}"
     return f"{where} = {problem['input']!r}: {message[0].lower()}{message[1:]}"
 
 
 def _section(location: tuple[int | str, ...]) -> type[BaseModel]:
     section: type[BaseModel] = Scenario
     for part in location:
-        section = section.model_fields[str(part)].annotation  # pyright: ignore[reportAssignmentType]
+        if not isinstance(part, int):
+            annotation = section.model_fields[part].annotation
+            section = next((one for one in typing.get_args(annotation) if isinstance(one, type)), annotation)  # pyright: ignore[reportAssignmentType]
     return section
 
 
 def written(resolved: Scenario) -> str:
     """A scenario as TOML, every default filled in; ``read`` gives the same scenario back."""
-    content = resolved.model_dump()
-    lines = [f"{key} = {_toml(value)}" for key, value in content.items() if not isinstance(value, dict)]
+    content = resolved.model_dump(exclude_none=True)
+    lines = [f"{key} = {_toml(value)}" for key, value in content.items() if isinstance(value, str)]
     for section, entries in content.items():
-        if isinstance(entries, dict):
-            lines += ["", f"[{section}]", *(f"{key} = {_toml(value)}" for key, value in entries.items())]
+        if isinstance(entries, str):
+            continue
+        several = not isinstance(entries, dict)
+        for table in entries if several else [entries]:
+            header = f"[[{section}]]" if several else f"[{section}]"
+            lines += ["", header, *(f"{key} = {_toml(value)}" for key, value in table.items())]
     return "\n".join(lines) + "\n"
 
 
 def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, str):
         return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
     if isinstance(value, list | tuple):

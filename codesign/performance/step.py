@@ -145,9 +145,7 @@ def _memory_time(moved: Traffic, plan: Plan, rates: Rates, design: Design) -> Fl
     main = moved.main / rates.memory
     if plan.tiers is None:
         return main
-    return jnp.maximum(
-        jnp.maximum(main, moved.pool / jnp.maximum(design.pool_bandwidth, 1.0)), moved.on_chip / design.sram_bandwidth
-    )
+    return jnp.maximum(jnp.maximum(main, moved.pool / jnp.maximum(design.pool_bandwidth, 1.0)), moved.on_chip / design.sram_bandwidth)
 
 
 def _schedule(
@@ -215,9 +213,7 @@ def communication(design: Design, table: OperatorTable, phase: Phase, plan: Plan
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *costs)
 
 
-def _expert_exchange(
-    table: OperatorTable, plan: Plan, degree: Degrees, net: collectives.Network, rows: Real, shared: Cost
-) -> Cost:
+def _expert_exchange(table: OperatorTable, plan: Plan, degree: Degrees, net: collectives.Network, rows: Real, shared: Cost) -> Cost:
     sliced = collectives.all_reduce(net, plan.all_reduce, degree.stage, rows * table.hidden_bytes)
     sent = rows / degree.stage * table.active * table.hidden_bytes
     exchange = collectives.all_to_all(net, degree.stage, sent).times(2.0)
@@ -229,9 +225,7 @@ def _expert_exchange(
     return jax.tree.map(lambda a, b: jnp.where(one_group, a, b), whole, dealt)
 
 
-def attained_rates(
-    design: Design, attainable: Attainable, vector_rate: Real, exponential_rate: Real, execution: Execution
-) -> Rates:
+def attained_rates(design: Design, attainable: Attainable, vector_rate: Real, exponential_rate: Real, execution: Execution) -> Rates:
     """Rates of one chip: the full peaks in ``Limit``, attainable fractions of them otherwise."""
     full = isinstance(execution, Limit)
     return Rates(

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from codesign.numerics.fields import Real
-from codesign.search.integers import LANES, Known, Solved, Task, solve_programs
+from codesign.search.integers import LANES, Known, Task, eased, solve_programs
 from codesign.search.layout import Layout
 from codesign.search.planes import boxed_program
 from codesign.search.problem import Problems, integer_ranges
@@ -36,6 +36,13 @@ class Box(NamedTuple):
     def single(self) -> bool:
         """Whether it holds one vector of integers only."""
         return self.low == self.high
+
+
+class Bounded(NamedTuple):
+    """Bounds and relaxed optima of pairs of box and weighting."""
+
+    bound: np.ndarray
+    y: np.ndarray
 
 
 class Proof(NamedTuple):
@@ -83,9 +90,7 @@ def _tuple(values: tuple[int, ...], index: int, value: int) -> tuple[int, ...]:
 
 
 @functools.partial(jax.jit, static_argnums=(0,))
-def _relaxations(
-    layout: Layout, problems: Problems, bounds: BoundNumbers, choice: Any, low: Real, high: Real, which: Any
-) -> Program:
+def _relaxations(layout: Layout, problems: Problems, bounds: BoundNumbers, choice: Any, low: Real, high: Real, which: Any) -> Program:
     """Programs of boxes, laid out for the pairs to be solved."""
     each = functools.partial(boxed_program, layout, problems)
     programs = jax.vmap(lambda k, a, b: each(k, a, b, bounds))(choice, low, high)
@@ -117,7 +122,7 @@ def prove(
         boxes += len({box for box, _ in open_pairs})
         solves += len(open_pairs)
         hopeful: dict[int, tuple[float, Task]] = {}
-        for (box, k), bound, y in zip(open_pairs, found.bound, found.point.y, strict=True):
+        for (box, k), bound, y in zip(open_pairs, found.bound, found.y, strict=True):
             if bound < values[k] - tolerance and (k not in hopeful or bound < hopeful[k][0]):
                 hopeful[k] = (float(bound), nearest_task(search.layout, box, k, y))
         known.learn(task for _, task in hopeful.values())
@@ -149,11 +154,25 @@ def nearest_task(layout: Layout, box: Box, weighting: int, y: np.ndarray) -> Tas
     return Task(weighting, box.choice, tuple(int(v) for v in np.clip(np.round(wanted), low, high)))
 
 
-def solve_boxes(known: Known, pairs: list[tuple[Box, int]]) -> Solved:
-    """Relax the boxes and solve them for the weightings paired with them; numpy arrays in the order of the pairs."""
+def solve_boxes(known: Known, pairs: list[tuple[Box, int]]) -> Bounded:
+    """Relax the boxes and solve them for the weightings paired with them, in the order of the pairs; remembered ones are not."""
+    memory = known.search.memory
+    keys = [("box", box.choice, *box.low, *box.high, *map(float, known.weights[k])) for box, k in pairs]
+    found = [None if memory is None else memory.get(key) for key in keys]
+    missing = [k for k, entry in enumerate(found) if entry is None]
+    if missing:
+        fresh = _solved([pairs[k] for k in missing], known)
+        for k, bound, y in zip(missing, fresh.bound, fresh.y, strict=True):
+            found[k] = (np.asarray(bound), np.asarray(y))
+        if memory is not None:
+            memory.put([(keys[k], (np.asarray(found[k][0]), np.asarray(found[k][1]))) for k in missing])  # pyright: ignore[reportOptionalSubscript]
+    return Bounded(np.array([float(entry[0]) for entry in found]), np.stack([entry[1] for entry in found]))  # pyright: ignore[reportOptionalSubscript]
+
+
+def _solved(pairs: list[tuple[Box, int]], known: Known) -> Bounded:
     search = known.search
     order = sorted(range(len(pairs)), key=lambda k: pairs[k][0])
-    parts: list[tuple[list[int], Solved]] = []
+    parts: list[tuple[list[int], Bounded]] = []
     start = 0
     while start < len(order):
         rows, group = [], []
@@ -173,8 +192,8 @@ def solve_boxes(known: Known, pairs: list[tuple[Box, int]]) -> Solved:
             np.array([row[1] for row in padded]),
         )  # fmt: skip
         weights = known.weights[[pairs[row[0]][1] for row in padded]]
-        solved = solve_programs(search.layout, programs, search.goals, weights)
-        parts.append(([row[0] for row in rows], jax.tree.map(lambda leaf, n=len(rows): np.asarray(leaf)[:n], solved)))
-    together = jax.tree.map(lambda *leaves: np.concatenate(leaves), *[part for _, part in parts])
+        solved = solve_programs(search.layout, eased(search, programs), search.goals, weights)
+        count = len(rows)
+        parts.append(([row[0] for row in rows], Bounded(np.asarray(solved.bound)[:count], np.asarray(solved.point.y)[:count])))
     back = np.argsort(np.concatenate([np.array(rows) for rows, _ in parts]))
-    return jax.tree.map(lambda leaf: leaf[back], together)
+    return Bounded(*(np.concatenate([part[k] for _, part in parts])[back] for k in (0, 1)))

@@ -257,10 +257,7 @@ def _kind_rows(layout: Layout, rows: Entries, p: int, design: Design, technology
         "power_density": peak / cooling.power_density,
         "package_power": peak / cooling.package_power,
         "temperature": peak * warmth / (cooling.logic_temperature - cooling.coolant_temperature),
-        "memory_temperature": peak
-        * warmth
-        * memory.thermal_coupling
-        / (cooling.memory_temperature - cooling.coolant_temperature),
+        "memory_temperature": peak * warmth * memory.thermal_coupling / (cooling.memory_temperature - cooling.coolant_temperature),
         "interposer": interposer / packaging.interposer_most,
         "warpage": interposer * warped,
     }

@@ -173,8 +173,7 @@ def _totals(
     economics = [kind.technology.economics for kind in kinds]
     cost = sum(share * outcome.running_cost / economics[p].utilisation for p, share, outcome in shares)
     energy = sum(
-        share * outcome.mean_power * designs[p].chips * economics[p].power_overhead * economics[p].pue
-        for p, share, outcome in shares
+        share * outcome.mean_power * designs[p].chips * economics[p].power_overhead * economics[p].pue for p, share, outcome in shares
     )
     first = problems.services[0]
     phase = phase_of(first, batches[0], prefill=False)

@@ -16,16 +16,20 @@ from codesign.hardware.design import Design
 from codesign.outcome import Outcome
 from codesign.performance.execution import Execution, Operatorwise
 from codesign.physical.area import area
+from codesign.search.audit import POINTS, TOLERANCE, differences
+from codesign.search.branch import Proof
+from codesign.search.branch import prove as branch
 from codesign.search.choices import Choice, Tree, taken
 from codesign.search.coefficients import operator_counts
 from codesign.search.exact import FLEET_LIMITS, Fleet, Totals, design_of, fleet_of
 from codesign.search.goals import Bound, BoundRows, Goal, bound_rows, bounds_exceeded, goals, log_goals
-from codesign.search.integers import Known, Memory, Search, Task, descend, solve_tasks
+from codesign.search.infeasible import Conflict, conflict, sentence
+from codesign.search.integers import QUICK_COMPILATION, Known, Memory, Search, Task, descend, solve_tasks
 from codesign.search.layout import layout
-from codesign.search.problem import Problems, Service, assemble, integer_names, integer_ranges
-from codesign.search.program import BoundNumbers
+from codesign.search.problem import Problems, Service, assemble, check_dies, integer_names, integer_ranges
+from codesign.search.program import HAIR, BoundNumbers
 from codesign.search.refinement import GAPS, ROUNDS, between, longest_gaps
-from codesign.search.relaxation import QUICK_COMPILATION, Wanted, first_integers, relax
+from codesign.search.relaxation import Relaxed, Wanted, first_integers, fleet_at, relax
 from codesign.search.space import CONTINUOUS, Space, at_bound
 
 Progress = Callable[[str, int, int], None]
@@ -42,12 +46,19 @@ ROUNDING = 1e-9
 EXACT_LANES = 64
 """Designs checked in one call of the exact model."""
 
+LAST_DIGITS = 1e-12
+"""ln(used/allowed) of a limit that is met with equality, as by the most stacks on a package: rounding of a quotient."""
+
 BINDING = 1e-4
 """A limit binds where ln(used/allowed) is above minus this."""
 
 
 class Infeasible(ValueError):
     """No design in the space meets the limits; the message names those in conflict and what would relax them."""
+
+    def __init__(self, message: str, conflict: Conflict | None = None):
+        super().__init__(message)
+        self.conflict = conflict
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +69,8 @@ class Front:
     fleet's. ``integers`` are in the order of ``integer_names`` (0: left free). ``values`` are in the objectives' units, larger
     or smaller better by their sense; ``certified_gap`` is the weighted sum of log objectives above its proved bound for the
     design's own choice and integers, ``front_gap`` above the bound over all choices and integers (NaN unless proved).
+    ``residual`` is the norm of the exact model's optimality conditions of a design that is not ``GLOBAL`` (NaN otherwise), ``spread``
+    how far the relaxed search's starts ended apart for its weighting and choice (NaN for weightings added later).
     ``multipliers`` say how much that weighted sum would gain per log unit of each limit. ``box`` is −1, 0, 1 for the
     continuous quantities of each kind and then chips and batches.
     """
@@ -77,6 +90,7 @@ class Front:
     certified_gap: np.ndarray
     front_gap: np.ndarray
     residual: np.ndarray
+    spread: np.ndarray
     binding: tuple[tuple[str, ...], ...]
     multipliers: dict[str, np.ndarray]
     box: np.ndarray
@@ -115,7 +129,7 @@ def weightings(count: int, objectives: int, seed: int) -> np.ndarray:
 def optimize(
     spaces: Space | Sequence[Space], services: Service | Sequence[Service], choices: Sequence[Choice],
     objectives: Sequence[Goal], *, bounds: Sequence[Bound] = (), execution: Execution | None = None, weights: int = 48,
-    seed: int = 0, memory: Memory | None = None, progress: Progress | None = None,
+    seed: int = 0, prove: bool = False, memory: Memory | None = None, progress: Progress | None = None,
 ) -> Front:  # fmt: skip
     """Search for the Pareto front of designs.
 
@@ -128,6 +142,7 @@ def optimize(
         execution: ``Operatorwise()`` unless told.
         weights: number of weightings.
         seed: of weightings and starts.
+        prove: bound choices and integers too, by branch and bound (``Front.front_gap``).
         memory: where finished solves are kept and found again.
         progress: called with (stage, done, total).
 
@@ -139,8 +154,9 @@ def optimize(
     services = (services,) if isinstance(services, Service) else tuple(services)
     with double_precision():
         parts = _in_double((spaces, services, tuple(choices), Operatorwise() if execution is None else execution))
+        check_dies(parts[2])
         problems = assemble(*parts)
-        return _optimize(problems, parts[2], tuple(objectives), tuple(bounds), weights, seed, memory, progress)
+        return _optimize(problems, parts[2], tuple(objectives), tuple(bounds), weights, seed, prove, memory, progress)
 
 
 @contextlib.contextmanager
@@ -154,9 +170,7 @@ def _in_double(tree: Tree) -> Tree:
     return jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), dtype=jnp.float64), tree)
 
 
-def pose(
-    problems: Problems, objectives: Sequence[Goal], bounds: Sequence[Bound], memory: Memory | None = None
-) -> tuple[Search, BoundRows]:
+def pose(problems: Problems, objectives: Sequence[Goal], bounds: Sequence[Bound], memory: Memory | None = None) -> tuple[Search, BoundRows]:
     """A problem in the program's terms."""
     alone = len(problems.steps) == 1
     rows = bound_rows(bounds, one_machine=alone)
@@ -167,7 +181,7 @@ def pose(
 
 def _optimize(
     problems: Problems, choices: tuple[Choice, ...], objectives: tuple[Goal, ...], bounds: tuple[Bound, ...],
-    weights: int, seed: int, memory: Memory | None, progress: Progress | None,
+    weights: int, seed: int, prove: bool, memory: Memory | None, progress: Progress | None,
 ) -> Front:  # fmt: skip
     tell = progress or (lambda stage, done, total: None)
     clock = time.perf_counter()
@@ -189,22 +203,53 @@ def _optimize(
             future.result()
     lap("relaxed search")
     tell("relaxed search", 1, 1)
-    starts = first_integers(relaxed, problems, ranges)
     known = Known(search, weighting)
-    tasks = descend(known, [[Task(k, c, numbers) for c, numbers in enumerate(row)] for k, row in enumerate(starts)])
+    tasks = descend(known, first_tasks(relaxed, problems, ranges))
     tell("integers", 1, 1 + ROUNDS)
     lap("integers")
     if not tasks:
-        from codesign.search.infeasible import conflict
-
-        raise Infeasible(conflict(search, rows.names))
+        found = conflict(search, rows.names)
+        raise Infeasible(sentence(found, search), found)
     for done in range(ROUNDS):
         tasks = refined(known, objectives, tasks)
         tell("integers", 2 + done, 1 + ROUNDS)
     lap("refinement")
-    front = _assemble(known, choices, objectives, bounds, rows, tasks, timings)
+    proof = None
+    if prove:
+        proof = branch(known, completed(known, tasks), progress=lambda boxes, still: tell("proof", boxes, boxes + still))
+        tasks = [task for task in proof.best if np.isfinite(known.value(task))]
+        lap("proof")
+    front = _assemble(known, choices, objectives, bounds, rows, tasks, relaxed, proof, timings)
     lap("exact check")
     return front
+
+
+def first_tasks(relaxed: Relaxed, problems: Problems, ranges: tuple[np.ndarray, np.ndarray]) -> list[list[Task]]:
+    """Where the descent starts for each weighting: relaxed optima of every choice, and the same at the end of a scale-up domain.
+
+    Communication jumps where a machine outgrows its domain, and a gradient does not see across.
+    """
+    starts = first_integers(relaxed, problems, ranges)
+    found = []
+    for k, row in enumerate(starts):
+        tasks = {Task(k, choice, numbers) for choice, numbers in enumerate(row)}
+        for p, kind in enumerate(problems.kinds):
+            for task in list(tasks):
+                edge = int(np.clip(np.asarray(kind.scale_up_domain)[task.choice], ranges[0][p], ranges[1][p]))
+                tasks.add(task._replace(integers=(*task.integers[:p], edge, *task.integers[p + 1 :])))
+        found.append(sorted(tasks))
+    return found
+
+
+def completed(known: Known, tasks: Sequence[Task]) -> list[Task]:
+    """The best known task of each weighting; where it has none, another's integers."""
+    best: dict[int, Task] = {}
+    for task in tasks:
+        if task.weighting not in best or known.value(task) < known.value(best[task.weighting]):
+            best[task.weighting] = task
+    found = [best.get(k, tasks[0]._replace(weighting=k)) for k in range(len(known.weights))]
+    known.learn(found)
+    return found
 
 
 def refined(known: Known, objectives: Sequence[Goal], tasks: list[Task]) -> list[Task]:
@@ -284,19 +329,30 @@ def judge(known: Known, objectives: Sequence[Goal], bounds: Sequence[Bound], tas
     """Exact values and gaps of solved tasks."""
     found = check_exactly(known.search, tasks, points(known, tasks))
     logs = log_goals(objectives, found.totals)
-    limits = np.concatenate([found.limits, bounds_exceeded(bounds, found.totals)], axis=1)
+    limits = np.concatenate([found.limits - _hairs(known.search.problems, tasks), bounds_exceeded(bounds, found.totals)], axis=1)
     weights = known.weights[[task.weighting for task in tasks]]
     bound = np.array([known.done[task][1] for task in tasks])
     return Judged(found, logs, limits, (weights * logs).sum(axis=1) - bound)
 
 
+def _hairs(problems: Problems, tasks: Sequence[Task]) -> np.ndarray:
+    """What the limits on layers are relaxed by where a memory has one possible number of layers and stacks are free."""
+    hairs = np.zeros((len(tasks), len(FLEET_LIMITS)))
+    at = [FLEET_LIMITS.index(name) for name in ("layers_most", "layers_fewest")]
+    for space, kind in zip(problems.spaces, problems.kinds, strict=True):
+        memory = kind.technology.memory
+        single = np.asarray(memory.max_layers <= memory.min_layers * (1.0 + 1e-9)) & (not space.buildable)
+        hairs[:, at] = np.maximum(hairs[:, at], np.where(single[[task.choice for task in tasks]], HAIR, 0.0)[:, None])
+    return hairs
+
+
 def _assemble(
     known: Known, choices: tuple[Choice, ...], objectives: tuple[Goal, ...], bounds: tuple[Bound, ...], rows: BoundRows,
-    tasks: list[Task], timings: dict[str, float],
+    tasks: list[Task], relaxed: Relaxed, proof: Proof | None, timings: dict[str, float],
 ) -> Front:  # fmt: skip
     problems, structure = known.search.problems, known.search.layout
     seen = judge(known, objectives, bounds, tasks)
-    feasible = seen.limits.max(axis=1, keepdims=True) <= 0.0
+    feasible = seen.limits.max(axis=1, keepdims=True) <= LAST_DIGITS
     keep = non_dominated(np.where(feasible, seen.logs, np.inf))
     if not len(keep):
         raise Infeasible("no design that the search found passes the check on the exact model; widen the space")
@@ -307,7 +363,9 @@ def _assemble(
         return jax.tree.map(lambda leaf: np.asarray(leaf)[keep], tree)
 
     integers = np.array([task.integers for task in kept])
-    gap, sure = seen.gap[keep], convex(problems, kept)
+    gap, sure = seen.gap[keep], convex(problems, kept) & audited(known.search, kept)
+    proved = sure & (gap >= -ROUNDING) & (gap <= CERTIFIED)
+    spread = np.array([_spread(relaxed, task) for task in kept])
     values = np.exp(points(known, kept))
     boxes = []
     for p, space in enumerate(problems.spaces):
@@ -327,16 +385,82 @@ def _assemble(
         objectives=objectives,
         values=np.exp(-seen.logs[keep] * np.array([objective.sense for objective in objectives])),
         weights=known.weights[[task.weighting for task in kept]],
-        status=tuple("GLOBAL" if s and -ROUNDING <= g <= CERTIFIED else "LOCAL" for s, g in zip(sure, gap, strict=True)),
+        status=tuple("GLOBAL" if yes else "LOCAL" for yes in proved),
         certified_gap=gap,
-        front_gap=np.full(len(kept), np.nan),
-        residual=np.abs(gap),
+        front_gap=front_gaps(known.weights, seen.logs[keep], proof, sure=bool(sure.all())),
+        residual=residuals(
+            problems, Wanted(objectives, bounds), kept, known.weights[[t.weighting for t in kept]], taken_rows(seen.fleet.designs), proved
+        ),
+        spread=spread,
         binding=tuple(tuple(n for n, g in zip(names, row, strict=True) if g > -BINDING) for row in seen.limits[keep]),
         multipliers={_full_name(name, rows.names): lambdas[:, columns].sum(axis=1) for name, columns in structure.limits.items()},
         box=np.concatenate([*boxes, _integer_bounds(problems, integers)], axis=1).astype(int),
         buildable=all(space.buildable for space in problems.spaces),
         timings=timings,
     )
+
+
+def front_gaps(weights: np.ndarray, logs: np.ndarray, proof: Proof | None, *, sure: bool) -> np.ndarray:
+    """How much all objectives together could still improve on each design, over all choices and integers [log].
+
+    The least, over the weightings with a proved bound, of the weighted sum above its bound (convexity.md §3).
+    """
+    if proof is None or not sure:
+        return np.full(len(logs), np.nan)
+    return np.min(logs @ weights.T - proof.bounds[None, :], axis=1)
+
+
+def audited(search: Search, tasks: Sequence[Task]) -> np.ndarray:
+    """Whether program and exact model agree at random points, for each task's choice, shape (tasks,) [bool]."""
+    asked = [tasks[k] for k in np.linspace(0, len(tasks) - 1, POINTS).round().astype(int)]
+    wrong = {task.choice for task, off in zip(asked, differences(search, asked, check_exactly), strict=True) if not off <= TOLERANCE}
+    return np.array([task.choice not in wrong for task in tasks])
+
+
+def _spread(relaxed: Relaxed, task: Task) -> float:
+    loss = np.asarray(relaxed.loss)
+    if task.weighting >= len(loss):
+        return float("nan")
+    ends = loss[task.weighting, task.choice]
+    return float(np.ptp(ends[np.isfinite(ends)])) if np.isfinite(ends).any() else float("nan")
+
+
+def residuals(
+    problems: Problems, wanted: Wanted, tasks: Sequence[Task], weights: np.ndarray, designs: tuple[Design, ...], proved: np.ndarray
+) -> np.ndarray:
+    """Norm of Σ w ∇F + Σ λ ∇g of the exact model in logarithms of the free quantities, with the best λ ≥ 0 on what binds.
+
+    NaN where proved: there the gap says more. At a tie of two resources the model has two slopes; JAX takes the one between.
+    """
+    from scipy.optimize import nnls
+
+    found = np.full(len(tasks), np.nan)
+    for k in np.flatnonzero(~proved):
+        own = jax.tree.map(lambda leaf, k=k: leaf[k], designs)
+        values = [
+            np.array([*(float(getattr(design, name)) for name in CONTINUOUS), float(design.white_silicon), float(design.chips)])
+            for design in own
+        ]
+        kinds = len(own)
+        lane = np.log(np.maximum(np.concatenate([*values, tasks[k].integers[kinds : kinds + len(problems.services)]]), 1e-12))
+        goal, slope, used, slopes = (np.asarray(part) for part in _slopes(jnp.asarray(lane), tasks[k].choice, problems, wanted))
+        del goal
+        free = np.concatenate([np.r_[np.ones(len(CONTINUOUS) + 1, bool), False]] * kinds + [np.zeros(len(problems.services), bool)])
+        binds = used > -BINDING
+        target = -(weights[k] @ slope)[free]
+        found[k] = nnls(slopes[binds][:, free].T, target)[1] if binds.any() else np.linalg.norm(target)
+    return found
+
+
+@functools.partial(jax.jit, compiler_options=QUICK_COMPILATION)
+def _slopes(lane: jax.Array, choice: jax.Array, problems: Problems, wanted: Wanted) -> tuple[Any, Any, Any, Any]:
+    def both(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        found = fleet_at(jnp.exp(x), choice, problems)
+        used = jnp.concatenate([found.limits, bounds_exceeded(wanted.bounds, found.totals)])
+        return log_goals(wanted.objectives, found.totals), jnp.maximum(used, -100.0)
+
+    values, slopes = both(lane), jax.jacfwd(both)(lane)
+    return values[0], slopes[0], values[1], slopes[1]
 
 
 def _full_name(name: str, bounds: tuple[str, ...]) -> str:

@@ -90,9 +90,7 @@ def goals(objectives: Sequence[Goal], *, one_machine: bool = True) -> Goals:
             total = _plus(total, _meaning(objective.name, name, one_machine), -objective.sense * exponent)
         for outcome, power in total.outcomes.items():
             if power < 0:
-                raise ValueError(
-                    f"objective {objective.name!r} rewards {outcome}; expected a power that only punishes it, else no proof"
-                )
+                raise ValueError(f"objective {objective.name!r} rewards {outcome}; expected a power that only punishes it, else no proof")
         rows.append(total)
     return Goals(
         np.array([row.pace for row in rows]),

@@ -4,6 +4,7 @@ For every weighting the relaxed search names a start; a pattern search with shri
 one up or down, or two at once) in the same choice is better. Every solve is convex and certified for its own integers.
 """
 
+import dataclasses
 import functools
 import itertools
 from collections.abc import Iterable, Sequence
@@ -18,7 +19,7 @@ from codesign.search.certificate import lower_bound
 from codesign.search.goals import Goals
 from codesign.search.interior_point import Point, model_at, solve
 from codesign.search.layout import Layout
-from codesign.search.problem import Problems, integer_ranges
+from codesign.search.problem import Problems, integer_ranges, layer_steps
 from codesign.search.program import BoundNumbers, Program, fixed_program
 
 QUICK_COMPILATION = {"xla_backend_optimization_level": 0}
@@ -65,12 +66,34 @@ class Search(NamedTuple):
     goals: Goals
     bounds: BoundNumbers
     memory: Memory | None = None
+    slack: Any = None  # (functions,) which functions the variable "relaxation" relaxes; none unless told
+    slack_range: tuple[float, float] = (0.0, 0.0)
 
 
 @functools.partial(jax.jit, static_argnums=(0,), compiler_options=QUICK_COMPILATION)
 @functools.partial(jax.vmap, in_axes=(None, None, None, 0, 0))
 def _programs(layout: Layout, problems: Problems, bounds: BoundNumbers, choice: Any, integers: Real) -> Program:
     return fixed_program(layout, problems, choice, integers, bounds)
+
+
+def programs_of(search: Search, tasks: Sequence[Task]) -> Program:
+    """Programs of ``LANES`` tasks, leading axis the tasks."""
+    programs = _programs(
+        search.layout, search.problems, search.bounds, np.array([task.choice for task in tasks]),
+        np.array([task.integers for task in tasks], dtype=float),
+    )  # fmt: skip
+    return eased(search, programs)
+
+
+def eased(search: Search, programs: Program) -> Program:
+    """Programs in which limits may be relaxed, where the search asks for it."""
+    if search.slack is None:
+        return programs
+    column = search.layout.variable("relaxation")
+    low, high = np.array(programs.low), np.array(programs.high)
+    low[:, column], high[:, column] = search.slack_range
+    slack = np.broadcast_to(search.slack, programs.slack.shape)
+    return dataclasses.replace(programs, slack=slack, low=low, high=high)
 
 
 @functools.partial(jax.jit, static_argnums=(0,))
@@ -91,10 +114,7 @@ def solve_tasks(search: Search, weights: np.ndarray, tasks: list[Task]) -> Solve
     for first in range(0, len(tasks), LANES):
         batch = tasks[first : first + LANES]
         padded = batch + [batch[-1]] * (LANES - len(batch))
-        programs = _programs(
-            search.layout, search.problems, search.bounds, np.array([task.choice for task in padded]),
-            np.array([task.integers for task in padded], dtype=float),
-        )  # fmt: skip
+        programs = programs_of(search, padded)
         lanes = solve_programs(search.layout, programs, search.goals, weights[[task.weighting for task in padded]])
         count = len(batch)
         done.append(jax.tree.map(lambda leaf, count=count: np.asarray(leaf)[:count], lanes))
@@ -174,9 +194,7 @@ def _descent(known: Known, starts: list[list[Task]], low: np.ndarray, high: np.n
     return best
 
 
-def neighbours(
-    task: Task, stride: float, low: np.ndarray, high: np.ndarray, moves: np.ndarray, *, pairs: bool = True
-) -> list[Task]:
+def neighbours(task: Task, stride: float, low: np.ndarray, high: np.ndarray, moves: np.ndarray, *, pairs: bool = True) -> list[Task]:
     """Tasks ``stride`` away in relation and at least one, in one integer or (``pairs``) in two at once, inside the ranges."""
     which = np.flatnonzero(moves)
     steps = {k: max(1, round(stride * task.integers[k])) for k in which}
@@ -205,7 +223,7 @@ def rounded_memory(known: Known, task: Task, low: np.ndarray, high: np.ndarray) 
         memory = problems.kinds[p].technology.memory
         stacks = np.exp(y[layout.variable("memory_bandwidth", p)]) / float(memory.stack_bandwidth[task.choice])
         layers = np.exp(y[layout.variable("memory_capacity", p)]) / float(memory.layer_capacity[task.choice])
-        step = space.layer_step if float(memory.max_layers[task.choice]) >= space.layer_step else 1
+        step = float(np.asarray(layer_steps(space, memory))[task.choice])
         steps = layers / stacks / step
         for k, value in ((first + p, stacks), (first + layout.kinds + p, steps)):
             both = {int(np.clip(f(value), low[k], high[k])) for f in (np.floor, np.ceil)}

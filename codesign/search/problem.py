@@ -109,8 +109,8 @@ def assemble(spaces: Sequence[Space], services: Sequence[Service], choices: Sequ
     """Check and stack a problem's parts.
 
     Raises:
-        ValueError: a choice with the wrong number of plans or kinds, with memory tiers or several all-reduce algorithms, or with
-            more dies than a package may hold; a service on a kind that does not exist.
+        ValueError: a choice with the wrong number of plans or kinds, with memory tiers or several all-reduce algorithms; a service
+            on a kind that does not exist.
     """
     wanted = steps(services)
     for one in wanted:
@@ -146,10 +146,19 @@ def _check(choice: Choice, kinds: int, count: int) -> None:
                 f"choice {choice.name!r} has memory tiers or {algorithms} all-reduce algorithms; "
                 "expected no tiers and one algorithm a choice, since nothing is proved for a minimum over them"
             )
-    for kind in choice.kinds:
-        most = float(kind.technology.packaging.max_dies)
-        if float(kind.dies) > most:
-            raise ValueError(f"choice {choice.name!r} has {float(kind.dies):g} dies; expected at most {most:g} in a package")
+
+
+def check_dies(choices: Sequence[Choice]) -> None:
+    """Refuse choices that no package holds.
+
+    Raises:
+        ValueError: a choice with more dies than a package may hold.
+    """
+    for choice in choices:
+        for kind in choice.kinds:
+            most = float(kind.technology.packaging.max_dies)
+            if float(kind.dies) > most:
+                raise ValueError(f"choice {choice.name!r} has {float(kind.dies):g} dies; expected at most {most:g} in a package")
 
 
 def machine_seconds(one: Service, step: StepKind, batch: Real) -> Real:
@@ -209,12 +218,12 @@ def integer_ranges(problems: Problems) -> tuple[np.ndarray, np.ndarray]:
     low += [1 if yes else 0 for yes in built]
     high += [int(np.max(memory.max_stacks)) if yes else 0 for memory, yes in zip(memories, built, strict=True)]
     for space, memory in zip(problems.spaces, memories, strict=True):
-        step = layer_steps(space, memory)
+        step = np.asarray(layer_steps(space, memory))
         low.append(max(1, int(np.min(np.ceil(memory.min_layers / step - 1e-9)))) if space.buildable else 0)
         high.append(max(1, int(np.max(np.floor(memory.max_layers / step + 1e-9)))) if space.buildable else 0)
     return np.array(low), np.array(high)
 
 
 def layer_steps(space: Space, memory: Any) -> Any:
-    """Layers by which stacks grow: the space's step, or one where a memory never has that many [1]."""
-    return jnp.where(memory.max_layers >= space.layer_step, float(space.layer_step), 1.0)
+    """Layers by which stacks grow: the space's step, or one where a memory may have fewer than that [1]."""
+    return jnp.where(memory.min_layers >= space.layer_step, float(space.layer_step), 1.0)

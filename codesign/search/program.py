@@ -21,7 +21,7 @@ from codesign.search.space import CONTINUOUS, Space
 SETTLED = 50.0
 """ln by which a limit on stacks or layers that is settled by their number is kept (or broken, where it is)."""
 HAIR = 1e-6
-"""Slack, in log units, of a number of layers that is fixed while the number of stacks is not: only ever in relaxations."""
+"""Slack, in log units, of a number of layers that is fixed while the number of stacks is not."""
 
 
 class Program(eqx.Module):
@@ -56,9 +56,7 @@ class BoundNumbers(NamedTuple):
     limits: Any  # (bounds,)
 
 
-def fixed_program(
-    layout: Layout, problems: Problems, choice: Any, integers: Float[Array, "all"], bounds: BoundNumbers
-) -> Program:
+def fixed_program(layout: Layout, problems: Problems, choice: Any, integers: Float[Array, "all"], bounds: BoundNumbers) -> Program:
     """The program at fixed integers.
 
     Args:
@@ -92,9 +90,7 @@ def framed(
         top += [ends[1], jnp.log(jnp.stack([silicon[1] * 2.0, asked_high[p] * 2.0, high[p]]))]
         names = ("stacks", "layers_most", "layers_fewest")
         rows = np.array([layout.function(name, p) for name in names])
-        coefficients = coefficients.at[rows, 0].set(
-            jnp.where(whole.settled != 0.0, whole.settled, coefficients[rows, 0] + whole.shift)
-        )
+        coefficients = coefficients.at[rows, 0].set(jnp.where(whole.settled != 0.0, whole.settled, coefficients[rows, 0] + whole.shift))
     times_low, times_high = jnp.min(samples.fastest, axis=0) * 0.5, jnp.max(samples.slowest, axis=0) * 2.0
     bottom += [jnp.log(times_low), jnp.log(low[chips : chips + services])]
     top += [jnp.log(times_high), jnp.log(high[chips : chips + services])]
@@ -149,20 +145,16 @@ def _whole_memory(space: Space, kind: Kind, stacks: int, layers: int, low: Any, 
     a, b = jnp.maximum(low[layers], 1.0) * step, jnp.maximum(high[layers], 1.0) * step
     most, fewest = jnp.minimum(b, memory.max_layers), jnp.maximum(a, memory.min_layers)
     hair = jnp.where(most <= fewest * (1.0 + 1e-9), HAIR, 0.0)
-    shift = jnp.stack(
-        [jnp.zeros_like(hair), jnp.log(memory.max_layers / most) - hair, jnp.log(fewest / memory.min_layers) - hair]
-    )
+    shift = jnp.stack([jnp.zeros_like(hair), jnp.log(memory.max_layers / most) - hair, jnp.log(fewest / memory.min_layers) - hair])
     tolerance = 1.0 + 1e-9
-    allowed = jnp.stack(
-        [s <= memory.max_stacks * tolerance, a <= memory.max_layers * tolerance, b * tolerance >= memory.min_layers]
-    )
+    allowed = jnp.stack([s <= memory.max_stacks * tolerance, a <= memory.max_layers * tolerance, b * tolerance >= memory.min_layers])
     one_number = jnp.stack([s >= t, (s >= t) & (a >= b), (s >= t) & (a >= b)])
     settled = jnp.where(~allowed, SETTLED, jnp.where(one_number, -SETTLED, 0.0))
     return _WholeMemory(
         pinned,
         (s * memory.stack_bandwidth, t * memory.stack_bandwidth),
         (s * a * memory.layer_capacity, t * b * memory.layer_capacity),
-        jnp.where(pinned, shift, 0.0),
+        jnp.where(pinned, shift, jnp.where(memory.max_layers <= memory.min_layers * tolerance, -HAIR, 0.0)),
         jnp.where(pinned, settled, 0.0),
     )
 

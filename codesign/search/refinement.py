@@ -28,9 +28,7 @@ def longest_gaps(logs: np.ndarray, count: int) -> list[tuple[int, int]]:
     return [(int(tree.row[k]), int(tree.col[k])) for k in order]
 
 
-def between(
-    gap: tuple[int, int], weights: np.ndarray, tasks: list[Task], index: int, counted: int
-) -> tuple[np.ndarray, list[Task]]:
+def between(gap: tuple[int, int], weights: np.ndarray, tasks: list[Task], index: int, counted: int) -> tuple[np.ndarray, list[Task]]:
     """A weighting between two designs, and where to start for it: both ends, and their geometric mean in both choices.
 
     Args:

@@ -55,9 +55,7 @@ def box(problems: Problems) -> tuple[np.ndarray, np.ndarray]:
     """
     ends = []
     for side, white in ((0, LEAST_WHITE_SILICON), (1, MOST_WHITE_SILICON)):
-        own = [
-            np.concatenate([np.asarray((space.low, space.high)[side]), [white, space.chips[side]]]) for space in problems.spaces
-        ]
+        own = [np.concatenate([np.asarray((space.low, space.high)[side]), [white, space.chips[side]]]) for space in problems.spaces]
         ends.append(np.log(np.concatenate([*own, [one.batch[side] for one in problems.services]])))
     return ends[0], ends[1]
 
@@ -136,9 +134,7 @@ def _geometric(first: float, last: float, progress: Real) -> Real:
     return first * (last / first) ** progress
 
 
-def first_integers(
-    relaxed: Relaxed, problems: Problems, ranges: tuple[np.ndarray, np.ndarray]
-) -> Sequence[Sequence[tuple[int, ...]]]:
+def first_integers(relaxed: Relaxed, problems: Problems, ranges: tuple[np.ndarray, np.ndarray]) -> Sequence[Sequence[tuple[int, ...]]]:
     """Integers around the best relaxed start of every choice, for each weighting; stacks and layers stay free (0)."""
     loss, end = np.asarray(relaxed.loss), np.asarray(relaxed.end)
     count = len(problems.spaces)

@@ -96,9 +96,7 @@ def unknown_model(name: str | Path) -> ValueError:
     """The error for a name that is neither shipped nor a path."""
     near = get_close_matches(canonical(name), list(index()), n=3, cutoff=0.5)
     hint = f"the nearest are {', '.join(near)}" if near else f"the {len(model_names())} names: codesign list models"
-    return ValueError(
-        f"There is no model {str(name)!r}, expected a shipped name or the path of a config.json or its folder; {hint}."
-    )
+    return ValueError(f"There is no model {str(name)!r}, expected a shipped name or the path of a config.json or its folder; {hint}.")
 
 
 def nominal_count(name: str | Path, shipped: str | None) -> float:

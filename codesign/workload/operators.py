@@ -393,9 +393,7 @@ def pad(table: OperatorTable, length: int) -> OperatorTable:
     """
     missing = length - len(table.names)
     if missing < 0:
-        raise ValueError(
-            f"cannot pad an operator table of {len(table.names)} rows to {length}; expected at least {len(table.names)}"
-        )
+        raise ValueError(f"cannot pad an operator table of {len(table.names)} rows to {length}; expected at least {len(table.names)}")
     empty = Operator()
     columns = {
         field.name: jnp.concatenate(

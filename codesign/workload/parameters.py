@@ -29,8 +29,7 @@ def parameter_count(model: Transformer) -> Real:
     """
     tables = (1.0 if model.tied_embeddings else 2.0) * model.vocabulary + model.positions
     layers = [
-        kind.count
-        * (attention_parameters(kind.attention, model.hidden) + feed_forward_parameters(kind.feed_forward, model.hidden))
+        kind.count * (attention_parameters(kind.attention, model.hidden) + feed_forward_parameters(kind.feed_forward, model.hidden))
         for kind in model.layers
     ]
     return model.hidden * tables + sum(layers, start=jnp.zeros(()))

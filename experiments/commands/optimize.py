@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import json as json_format
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from experiments.refusal import INFEASIBLE, Refused, sentence
 if TYPE_CHECKING:
     from codesign.search import Front
     from experiments.device_points import DevicePoint
+    from experiments.ledger import Ledger
     from experiments.scenario import Scenario
 
 Tell = Callable[[str, int, int], None]
@@ -33,8 +35,10 @@ class Optimize:
     """number of weightings of the objectives, instead of the scenario's"""
     seed: Annotated[int, whole("seed", least=0)] | None = None
     """seed of weightings and starts, instead of the scenario's"""
+    prove: bool = False
+    """bound chips, batch, memory and choices too, by branch and bound: how far the whole front is from the best"""
     resume: bool = False
-    """show a finished run of the same scenario and versions instead of repeating it"""
+    """show a finished run of the same scenario and versions instead of repeating it; an unfinished one goes on by itself"""
     json: bool = False
     """only JSON on standard output"""
 
@@ -45,26 +49,27 @@ class Optimize:
             Refused: bad input, or (exit code 3) no design meets the limits; nothing is written then.
         """
         clock = time.perf_counter()
-        from experiments.run_folder import check_writable, default_folder, finished
+        from experiments.run_folder import check_writable, default_folder, finished, unfinished
         from experiments.scenario import scenario
 
         stated = scenario(self.scenario)
         overrides = {name: getattr(self, name) for name in ("weights", "seed") if getattr(self, name) is not None}
+        overrides |= {"prove": True} if self.prove else {}
         stated = stated.model_copy(update={"search": stated.search.model_copy(update=overrides)})
         folder = default_folder(stated) if self.output is None else Path(self.output)
         check_writable(folder)
         if self.resume and finished(folder, stated):
             return self._show_again(folder)
-        with progress() as tell:
-            front, devices, timings = search(stated, tell)
+        with unfinished(folder, stated) as ledger, progress() as tell:
+            front, devices, timings = search(stated, tell, ledger)
             tell("writing the run folder", 0, 1)
-            details = write(folder, stated, front, devices, {**timings, "start": clock})
+            details = write(folder, stated, front, devices, {**timings, "start": clock}, ledger.resumed)
             tell("writing the run folder", 1, 1)
         self._show(stated, front, folder, details)
         return 0
 
     def _show(self, stated: "Scenario", front: "Front", folder: Path, details: dict[str, Any]) -> None:
-        from experiments.front_table import columns, records, rich_table, summary
+        from experiments.front_table import columns, fleet_lines, records, rich_table, summary
 
         if self.json:
             answer = {**details, "front": records(columns(front)), "run_folder": str(folder)}
@@ -74,7 +79,7 @@ class Optimize:
 
         console = results()
         console.print(rich_table(front, stated.description or stated.name))
-        for line in [*summary(front), f"Run folder: {folder} (front.csv, front.png, report.html, run.json)."]:
+        for line in [*summary(front), *fleet_lines(front, stated), f"Run folder: {folder} (front.csv, front.png, report.html, run.json)."]:
             console.print(line, soft_wrap=True)
 
     def _show_again(self, folder: Path) -> int:
@@ -86,7 +91,7 @@ class Optimize:
         return 0
 
 
-def search(stated: "Scenario", tell: Tell) -> tuple["Front", list["DevicePoint"], dict[str, float]]:
+def search(stated: "Scenario", tell: Tell, memory: "Ledger | None" = None) -> tuple["Front", list["DevicePoint"], dict[str, float]]:
     """The front of a scenario and the devices to compare it with; seconds by stage.
 
     Raises:
@@ -99,7 +104,10 @@ def search(stated: "Scenario", tell: Tell) -> tuple["Front", list["DevicePoint"]
     posed = problem(stated)
     settings = stated.search
     try:
-        front = optimize(*posed[:5], execution=posed.execution, weights=settings.weights, seed=settings.seed, progress=tell)
+        front = optimize(
+            posed.spaces, posed.services, posed.choices, posed.objectives, bounds=posed.bounds, execution=posed.execution,
+            weights=settings.weights, seed=settings.seed, prove=settings.prove, memory=memory, progress=tell,
+        )  # fmt: skip
     except Infeasible as error:
         raise Refused(sentence(error), INFEASIBLE) from None
     tell("real devices", 0, 1)
@@ -110,11 +118,11 @@ def search(stated: "Scenario", tell: Tell) -> tuple["Front", list["DevicePoint"]
 
 
 def write(
-    folder: Path, stated: "Scenario", front: "Front", devices: list["DevicePoint"], timings: dict[str, float]
+    folder: Path, stated: "Scenario", front: "Front", devices: list["DevicePoint"], timings: dict[str, float], resumed: int = 0
 ) -> dict[str, Any]:
     """Write the run folder; what ``run.json`` says of the run."""
     from experiments.figures import draw_front
-    from experiments.front_table import columns, csv_text, order, scope, summary
+    from experiments.front_table import columns, csv_text, fleet_lines, order, scope, summary
     from experiments.report import write_report
     from experiments.run_folder import fingerprint, versions, write_run
     from experiments.scenario import written
@@ -129,12 +137,16 @@ def write(
         "objectives": [{"name": o.name, "unit": o.unit, "sense": o.sense} for o in front.objectives],
         "scope": scope(front),
         "statuses": [front.status[k] for k in rows],
+        "resumed_entries": resumed,
+        "front_gaps_log": [_number(front.front_gap[k]) for k in rows],
         "certified_gaps_log": [float(front.certified_gap[k]) for k in rows],
         "weightings": [list(map(float, front.weights[k])) for k in rows],
         "multipliers": {name: [float(values[k]) for k in rows] for name, values in front.multipliers.items()},
         "devices": [{k: v for k, v in dataclasses.asdict(p).items() if v == v} for p in devices],
-        "summary": summary(front),
+        "summary": [*summary(front), *fleet_lines(front, stated)],
     }
+
+    from experiments.device_files import device_files
 
     def finish(path: Path) -> None:
         start = timings.pop("start")
@@ -151,10 +163,16 @@ def write(
             "front.csv": lambda path: _text(path, csv_text(columns(front))),
             "front.png": lambda path: draw_front(path, front, devices, stated),
             "report.html": lambda path: write_report(path, front, devices, stated),
+            **{f"designs/{name}": functools.partial(_text, text=text) for name, text in device_files(front, stated).items()},
             "run.json": finish,
         },
     )
     return details
+
+
+def _number(value: float) -> float | None:
+    """A number that JSON can hold."""
+    return float(value) if value == value else None
 
 
 def _text(path: Path, text: str) -> None:

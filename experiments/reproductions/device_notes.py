@@ -20,9 +20,7 @@ _BLACKWELL_POWER = (
     "memory, links and leakage, over peak); one energy per process cannot hold both, nor see it coming. The rating is a cap "
     "besides: the same silicon is sold at 1000, 1100, 1200 and 1400 W"
 )
-_GRAPHICS = (
-    "the die holds graphics (ray tracing, raster, display, FP32 units at a quarter of the matrix rate), which the model has not"
-)
+_GRAPHICS = "the die holds graphics (ray tracing, raster, display, FP32 units at a quarter of the matrix rate), which the model has not"
 _TPU_RATING = (
     "Google rates no TPU: the figure is inferred by analysts. Of TPU v4 Google measured at most 192 W where the inferred "
     "rating is 340 W, so an error of this size may lie on the published side alone"
@@ -109,9 +107,7 @@ def _fit(case: Case) -> list[str]:
     from experiments.reproductions.devices import free_coefficients, without
 
     free = free_coefficients()
-    ranges = "; ".join(
-        f"{one.name} x{one.prior.low / one.prior.value:.2f} to x{one.prior.high / one.prior.value:.2f}" for one in free
-    )
+    ranges = "; ".join(f"{one.name} x{one.prior.low / one.prior.value:.2f} to x{one.prior.high / one.prior.value:.2f}" for one in free)
     moves = []
     for left_out in dict.fromkeys(case.vendors):
         deviates = without(case, left_out)

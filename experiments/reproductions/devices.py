@@ -124,9 +124,7 @@ def machine(name: str) -> Machine:
     own = (design.memory_bandwidth / stacks, design.memory_capacity / (stacks * height))
     density = technologies.logic.sram_density
     if scratchpad(name):
-        gain = (
-            lookup("memory", "SRAM", "effective_density_scratchpad_N5").si.value / lookup("logic", "N5", "sram_density").si.value
-        )
+        gain = lookup("memory", "SRAM", "effective_density_scratchpad_N5").si.value / lookup("logic", "N5", "sram_density").si.value
         density = density * gain
     technologies = eqx.tree_at(
         lambda t: (t.memory.stack_bandwidth, t.memory.layer_capacity, t.logic.sram_density), technologies, (*own, density)

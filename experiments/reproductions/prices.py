@@ -91,9 +91,7 @@ def as_sold(sold: Sold, price_basis: str, **changes: float) -> tuple[Cost, float
     """
     device = hardware_priors.device(sold.device)
     node, memory, link = device.technology_names()
-    technology = hardware_priors.technology(
-        node, memory, link, cooling=sold.cooling, packaging=sold.packaging, price_basis=price_basis
-    )
+    technology = hardware_priors.technology(node, memory, link, cooling=sold.cooling, packaging=sold.packaging, price_basis=price_basis)
     economics = dataclasses.replace(technology.economics, **{name: real(value) for name, value in changes.items()})
     technology = dataclasses.replace(technology, economics=economics)
     design = with_stacks(device.design(1), technology, _si(device.stacks))
@@ -162,9 +160,7 @@ def _totals(price_basis: str = "buyer", **changes: float) -> list[float]:
 
 def _told(totals: list[float]) -> str:
     """``H100 1.22 (6 % below), …``."""
-    cells = (
-        f"{sold.published} {total:.2f} ({verdict(total, *published(sold))})" for sold, total in zip(SOLD, totals, strict=True)
-    )
+    cells = (f"{sold.published} {total:.2f} ({verdict(total, *published(sold))})" for sold, total in zip(SOLD, totals, strict=True))
     return ", ".join(cells)
 
 
@@ -210,8 +206,7 @@ def _summary() -> list[str]:
     overhead = lookup("economics", "data centre", "power_overhead").value
     return [
         f"Builder [USD/h]: {_told(_totals('builder'))}. The difference to the published hours is margin, first of all.",
-        f"Buyer, one markup of {lookup('economics', 'buyer', 'chip_markup').value:g} on all bills of materials: "
-        f"{_told(_totals())}.",
+        f"Buyer, one markup of {lookup('economics', 'buyer', 'chip_markup').value:g} on all bills of materials: {_told(_totals())}.",
         _shared_markups(),
         f"Published bills of materials instead of ours, a Grace CPU in that of the GB200: {_told(_published_bills())}.",
         f"Servers written off in {life:g} years instead of {lookup('economics', 'data centre', 'life').value:g}: "

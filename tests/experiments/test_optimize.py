@@ -26,7 +26,6 @@ link = "NVLink6"
 memory_bandwidth = ["500 GB/s", "50 TB/s"]
 memory_capacity = ["8 GB", "2 TB"]
 peak_flops = ["50 TFLOP/s", "20 PFLOP/s"]
-sync_latency = ["0.505 us", "20 us"]
 link_bandwidth = ["20 GB/s", "4 TB/s"]
 chips = [1, 16]
 batch = [1, 256]

@@ -50,8 +50,7 @@ class SparseSteps(GroupedFamily):
         dense = gated_mlp(self.intermediate_size)
         only_dense = set(self.mlp_only_layers or ())
         return [
-            experts if i not in only_dense and (i + 1) % self.decoder_sparse_step == 0 else dense
-            for i in range(self.num_hidden_layers)
+            experts if i not in only_dense and (i + 1) % self.decoder_sparse_step == 0 else dense for i in range(self.num_hidden_layers)
         ]
 
 

@@ -103,7 +103,7 @@ def shown(value: float | None, unit: str = "") -> str:
 
 def with_band(given: Band, unit: str = "") -> str:
     """``5.1 (4.2–6.0) x``: a number with its band."""
-    if given.low == given.high:
+    if given.low is not None and given.low == given.high:
         return shown(given.nominal, unit)
     ends = f"{shown(given.low) if given.low else '…'}–{shown(given.high) if given.high else '…'}"
     return f"{shown(given.nominal)} ({ends}) {unit}".strip()

@@ -97,9 +97,7 @@ def stops(multiple: Real, syncs: Real, chips: Real, service: tuple, work: Transf
     return jax.vmap(one)(syncs, technologies)
 
 
-def asked(
-    chips: int, sync: float | None, service: tuple[float, float], kind: str, technologies: Any, multiple: float = 1.0
-) -> Stops:
+def asked(chips: int, sync: float | None, service: tuple[float, float], kind: str, technologies: Any, multiple: float = 1.0) -> Stops:
     """``stops`` for plain numbers; ``sync`` [µs] is what a moderate price buys where None."""
     count = jnp.asarray(float(chips))
     usual = jax.vmap(lambda technology: usual_sync(technology, count))(technologies)
@@ -148,12 +146,10 @@ def _summary(syncs: dict, multiples: dict) -> list[str]:
         f"Bandwidth (405B, one user, 32 chips, syncs of 1.5 µs): stops paying at {stop('limit', 32, 1.5)} HBM3 in the limit, "
         f"{stop('operatorwise', 32, 1.5)} operator by operator (study: about 4x); on 128 chips at {stop('limit', 128, 1.5)} and "
         f"{stop('operatorwise', 128, 1.5)}.",
-        f"On 32 chips syncs of 0.5 µs move that to {stop('operatorwise', 32, 0.5)}, syncs of 2.5 µs to "
-        f"{stop('operatorwise', 32, 2.5)}.",
+        f"On 32 chips syncs of 0.5 µs move that to {stop('operatorwise', 32, 0.5)}, syncs of 2.5 µs to {stop('operatorwise', 32, 2.5)}.",
         f"At 4x HBM3 on 32 chips syncs above {void('limit', 32)} void bandwidth in the limit, above {void('operatorwise', 32)} "
         f"operator by operator (study: 2.5 µs); on 128 chips above {void('limit', 128)} and {void('operatorwise', 128)}.",
-        f"Per $ (32 chips, 64 users) bandwidth gives less than half of itself beyond {half}x HBM3, and tokens/s/$ peaks at "
-        f"{peak}x.",
+        f"Per $ (32 chips, 64 users) bandwidth gives less than half of itself beyond {half}x HBM3, and tokens/s/$ peaks at {peak}x.",
     ]
 
 

@@ -59,9 +59,7 @@ def overtaking(work: Transformer, users: Real, execution: codesign.Execution, te
 
 
 @functools.partial(jax.jit, compiler_options=QUICK)
-def least_chips(
-    technology: codesign.Technology, offered: Choices, work: Transformer, context: Real, execution: codesign.Execution
-):
+def least_chips(technology: codesign.Technology, offered: Choices, work: Transformer, context: Real, execution: codesign.Execution):
     """The fewest chips on offer on which everything fits, infinity if none does [1]; technologies on the leading axis."""
 
     def fewest(one: codesign.Technology) -> Real:

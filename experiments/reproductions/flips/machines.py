@@ -92,9 +92,7 @@ def execution_of(kind: str, name: str) -> codesign.Execution:
 @functools.cache
 def world(memory: str, seed: int) -> Any:
     """Nominal and drawn technologies with that memory, on N3 with NVLink5."""
-    return technologies(
-        seed, node="N3", memory=memory, link="NVLink5", cooling="3d-stack" if memory == "3D-DRAM" else "cold-plate"
-    )
+    return technologies(seed, node="N3", memory=memory, link="NVLink5", cooling="3d-stack" if memory == "3D-DRAM" else "cold-plate")
 
 
 def sync_floor(technology: codesign.Technology, chips: Real) -> Real:

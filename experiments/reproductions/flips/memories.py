@@ -64,8 +64,8 @@ def cost_at(machines: Lines, speed: Real, factor: Real) -> Real:
     def line(ends: tuple[Real, Real]) -> Real:
         return ends[0] + factor * (ends[1] - ends[0])
 
-    cost = jnp.where(line(machines.time) * speed <= 1.0 + 1e-9, line(machines.cost), jnp.inf)  # NaN where nothing fits: kept out
-    return jnp.where(jnp.isfinite(machines.time[1]), cost, jnp.inf)
+    # where nothing fits the line is infinity less infinity: NaN, which keeps no promise
+    return jnp.where(line(machines.time) * speed <= 1.0 + 1e-9, line(machines.cost), jnp.inf)
 
 
 def best(machines: Lines, speed: Real, factor: Real) -> Real:
@@ -167,9 +167,7 @@ def _crossings(units: tuple, dram: dict[str, Lines], sram: dict[str, Lines], spe
 
 def finding(seed: int) -> Finding:
     """The rows of this question."""
-    dram, sram = (
-        Side(world(memory, seed), choices(memory, BATCHES), jnp.asarray(MATRIX_RATE[memory])) for memory in ("HBM4", "SRAM")
-    )
+    dram, sram = (Side(world(memory, seed), choices(memory, BATCHES), jnp.asarray(MATRIX_RATE[memory])) for memory in ("HBM4", "SRAM"))
     rows, found = [], {}
     for name in NAMES:
         for kind in EXECUTIONS:

@@ -1,0 +1,52 @@
+"""Designs as device files, so that ``codesign evaluate --device`` takes them like any other machine."""
+
+import numpy as np
+
+from codesign.search import Front
+from experiments.front_table import order
+from experiments.scenario import Scenario
+
+WRITTEN = {
+    "memory_bandwidth": "B/s",
+    "memory_capacity": "B",
+    "peak_flops": "FLOP/s",
+    "sync_latency": "s",
+    "link_bandwidth": "B/s",
+    "sram_capacity": "B",
+    "sram_bandwidth": "B/s",
+    "scale_out_bandwidth": "B/s",
+    "scale_out_latency": "s",
+}
+"""Quantities of a design that a device file states, with their units; those without a unit follow."""
+PLAIN = ("dies", "scale_up_domain", "clock")
+
+
+def device_files(front: Front, scenario: Scenario) -> dict[str, str]:
+    """Text of a TOML file for each kind of machine of each design, by file name, in the order of ``front.csv``."""
+    files = {}
+    for place, row in enumerate(order(front)):
+        for p, design in enumerate(front.designs):
+            suffix = f"-machine-{p}" if len(front.designs) > 1 else ""
+            lines = [f'name = "{scenario.name} {place:02d}{suffix.replace("-", " ")}"']
+            lines += [f'{name} = "{_digits(getattr(design, name)[row])} {unit}"' for name, unit in WRITTEN.items()]
+            lines += [f"{name} = {_digits(getattr(design, name)[row])}" for name in PLAIN]
+            white = float(np.asarray(design.white_silicon)[row])
+            lines += [f'white_silicon = "{_digits(white)} m^2"'] if white > 0 else []
+            lines.append(f"technology = [{', '.join(f'{chr(34)}{name}{chr(34)}' for name in _technology(front, scenario, row, p))}]")
+            how = f"{float(design.chips[row]):.0f} chips; {front.choices[front.choice[row]].name}"
+            files[f"{place:02d}{suffix}.toml"] = f"# {how}; {front.status[row]}\n" + "\n".join(lines) + "\n"
+    return files
+
+
+def _technology(front: Front, scenario: Scenario, row: int, p: int) -> tuple[str, str, str]:
+    """Node, memory and link of a design: those offered, told apart by the name of its choice."""
+    name = front.choices[front.choice[row]].name
+    machine, chosen = scenario.machines[p], []
+    for part in ("node", "memory", "link"):
+        offered = getattr(machine, part) or getattr(scenario.technology, part)
+        chosen.append(next((one for one in sorted(offered, key=len, reverse=True) if one in name), offered[0]))
+    return chosen[0], chosen[1], chosen[2]
+
+
+def _digits(value: object) -> str:
+    return f"{float(np.asarray(value)):.12g}"

@@ -1,0 +1,139 @@
+"""The relaxation over a box of integers lies below the exact program at every integer in it: what branch and bound rests on."""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import codesign
+from codesign.performance.plan import WHOLE_EXPERTS
+from codesign.search import Choice, Kind
+from codesign.search.coefficients import sample
+from codesign.search.front import double_precision
+from codesign.search.integers import QUICK_COMPILATION
+from codesign.search.layout import Layout
+from codesign.search.planes import boxed_program
+from codesign.search.program import Program, framed
+from codesign.workload.catalogue import model
+from codesign.workload.phases import Draft
+from tests.codesign.search.conftest import Posed, plan, posed, space, work
+
+PAIRS = 2048
+DOMAIN = 72
+TOLERANCE = 1e-12
+MOST_CHIPS, MOST_BATCH = 1024, 4096
+
+
+class Margins(NamedTuple):
+    """By how much the exact program is above its relaxation; below zero the relaxation is wrong. Leading axis the pairs."""
+
+    coefficients: Any  # (pairs,) least over all coefficients, in log units
+    box: Any  # (pairs,) by how much each side of the box is inside the relaxed one
+    sync_floor: Any  # (pairs,) [1]
+
+
+@functools.partial(jax.jit, static_argnums=(0,), compiler_options=QUICK_COMPILATION)
+def margins(layout: Layout, problems: Any, bounds: Any, choice: Any, low: Any, high: Any, inside: Any) -> Margins:
+    relaxed = boxed_program(layout, problems, choice, low, high, bounds)
+    count = layout.kinds + len(layout.services)
+    orders = sample(layout, problems, choice, jnp.sqrt(low[:count] * high[:count])).orders
+
+    def one(integers: Any) -> Margins:
+        # the splits of the operators are those of the box's middle: each split is a bound on the time, whatever its order
+        at = sample(layout, problems, choice, integers[:count], orders)
+        together = jax.tree.map(lambda leaf: leaf[None], at)
+        tilt = jnp.zeros((*at.coefficients.shape, count))
+        exact = framed(layout, problems, choice, at.coefficients, tilt, together, integers, integers, bounds)
+        return compared(exact, relaxed, jnp.log(integers[:count]))
+
+    return jax.vmap(one)(inside)
+
+
+def compared(exact: Program, relaxed: Program, logs: Any) -> Margins:
+    below = relaxed.coefficients + relaxed.tilt @ logs
+    size = 1.0 + jnp.abs(exact.coefficients) + jnp.abs(relaxed.tilt) @ jnp.abs(logs)
+    sides = jnp.concatenate([exact.low - relaxed.low, relaxed.high - exact.high])
+    return Margins(
+        jnp.min((exact.coefficients - below) / size),
+        jnp.min(sides),
+        jnp.min(exact.specials.sync_floor / relaxed.specials.sync_floor - 1.0),
+    )
+
+
+def problem_of(technology, workload: codesign.Workload, layout: codesign.Plan, **kind: float) -> Posed:
+    made = Kind(technology, kind.get("dies", 1.0), 60e6, DOMAIN)
+    among = [Choice(str(k), (layout,), (made,)) for k in range(2)]
+    return posed(space((1, MOST_CHIPS)), workload, among, batch=(1, MOST_BATCH))
+
+
+def decoding(name: str, draft: Draft | None = None) -> codesign.Workload:
+    return codesign.Workload(model(name), codesign.Decode(batch=1, context=8192, draft=draft), promise=5e-2)
+
+
+def dense_plans() -> list[codesign.Plan]:
+    return [
+        plan("one-shot"),
+        plan("two-shot", data=4.0),  # batches below four leave groups idle
+        plan("tree", pipeline=3.0, context=2.0),
+        plan("ring", kv_ideal=1.0),
+    ]
+
+
+def problems_of(case: str, technology) -> list[Posed]:
+    """Plans of one structure; KV heads (8) and grouped columns give the kinks, drafts a second pass, experts the rest."""
+    if case == "dense":
+        return [problem_of(technology, work(), one, dies=2.0) for one in dense_plans()]
+    if case == "drafts":
+        drafts = Draft(length=3.0, acceptance=0.7, cost=0.1)
+        return [problem_of(technology, decoding("llama-3.1-70b", drafts), one) for one in dense_plans()[:2]]
+    whole = [plan("one-shot", expert=WHOLE_EXPERTS), plan("two-shot", expert=8.0), plan("two-shot", expert=1.0, data=8.0)]
+    return [problem_of(technology, decoding("deepseek-v3"), one) for one in whole]
+
+
+def boxes(random: np.random.Generator, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Random boxes of chips and batch, none across the edge of the scale-up domain (``branch.roots`` cuts there)."""
+    found = []
+    for _ in range(count):
+        low = np.floor(np.exp(random.uniform(0.0, np.log([MOST_CHIPS, MOST_BATCH]))))
+        high = np.minimum(np.floor(low * np.exp(random.exponential(1.5, 2))), [MOST_CHIPS, MOST_BATCH])
+        high[0] = min(high[0], DOMAIN) if low[0] <= DOMAIN else high[0]
+        found.append((np.append(low, [0.0, 0.0]), np.append(high, [0.0, 0.0])))
+    return found
+
+
+def pairs_inside(low: np.ndarray, high: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, bool]:
+    """All pairs of integers of a box, repeated to ``PAIRS`` (True), or as many random ones where there are more (False)."""
+    sides = [np.arange(a, b + 1) for a, b in zip(low[:2], high[:2], strict=True)]
+    every = len(sides[0]) * len(sides[1]) <= PAIRS
+    if every:
+        pairs = np.stack([side.ravel() for side in np.meshgrid(*sides, indexing="ij")], axis=1)
+        pairs = np.resize(pairs, (PAIRS, 2))
+    else:
+        pairs = np.stack([random.choice(side, PAIRS) for side in sides], axis=1)
+    return np.concatenate([pairs, np.zeros((PAIRS, 2))], axis=1), every
+
+
+@pytest.mark.parametrize("case", ["dense", "drafts", "experts"])
+def test_every_coefficient_is_above_its_monomial(case, technology, record_property):
+    """Random boxes, every integer inside enumerated where there are at most 2,048 of them, else sampled."""
+    random = np.random.default_rng(3)
+    worst, enumerated, total = Margins(np.inf, np.inf, np.inf), 0, 0
+    for problem in problems_of(case, technology):
+        search = problem.known.search
+        for low, high in boxes(random, 40):
+            inside, every = pairs_inside(low, high, random)
+            enumerated, total = enumerated + every, total + 1
+            with double_precision():
+                found = margins(search.layout, search.problems, search.bounds, np.asarray(0), low, high, inside)
+            seen = Margins(*(float(np.min(leaf)) for leaf in found))
+            where = inside[int(np.argmin(found.coefficients)), :2]
+            assert seen.coefficients >= -TOLERANCE, (low, high, where, seen)
+            assert seen.box >= -TOLERANCE, (low, high, seen)
+            assert seen.sync_floor >= -TOLERANCE, (low, high, seen)
+            worst = Margins(*map(min, worst, seen))
+    record_property("smallest margins", worst)
+    print(f"{case}: {enumerated} boxes enumerated, {total - enumerated} sampled: smallest margins {worst}")
+    assert enumerated >= 20
