@@ -42,11 +42,11 @@ OBJECTIVES: dict[str, Objective] = {
     for objective in (
         _objective(
             "tokens/s/$", "system tokens per second per dollar of capital", "token/s/USD", 1,
-            system_tokens_per_second=1, capital_cost=-1,
+            tokens_per_second_per_dollar=1,
         ),
         _objective(
             "tokens/s/W", "system tokens per second per provisioned facility watt", "token/s/W", 1,
-            system_tokens_per_second=1, provisioned_power=-1,
+            tokens_per_second_per_watt=1,
         ),
         _objective("tokens/s/user", "tokens per second that one user sees", "token/s", 1, user_tokens_per_second=1),
         _objective("tokens/s", "system tokens per second", "token/s", 1, system_tokens_per_second=1),

@@ -23,6 +23,9 @@ TOLERANCE = 1e-8
 POINTS = 64
 """Random points at which program and exact model are compared."""
 
+BENDS = 65
+"""Points of each range at which convexity of the functions of one variable is checked."""
+
 WHITE = 1.1
 """Silicon of the points over the sum of the parts."""
 
@@ -41,11 +44,27 @@ def differences(
     layout, count = search.layout, len(tasks)
     padded = [*tasks, *[tasks[-1]] * (LANES - count)]
     programs = jax.tree.map(lambda leaf: np.asarray(leaf)[:count], programs_of(search, padded))
-    unit = np.random.default_rng(seed).uniform(0.25, 0.75, programs.low.shape)
+    unit = np.random.default_rng(seed).uniform(0.0, 1.0, programs.low.shape)
     y = programs.low + unit * (programs.high - programs.low)
     y, values = lifted(layout, programs, y)
     found = exact(search, tasks, y)
-    return np.max(np.abs(_compared(layout, y, values, found)), axis=1)
+    off = np.max(np.abs(_compared(layout, y, values, found)), axis=1)
+    return np.where(least_bend(layout, programs) >= -TOLERANCE, off, np.inf)
+
+
+def least_bend(layout: Layout, programs: Program) -> np.ndarray:
+    """Least second derivative in log-log, over their ranges, of the functions of one variable, shape (lanes,).
+
+    They alone can break convexity: all else is a logarithm of a sum of monomials.
+    """
+    argument = exponents(layout).argument
+    low, high = programs.low[:, argument], programs.high[:, argument]
+    shape = (len(low), layout.kinds, len(SPECIALS))
+    bends = [
+        np.asarray(_special_values(programs.specials, (low + part * (high - low)).reshape(shape))[2]).min(axis=1)
+        for part in np.linspace(0.0, 1.0, BENDS)
+    ]
+    return np.min(bends, axis=0)
 
 
 def lifted(layout: Layout, programs: Program, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

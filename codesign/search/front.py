@@ -46,6 +46,9 @@ ROUNDING = 1e-9
 EXACT_LANES = 64
 """Designs checked in one call of the exact model."""
 
+COARSE, COARSE_BOXES = 0.05, 400
+"""Tolerance, in log units, and most boxes of the branch and bound that only looks for starts."""
+
 LAST_DIGITS = 1e-12
 """ln(used/allowed) of a limit that is met with equality, as by the most stacks on a package: rounding of a quotient."""
 
@@ -195,16 +198,19 @@ def _optimize(
     weighting = weightings(weights, len(objectives), seed)
     wanted = Wanted(objectives, bounds)
     ranges = integer_ranges(problems)
+    known = Known(search, weighting)
     tell("relaxed search", 0, 1)
     with ThreadPoolExecutor() as pool:  # XLA compiles outside the interpreter lock: later stages compile meanwhile
         waiting = [pool.submit(_warm_up, stage, search, weighting, ranges[0]) for stage in (solve_tasks, check_exactly)]
-        relaxed = jax.block_until_ready(relax(problems, wanted, jnp.asarray(weighting), starts=2, seed=seed))
+        relaxed = None
+        if len(problems.steps) == 1:
+            relaxed = jax.block_until_ready(relax(problems, wanted, jnp.asarray(weighting), starts=2, seed=seed))
         for future in waiting:
             future.result()
+    starts = boxed_starts(known, ranges) if relaxed is None else first_tasks(relaxed, problems, ranges)
     lap("relaxed search")
     tell("relaxed search", 1, 1)
-    known = Known(search, weighting)
-    tasks = descend(known, first_tasks(relaxed, problems, ranges))
+    tasks = descend(known, starts)
     tell("integers", 1, 1 + ROUNDS)
     lap("integers")
     if not tasks:
@@ -239,6 +245,18 @@ def first_tasks(relaxed: Relaxed, problems: Problems, ranges: tuple[np.ndarray, 
                 tasks.add(task._replace(integers=(*task.integers[:p], edge, *task.integers[p + 1 :])))
         found.append(sorted(tasks))
     return found
+
+
+def boxed_starts(known: Known, ranges: tuple[np.ndarray, np.ndarray]) -> list[list[Task]]:
+    """Where the descent starts for each weighting of a fleet: the best integers that a coarse branch and bound meets.
+
+    The gradient of a fleet of several steps takes longer to compile than this takes to run.
+    """
+    middle = tuple(int(v) for v in np.sqrt(np.maximum(ranges[0], 1) * np.maximum(ranges[1], 1)).round())
+    middle = tuple(v if high > 0 else 0 for v, high in zip(middle, ranges[1], strict=True))
+    best = [Task(k, 0, middle) for k in range(len(known.weights))]
+    known.learn(best)
+    return [[task] for task in branch(known, best, tolerance=COARSE, most_boxes=COARSE_BOXES).best]
 
 
 def completed(known: Known, tasks: Sequence[Task]) -> list[Task]:
@@ -348,7 +366,7 @@ def _hairs(problems: Problems, tasks: Sequence[Task]) -> np.ndarray:
 
 def _assemble(
     known: Known, choices: tuple[Choice, ...], objectives: tuple[Goal, ...], bounds: tuple[Bound, ...], rows: BoundRows,
-    tasks: list[Task], relaxed: Relaxed, proof: Proof | None, timings: dict[str, float],
+    tasks: list[Task], relaxed: Relaxed | None, proof: Proof | None, timings: dict[str, float],
 ) -> Front:  # fmt: skip
     problems, structure = known.search.problems, known.search.layout
     seen = judge(known, objectives, bounds, tasks)
@@ -370,7 +388,7 @@ def _assemble(
     boxes = []
     for p, space in enumerate(problems.spaces):
         first = structure.variable(CONTINUOUS[0], p)
-        boxes.append(at_bound(space, values[:, first : first + len(CONTINUOUS)]))
+        boxes.append(at_bound(space, values[:, first : first + len(CONTINUOUS)], integers[:, p]))
     lambdas = np.stack([known.done[task][2].multipliers for task in kept])
     names = (*FLEET_LIMITS, *rows.names)
     return Front(
@@ -387,7 +405,7 @@ def _assemble(
         weights=known.weights[[task.weighting for task in kept]],
         status=tuple("GLOBAL" if yes else "LOCAL" for yes in proved),
         certified_gap=gap,
-        front_gap=front_gaps(known.weights, seen.logs[keep], proof, sure=bool(sure.all())),
+        front_gap=front_gaps(known.weights, seen.logs[keep], proof, sure=bool(sure.all()) and always_convex(problems)),
         residual=residuals(
             problems, Wanted(objectives, bounds), kept, known.weights[[t.weighting for t in kept]], taken_rows(seen.fleet.designs), proved
         ),
@@ -417,7 +435,9 @@ def audited(search: Search, tasks: Sequence[Task]) -> np.ndarray:
     return np.array([task.choice not in wrong for task in tasks])
 
 
-def _spread(relaxed: Relaxed, task: Task) -> float:
+def _spread(relaxed: Relaxed | None, task: Task) -> float:
+    if relaxed is None:
+        return float("nan")
     loss = np.asarray(relaxed.loss)
     if task.weighting >= len(loss):
         return float("nan")
@@ -483,6 +503,13 @@ def convex(problems: Problems, tasks: Sequence[Task]) -> np.ndarray:
     return sure
 
 
+def always_convex(problems: Problems) -> bool:
+    """Whether the program is the exact model for every choice and all integers (see ``convex``)."""
+    most = integer_ranges(problems)[1]
+    count = len(problems.kinds[0].dies)
+    return bool(convex(problems, [Task(0, choice, tuple(map(int, most))) for choice in range(count)]).all())
+
+
 def _integer_bounds(problems: Problems, integers: np.ndarray) -> np.ndarray:
     low, high = integer_ranges(problems)
     count = len(problems.spaces) + len(problems.services)
@@ -494,7 +521,7 @@ def _integer_bounds(problems: Problems, integers: np.ndarray) -> np.ndarray:
     return np.stack(columns, axis=1)
 
 
-def non_dominated(logs: np.ndarray, tolerance: float = 1e-9) -> np.ndarray:
+def non_dominated(logs: np.ndarray, tolerance: float = 1e-7) -> np.ndarray:
     """Indices of rows that are finite and that no other row beats or equals in every column; of equal rows, the first."""
     kept: list[int] = []
     for k, row in enumerate(logs):

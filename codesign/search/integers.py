@@ -169,20 +169,21 @@ def descend(known: Known, starts: list[list[Task]]) -> list[Task]:
     count = known.search.layout.kinds + len(known.search.layout.services)
     whole = searched[count:].any()
     first = searched & (np.arange(len(searched)) < count)
-    best = _descent(known, starts, low, high, first)
+    best = _descent(known, starts, low, high, first, STRIDES[:-1] if whole else STRIDES)
     if whole:
         rounded = [rounded_memory(known, task, low, high) for task in best]
-        best = _descent(known, rounded, low, high, searched)
+        best = _descent(known, rounded, low, high, searched, STRIDES[-2:])
     return [task for task in best if np.isfinite(known.value(task))]
 
 
-def _descent(known: Known, starts: list[list[Task]], low: np.ndarray, high: np.ndarray, moves: np.ndarray) -> list[Task]:
+def _descent(known: Known, starts: list[list[Task]], low: np.ndarray, high: np.ndarray, moves: np.ndarray, strides: Any) -> list[Task]:
     known.learn(task for tasks in starts for task in tasks)
     best = [min(tasks, key=known.value) for tasks in starts]
-    for stride, pairs in STRIDES:
+    coupled = couples(known.search.layout)
+    for stride, pairs in strides:
         moving = set(range(len(best)))
         while moving:
-            around = {k: neighbours(best[k], stride, low, high, moves, pairs=pairs) for k in moving}
+            around = {k: neighbours(best[k], stride, low, high, moves, pairs=pairs, coupled=coupled) for k in moving}
             known.learn(task for tasks in around.values() for task in tasks)
             still = set()
             for k, tasks in around.items():
@@ -194,13 +195,25 @@ def _descent(known: Known, starts: list[list[Task]], low: np.ndarray, high: np.n
     return best
 
 
-def neighbours(task: Task, stride: float, low: np.ndarray, high: np.ndarray, moves: np.ndarray, *, pairs: bool = True) -> list[Task]:
+def couples(layout: Layout) -> np.ndarray:
+    """Which two integers may move at once: those of one kind of machine and of the services on it; shape (integers, integers)."""
+    kinds, services = layout.kinds, len(layout.services)
+    runs_on = [{layout.steps[k][1] for k in layout.services[s][0]} for s in range(services)]
+    own = [{p} for p in range(kinds)] + runs_on + [{p} for p in range(kinds)] * 2
+    return np.array([[bool(one & other) for other in own] for one in own])
+
+
+def neighbours(
+    task: Task, stride: float, low: np.ndarray, high: np.ndarray, moves: np.ndarray, *, pairs: bool = True,
+    coupled: np.ndarray | None = None,
+) -> list[Task]:  # fmt: skip
     """Tasks ``stride`` away in relation and at least one, in one integer or (``pairs``) in two at once, inside the ranges."""
     which = np.flatnonzero(moves)
     steps = {k: max(1, round(stride * task.integers[k])) for k in which}
     shifts = [((k, sign),) for k in which for sign in (-1, 1)]
     if pairs:
-        shifts += [((j, a), (k, b)) for j, k in itertools.combinations(which, 2) for a in (-1, 1) for b in (-1, 1)]
+        together = [(j, k) for j, k in itertools.combinations(which, 2) if coupled is None or coupled[j, k]]
+        shifts += [((j, a), (k, b)) for j, k in together for a in (-1, 1) for b in (-1, 1)]
     around = []
     for shift in shifts:
         moved = list(task.integers)

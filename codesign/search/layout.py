@@ -34,7 +34,7 @@ OUTCOMES = ("capital", "provisioned", "running", "energy")
 """Per output token of the fleet: USD s, W s, USD, J."""
 KIND_LIMITS = (
     "silicon", "silicon_small", "shoreline", "power_density", "package_power", "temperature", "memory_temperature", "interposer", "warpage",
-    "die_area", "stacks", "layers_most", "layers_fewest", "clock_fewest", "clock_most", "rate",
+    "die_area", "stacks", "layers_most", "layers_fewest", "clock_fewest", "clock_most",
 )  # fmt: skip
 SERVICE_LIMITS = ("promise", "pace", "first_token")
 DEFINITIONS = ("silicon", "silicon_small", "rate", "pace", "step", "plan")
@@ -59,7 +59,7 @@ class Layout:
     operators: tuple[int, ...]
     bounds: tuple[tuple[int, float, float], ...] = ()
 
-    @property
+    @functools.cached_property
     def variables(self) -> tuple[str, ...]:
         """Names of the variables."""
         own = [f"{name} {p}" for p in range(self.kinds) for name in KIND_VARIABLES]
@@ -74,7 +74,7 @@ class Layout:
         """Position of a variable."""
         return self.variables.index(name if index is None else f"{name} {index}")
 
-    @property
+    @functools.cached_property
     def basis(self) -> tuple[str, ...]:
         """Names of the monomials."""
         own = []
@@ -88,14 +88,27 @@ class Layout:
         """Position of a monomial."""
         return self.basis.index(name if index is None else f"{name} {index}")
 
-    @property
+    @functools.cached_property
     def functions(self) -> tuple[str, ...]:
-        """Names of the functions: outcomes first, then what must be at most 1."""
-        limits = [f"{name} {p}" for p in range(self.kinds) for name in KIND_LIMITS]
-        for k, count in enumerate(self.operators):
-            limits += [f"capacity {k}", f"plan {k}", *(f"step {k} {r}" for r in range(count + 1))]
-        limits += [f"{name} {s}" for s in range(len(self.services)) for name in SERVICE_LIMITS]
-        return (*OUTCOMES, *limits, *(f"bound {b}" for b in range(len(self.bounds))))
+        """Names of the functions: outcomes first, then what must be at most 1; in the order of ``blocks``."""
+        return tuple(name for block in self.blocks for name in block.functions)
+
+    @functools.cached_property
+    def blocks(self) -> "tuple[Block, ...]":
+        """Functions that share the few monomials which they may have: most functions have few, and none is worth its zeros."""
+        times = [self.monomial("time", k) for k in range(len(self.steps))]
+        found = [Block((*OUTCOMES, *(f"bound {b}" for b in range(len(self.bounds)))), tuple(range(len(self.basis))))]
+        for p in range(self.kinds):
+            own = (0, *(self.monomial(name, p) for name in PHYSICAL))
+            found.append(Block(tuple(f"{name} {p}" for name in KIND_LIMITS), own))
+        small = [f"rate {p}" for p in range(self.kinds)]
+        small += [f"{name} {k}" for name in ("capacity", "plan") for k in range(len(self.steps))]
+        small += [f"{name} {s}" for s in range(len(self.services)) for name in SERVICE_LIMITS]
+        found.append(Block(tuple(small), (0, *times)))
+        for k, (_, p) in enumerate(self.steps):
+            own = (0, *(self.monomial(name, p) for name in TIMES))
+            found.append(Block(tuple(f"step {k} {r}" for r in range(self.operators[k] + 1)), own))
+        return tuple(found)
 
     def function(self, name: str, index: int) -> int:
         """Position of a function."""
@@ -168,6 +181,13 @@ def layout(problems: Problems, operators: tuple[int, ...], bounds: tuple[tuple[i
         for s, one in enumerate(problems.services)
     )
     return Layout(len(problems.spaces), tuple((step.service, step.kind) for step in steps), services, operators, bounds)
+
+
+class Block(NamedTuple):
+    """Functions next to each other with the same few monomials."""
+
+    functions: tuple[str, ...]
+    columns: tuple[int, ...]
 
 
 class Exponents(NamedTuple):

@@ -42,14 +42,14 @@ class Service(eqx.Module):
     promise: Real = quantity("s", "longest time per output token", default=UNLIMITED)
     first_promise: Real = quantity("s", "longest time to the first token", default=UNLIMITED)
     share: Real = quantity("1", "share of the fleet's output tokens", default=1.0)
-    batch: tuple[int, int] = eqx.field(static=True, default=(1, 4096))
+    batch: tuple[Any, Any] = (1, 4096)
     decode_kind: int = eqx.field(static=True, default=0)
     prefill_kind: int = eqx.field(static=True, default=0)
 
     def __check_init__(self) -> None:
         low, high = self.batch
         if not 1 <= low <= high:
-            raise ValueError(f"range of batch is {low} to {high}; expected 1 <= low <= high")
+            raise ValueError(f"range of batch is {low:g} to {high:g}; expected 1 <= low <= high")
 
 
 def service(workload: Workload, batch: tuple[int, int]) -> Service:
@@ -221,7 +221,7 @@ def integer_ranges(problems: Problems) -> tuple[np.ndarray, np.ndarray]:
         step = np.asarray(layer_steps(space, memory))
         low.append(max(1, int(np.min(np.ceil(memory.min_layers / step - 1e-9)))) if space.buildable else 0)
         high.append(max(1, int(np.max(np.floor(memory.max_layers / step + 1e-9)))) if space.buildable else 0)
-    return np.array(low), np.array(high)
+    return tuple(np.round(np.array(side, dtype=float)).astype(int) for side in (low, high))  # pyright: ignore[reportReturnType]
 
 
 def layer_steps(space: Space, memory: Any) -> Any:

@@ -180,10 +180,27 @@ class Values(NamedTuple):
 
     value: Float[Array, "functions"]
     jacobian: Float[Array, "functions variables"]
-    shares: Float[Array, "functions basis"]
+    shares: tuple[Any, ...]  # of each block's monomials
     mean: Float[Array, "functions variables"]  # share-weighted gradient of each function's monomials
     local: Float[Array, "basis variables"]  # gradient of each monomial's logarithm
     bend: Float[Array, "specials"]  # second derivatives of the special functions' logarithms
+
+
+class Packed(NamedTuple):
+    """Coefficients and tilts of one block of functions (``Layout.blocks``): only the monomials that it may have."""
+
+    coefficients: Any  # (functions, monomials)
+    tilt: Any  # (functions, monomials, integers)
+
+
+def packed(layout: Layout, program: Program) -> tuple[Packed, ...]:
+    """The blocks of a program, taken out once before a solve."""
+    found, first = [], 0
+    for block in layout.blocks:
+        rows, columns = slice(first, first + len(block.functions)), np.array(block.columns)
+        found.append(Packed(program.coefficients[rows][:, columns], program.tilt[rows][:, columns]))
+        first += len(block.functions)
+    return tuple(found)
 
 
 def special_values(specials: Specials, arguments: Float[Array, "kinds SPECIALS"]) -> tuple[Any, Any, Any]:
@@ -204,36 +221,52 @@ def special_values(specials: Specials, arguments: Float[Array, "kinds SPECIALS"]
     return value.ravel(), slope.ravel(), bend.ravel()
 
 
-def functions(layout: Layout, shape: Exponents, program: Program, y: Float[Array, "variables"]) -> Values:
+def functions(
+    layout: Layout, shape: Exponents, program: Program, y: Float[Array, "variables"], blocks: tuple[Packed, ...] | None = None
+) -> Values:
     """Logarithms of all functions and their derivatives at y, in closed form."""
+    blocks = packed(layout, program) if blocks is None else blocks
     special, slope, bend = special_values(program.specials, y[shape.argument].reshape(layout.kinds, len(SPECIALS)))
     logs = jnp.asarray(shape.basis) @ y + jnp.asarray(shape.special) @ special
     onto = np.zeros((len(shape.argument), len(layout.variables)))
     onto[np.arange(len(shape.argument)), shape.argument] = 1.0
     local = jnp.asarray(shape.basis) + jnp.asarray(shape.special) @ (slope[:, None] * onto)
     integers = layout.integers
-    terms = program.coefficients + logs + program.tilt @ y[integers]
-    largest = jnp.max(terms, axis=1, keepdims=True)
-    shares = jnp.exp(terms - largest)
-    total = jnp.sum(shares, axis=1, keepdims=True)
-    value, shares = (largest + jnp.log(total))[:, 0], shares / total
-    mean = (shares @ local).at[:, integers].add(jnp.einsum("jm,jmu->ju", shares, program.tilt))
+    values, shares, means = [], [], []
+    for block, own in zip(layout.blocks, blocks, strict=True):
+        columns = np.array(block.columns)
+        terms = own.coefficients + logs[columns] + own.tilt @ y[integers]
+        largest = jnp.max(terms, axis=1, keepdims=True)
+        parts = jnp.exp(terms - largest)
+        total = jnp.sum(parts, axis=1, keepdims=True)
+        values.append((largest + jnp.log(total))[:, 0])
+        shares.append(parts / total)
+        tilted = jnp.sum(shares[-1][:, :, None] * own.tilt, axis=1)
+        means.append((shares[-1] @ local[columns]).at[:, integers].add(tilted))
+    value, mean = jnp.concatenate(values), jnp.concatenate(means)
     relaxation = layout.variable("relaxation")
     powers = jnp.asarray(shape.powers).at[:, relaxation].add(-program.slack)
-    return Values(value + powers @ y, mean + powers, shares, mean, local, bend)
+    return Values(value + powers @ y, mean + powers, tuple(shares), mean, local, bend)
 
 
 def weighted_hessian(
-    layout: Layout, shape: Exponents, program: Program, values: Values, weights: Float[Array, "functions"]
+    layout: Layout, shape: Exponents, blocks: tuple[Packed, ...], values: Values, weights: Float[Array, "functions"]
 ) -> Float[Array, "variables variables"]:
     """Σ_j weight_j ∇² log f_j: covariance of the monomials' gradients under the shares, plus the special functions' own bend."""
     integers = layout.integers
-    weighted = weights[:, None] * values.shares
-    mass = jnp.sum(weighted, axis=0)
+    mass, tilted = jnp.zeros(len(layout.basis)), jnp.zeros((len(layout.basis), len(integers)))
+    own = jnp.zeros((len(integers), len(integers)))
+    first = 0
+    for block, packs, shares in zip(layout.blocks, blocks, values.shares, strict=True):
+        columns, count = np.array(block.columns), len(block.functions)
+        weighted = weights[first : first + count, None] * shares
+        first += count
+        mass = mass.at[columns].add(jnp.sum(weighted, axis=0))
+        by_tilt = weighted[:, :, None] * packs.tilt
+        tilted = tilted.at[columns].add(jnp.sum(by_tilt, axis=0))
+        own = own + jnp.einsum("jmu,jmv->uv", by_tilt, packs.tilt)
     hessian = values.local.T @ (mass[:, None] * values.local) - values.mean.T @ (weights[:, None] * values.mean)
-    tilted = jnp.einsum("jm,jmu->mu", weighted, program.tilt)
     cross = values.local.T @ tilted  # (variables, integers)
-    own = jnp.einsum("jm,jmu,jmv->uv", weighted, program.tilt, program.tilt)
     hessian = hessian.at[:, integers].add(cross).at[integers, :].add(cross.T)
     hessian = hessian.at[integers[:, None], integers[None, :]].add(own)
     return hessian.at[shape.argument, shape.argument].add((mass @ shape.special) * values.bend)

@@ -1,6 +1,7 @@
 """What may be chosen of one kind of machine: continuous quantities in a box, integers in a range."""
 
 import dataclasses
+from typing import Any
 
 import equinox as eqx
 import numpy as np
@@ -26,7 +27,7 @@ class Space(eqx.Module):
     base: Design
     low: Float[Array, "6"] = eqx.field(converter=real)
     high: Float[Array, "6"] = eqx.field(converter=real)
-    chips: tuple[int, int] = eqx.field(static=True)
+    chips: tuple[Any, Any]
     buildable: bool = eqx.field(static=True, default=False)
     layer_step: int = eqx.field(static=True, default=4)
 
@@ -41,7 +42,7 @@ class Space(eqx.Module):
                 raise ValueError(f"range of {name} is {low:g} to {high:g} {units[name]}; expected 0 < low <= high")
         low, high = self.chips
         if not 1 <= low <= high:
-            raise ValueError(f"range of chips is {low} to {high}; expected 1 <= low <= high")
+            raise ValueError(f"range of chips is {low:g} to {high:g}; expected 1 <= low <= high")
 
 
 def design_at(space: Space, values: Float[Array, "6"], chips: Real, white_silicon: Real) -> Design:
@@ -50,16 +51,18 @@ def design_at(space: Space, values: Float[Array, "6"], chips: Real, white_silico
     return dataclasses.replace(space.base, chips=chips, white_silicon=white_silicon, **chosen)
 
 
-def at_bound(space: Space, values: np.ndarray, tolerance: float = 1e-4) -> np.ndarray:
+def at_bound(space: Space, values: np.ndarray, chips: np.ndarray, tolerance: float = 1e-4) -> np.ndarray:
     """−1, 0 or 1 where a quantity rests on its lower bound, on none, on its upper bound; frozen ones never count.
 
-    ``tolerance`` is a relative distance. A buildable machine's latency follows from its network: it never counts either, nor
-    does a clock at the end of what its process allows, which is a limit of its own.
+    ``values`` has a row a design, ``chips`` its number of chips; ``tolerance`` is a relative distance. A buildable machine's latency follows from its network: it never counts either, nor does a
+    clock at the end of what its process allows, which is a limit of its own, nor links and latency of a single chip.
     """
     low, high = np.asarray(space.low), np.asarray(space.high)
     free = (high > low * (1.0 + 1e-9)) & np.array([name != "clock" for name in CONTINUOUS])
     if space.buildable:
         free &= np.array([name != "sync_latency" for name in CONTINUOUS])
+    alone = np.isin(CONTINUOUS, ("sync_latency", "link_bandwidth")) & (chips <= 1)[:, None]  # one chip talks to nobody
+    free = free & ~alone
     at_low = (np.log(values / low) < tolerance) & free
     at_high = (np.log(high / values) < tolerance) & free
     return np.where(at_low, -1, np.where(at_high, 1, 0))

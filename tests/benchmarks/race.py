@@ -10,13 +10,14 @@ Integers are rounded in the evaluation, and what may be chosen enters by one int
 """
 
 import dataclasses
+import functools
 import itertools
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,6 +44,9 @@ MOMENTS = (5, 10, 25, 50, 100, 150, 200, 300, 400, 500)
 
 CHUNK = 2000
 """Designs of random search in one call."""
+
+PATIENCE = 600.0
+"""Longest that both calls of ``optimize`` together may take [s]: without an answer they count as infinitely long."""
 
 NEVER = 50.0
 """ln(used/allowed) told to NSGA-II where the exact model has no finite answer."""
@@ -97,8 +101,7 @@ def built_in() -> Contest:
     technology = hardware_priors.technology("N3", "HBM4", "NVLink6")
     work = codesign.Workload(model("llama-3.1-405b"), codesign.Decode(batch=1, context=8192), promise=real(0.02))
     choices = tuple(
-        Choice(f"{name} {dies}", (plan(name),), (Kind(technology, dies, 60e6, 72),))
-        for name, dies in itertools.product(ALGORITHMS, DIES)
+        Choice(f"{name} {dies}", (plan(name),), (Kind(technology, dies, 60e6, 72),)) for name, dies in itertools.product(ALGORITHMS, DIES)
     )
     return Contest((space(technology),), (service(work, (1, 4096)),), choices, (2, 2))
 
@@ -190,8 +193,7 @@ class Evaluator:
         choice = np.concatenate([choice, np.repeat(choice[-1:], missing)]).astype(np.int64)
         with double_precision():
             parts = [
-                self.run(values[first : first + self.rows], choice[first : first + self.rows])
-                for first in range(0, len(values), self.rows)
+                self.run(values[first : first + self.rows], choice[first : first + self.rows]) for first in range(0, len(values), self.rows)
             ]
         logs, limits = (np.concatenate([np.asarray(part[k]) for part in parts]) for k in (0, 1))
         keep = len(logs) - missing
@@ -280,9 +282,82 @@ def ours(name: str, weights: int, seed: int) -> Ours:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "found.npz"
         command = [sys.executable, "-m", "tests.benchmarks.race", name, str(weights), str(seed), str(file)]
-        subprocess.run(command, cwd=root, env={**environment, "JAX_PLATFORMS": "cpu"}, check=True)
+        try:
+            subprocess.run(command, cwd=root, env={**environment, "JAX_PLATFORMS": "cpu"}, check=True, timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            return Ours(np.zeros((0, 0)), np.zeros(0, int), np.inf, np.inf, 0)
         with np.load(file) as found:
             return Ours(found["values"], found["choice"], *map(float, found["told"]))
+
+
+class Row(NamedTuple):
+    """A line of the table: a method at one moment."""
+
+    method: str
+    evaluations: int
+    cold: float  # [s], compilation included
+    warm: float  # [s]
+    volume: float  # share of the box between the best of each aim and the reference
+
+
+def race(name: str, seed: int, *, weights: Sequence[int] = (12, 48), generations: int = GENERATIONS) -> list[Row]:
+    """Run all three on a contest and tell their hypervolumes; NSGA-II's at ``MOMENTS``.
+
+    Ours counts one evaluation per convex program solved; the exact model's evaluations in its relaxed search come on top
+    (120 a start) and are in its seconds.
+    """
+    contest = CONTESTS[name]()
+    rows: list[Row] = []
+    few, many = Evaluator(contest, POPULATION), Evaluator(contest, CHUNK)
+    genetic, spread = nsga2(few, generations, seed), random_search(many, POPULATION * generations, seed)
+    found = [(count, ours(name, count, seed)) for count in weights]
+    fronts = [feasible_front(many, one) for _, one in found]
+    logs = np.concatenate([front_of(genetic), front_of(spread), *fronts])
+    best, worst = logs.min(axis=0), logs.max(axis=0)
+    volume = functools.partial(share, best=best, reference=worst + 0.1 * (worst - best))
+    for moment in (m for m in MOMENTS if m <= generations):
+        count = moment * POPULATION
+        until = Met(*(part[:count] for part in genetic))
+        seconds = float(until.seconds[-1])
+        rows.append(Row("NSGA-II", count, few.compilation + seconds, seconds, volume(front_of(until))))
+    seconds = float(spread.seconds[-1])
+    rows.append(Row("random", len(spread.logs), many.compilation + seconds, seconds, volume(front_of(spread))))
+    for (count, one), front in zip(found, fronts, strict=True):
+        rows.append(Row(f"ours, {count} weightings", int(one.solves), one.cold, one.warm, volume(front)))
+    return rows
+
+
+def front_of(met: Met) -> np.ndarray:
+    """Logarithms of the feasible designs that none dominates."""
+    from moocore import filter_dominated
+
+    logs = met.logs[met.feasible]
+    return filter_dominated(logs) if len(logs) else logs
+
+
+def feasible_front(evaluator: Evaluator, found: Ours) -> np.ndarray:
+    """Our designs on the contest's evaluator."""
+    if not len(found.values):
+        return np.zeros((0, len(AIMS)))
+    logs, limits = evaluator(found.values, found.choice)
+    return front_of(Met(np.zeros(len(logs)), logs, kept(logs, limits)))
+
+
+def share(logs: np.ndarray, best: np.ndarray, reference: np.ndarray) -> float:
+    """Hypervolume over that of the box from the best of each aim to the reference [1]."""
+    from moocore import hypervolume
+
+    return float(hypervolume(logs, ref=reference) / np.prod(reference - best)) if len(logs) else 0.0
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows as text, each beside NSGA-II's last."""
+    last = next(row for row in reversed(rows) if row.method == "NSGA-II")
+    lines = [f"{'':22}{'evaluations':>12}{'cold [s]':>10}{'warm [s]':>10}{'hypervolume':>13}{'cold ×':>9}{'warm ×':>9}"]
+    for row in rows:
+        times = f"{row.cold:10.2f}{row.warm:10.2f}{row.volume:13.4f}{row.cold / last.cold:9.3f}{row.warm / last.warm:9.3f}"
+        lines.append(f"{row.method:22}{row.evaluations:12d}{times}")
+    return "\n".join(lines)
 
 
 def run_ours(name: str, weights: int, seed: int, file: str) -> None:

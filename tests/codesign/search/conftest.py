@@ -5,10 +5,9 @@ choices and the shape of the model are structure.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -16,7 +15,7 @@ import codesign
 import hardware_priors
 import objectives
 from codesign.hardware.technology import Technology
-from codesign.search import Choice, Front, Kind, Space, optimize, service
+from codesign.search import Bound, Choice, Front, Kind, Space, optimize, service
 from codesign.search.front import _in_double, assemble, double_precision, judge, pose
 from codesign.search.integers import Known, Task
 from codesign.workload.catalogue import model
@@ -24,17 +23,15 @@ from codesign.workload.catalogue import model
 GOALS = tuple(objectives.objective(name) for name in ("tokens/s/$", "tokens/s/W", "tokens/s/user"))
 COSTS = tuple(objectives.objective(name) for name in ("$/token", "J/token", "tokens/s/user"))
 
-CHIPS, BATCH = (1, 64), (1, 1024)
+CHIPS, BATCH = (1, 128), (1, 1024)
 """Ranges of integers of all problems but those that are enumerated."""
 
 LOWEST = {"memory_bandwidth": 5e11, "memory_capacity": 8e9, "peak_flops": 5e13, "sync_latency": 3e-7, "link_bandwidth": 2e10}
 HIGHEST = {"memory_bandwidth": 5e13, "memory_capacity": 2e12, "peak_flops": 2e16, "sync_latency": 2e-5, "link_bandwidth": 4e12}
 """Box of the continuous quantities; the clock's is a little wider than what processes allow, so that its limits bind first."""
 
-TIGHT_PROMISE = 1.2e-3
-"""[s] No single chip keeps it for an 8B model: all designs have links, none of which then rests at its least bandwidth."""
-
-Solve = Callable[..., Known]
+TIGHT_PROMISE, BUILD_PROMISE = 1.2e-3, 6e-4
+"""[s] No single chip keeps them for an 8B model: all designs have links, none of which then rests at its least bandwidth."""
 
 
 def space(chips: tuple[int, int] = CHIPS, *, buildable: bool = False, **frozen: float) -> Space:
@@ -88,13 +85,13 @@ class Posed:
 
 
 def posed(spaces: Space, workload: codesign.Workload, among: Sequence[Choice], goals: Any = GOALS, weights: Any = None,
-          batch: tuple[int, int] = BATCH, execution: Any = None) -> Posed:  # fmt: skip
+          batch: tuple[int, int] = BATCH, execution: Any = None, bounds: Sequence[Bound] = ()) -> Posed:  # fmt: skip
     """A problem in the program's terms, nothing solved yet."""
     weights = np.array([[0.4, 0.3, 0.3]]) if weights is None else np.asarray(weights, float)
     with double_precision():
         execution = codesign.Operatorwise() if execution is None else execution
         parts = _in_double(((spaces,), (service(workload, batch),), tuple(among), execution))
-        search, _ = pose(assemble(*parts), goals, ())
+        search, _ = pose(assemble(*parts), goals, bounds)
         return Posed(Known(search, weights), tuple(goals))
 
 
@@ -110,7 +107,7 @@ def limit_front(technology) -> Front:
 
 @pytest.fixture(scope="session")
 def build_front(technology) -> Front:
-    return run(space(buildable=True), work(promise=2.5e-3), choices(technology))
+    return run(space(buildable=True), work(promise=BUILD_PROMISE), choices(technology))
 
 
 @pytest.fixture(scope="session")
@@ -123,5 +120,5 @@ def technologies() -> list[Technology]:
 
 def stretched(weights: Sequence[float]) -> np.ndarray:
     """A weighting with no weight below the search's least."""
-    floor = np.maximum(jnp.asarray(weights, float), 1e-4)
-    return np.asarray(floor / floor.sum())
+    floor = np.maximum(np.asarray(weights, float), 1e-4)
+    return floor / floor.sum()

@@ -1,8 +1,8 @@
 """CVXPY's geometric programming and SciPy's SLSQP against the interior point.
 
 CVXPY solves a transcription of its own (``dgp_value``): areas, powers, prices, limits and times written as posynomials from the
-technology's numbers and the operators' loads, exact in every term (also the price of a die, as
-A/(gross · (1 − 2√2·√A/d)) · (1 + A·c·D/α)^α). None of the program's coefficients enter it. SLSQP descends the exact model itself
+technology's numbers and the operators' loads, exact in every term, the price of a die too:
+A/(gross · (1 − 2√2·√A/d)) · (1 + A·c·D/α)^α. None of the program's coefficients enter it. SLSQP descends the exact model itself
 (``evaluate.assess`` with the step's time and the silicon as variables, as the search has them) with JAX's gradients.
 """
 
@@ -297,9 +297,7 @@ def exact_functions(case: Case, parts: Parts) -> Any:
         timed = run_step(design, parts.table, parts.workload, case.plan, parts.technology, execution)
         silicon, time, each = x[count], x[count + 1], x[count + 2 :]
         own = area(design, parts.technology, parts.table.compute_bits)
-        outcome = assess(
-            design, parts.workload, case.plan, parts.technology, parts.table.compute_bits, timed, time, kept, own, silicon
-        )
+        outcome = assess(design, parts.workload, case.plan, parts.technology, parts.table.compute_bits, timed, time, kept, own, silicon)
         busy = jnp.maximum(timed.compute, timed.vector)
         together = jnp.sum(each) + jnp.sum(timed.latency) + jnp.sum(timed.transfer)
         lifted = [jnp.log(own.total / silicon)[None], jnp.log(together / time)[None]]

@@ -1,0 +1,55 @@
+"""Numbers are data: changing them compiles nothing."""
+
+import dataclasses
+
+import numpy as np
+
+import hardware_priors
+from codesign.search.front import _exact
+from codesign.search.integers import Task, _programs, solve_programs
+from codesign.search.relaxation import _search
+from tests.codesign.search.conftest import COSTS, GOALS, choices, plan, posed, run, space, work
+
+STAGES = {"search": _search, "programs": _programs, "solve": solve_programs, "exact": _exact}
+
+
+def compiled() -> dict[str, int]:
+    """How many programs each stage holds."""
+    return {name: stage._cache_size() for name, stage in STAGES.items()}
+
+
+def other_technologies() -> list:
+    kinds = choices(hardware_priors.technology("N5", "HBM3", "NVLink4"), dies=2.0, sram_capacity=9e7)
+    return [dataclasses.replace(choice, plans=(plan(name),)) for choice, name in zip(kinds, ("ring", "tree"), strict=True)]
+
+
+def test_other_numbers_do_not_recompile(limit_front, technology):
+    """Whole searches with other numbers find every stage compiled."""
+    before = compiled()
+    requests = work(promise=1.3e-3, context=4096.0, weight_bits=4.0)
+    found = run(space(peak_flops=1e15), requests, choices(technology), seed=1)
+    assert compiled() == before, "promise, context, precision, continuous ranges and seed are numbers"
+    assert not np.isin(found.values[:, 0], limit_front.values[:, 0]).any(), "hardly anything changed"
+    run(space(), work(promise=5e-3), other_technologies())
+    assert compiled() == before, "technology, dies, SRAM and plan are numbers"
+
+
+def test_other_weights_and_objectives_share_the_solver(technology):
+    problems = [
+        posed(space(), work(), choices(technology), goals, [weights])
+        for goals in (GOALS, COSTS)
+        for weights in ((0.5, 0.3, 0.2), (0.2, 0.3, 0.5))
+    ]
+    problems[0].solve([Task(0, 0, (8, 32, 0, 0))])
+    before = compiled()
+    for problem in problems[1:]:
+        problem.solve([Task(0, 1, (4, 64, 0, 0))])
+    assert compiled() == before
+
+
+def test_structure_does_recompile(technology):
+    """The counter can count: other operators are another program."""
+    posed(space(), work(), choices(technology)).solve([Task(0, 0, (8, 32, 0, 0))])
+    before = _programs._cache_size()
+    posed(space((1, 3)), work(), choices(technology)).solve([Task(0, 0, (3, 32, 0, 0))])
+    assert _programs._cache_size() > before, "ranges of integers are numbers by now: find another structure for this test"
