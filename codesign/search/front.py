@@ -16,6 +16,7 @@ from codesign.hardware.design import Design
 from codesign.outcome import Outcome
 from codesign.performance.execution import Execution, Operatorwise
 from codesign.physical.area import area
+from codesign.search.approach import FROM_NEARBY, approach, settled
 from codesign.search.audit import POINTS, TOLERANCE, differences
 from codesign.search.branch import Proof
 from codesign.search.branch import prove as branch
@@ -45,9 +46,6 @@ ROUNDING = 1e-9
 
 EXACT_LANES = 64
 """Designs checked in one call of the exact model."""
-
-COARSE, COARSE_BOXES = 0.05, 400
-"""Tolerance, in log units, and most boxes of the branch and bound that only looks for starts."""
 
 LAST_DIGITS = 1e-12
 """ln(used/allowed) of a limit that is met with equality, as by the most stacks on a package: rounding of a quotient."""
@@ -207,10 +205,10 @@ def _optimize(
             relaxed = jax.block_until_ready(relax(problems, wanted, jnp.asarray(weighting), starts=2, seed=seed))
         for future in waiting:
             future.result()
-    starts = boxed_starts(known, ranges) if relaxed is None else first_tasks(relaxed, problems, ranges)
+    starts = approach(known, middle_starts(known, ranges)) if relaxed is None else first_tasks(relaxed, problems, ranges)
     lap("relaxed search")
     tell("relaxed search", 1, 1)
-    tasks = descend(known, starts)
+    tasks = descend(known, starts, None if relaxed is not None else functools.partial(settled, known))
     tell("integers", 1, 1 + ROUNDS)
     lap("integers")
     if not tasks:
@@ -247,16 +245,13 @@ def first_tasks(relaxed: Relaxed, problems: Problems, ranges: tuple[np.ndarray, 
     return found
 
 
-def boxed_starts(known: Known, ranges: tuple[np.ndarray, np.ndarray]) -> list[list[Task]]:
-    """Where the descent starts for each weighting of a fleet: the best integers that a coarse branch and bound meets.
-
-    The gradient of a fleet of several steps takes longer to compile than this takes to run.
-    """
-    middle = tuple(int(v) for v in np.sqrt(np.maximum(ranges[0], 1) * np.maximum(ranges[1], 1)).round())
-    middle = tuple(v if high > 0 else 0 for v, high in zip(middle, ranges[1], strict=True))
-    best = [Task(k, 0, middle) for k in range(len(known.weights))]
-    known.learn(best)
-    return [[task] for task in branch(known, best, tolerance=COARSE, most_boxes=COARSE_BOXES).best]
+def middle_starts(known: Known, ranges: tuple[np.ndarray, np.ndarray]) -> list[list[Task]]:
+    """For each weighting the middle of the ranges in every choice, stacks and layers free."""
+    counted = known.search.layout.kinds + len(known.search.layout.services)
+    middle = np.sqrt(np.maximum(ranges[0], 1) * np.maximum(ranges[1], 1)).round().astype(int)
+    integers = tuple(int(v) if k < counted else 0 for k, v in enumerate(middle))
+    choices = len(known.search.problems.kinds[0].dies)
+    return [[Task(k, choice, integers) for choice in range(choices)] for k in range(len(known.weights))]
 
 
 def completed(known: Known, tasks: Sequence[Task]) -> list[Task]:
@@ -283,7 +278,125 @@ def refined(known: Known, objectives: Sequence[Goal], tasks: list[Task]) -> list
     if not news:
         return tasks
     known.weights = np.concatenate([known.weights, [weighting for weighting, _ in news]])
-    return tasks + descend(known, [starts for _, starts in news])
+    starts = [starts for _, starts in news]
+    if len(known.search.problems.steps) == 1:
+        return tasks + descend(known, starts)
+    return tasks + descend(known, approach(known, starts, FROM_NEARBY), functools.partial(settled, known))
+
+
+def middle_starts(known: Known, ranges: tuple[np.ndarray, np.ndarray]) -> list[list[Task]]:
+    """For each weighting the middle of the ranges in every choice, stacks and layers free."""
+    counted = known.search.layout.kinds + len(known.search.layout.services)
+    middle = np.sqrt(np.maximum(ranges[0], 1) * np.maximum(ranges[1], 1)).round().astype(int)
+    integers = tuple(int(v) if k < counted else 0 for k, v in enumerate(middle))
+    choices = len(known.search.problems.kinds[0].dies)
+    return [[Task(k, choice, integers) for choice in range(choices)] for k in range(len(known.weights))]
+
+
+def completed(known: Known, tasks: Sequence[Task]) -> list[Task]:
+    """The best known task of each weighting; where it has none, another's integers."""
+    best: dict[int, Task] = {}
+    for task in tasks:
+        if task.weighting not in best or known.value(task) < known.value(best[task.weighting]):
+            best[task.weighting] = task
+    found = [best.get(k, tasks[0]._replace(weighting=k)) for k in range(len(known.weights))]
+    known.learn(found)
+    return found
+
+
+def refined(known: Known, objectives: Sequence[Goal], tasks: list[Task]) -> list[Task]:
+    """More designs, between those that are farthest apart on the front."""
+    found = check_exactly(known.search, tasks, points(known, tasks))
+    logs = log_goals(objectives, found.totals)
+    front = non_dominated(logs)
+    ends = [tasks[k] for k in front]
+    weights = known.weights[[task.weighting for task in ends]]
+    first, counted = len(known.weights), known.search.layout.kinds + len(known.search.layout.services)
+    gaps = longest_gaps(logs[front], GAPS)
+    news = [between(gap, weights, ends, first + k, counted) for k, gap in enumerate(gaps)]
+    if not news:
+        return tasks
+    known.weights = np.concatenate([known.weights, [weighting for weighting, _ in news]])
+    starts = [starts for _, starts in news]
+    if len(known.search.problems.steps) == 1:
+        return tasks + descend(known, starts)
+    return tasks + descend(known, approach(known, starts, FROM_NEARBY), functools.partial(settled, known))
+
+
+def middle_starts(known: Known, ranges: tuple[np.ndarray, np.ndarray]) -> list[list[Task]]:
+    """For each weighting the middle of the ranges in every choice, stacks and layers free."""
+    counted = known.search.layout.kinds + len(known.search.layout.services)
+    middle = np.sqrt(np.maximum(ranges[0], 1) * np.maximum(ranges[1], 1)).round().astype(int)
+    integers = tuple(int(v) if k < counted else 0 for k, v in enumerate(middle))
+    choices = len(known.search.problems.kinds[0].dies)
+    return [[Task(k, choice, integers) for choice in range(choices)] for k in range(len(known.weights))]
+
+
+def completed(known: Known, tasks: Sequence[Task]) -> list[Task]:
+    """The best known task of each weighting; where it has none, another's integers."""
+    best: dict[int, Task] = {}
+    for task in tasks:
+        if task.weighting not in best or known.value(task) < known.value(best[task.weighting]):
+            best[task.weighting] = task
+    found = [best.get(k, tasks[0]._replace(weighting=k)) for k in range(len(known.weights))]
+    known.learn(found)
+    return found
+
+
+def refined(known: Known, objectives: Sequence[Goal], tasks: list[Task]) -> list[Task]:
+    """More designs, between those that are farthest apart on the front."""
+    found = check_exactly(known.search, tasks, points(known, tasks))
+    logs = log_goals(objectives, found.totals)
+    front = non_dominated(logs)
+    ends = [tasks[k] for k in front]
+    weights = known.weights[[task.weighting for task in ends]]
+    first, counted = len(known.weights), known.search.layout.kinds + len(known.search.layout.services)
+    gaps = longest_gaps(logs[front], GAPS)
+    news = [between(gap, weights, ends, first + k, counted) for k, gap in enumerate(gaps)]
+    if not news:
+        return tasks
+    known.weights = np.concatenate([known.weights, [weighting for weighting, _ in news]])
+    starts = [starts for _, starts in news]
+    if len(known.search.problems.steps) == 1:
+        return tasks + descend(known, starts)
+    return tasks + descend(known, approach(known, starts, FROM_NEARBY), functools.partial(settled, known))
+
+
+def middle_starts(known: Known, ranges: tuple[np.ndarray, np.ndarray]) -> list[list[Task]]:
+    """For each weighting the middle of the ranges in every choice, stacks and layers free."""
+    counted = known.search.layout.kinds + len(known.search.layout.services)
+    middle = np.sqrt(np.maximum(ranges[0], 1) * np.maximum(ranges[1], 1)).round().astype(int)
+    integers = tuple(int(v) if k < counted else 0 for k, v in enumerate(middle))
+    choices = len(known.search.problems.kinds[0].dies)
+    return [[Task(k, choice, integers) for choice in range(choices)] for k in range(len(known.weights))]
+
+
+def completed(known: Known, tasks: Sequence[Task]) -> list[Task]:
+    """The best known task of each weighting; where it has none, another's integers."""
+    best: dict[int, Task] = {}
+    for task in tasks:
+        if task.weighting not in best or known.value(task) < known.value(best[task.weighting]):
+            best[task.weighting] = task
+    found = [best.get(k, tasks[0]._replace(weighting=k)) for k in range(len(known.weights))]
+    known.learn(found)
+    return found
+
+
+def refined(known: Known, objectives: Sequence[Goal], tasks: list[Task]) -> list[Task]:
+    """More designs, between those that are farthest apart on the front."""
+    found = check_exactly(known.search, tasks, points(known, tasks))
+    logs = log_goals(objectives, found.totals)
+    front = non_dominated(logs)
+    ends = [tasks[k] for k in front]
+    weights = known.weights[[task.weighting for task in ends]]
+    first, counted = len(known.weights), known.search.layout.kinds + len(known.search.layout.services)
+    gaps = longest_gaps(logs[front], GAPS)
+    news = [between(gap, weights, ends, first + k, counted) for k, gap in enumerate(gaps)]
+    if not news:
+        return tasks
+    known.weights = np.concatenate([known.weights, [weighting for weighting, _ in news]])
+    starts, alone = [starts for _, starts in news], len(known.search.problems.steps) == 1
+    return tasks + descend(known, starts if alone else approach(known, starts, FROM_NEARBY), far=alone)
 
 
 def points(known: Known, tasks: Sequence[Task]) -> np.ndarray:

@@ -7,8 +7,8 @@ one up or down, or two at once) in the same choice is better. Every solve is con
 import dataclasses
 import functools
 import itertools
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -35,6 +35,10 @@ STRIDES = ((0.25, False), (0.08, False), (0.02, False), (0.0, False), (0.0, True
 """Relative steps of the pattern search, in turn, and whether two integers move at once; zero means ±1."""
 
 
+WORTHWHILE = 1e-6
+"""Log units by which a neighbour must be better to be moved to: flat valleys are long."""
+
+
 class Task(NamedTuple):
     """One problem to solve: indices, and integers in the order of ``problem.integer_names``."""
 
@@ -56,6 +60,9 @@ class Memory(Protocol):
 
     def get(self, key: tuple[Any, ...]) -> tuple[np.ndarray, ...] | None: ...
     def put(self, entries: Sequence[tuple[tuple[Any, ...], tuple[np.ndarray, ...]]]) -> None: ...
+
+
+Settle: TypeAlias = Callable[[list[Task]], list[Task]]
 
 
 class Search(NamedTuple):
@@ -159,20 +166,32 @@ class Known:
         return True
 
 
-def descend(known: Known, starts: list[list[Task]]) -> list[Task]:
+def descend(known: Known, starts: list[list[Task]], settle: Settle | None = None) -> list[Task]:
     """For every weighting, the best integers that the pattern search reaches from its starts; those with a feasible design only.
 
     Where memory comes in whole stacks and layers, the descent first leaves them free, then rounds them both ways.
+
+    Args:
+        known: solves so far.
+        starts: tasks from which each weighting starts.
+        settle: moves tasks to better chips and batches by itself; long strides are then not tried.
     """
     low, high = integer_ranges(known.search.problems)
     searched = high > 0
-    count = known.search.layout.kinds + len(known.search.layout.services)
-    whole = searched[count:].any()
-    first = searched & (np.arange(len(searched)) < count)
-    best = _descent(known, starts, low, high, first, STRIDES[:-1] if whole else STRIDES)
-    if whole:
+    counted = np.arange(len(searched)) < known.search.layout.kinds + len(known.search.layout.services)
+    if settle is None:
+        best = _descent(known, starts, low, high, searched & counted, STRIDES[:-1] if searched[~counted].any() else STRIDES)
+    else:
+        known.learn(task for tasks in starts for task in tasks)
+        best = [min(tasks, key=known.value) for tasks in starts]
+    if searched[~counted].any():
         rounded = [rounded_memory(known, task, low, high) for task in best]
-        best = _descent(known, rounded, low, high, searched, STRIDES[-2:])
+        known.learn(task for tasks in rounded for task in tasks)
+        best = [min(tasks, key=known.value) for tasks in rounded]
+        best = best if settle is None else settle(best)
+        best = _descent(known, [[task] for task in best], low, high, searched, STRIDES[-3:])
+    elif settle is not None:
+        best = _descent(known, [[task] for task in best], low, high, searched, STRIDES[-3:])
     return [task for task in best if np.isfinite(known.value(task))]
 
 
@@ -188,7 +207,7 @@ def _descent(known: Known, starts: list[list[Task]], low: np.ndarray, high: np.n
             still = set()
             for k, tasks in around.items():
                 candidate = min(tasks, key=known.value, default=best[k])
-                if known.value(candidate) < known.value(best[k]) - 1e-12:
+                if known.value(candidate) < known.value(best[k]) - WORTHWHILE:
                     best[k] = candidate
                     still.add(k)
             moving = still

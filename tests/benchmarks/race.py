@@ -157,7 +157,7 @@ class Evaluator:
         self.contest, self.rows = contest, rows
         with double_precision():
             parts = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), jnp.float64), contest[:3])
-            self.problems: Problems = jax.tree.map(jnp.asarray, assemble(*parts, Operatorwise()))
+            self.problems: Problems = jax.tree.map(jnp.asarray, assemble(parts[0], parts[1], parts[2], Operatorwise()))
         low, high = box(self.problems)
         self.lane = len(low)
         ways = np.array(contest.options)
@@ -184,7 +184,7 @@ class Evaluator:
         values[:, self.whole] = np.round(values[:, self.whole])
         ways = np.array(self.contest.options)
         option = np.clip(np.round(x[:, self.lane :]), 0, ways - 1).astype(int)
-        return values, np.ravel_multi_index(tuple(option.T), self.contest.options)
+        return values, np.asarray(np.ravel_multi_index(tuple(option.T), self.contest.options))
 
     def __call__(self, values: np.ndarray, choice: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Logarithms of the aims, shape (designs, aims), and ln(used/allowed), shape (designs, limits)."""
@@ -220,7 +220,7 @@ class Recorder:
 
 def kept(logs: np.ndarray, limits: np.ndarray) -> np.ndarray:
     """Whether designs keep every limit, shape (designs,) [bool]."""
-    return np.isfinite(logs).all(axis=1) & (limits <= 0.0).all(axis=1)
+    return np.asarray(np.isfinite(logs).all(axis=1) & (limits <= 0.0).all(axis=1))
 
 
 def random_search(evaluator: Evaluator, count: int, seed: int) -> Met:
