@@ -54,8 +54,9 @@ def design_at(space: Space, values: Float[Array, "6"], chips: Real, white_silico
 def at_bound(space: Space, values: np.ndarray, chips: np.ndarray, tolerance: float = 1e-4) -> np.ndarray:
     """−1, 0 or 1 where a quantity rests on its lower bound, on none, on its upper bound; frozen ones never count.
 
-    ``values`` has a row a design, ``chips`` its number of chips; ``tolerance`` is a relative distance. A buildable machine's latency follows from its network: it never counts either, nor does a
-    clock at the end of what its process allows, which is a limit of its own, nor links and latency of a single chip.
+    ``values`` has a row a design, ``chips`` its number of chips; ``tolerance`` is a relative distance. A buildable machine's latency
+    follows from its network: it never counts either, nor does a clock at the end of what its process allows, which is a limit of its
+    own, nor links and latency of a single chip.
     """
     low, high = np.asarray(space.low), np.asarray(space.high)
     free = (high > low * (1.0 + 1e-9)) & np.array([name != "clock" for name in CONTINUOUS])
