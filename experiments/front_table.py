@@ -125,7 +125,7 @@ def csv_text(table: list[Column]) -> str:
     """The columns as CSV, numbers to nine significant digits."""
 
     def cell(value: Any) -> str:
-        text = value if isinstance(value, str) else f"{float(value):.9g}"
+        text = value if isinstance(value, str) else "" if value != value else f"{float(value):.9g}"
         return f'"{text}"' if "," in text else text
 
     lines = [",".join(cell(column.header) for column in table)]
@@ -134,8 +134,8 @@ def csv_text(table: list[Column]) -> str:
 
 
 def records(table: list[Column]) -> list[dict[str, Any]]:
-    """The columns as JSON records keyed by name; numbers in SI."""
-    values = [column.values.tolist() for column in table]
+    """The columns as JSON records keyed by name; numbers in SI, null where there is none."""
+    values = [[None if value != value else value for value in column.values.tolist()] for column in table]
     return [dict(zip((column.name for column in table), row, strict=True)) for row in zip(*values, strict=True)]
 
 
@@ -179,6 +179,19 @@ def _split(name: str) -> tuple[str, str]:
     return f"machine {number} ", plain
 
 
+MOST_ROWS = 32
+"""Designs shown on the terminal; all are in ``front.csv``."""
+
+
+def spread_out(count: int) -> list[int]:
+    """Rows to show: all, or ``MOST_ROWS`` of them evenly, both ends included.
+
+    >>> spread_out(3)
+    [0, 1, 2]
+    """
+    return sorted({round(float(k)) for k in np.linspace(0, count - 1, min(count, MOST_ROWS))})
+
+
 def rich_table(front: Front, title: str) -> Any:
     """The front as a table for the terminal; a plan that all designs share goes into the title."""
     from rich.table import Table
@@ -187,6 +200,8 @@ def rich_table(front: Front, title: str) -> Any:
     plans = {str(name) for column in shown if column.name == "plan" for name in column.values}
     if len(plans) == 1:
         title, shown = f"{title}\nall designs: {plans.pop()}", [column for column in shown if column.name != "plan"]
+    if len(front) > MOST_ROWS:
+        title = f"{title}\n{MOST_ROWS} of {len(front)} designs, evenly along the front; all in front.csv"
     goals = [objective.name for objective in front.objectives]
     table = Table(title=title, pad_edge=False)
     for column in shown:
@@ -195,7 +210,9 @@ def rich_table(front: Front, title: str) -> Any:
         name = name.replace("machine ", "m") if name.startswith("machine ") else name
         name = name.replace("/s/", "\n/s/") if column.name in goals else name
         table.add_column(name + unit, justify="left" if column.values.dtype == object else "right")
-    for row in zip(*(column.values for column in shown), strict=True):
+    rows = list(zip(*(column.values for column in shown), strict=True))
+    for k in spread_out(len(rows)):
+        row = rows[k]
         table.add_row(*(_cell(column, value) for column, value in zip(shown, row, strict=True)))
     return table
 

@@ -136,6 +136,9 @@ def _kinds(scenario: Scenario, machine: Machine) -> Iterable[tuple[dict[str, str
     parts = {part: getattr(machine, part) or getattr(scenario.technology, part) for part in TECHNOLOGY}
     for names in itertools.product(*parts.values()):
         chosen = dict(zip(parts, names, strict=True))
+        several = len(parts["cooling"]) > 1 and "3d-stack" in parts["cooling"]
+        if several and (chosen["memory"] == "3D-DRAM") != (chosen["cooling"] == "3d-stack"):
+            continue  # of several coolings, memory on the logic takes the stack's, and nothing else does
         made = technology(scenario, chosen)
         told = {part: name for part, name in chosen.items() if len(parts[part]) > 1}
         for dies, sram, domain in itertools.product(offered.dies, offered.sram, offered.domain):

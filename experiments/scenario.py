@@ -80,10 +80,10 @@ class Work(_Section):
     draft_acceptance: Share = 0.0
     draft_cost: Annotated[float, Field(ge=0)] = 0.0
     """draft model over target model"""
-    weight_bits: Bits = 8
-    kv_bits: Bits = 8
-    activation_bits: Bits = 8
-    message_bits: Bits = 16
+    weight_bits: Bits = 8.0
+    kv_bits: Bits = 8.0
+    activation_bits: Bits = 8.0
+    message_bits: Bits = 16.0
     promise: _quantity("s")  # pyright: ignore[reportInvalidTypeForm]
     first_promise: _quantity("s") | None = None  # pyright: ignore[reportInvalidTypeForm]
     """longest mean time to the first token (serving)"""
@@ -269,7 +269,7 @@ def _complaint(error: ValidationError) -> str:
     problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
     problem = problems[0]
     where = ".".join(f"{part}" for part in problem["loc"])
-    where = where.replace("workload.0.", "workload.")
+    where = where.replace("workload.0", "workload")
     if problem["type"] == "extra_forbidden":
         section = _section(problem["loc"][:-1])
         return f"unknown key {where!r}; {nearest(str(problem['loc'][-1]), list(section.model_fields))}"

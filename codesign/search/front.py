@@ -223,7 +223,7 @@ def _optimize(
         proof = branch(known, completed(known, tasks), progress=lambda boxes, still: tell("proof", boxes, boxes + still))
         tasks = [task for task in proof.best if np.isfinite(known.value(task))]
         lap("proof")
-    front = _assemble(known, choices, objectives, bounds, rows, tasks, relaxed, proof, timings)
+    front = _assemble(known, choices, objectives, bounds, rows, archive(known, tasks), relaxed, proof, timings)
     lap("exact check")
     return front
 
@@ -282,6 +282,22 @@ def refined(known: Known, objectives: Sequence[Goal], tasks: list[Task]) -> list
     if len(known.search.problems.steps) == 1:
         return tasks + descend(known, starts)
     return tasks + descend(known, approach(known, starts, FROM_NEARBY), functools.partial(settled, known))
+
+
+def archive(known: Known, tasks: Sequence[Task]) -> list[Task]:
+    """The tasks, and all others that were solved on the way and have a design: each is certified as well as they are."""
+    chosen = set(tasks)
+    return [*tasks, *sorted(task for task in known.done if task not in chosen and np.isfinite(known.value(task)) and _whole(known, task))]
+
+
+def _whole(known: Known, task: Task) -> bool:
+    """Whether a task has whole stacks and layers where they must be."""
+    kinds, services = known.search.layout.kinds, len(known.search.layout.services)
+    return all(
+        task.integers[kinds + services + p] > 0 and task.integers[2 * kinds + services + p] > 0
+        for p, space in enumerate(known.search.problems.spaces)
+        if space.buildable
+    )
 
 
 def points(known: Known, tasks: Sequence[Task]) -> np.ndarray:
@@ -521,14 +537,11 @@ def _integer_bounds(problems: Problems, integers: np.ndarray) -> np.ndarray:
 
 def non_dominated(logs: np.ndarray, tolerance: float = 1e-7) -> np.ndarray:
     """Indices of rows that are finite and that no other row beats or equals in every column; of equal rows, the first."""
+    order = np.argsort(np.where(np.isfinite(logs).all(axis=1), logs.sum(axis=1), np.inf), kind="stable")
     kept: list[int] = []
-    for k, row in enumerate(logs):
-        if not np.isfinite(row).all():
-            continue
-        others = np.delete(logs, k, axis=0)
-        order = np.delete(np.arange(len(logs)), k)
-        no_worse = (others <= row + tolerance).all(axis=1)
-        better = (others < row - tolerance).any(axis=1)
-        if not (no_worse & (better | (order < k))).any():
-            kept.append(k)
-    return np.array(kept, dtype=int)
+    for k in order:  # a row can only be beaten by one with a smaller sum, up to the tolerance
+        if not np.isfinite(logs[k]).all():
+            break
+        if not kept or not (logs[kept] <= logs[k] + tolerance).all(axis=1).any():
+            kept.append(int(k))
+    return np.array(sorted(kept), dtype=int)

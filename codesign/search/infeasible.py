@@ -62,7 +62,7 @@ def conflict(search: Search, names: Sequence[str], *, most_boxes: int = 2000) ->
     for name in involved:
         alone = _least(search, {name: rows[name]}, most_boxes)
         if np.isfinite(alone[1]) and alone[1] < MOST - 1.0:
-            relaxations[name] = max(alone[1], 0.0) + 1e-6
+            relaxations[name] = max(alone[1], 0.0) + TOLERANCE  # less leaves the search no room inside the limits
     told = {name: _full(name, names) for name in involved}
     return Conflict(
         bound > 0.0,

@@ -91,7 +91,7 @@ def technologies(sources: bool) -> list[dict[str, Any]]:
     from hardware_priors.prior import load
 
     files = {"node": "logic", "memory": "memory", "link": "links", "cooling": "cooling", "packaging": "packaging"}
-    files["price_basis"] = "economics"
+    files |= {"price_basis": "economics", "pool": "memory"}
     rows = []
     for argument, offered in hardware_priors.technology_names().items():
         facts = load(files[argument]) if sources else ()

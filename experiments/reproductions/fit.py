@@ -64,7 +64,7 @@ def silicon(machine: Machine, compute_bits: float = 16.0) -> tuple[Real, Real]:
     stacked = jnp.where(machine.base_dies > 0.0, 1.0, 0.0)
     flat = 1.0 - stacked
     above = eqx.tree_at(
-        lambda d: (d.memory_bandwidth, d.sram_capacity, d.link_bandwidth),
+        lambda d: (d.memory_bandwidth, d.sram_capacity, d.sram_bandwidth, d.link_bandwidth),
         machine.design,
         replace_fn=lambda leaf: leaf * flat,
     )

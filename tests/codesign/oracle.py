@@ -55,9 +55,7 @@ def answer(design: Design, workload: Workload, plan: Plan, technology: Technolog
 class Step:
     """One pass through the model, ``drafted`` rows beside the one of each sequence."""
 
-    def __init__(
-        self, design: Design, workload: Workload, plan: Plan, technology: Technology, execution: Execution, drafted: float
-    ):
+    def __init__(self, design: Design, workload: Workload, plan: Plan, technology: Technology, execution: Execution, drafted: float):
         self.design, self.execution, self.ideal = design, execution, isinstance(execution, Limit)
         good, logic, precision = technology.attainable, technology.logic, workload.precision
         compute, memory = (1.0, 1.0) if self.ideal else (float(good.compute), float(good.memory))

@@ -111,9 +111,7 @@ def test_gradients_agree_with_finite_differences(name, count):
         if leaf > 1e17 or leaf == 0.0:  # an unlimited window; a part that is switched off
             assert jnp.isfinite(slope)
             continue
-        up, down = (
-            float(count(jax.tree.unflatten(tree, [*leaves[:i], leaf + sign * step, *leaves[i + 1 :]]))) for sign in (1, -1)
-        )
+        up, down = (float(count(jax.tree.unflatten(tree, [*leaves[:i], leaf + sign * step, *leaves[i + 1 :]]))) for sign in (1, -1))
         assert float(slope) == pytest.approx((up - down) / (2 * step), rel=1e-6, abs=1e-3), (name, i)
 
 

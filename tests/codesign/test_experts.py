@@ -126,9 +126,7 @@ def test_saturated_chips_stream_all_they_hold():
     assert [float(g) for g in gradient] == pytest.approx([1 / 64, -4 / 64], rel=1e-3)
 
 
-whole = st.tuples(
-    st.sampled_from([8, 64, 128, 256, 384]), st.sampled_from([1, 2, 4, 6, 8]), st.integers(1, 4096), st.integers(0, 20)
-)
+whole = st.tuples(st.sampled_from([8, 64, 128, 256, 384]), st.sampled_from([1, 2, 4, 6, 8]), st.integers(1, 4096), st.integers(0, 20))
 
 
 def divisors(number):

@@ -69,9 +69,7 @@ def test_no_nan_at_bounds(llama_405b, technology, machine, chips, batch, extreme
     work = codesign.Workload(llama_405b, codesign.Decode(batch=batch, context=8192))
     floor = sync_floor(jnp.asarray(chips), machine.scale_up_domain, technology.links)
     design = dataclasses.replace(machine, chips=jnp.asarray(chips), sync_latency=floor)
-    design = dataclasses.replace(
-        design, memory_bandwidth=design.memory_bandwidth * extreme, link_bandwidth=design.link_bandwidth / extreme
-    )
+    design = dataclasses.replace(design, memory_bandwidth=design.memory_bandwidth * extreme, link_bandwidth=design.link_bandwidth / extreme)
     value, gradient = jax.value_and_grad(lambda d: jnp.sum(log_objectives(d, work, technology)))(design)
     assert bool(jnp.isfinite(value))
     for name, leaf in vars(gradient).items():

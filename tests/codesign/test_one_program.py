@@ -111,9 +111,7 @@ def test_gradient_with_respect_to_the_model(technology, machine):
 
     def log_time(logs):
         hidden, layers, heads, width = (value * jnp.exp(logs[k]) for k, value in enumerate((4096.0, 32.0, 32.0, 14336.0)))
-        transformer = codesign.dense(
-            hidden=hidden, layers=layers, heads=heads, kv_heads=8, width=width, vocabulary=128256, head_dim=128
-        )
+        transformer = codesign.dense(hidden=hidden, layers=layers, heads=heads, kv_heads=8, width=width, vocabulary=128256, head_dim=128)
         work = codesign.Workload(transformer, codesign.Decode(batch=8, context=4096))
         return jnp.log(codesign.evaluate(machine, work, technology=technology).step_time)
 
@@ -130,7 +128,6 @@ def test_designs_go_through_vmap(llama_405b, technology):
     work = codesign.Workload(llama_405b, codesign.Decode(batch=8, context=4096))
     together = jax.vmap(lambda design: codesign.evaluate(design, work, technology=technology).step_time)(designs)
     one_by_one = [
-        codesign.evaluate(jax.tree.map(lambda leaf, k=k: leaf[k], designs), work, technology=technology).step_time
-        for k in range(8)
+        codesign.evaluate(jax.tree.map(lambda leaf, k=k: leaf[k], designs), work, technology=technology).step_time for k in range(8)
     ]
     np.testing.assert_allclose(together, jnp.stack(one_by_one), rtol=1e-13)

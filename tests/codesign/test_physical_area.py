@@ -147,9 +147,7 @@ def test_sram_takes_what_its_bytes_or_its_wires_need(by_hand):
 
 
 def test_sram_as_main_memory_is_paid_once(by_hand):
-    slabs = dataclasses.replace(
-        by_hand.memory, stack_bandwidth=real(45 * TERA), phy_area=real(100 * SQUARE_MILLIMETRE), staged=real(0.0)
-    )
+    slabs = dataclasses.replace(by_hand.memory, stack_bandwidth=real(45 * TERA), phy_area=real(100 * SQUARE_MILLIMETRE), staged=real(0.0))
     technology = dataclasses.replace(by_hand, memory=slabs)
     chip = dataclasses.replace(CHIP, memory_bandwidth=real(90 * TERA))  # two slabs of 100 mm²
     for megabytes, excess in ((60, 0.0), (120, 0.0), (150, 50.0)):  # 0.6 MB/mm²: 100, 200, 250 mm²

@@ -72,9 +72,7 @@ def test_peak_power(by_hand):
     ],
 )
 def test_dynamic_energy(by_hand, flops, memory, wire, joules):
-    work = Work(
-        flops=real(flops), memory_bytes=real(memory), wire_bytes=real(wire), on_chip_bytes=real(0.0), pool_bytes=real(0.0)
-    )
+    work = Work(flops=real(flops), memory_bytes=real(memory), wire_bytes=real(wire), on_chip_bytes=real(0.0), pool_bytes=real(0.0))
     assert float(dynamic_energy(work, by_hand, real(8.0))) == approx(joules)
 
 

@@ -332,9 +332,7 @@ def test_what_costs_more_costs_more(run, technology, case, factor):
         assert float(after.peak_power) >= float(before.peak_power), name
         assert float(after.area.total) >= float(before.area.total), name
     quicker = run(scaled(design, "sync_latency", 1 / factor), plan, phase)
-    floor = float(sync_floor(design.chips, design.scale_up_domain, technology.links)) * (
-        1 + 1e-3
-    )  # at and below it the price is held
+    floor = float(sync_floor(design.chips, design.scale_up_domain, technology.links)) * (1 + 1e-3)  # at and below it the price is held
     if float(design.sync_latency) > floor:
         assert float(quicker.capital_cost) > float(before.capital_cost)
     wider = run(dataclasses.replace(design, white_silicon=real(1e-5)), plan, phase)

@@ -45,13 +45,9 @@ def test_the_silicon_is_what_was_drawn():
 
 
 @settings(max_examples=20, deadline=None, derandomize=True)
-@given(
-    scales=st.lists(st.floats(0.1, 10.0), min_size=len(LEAVES), max_size=len(LEAVES)), bits=st.sampled_from([4.0, 6.0, 8.0, 16.0])
-)
+@given(scales=st.lists(st.floats(0.1, 10.0), min_size=len(LEAVES), max_size=len(LEAVES)), bits=st.sampled_from([4.0, 6.0, 8.0, 16.0]))
 def test_there_and_back(scales, bits):
-    drawn = dataclasses.replace(
-        BUILD, **{name: getattr(BUILD, name) * real(scale) for name, scale in zip(LEAVES, scales, strict=True)}
-    )
+    drawn = dataclasses.replace(BUILD, **{name: getattr(BUILD, name) * real(scale) for name, scale in zip(LEAVES, scales, strict=True)})
     again = codesign.built(codesign.realize(drawn, N3, real(bits)), N3, real(bits))
     for name in LEAVES:
         assert float(getattr(again, name)) == approx(float(getattr(drawn, name)), rel=1e-12), name

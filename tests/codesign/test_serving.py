@@ -88,9 +88,7 @@ def test_door_agrees_with_its_parts(small, serving, machine, technology):
 def test_separate_pools_add_up(small, serving, machine, technology):
     prefiller = dataclasses.replace(machine, chips=jnp.asarray(4.0))
     two = codesign.serve(small, serving, codesign.Pool(machine, instances=3), codesign.Pool(prefiller), technology=technology)
-    assert float(two.capital_cost) == pytest.approx(
-        3 * float(two.decode.capital_cost) + float(two.prefill.capital_cost), rel=1e-12
-    )
+    assert float(two.capital_cost) == pytest.approx(3 * float(two.decode.capital_cost) + float(two.prefill.capital_cost), rel=1e-12)
     assert float(two.time_per_token) == pytest.approx(float(two.decode.step_time), rel=1e-12)
 
 

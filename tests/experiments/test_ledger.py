@@ -315,9 +315,7 @@ def test_killed_at_any_moment(path, how):
     """Twenty processes in turn, each killed while it appends: all that a ``put`` returned from is there, and nothing torn."""
     dice, promised = random.Random(0), -1
     for _ in range(20 if how == signal.SIGKILL else 5):
-        with subprocess.Popen(
-            child(APPENDING, path), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        ) as process:
+        with subprocess.Popen(child(APPENDING, path), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
             assert process.stdout is not None
             promised = int(process.stdout.readline())  # it has begun
             time.sleep(dice.uniform(0.0, 0.02))

@@ -51,7 +51,7 @@ def found():
 def searched(monkeypatch, found):
     """The command with the search already done."""
     _, front, devices, timings, _ = found
-    monkeypatch.setattr(command, "search", lambda stated, tell: (front, devices, dict(timings)))
+    monkeypatch.setattr(command, "search", lambda stated, tell, memory=None: (front, devices, dict(timings)))
     return front
 
 
@@ -86,7 +86,8 @@ def test_a_run_folder_is_whole(run, searched, small):
     answer = run("optimize", small, "--json")
     folder = small.parent / answer.json["run_folder"]
     assert folder.parent.name == "runs" and folder.name.startswith("small-")
-    assert {path.name for path in folder.iterdir()} == set(run_folder.FILES)
+    assert {path.name for path in folder.iterdir()} == {*run_folder.FILES, "designs"}
+    assert len(list((folder / "designs").iterdir())) == len(searched)
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
     rows = rows_of(folder)
     assert len(rows) == len(searched.status) == len(answer.json["front"])
@@ -95,7 +96,7 @@ def test_a_run_folder_is_whole(run, searched, small):
     assert {"memory_bandwidth [B/s]", "sync_latency [s]", "status", "certified_gap [log]", "binding", "box"} <= set(rows[0])
     for row, record in zip(rows, answer.json["front"], strict=True):
         assert float(row["memory_bandwidth [B/s]"]) == pytest.approx(record["memory_bandwidth"], rel=1e-8)
-        speed = 1.0 / float(row["step_time [s]"])
+        speed = 1.0 / float(row["time_per_token [s]"])
         assert float(row["tokens/s/user [token/s]"]) == pytest.approx(speed, rel=1e-8)
     details = json.loads((folder / "run.json").read_text())
     assert details["statuses"] == [row["status"] for row in rows]
@@ -178,15 +179,16 @@ def test_devices_are_the_best_of_their_kind(found):
 
     stated, _, devices, *_ = found
     posed = problem(stated)
+    (served,) = posed.services
     point = next(point for point in devices if point.name == "h100")
     technology = hardware_priors.technology(*hardware_priors.device("h100").technology_names())
     best = -np.inf
     for chips in (1, 2, 4, 8):
         for batch in (32, 64, 128, 256):
             phase = codesign.Decode(batch=real(batch), context=real(4096))
-            work = dataclasses.replace(posed.workload, phase=phase)
+            work = codesign.Workload(served.model, phase, served.precision, served.promise)
             design = hardware_priors.device("h100").design(chips)
-            plan = posed.choices[0].plan
+            plan = posed.choices[0].plans[0]
             outcome = codesign.evaluate(design, work, plan, technology=technology, execution=posed.execution)
             if outcome.fits and outcome.limits.promise <= 0:
                 best = max(best, float(outcome.tokens_per_second_per_dollar))
@@ -204,7 +206,29 @@ def test_devices_that_cannot_are_named_in_the_caption(found):
     assert all(point.missing or math.isfinite(point.user_tokens_per_second) for point in devices)
 
 
-def test_box_flags_name_the_bound():
+def test_box_flags_name_the_bound(found):
     from experiments.front_table import box_flags
 
-    assert box_flags(np.array([0, 0, 0, -1, 0, 0, 1])) == ["sync_latency low", "batch high"]
+    assert box_flags(np.array([0, 0, 0, -1, 0, 0, 0, 1]), found[1]) == ["sync_latency low", "batch high"]
+
+
+def test_a_design_is_a_device_that_can_be_evaluated(run, searched, small):
+    """An exported design, put back through ``evaluate``, is as fast as the front says."""
+    run("optimize", small, "--output", "here")
+    first = rows_of(small.parent / "here")[0]
+    collective = first["plan"].split(",")[0]
+    answer = run(
+        "evaluate", "--model", "llama-3.1-8b", "--device", "here/designs/00.toml", "--chips", first["chips [1]"], "--batch",
+        first["batch [1]"], "--context", 4096, "--collective", collective, "--json",
+    )  # fmt: skip
+    assert answer.code == 0, answer.err
+    assert answer.json["user_tokens_per_second"] == pytest.approx(float(first["tokens/s/user [token/s]"]), rel=1e-6)
+    assert answer.json["tokens_per_second_per_dollar"] == pytest.approx(float(first["tokens/s/$ [token/s/USD]"]), rel=1e-6)
+
+
+def test_people_are_told_what_is_not_buildable(found):
+    from experiments.front_table import scope
+
+    stated, front, *_ = found
+    assert front.buildable and "not buildable" not in scope(front)
+    assert "not buildable" in scope(dataclasses.replace(front, buildable=False))

@@ -17,8 +17,8 @@ from objectives import OBJECTIVES, objective
 LLAMA_8B = codesign.dense(hidden=4096, layers=32, heads=32, kv_heads=8, width=14336, vocabulary=128256)
 
 PRODUCTS = {
-    "tokens/s/$": {"system_tokens_per_second": 1, "capital_cost": -1},
-    "tokens/s/W": {"system_tokens_per_second": 1, "provisioned_power": -1},
+    "tokens/s/$": {"tokens_per_second_per_dollar": 1},
+    "tokens/s/W": {"tokens_per_second_per_watt": 1},
     "tokens/s/user": {"user_tokens_per_second": 1},
     "tokens/s": {"system_tokens_per_second": 1},
     "$/token": {"cost_per_token": 1},

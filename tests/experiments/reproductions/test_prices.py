@@ -41,8 +41,11 @@ def test_an_hour_by_hand(rows):
     memory = hardware_priors.technology("N4", "HBM3", "NVLink4").memory
     dollars = 5 * float(memory.stack_price) + 40 * float(memory.layer_price)
     assert row["memory"] == pytest.approx(dollars / (5 * year))
-    # Network: 450 GB/s at 8 USD, 50 GB/s at 75 USD, 200 USD us over 3.86 - 0.5 us.
-    assert row["network"] == pytest.approx((450 * 8 + 50 * 75 + 200 / 3.36) / (5 * year))
+    # Network: 450 GB/s at 8 USD, 50 GB/s at 75 USD, 200 USD us over 3.86 us less the floor of 0.47 us.
+    links = hardware_priors.technology("N4", "HBM3", "NVLink4").links
+    floor = 1e6 * float(links.endpoint_latency + links.switch_latency + links.wire_latency)
+    assert floor == pytest.approx(0.47, abs=0.01)
+    assert row["network"] == pytest.approx((450 * 8 + 50 * 75 + 200 / (3.86 - floor)) / (5 * year))
 
 
 def test_the_builder_pays_no_margin_and_all_else_alike(rows):
@@ -56,8 +59,7 @@ def test_the_builder_pays_no_margin_and_all_else_alike(rows):
 
 def test_one_markup_for_all_devices(rows):
     ratios = [
-        rows[sold.published, "buyer"]["margin"]
-        / sum(rows[sold.published, "buyer"][part] for part in ("logic", "memory", "package"))
+        rows[sold.published, "buyer"]["margin"] / sum(rows[sold.published, "buyer"][part] for part in ("logic", "memory", "package"))
         for sold in SOLD
     ]
     assert ratios == pytest.approx([lookup("economics", "buyer", "chip_markup").value - 1] * 3)
@@ -114,9 +116,7 @@ def test_another_bill_of_materials_scales_chip_margin_and_their_interest(rows):
 def test_the_summary_says_which_markups_would_do(rows):
     lines = table(Settings()).summary
     assert any("One markup for all three" in line for line in lines)
-    assert any(
-        line.startswith(f"Buyer, one markup of {lookup('economics', 'buyer', 'chip_markup').value:g} on") for line in lines
-    )
+    assert any(line.startswith(f"Buyer, one markup of {lookup('economics', 'buyer', 'chip_markup').value:g} on") for line in lines)
 
 
 def test_the_command_prints_it(run):
