@@ -257,7 +257,7 @@ def fleet_lines(front: Front, scenario: Scenario) -> list[str]:
     if len(front) > 2:
         from scipy.stats import spearmanr
 
-        lines.append(f"tokens/s/$ and tokens/s/W rank the front alike: Spearman {float(spearmanr(dollars, watts).statistic):.2f}.")
+        lines.append(f"tokens/s/$ and tokens/s/W rank the front alike: Spearman {np.asarray(spearmanr(dollars, watts)).flat[0]:.2f}.")
     if scenario.fleet.power is not None:
         power = parse(scenario.fleet.power, like="W")
         row = int(np.argmin(front.totals.cost_per_token))

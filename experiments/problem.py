@@ -152,7 +152,7 @@ def _plan(collective: str, pipeline: int, experts: str, data: int, context: int,
     collective = "two-shot" if prefill or isinstance(one.phase, codesign.Prefill) else collective
     return codesign.Plan(
         pipeline=real(pipeline),
-        data=real(data),
+        data=real(1 if prefill else data),  # a prompt is one sequence: its attention is cut over all chips
         context=real(context),
         expert=real(codesign.WHOLE_EXPERTS if experts == "whole" else 1.0),
         all_reduce=real(codesign.ALGORITHMS[collective])[None],

@@ -135,7 +135,7 @@ def sample(
         integers: chips of each kind, batch of each service.
         orders: how operators of each step are sorted; by their own ratios unless told.
     """
-    kinds, plans, tables = (taken(tree, choice) for tree in (problems.kinds, problems.plans, problems.tables))
+    kinds, plans, tables = taken(problems.kinds, choice), taken(problems.plans, choice), taken(problems.tables, choice)
     chips, batches = integers[: layout.kinds], integers[layout.kinds :]
     rows = Entries(layout)
     designs = []

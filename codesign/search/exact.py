@@ -97,7 +97,7 @@ def fleet_of(
     execution: Execution | None = None,
 ) -> Fleet:  # fmt: skip
     """``fleet`` of given designs."""
-    kinds, plans, tables = (taken(tree, choice) for tree in (problems.kinds, problems.plans, problems.tables))
+    kinds, plans, tables = taken(problems.kinds, choice), taken(problems.plans, choice), taken(problems.tables, choice)
     outcomes, seconds = [], [jnp.zeros_like(chips) for chips in (design.chips for design in designs)]
     for k, step in enumerate(problems.steps):
         one = problems.services[step.service]

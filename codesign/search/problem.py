@@ -6,7 +6,7 @@ per output token of the fleet: machine-seconds, dollars, joules.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -19,12 +19,10 @@ from codesign.search.choices import Choice, Kind, stacked
 from codesign.search.space import Space
 from codesign.workload import phases
 from codesign.workload.operators import OperatorTable, operator_table, pad
-from codesign.workload.phases import Decode, Prefill, Serving
+from codesign.workload.phases import Prefill, Serving
 from codesign.workload.precision import Precision
 from codesign.workload.transformer import UNLIMITED, Transformer
 from codesign.workload.workload import Workload
-
-Requests: TypeAlias = Decode | Prefill | Serving
 
 
 class Service(eqx.Module):
@@ -37,7 +35,7 @@ class Service(eqx.Module):
     """
 
     model: Transformer
-    phase: Requests
+    phase: Any  # Decode, Prefill or Serving
     precision: Precision = eqx.field(default_factory=Precision)
     promise: Real = quantity("s", "longest time per output token", default=UNLIMITED)
     first_promise: Real = quantity("s", "longest time to the first token", default=UNLIMITED)

@@ -138,7 +138,7 @@ def write(
         "scope": scope(front),
         "statuses": [front.status[k] for k in rows],
         "resumed_entries": resumed,
-        "front_gaps_log": [_number(front.front_gap[k]) for k in rows],
+        "front_gaps_log": [_number(float(front.front_gap[k])) for k in rows],
         "certified_gaps_log": [float(front.certified_gap[k]) for k in rows],
         "weightings": [list(map(float, front.weights[k])) for k in rows],
         "multipliers": {name: [float(values[k]) for k in rows] for name, values in front.multipliers.items()},

@@ -30,6 +30,12 @@ OBJECTIVES = ("$/token", "tokens/s/W", "tokens/s/user")
 FACTOR = 2.0
 """Ours over published, either way, that counts as within."""
 
+LAST_DIGITS = 1e-9
+"""Whole layers can land on a factor of two exactly; rounding does not decide."""
+
+LEAST_MOVE = 0.01
+"""A factor that moves by less (in log units) has not moved."""
+
 JUDGED = ("bytes per FLOP, 16 bit", "bytes per FLOP, 8 bit", "capacity", "area")
 """Quantities that the target is stated for; the others stand beside them."""
 
@@ -163,7 +169,7 @@ def misses(found: Mapping[str, float]) -> list[str]:
     >>> misses({"bytes per FLOP, 16 bit": 2.1, "bytes per FLOP, 8 bit": 2.0, "capacity": 0.4, "area": 0.5, "power": 9.0})
     ['bytes per FLOP, 16 bit', 'capacity']
     """
-    return [name for name in JUDGED if not 1.0 / FACTOR <= found[name] <= FACTOR]
+    return [name for name in JUDGED if abs(math.log(found[name])) > math.log(FACTOR) + LAST_DIGITS]
 
 
 def chosen(front: Sequence[Machine]) -> Machine:
@@ -330,8 +336,11 @@ def explained(one: Result, changed: Sequence[Result]) -> list[str]:
     for name in JUDGED:
         if not changed or name == JUDGED[1]:  # moves as at 16 bit
             continue
-        most = max(changed, key=lambda other: abs(math.log(other.factors[name] / ratios[name])))
-        line = f"{head}, {name}: of what was tried {most.change} moves it most, {ratios[name]:.2f} to {most.factors[name]:.2f}"
+        moves = {other.change: math.log(other.factors[name] / ratios[name]) for other in changed}
+        most = max(changed, key=lambda other: abs(moves[other.change]))
+        line = f"{head}, {name} ({ratios[name]:.2f}): "
+        moved = abs(moves[most.change]) > LEAST_MOVE
+        line += f"{most.change} moves it most, to {most.factors[name]:.2f}" if moved else "nothing that was tried moves it"
         if name in outside:
             cures = [f"{o.change} ({o.factors[name]:.2f})" for o in changed if name not in misses(o.factors)]
             line += f"; outside as stated, brought within by {', '.join(cures)}" if cures else "; nothing that was tried brings it within"
@@ -354,8 +363,8 @@ def notes(found: Sequence[Result]) -> list[str]:
         f"The area is the reticle's in {reticle} of {len(found)} designs (die_area binds): it agrees because makers filled the "
         "reticle too, which says little about the rest of the model.",
         f"Stacks run below what their generation allows [GB/s]: {', '.join(speeds)}.",
-        "H100 and B200 were built to train as well, which asks for FLOP/s and not for memory: the search knows inference alone. "
-        "Prompts stand in for it; without them (all generated) a design has the most bytes per FLOP.",
+        "H100 and B200 were built to train as well, which asks for FLOP/s before memory; the search knows inference alone, in which "
+        "prompts are the work that is most like training.",
         "Prices are those of the catalogue for all years, not those of 2022. Power is everything at its peak at once, against a "
         "rating. B200 is the one of the catalogue; N4P counts as N4.",
     ]

@@ -66,10 +66,19 @@ def test_told_has_numbers_range_and_verdict():
 def test_explained_names_what_moves_most_and_what_cures():
     lines = explained(result(capacity=4.0), [result("small", capacity=3.0), result("large", capacity=9.0), result("cure", capacity=1.9)])
     (line,) = (line for line in lines if "capacity" in line)
-    assert "large moves it most, 4.00 to 9.00" in line
+    assert "capacity (4.00): large moves it most, to 9.00; outside" in line
     assert line.endswith("outside as stated, brought within by cure (1.90).")
     (line,) = (line for line in explained(result(capacity=4.0), [result("large", capacity=9.0)]) if "capacity" in line)
     assert line.endswith("nothing that was tried brings it within.")
+
+
+def test_a_whole_number_of_layers_may_land_on_the_limit():
+    assert not misses(dict.fromkeys(SHOWN, 1.0) | {"capacity": 0.5 - 1e-12, "area": 2.0 + 1e-12})
+
+
+def test_explained_where_nothing_moves():
+    lines = explained(result(capacity=1.2), [result("other", capacity=1.201)])
+    assert [line.split(": ")[1] for line in lines] == ["nothing that was tried moves it."] * 3
 
 
 def test_explained_where_nothing_misses():
@@ -109,7 +118,6 @@ def test_the_table_of_results():
     assert any("brought within by all generated (1.00)" in line for line in table.notes)
 
 
-@pytest.mark.slow
 def test_a_design_of_2022_by_search():
     """Whole stacks, one reticle at most, and the promise kept at the cheapest token."""
     front = backcast.designs(CASES[0])

@@ -1,0 +1,91 @@
+"""Where the integer search starts for each weighting, and where it looks again."""
+
+import functools
+from collections.abc import Sequence
+
+import numpy as np
+
+from codesign.search.approach import FROM_NEARBY, approach, settled
+from codesign.search.goals import Goal, log_goals
+from codesign.search.integers import Known, Task, descend
+from codesign.search.judgement import check_exactly, non_dominated
+from codesign.search.problem import Problems
+from codesign.search.refinement import GAPS, between, longest_gaps
+from codesign.search.relaxation import Relaxed, first_integers
+
+
+def first_tasks(relaxed: Relaxed, problems: Problems, ranges: tuple[np.ndarray, np.ndarray]) -> list[list[Task]]:
+    """Where the descent starts for each weighting: relaxed optima of every choice, and the same at the end of a scale-up domain.
+
+    Communication jumps where a machine outgrows its domain, and a gradient does not see across.
+    """
+    starts = first_integers(relaxed, problems, ranges)
+    found = []
+    for k, row in enumerate(starts):
+        tasks = {Task(k, choice, numbers) for choice, numbers in enumerate(row)}
+        for p, kind in enumerate(problems.kinds):
+            for task in list(tasks):
+                edge = int(np.clip(np.asarray(kind.scale_up_domain)[task.choice], ranges[0][p], ranges[1][p]))
+                tasks.add(task._replace(integers=(*task.integers[:p], edge, *task.integers[p + 1 :])))
+        found.append(sorted(tasks))
+    return found
+
+
+def middle_starts(known: Known, ranges: tuple[np.ndarray, np.ndarray]) -> list[list[Task]]:
+    """For each weighting the middle of the ranges in every choice, stacks and layers free."""
+    counted = known.search.layout.kinds + len(known.search.layout.services)
+    middle = np.sqrt(np.maximum(ranges[0], 1) * np.maximum(ranges[1], 1)).round().astype(int)
+    integers = tuple(int(v) if k < counted else 0 for k, v in enumerate(middle))
+    choices = len(known.search.problems.kinds[0].dies)
+    return [[Task(k, choice, integers) for choice in range(choices)] for k in range(len(known.weights))]
+
+
+def completed(known: Known, tasks: Sequence[Task]) -> list[Task]:
+    """The best known task of each weighting; where it has none, another's integers."""
+    best: dict[int, Task] = {}
+    for task in tasks:
+        if task.weighting not in best or known.value(task) < known.value(best[task.weighting]):
+            best[task.weighting] = task
+    found = [best.get(k, tasks[0]._replace(weighting=k)) for k in range(len(known.weights))]
+    known.learn(found)
+    return found
+
+
+def refined(known: Known, objectives: Sequence[Goal], tasks: list[Task]) -> list[Task]:
+    """More designs, between those that are farthest apart on the front."""
+    found = check_exactly(known.search, tasks, points(known, tasks))
+    logs = log_goals(objectives, found.totals)
+    front = non_dominated(logs)
+    ends = [tasks[k] for k in front]
+    weights = known.weights[[task.weighting for task in ends]]
+    first, counted = len(known.weights), known.search.layout.kinds + len(known.search.layout.services)
+    gaps = longest_gaps(logs[front], GAPS)
+    news = [between(gap, weights, ends, first + k, counted) for k, gap in enumerate(gaps)]
+    if not news:
+        return tasks
+    known.weights = np.concatenate([known.weights, [weighting for weighting, _ in news]])
+    starts = [starts for _, starts in news]
+    if len(known.search.problems.steps) == 1:
+        return tasks + descend(known, starts)
+    return tasks + descend(known, approach(known, starts, FROM_NEARBY), functools.partial(settled, known))
+
+
+def archive(known: Known, tasks: Sequence[Task]) -> list[Task]:
+    """The tasks, and all others that were solved on the way and have a design: each is certified as well as they are."""
+    chosen = set(tasks)
+    return [*tasks, *sorted(task for task in known.done if task not in chosen and np.isfinite(known.value(task)) and _whole(known, task))]
+
+
+def _whole(known: Known, task: Task) -> bool:
+    """Whether a task has whole stacks and layers where they must be."""
+    kinds, services = known.search.layout.kinds, len(known.search.layout.services)
+    return all(
+        task.integers[kinds + services + p] > 0 and task.integers[2 * kinds + services + p] > 0
+        for p, space in enumerate(known.search.problems.spaces)
+        if space.buildable
+    )
+
+
+def points(known: Known, tasks: Sequence[Task]) -> np.ndarray:
+    """Solutions of known tasks, shape (tasks, variables)."""
+    return np.stack([known.done[task][2].y for task in tasks])
