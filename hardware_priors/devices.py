@@ -136,9 +136,7 @@ class Device:
                 if bits >= compute_bits and (prior := self.find(quantity)) is not None:
                     return prior
         published = [quantity for quantity in self.priors if quantity.startswith("peak_")]
-        raise ValueError(
-            f"{self.name}: no peak_fp{compute_bits:g} or wider is published (found {', '.join(published) or 'none'})"
-        )
+        raise ValueError(f"{self.name}: no peak_fp{compute_bits:g} or wider is published (found {', '.join(published) or 'none'})")
 
     def sync_latency(self, chips: float) -> float:
         """Time of one exposed minimal collective over ``chips`` chips of one domain [s].

@@ -130,17 +130,13 @@ def technology_priors(
     stated |= {"price_basis": price_basis, "packaging": packaging, "pool": pool}
     chosen = {argument: choice(argument, name) for argument, name in stated.items()}
     return {
-        f"{part}.{leaf}": _prior_of(part, leaf, unit, chosen)
-        for part, module in PARTS.items()
-        for leaf, unit in units_of(module).items()
+        f"{part}.{leaf}": _prior_of(part, leaf, unit, chosen) for part, module in PARTS.items() for leaf, unit in units_of(module).items()
     }
 
 
 def assemble(leaves: dict[str, object]) -> Technology:
     """A technology from its leaves in SI, keyed as :func:`technology_priors` does."""
-    return Technology(
-        **{part: module(**{leaf: leaves[f"{part}.{leaf}"] for leaf in units_of(module)}) for part, module in PARTS.items()}
-    )
+    return Technology(**{part: module(**{leaf: leaves[f"{part}.{leaf}"] for leaf in units_of(module)}) for part, module in PARTS.items()})
 
 
 def checked_utilisation(utilisation: float) -> float:

@@ -99,6 +99,8 @@ def eased(search: Search, programs: Program) -> Program:
     column = search.layout.variable("relaxation")
     low, high = np.array(programs.low), np.array(programs.high)
     low[:, column], high[:, column] = search.slack_range
+    for p in range(search.layout.kinds):  # the box of silicon ends where the reticle does, which may be what is relaxed
+        high[:, search.layout.variable("silicon", p)] += search.slack_range[1]
     slack = np.broadcast_to(search.slack, programs.slack.shape)
     return dataclasses.replace(programs, slack=slack, low=low, high=high)
 

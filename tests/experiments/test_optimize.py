@@ -229,6 +229,6 @@ def test_a_design_is_a_device_that_can_be_evaluated(run, searched, small):
 def test_people_are_told_what_is_not_buildable(found):
     from experiments.front_table import scope
 
-    stated, front, *_ = found
+    _, front, *_ = found
     assert front.buildable and "not buildable" not in scope(front)
     assert "not buildable" in scope(dataclasses.replace(front, buildable=False))

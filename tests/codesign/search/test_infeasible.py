@@ -65,7 +65,7 @@ class Impossible(NamedTuple):
 IMPOSSIBLE = (
     Impossible("promise", others={"promise": 1e-4}),
     Impossible("capacity", others={"memory": 2.5e9, "chips": (1, 2), "promise": 1.0}),
-    Impossible("die_area", {"logic__reticle_area": 1.5e-4}),
+    Impossible("die_area", {"logic__reticle_area": 1.1e-4}),
     Impossible("shoreline", {"packaging__usable_edge": 0.02}),
     Impossible("stacks", {"memory__max_stacks": 0.1}),
     Impossible("layers_most", {"memory__max_layers": 0.05, "memory__min_layers": 0.01}),

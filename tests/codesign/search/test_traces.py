@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 
 import hardware_priors
-from codesign.search.front import _exact
 from codesign.search.integers import Task, _programs, solve_programs
+from codesign.search.judgement import _exact
 from codesign.search.relaxation import _search
 from tests.codesign.search.conftest import COSTS, GOALS, choices, plan, posed, run, space, work
 
