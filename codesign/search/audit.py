@@ -119,6 +119,6 @@ def _compared(layout: Layout, y: np.ndarray, values: np.ndarray, found: Fleet) -
         used = values[:, [len(OUTCOMES) + row for row in rows]].max(axis=1)
         assert name in LIMIT_NAMES
         exact = found.limits[:, column]
-        there = np.isfinite(exact) & (exact > -30.0)  # no use of a resource has no logarithm
+        there = np.isfinite(exact) & (exact > -20.0)  # no use of a resource has no logarithm
         pairs.append((np.where(there, used, 0.0), np.where(there, exact, 0.0)))
     return np.stack([one - other for one, other in pairs], axis=1)

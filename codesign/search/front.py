@@ -42,7 +42,7 @@ from codesign.search.program import BoundNumbers
 from codesign.search.refinement import ROUNDS
 from codesign.search.relaxation import Relaxed, Wanted, relax
 from codesign.search.space import CONTINUOUS, Space, at_bound
-from codesign.search.starts import archive, completed, first_tasks, middle_starts, points, refined
+from codesign.search.starts import archive, completed, exchanged, first_tasks, middle_starts, points, refined
 
 Progress = Callable[[str, int, int], None]
 
@@ -215,6 +215,7 @@ def _optimize(
     lap("relaxed search")
     tell("relaxed search", 1, 1)
     tasks = descend(known, starts, None if relaxed is not None else functools.partial(settled, known))
+    tasks = exchanged(known, tasks) if tasks else tasks
     tell("integers", 1, 1 + ROUNDS)
     lap("integers")
     if not tasks:

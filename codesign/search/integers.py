@@ -187,7 +187,9 @@ def descend(known: Known, starts: list[list[Task]], settle: Settle | None = None
         known.learn(task for tasks in starts for task in tasks)
         best = [min(tasks, key=known.value) for tasks in starts]
     if searched[~counted].any():
-        rounded = [rounded_memory(known, task, low, high) for task in best]
+        near = [[task, *_fewer_and_more_chips(known, task, low, high)] for task in best]
+        known.learn(task for tasks in near for task in tasks)
+        rounded = [[whole for task in tasks for whole in rounded_memory(known, task, low, high)] for tasks in near]
         known.learn(task for tasks in rounded for task in tasks)
         best = [min(tasks, key=known.value) for tasks in rounded]
         best = best if settle is None else settle(best)
@@ -195,6 +197,18 @@ def descend(known: Known, starts: list[list[Task]], settle: Settle | None = None
     elif settle is not None:
         best = _descent(known, [[task] for task in best], low, high, searched, STRIDES[-3:])
     return [task for task in best if np.isfinite(known.value(task))]
+
+
+def polish(known: Known, starts: list[list[Task]]) -> list[Task]:
+    """Better neighbours of tasks with whole memory, until there is none."""
+    low, high = integer_ranges(known.search.problems)
+    return _descent(known, starts, low, high, high > 0, STRIDES[-3:])
+
+
+def _fewer_and_more_chips(known: Known, task: Task, low: np.ndarray, high: np.ndarray) -> list[Task]:
+    """One chip less and one more of each kind: whole stacks may suit another number of chips better than free ones did."""
+    chips = np.arange(len(task.integers)) < known.search.layout.kinds
+    return neighbours(task, 0.0, low, high, chips, pairs=False)
 
 
 def _descent(known: Known, starts: list[list[Task]], low: np.ndarray, high: np.ndarray, moves: np.ndarray, strides: Any) -> list[Task]:

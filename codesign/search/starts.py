@@ -7,11 +7,14 @@ import numpy as np
 
 from codesign.search.approach import FROM_NEARBY, approach, settled
 from codesign.search.goals import Goal, log_goals
-from codesign.search.integers import Known, Task, descend
+from codesign.search.integers import WORTHWHILE, Known, Task, descend, polish
 from codesign.search.judgement import check_exactly, non_dominated
 from codesign.search.problem import Problems
 from codesign.search.refinement import GAPS, between, longest_gaps
 from codesign.search.relaxation import Relaxed, first_integers
+
+OFFERS = 8
+"""Weightings nearby whose integers are tried."""
 
 
 def first_tasks(relaxed: Relaxed, problems: Problems, ranges: tuple[np.ndarray, np.ndarray]) -> list[list[Task]]:
@@ -49,6 +52,27 @@ def completed(known: Known, tasks: Sequence[Task]) -> list[Task]:
     found = [best.get(k, tasks[0]._replace(weighting=k)) for k in range(len(known.weights))]
     known.learn(found)
     return found
+
+
+def exchanged(known: Known, tasks: Sequence[Task]) -> list[Task]:
+    """Tasks that took over the integers of a weighting nearby where these serve them better, and descended from there.
+
+    A descent ends where no single step helps; what another weighting found is often several steps away.
+    """
+    best = {task.weighting: task for task in completed(known, tasks)}
+    rows = sorted(best)
+    far = np.linalg.norm(known.weights[rows][:, None, :] - known.weights[rows][None, :, :], axis=2)
+    offers = {
+        k: [best[rows[j]]._replace(weighting=k) for j in np.argsort(far[i], kind="stable")[1 : 1 + OFFERS]] for i, k in enumerate(rows)
+    }
+    known.learn(task for tasks in offers.values() for task in tasks)
+    moved = []
+    for k in rows:
+        better = min(offers[k], key=known.value, default=best[k])
+        if known.value(better) < known.value(best[k]) - WORTHWHILE:
+            moved.append([better])
+    found = {task.weighting: task for task in polish(known, moved)} if moved else {}
+    return [found.get(k, best[k]) for k in rows if np.isfinite(known.value(found.get(k, best[k])))]
 
 
 def refined(known: Known, objectives: Sequence[Goal], tasks: list[Task]) -> list[Task]:
