@@ -78,7 +78,7 @@ def test_no_grid_point_is_below_a_bound(technology, free, record_property):
     for task in tasks[: 3 - len(free) + 1]:
         best, feasible = least(problem, problem.known.weights[task.weighting], values)
         margin = best - problem.known.done[task][1]
-        record_property(f"margin {task.weighting}", margin)
+        record_property(f"margin {task.weighting}", float(margin))
         print(f"{len(free)} variables, {len(values)} points, {feasible} feasible: margin {margin:.2e}")
         assert feasible > 10_000
         assert 0.0 <= margin < 0.1, "below the bound, or a grid that comes nowhere near it"
@@ -105,7 +105,7 @@ def test_no_sample_near_an_optimum_is_below_its_bound(technology, record_propert
         best, feasible = least(problem, problem.known.weights[task.weighting], moved, white)
         margins.append(best - problem.known.done[task][1])
         assert feasible > 1000, "hardly a sample is feasible"
-    record_property("smallest margin", min(margins))
+    record_property("smallest margin", float(min(margins)))
     print(f"{MILLION} samples near four optima: margins {margins}")
     assert min(margins) >= 0.0
     assert max(margins) < 1e-2, "no sample comes near an optimum"

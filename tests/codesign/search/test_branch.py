@@ -46,7 +46,7 @@ def test_branch_and_bound_agrees_with_enumeration(mode, technology, record_prope
     assert proof.closed
     met = len(fresh.known.done)
     best, count = enumerated(fresh)
-    record_property("proof", (proof.boxes, proof.solves, count))
+    record_property("proof", (int(proof.boxes), int(proof.solves), int(count)))
     print(f"{mode}: {proof.boxes} boxes, {proof.solves} relaxations, {met} solves against {count} enumerated;")
     print(f"best found above best there is {values - best}, bounds below it {best - proof.bounds}")
     assert (values - best <= TOLERANCE).all(), "something better by more than the tolerance was missed"

@@ -274,7 +274,7 @@ def test_geometric_programming_agrees(solved, record_property):
             parts = parts_of(case, problem)
             found = dgp_value(case, parts, np.asarray(box.low), np.asarray(box.high))
         off.append(found - value)
-    record_property("largest difference", np.abs(off).max())
+    record_property("largest difference", float(np.abs(off).max()))
     print("CVXPY minus interior point:", np.array2string(np.array(off), precision=2))
     assert len(off) >= 10
     assert np.abs(off).max() <= 1e-6, off
@@ -340,7 +340,7 @@ def test_sequential_quadratic_programming_agrees_on_optimum_and_multipliers(solv
         shared = [name for name in LIMIT_NAMES if name in ours]
         apart += [abs(ours[name] - theirs[name]) for name in shared]
         priced |= {name for name in shared if ours[name] > 1e-2}
-    record_property("largest differences", (np.abs(off).max(), max(apart)))
+    record_property("largest differences", (float(np.abs(off).max()), float(max(apart))))
     print("SLSQP minus interior point:", off, "multipliers:", max(apart), "binding:", priced)
     assert np.abs(off).max() <= 1e-6, off
     assert max(apart) <= 1e-4

@@ -141,6 +141,6 @@ def test_every_coefficient_is_above_its_monomial(case, technology, record_proper
             assert seen.box >= -TOLERANCE, (low, high, seen)
             assert seen.sync_floor >= -TOLERANCE, (low, high, seen)
             worst = Margins(*map(min, worst, seen))
-    record_property("smallest margins", worst)
+    record_property("smallest margins", str(worst))
     print(f"{case}: {enumerated} boxes enumerated, {total - enumerated} sampled: smallest margins {worst}")
     assert enumerated >= total / 4
