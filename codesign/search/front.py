@@ -42,7 +42,7 @@ from codesign.search.program import BoundNumbers
 from codesign.search.refinement import ROUNDS
 from codesign.search.relaxation import Relaxed, Wanted, relax
 from codesign.search.space import CONTINUOUS, Space, at_bound
-from codesign.search.starts import archive, completed, exchanged, first_tasks, middle_starts, points, refined
+from codesign.search.starts import completed, exchanged, first_tasks, middle_starts, points, refined
 
 Progress = Callable[[str, int, int], None]
 
@@ -230,7 +230,7 @@ def _optimize(
         proof = branch(known, completed(known, tasks), progress=lambda boxes, still: tell("proof", boxes, boxes + still))
         tasks = [task for task in proof.best if np.isfinite(known.value(task))]
         lap("proof")
-    front = _assemble(known, choices, objectives, bounds, rows, archive(known, tasks), relaxed, proof, timings)
+    front = _assemble(known, choices, objectives, bounds, rows, tasks, relaxed, proof, timings)
     lap("exact check")
     return front
 

@@ -94,22 +94,6 @@ def refined(known: Known, objectives: Sequence[Goal], tasks: list[Task]) -> list
     return tasks + descend(known, approach(known, starts, FROM_NEARBY), functools.partial(settled, known))
 
 
-def archive(known: Known, tasks: Sequence[Task]) -> list[Task]:
-    """The tasks, and all others that were solved on the way and have a design: each is certified as well as they are."""
-    chosen = set(tasks)
-    return [*tasks, *sorted(task for task in known.done if task not in chosen and np.isfinite(known.value(task)) and _whole(known, task))]
-
-
-def _whole(known: Known, task: Task) -> bool:
-    """Whether a task has whole stacks and layers where they must be."""
-    kinds, services = known.search.layout.kinds, len(known.search.layout.services)
-    return all(
-        task.integers[kinds + services + p] > 0 and task.integers[2 * kinds + services + p] > 0
-        for p, space in enumerate(known.search.problems.spaces)
-        if space.buildable
-    )
-
-
 def points(known: Known, tasks: Sequence[Task]) -> np.ndarray:
     """Solutions of known tasks, shape (tasks, variables)."""
     return np.stack([known.done[task][2].y for task in tasks])

@@ -98,8 +98,8 @@ def test_killed_runs_go_on_to_the_same_bytes(tmp_path):
     assert (tmp_path / "runs/here/front.csv").read_bytes() == (tmp_path / "whole/front.csv").read_bytes()
     assert json.loads(again)["front"] == json.loads(told)["front"]
     assert names(tmp_path / "runs") == ["here"] and names(tmp_path) == ["runs", "small.toml", "whole"]
-    # TO BE ENABLED with the commit that gives the ledger to the search and "resumed_entries" to run.json:
-    # assert json.loads(told)["resumed_entries"] == 0 < json.loads(again)["resumed_entries"]
+
+    assert json.loads(told)["resumed_entries"] == 0 < json.loads(again)["resumed_entries"]
 
 
 def test_the_ledger_is_beside_the_folder_until_the_run_is_there(folder, stated):
@@ -166,7 +166,7 @@ def test_another_question_or_another_code_starts_afresh(folder, stated, monkeypa
         patch.setattr(run_folder, "_processor", lambda: "abacus")
         assert work_fingerprint(stated) != same
     config = tmp_path / "config.json"
-    mine = stated.model_copy(update={"workload": stated.workload.model_copy(update={"model": str(tmp_path)})})
+    mine = stated.model_copy(update={"workload": (stated.main.model_copy(update={"model": str(tmp_path)}),)})
     seen = set()
     for content in ("{}", "{ }"):
         config.write_text(content)

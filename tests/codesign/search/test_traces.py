@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+import codesign
 import hardware_priors
 from codesign.search.integers import Task, _programs, solve_programs
 from codesign.search.judgement import _exact
@@ -30,8 +31,8 @@ def test_other_numbers_do_not_recompile(limit_front, technology):
     found = run(space(peak_flops=1e15), requests, choices(technology), seed=1)
     assert compiled() == before, "promise, context, precision, continuous ranges and seed are numbers"
     assert not np.isin(found.values[:, 0], limit_front.values[:, 0]).any(), "hardly anything changed"
-    run(space(), work(promise=5e-3), other_technologies())
-    assert compiled() == before, "technology, dies, SRAM and plan are numbers"
+    run(space((1, 3)), work(promise=5e-3), other_technologies())
+    assert compiled() == before, "technology, dies, SRAM, plan and ranges of integers are numbers"
 
 
 def test_other_weights_and_objectives_share_the_solver(technology):
@@ -48,8 +49,9 @@ def test_other_weights_and_objectives_share_the_solver(technology):
 
 
 def test_structure_does_recompile(technology):
-    """The counter can count: other operators are another program."""
+    """The counter can count: the operators of a draft are another program."""
     posed(space(), work(), choices(technology)).solve([Task(0, 0, (8, 32, 0, 0))])
     before = _programs._cache_size()
-    posed(space((1, 3)), work(), choices(technology)).solve([Task(0, 0, (3, 32, 0, 0))])
-    assert _programs._cache_size() > before, "ranges of integers are numbers by now: find another structure for this test"
+    drafting = dataclasses.replace(work(), phase=codesign.Decode(1, 4096, codesign.Draft(1, 0.8, 0.1)))
+    posed(space(), drafting, choices(technology)).solve([Task(0, 0, (8, 32, 0, 0))])
+    assert _programs._cache_size() > before
