@@ -214,6 +214,7 @@ def _optimize(
     starts = approach(known, middle_starts(known, ranges)) if relaxed is None else first_tasks(relaxed, problems, ranges)
     lap("relaxed search")
     tell("relaxed search", 1, 1)
+    tell("integers", 0, 1 + ROUNDS)
     tasks = descend(known, starts, None if relaxed is not None else functools.partial(settled, known))
     tasks = exchanged(known, tasks) if tasks else tasks
     tell("integers", 1, 1 + ROUNDS)

@@ -25,7 +25,7 @@ from codesign.search.program import BoundNumbers, Program, fixed_program
 QUICK_COMPILATION = {"xla_backend_optimization_level": 0}
 """For programs that run seldom: compiling them well takes longer than running them badly."""
 
-LANES = 128
+LANES = 64
 """Problems solved in one call: fixed, so that one compiled program serves every round."""
 
 FEASIBLE = 1e-9

@@ -4,8 +4,8 @@ import numpy as np
 
 from codesign.search.integers import Task
 
-ROUNDS = 2
-GAPS = 10
+ROUNDS = 1
+GAPS = 16
 """Rounds of refinement, and new weightings in each."""
 
 

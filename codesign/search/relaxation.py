@@ -25,7 +25,7 @@ from codesign.search.integers import QUICK_COMPILATION
 from codesign.search.problem import Problems
 from codesign.search.space import CONTINUOUS
 
-STEPS = 120
+STEPS = 80
 FIRST_RATE, LAST_RATE = 0.15, 0.005  # of Adam, in log units
 FIRST_TEMPERATURE, LAST_TEMPERATURE = 0.3, 0.01
 FIRST_PENALTY, LAST_PENALTY = 1.0, 300.0

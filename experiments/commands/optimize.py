@@ -6,6 +6,7 @@ import functools
 import json as json_format
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -103,17 +104,25 @@ def search(stated: "Scenario", tell: Tell, memory: "Ledger | None" = None) -> tu
 
     posed = problem(stated)
     settings = stated.search
-    try:
-        front = optimize(
-            posed.spaces, posed.services, posed.choices, posed.objectives, bounds=posed.bounds, execution=posed.execution,
-            weights=settings.weights, seed=settings.seed, prove=settings.prove, memory=memory, progress=tell,
-        )  # fmt: skip
-    except Infeasible as error:
-        raise Refused(sentence(error), INFEASIBLE) from None
-    tell("real devices", 0, 1)
-    clock = time.perf_counter()
-    devices = device_points(stated, posed)
-    tell("real devices", 1, 1)
+    with ThreadPoolExecutor(1) as beside:  # the devices are compared while the search, which keeps one core busy, goes on
+        waiting: list[Future[list[DevicePoint]]] = []
+
+        def told(stage: str, done: int, total: int) -> None:
+            tell(stage, done, total)
+            if stage == "integers" and not waiting:
+                waiting.append(beside.submit(device_points, stated, posed))
+
+        try:
+            front = optimize(
+                posed.spaces, posed.services, posed.choices, posed.objectives, bounds=posed.bounds, execution=posed.execution,
+                weights=settings.weights, seed=settings.seed, prove=settings.prove, memory=memory, progress=told,
+            )  # fmt: skip
+        except Infeasible as error:
+            raise Refused(sentence(error), INFEASIBLE) from None
+        tell("real devices", 0, 1)
+        clock = time.perf_counter()
+        devices = waiting[0].result()
+        tell("real devices", 1, 1)
     return front, devices, {**front.timings, "real devices": time.perf_counter() - clock}
 
 
