@@ -4,8 +4,8 @@ import numpy as np
 
 from codesign.search.integers import Task
 
-ROUNDS = 1
-GAPS = 16
+ROUNDS = 2
+GAPS = 12
 """Rounds of refinement, and new weightings in each."""
 
 
