@@ -5,7 +5,6 @@ memory and links; so the picture compares machines, not vendors' margins.
 """
 
 import dataclasses
-import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -14,12 +13,12 @@ import numpy as np
 
 import codesign
 import hardware_priors
+from codesign.numerics.compilation import SELDOM, compiled
 from codesign.numerics.fields import real
 from codesign.search import Choice, Kind
 from codesign.search.choices import stacked
 from codesign.search.exact import FLEET_LIMITS, fleet_of
-from codesign.search.integers import QUICK_COMPILATION
-from codesign.search.problem import Problems, assemble, steps
+from codesign.search.problem import Problems, assemble, each_lane, steps
 from experiments.problem import Problem
 from experiments.scenario import Scenario
 
@@ -48,23 +47,25 @@ class _Speeds(NamedTuple):
     late: Any
 
 
-@functools.partial(jax.jit, compiler_options=QUICK_COMPILATION)
+@compiled(SELDOM)
 def _all(problems: Problems, designs: codesign.Design, batches: jax.Array) -> _Speeds:
     """Every machine (rows, the problem's choices) at every batch (columns): one program for all devices."""
 
-    def lane(choice: jax.Array, design: codesign.Design, batch: jax.Array) -> _Speeds:
-        found = fleet_of(problems, choice, (design,) * len(problems.spaces), batch[None])
-        limit = dict(zip(FLEET_LIMITS, found.limits, strict=True))
-        return _Speeds(
-            found.totals.user_tokens_per_second,
-            found.totals.tokens_per_second_per_dollar,
-            found.totals.tokens_per_second_per_watt,
-            limit["capacity"],
-            jnp.maximum(limit["promise"], limit["first_token"]),
-        )
+    def machine(problem: Problems, design: codesign.Design) -> _Speeds:
+        def at(batch: jax.Array) -> _Speeds:
+            found = fleet_of(problem, (design,) * len(problem.spaces), batch[None])
+            limit = dict(zip(FLEET_LIMITS, found.limits, strict=True))
+            return _Speeds(
+                found.totals.user_tokens_per_second,
+                found.totals.tokens_per_second_per_dollar,
+                found.totals.tokens_per_second_per_watt,
+                limit["capacity"],
+                jnp.maximum(limit["promise"], limit["first_token"]),
+            )
 
-    columns = jax.vmap(lane, in_axes=(None, None, 0))
-    return jax.vmap(columns, in_axes=(0, 0, None))(jnp.arange(len(problems.plans[0].data)), designs, batches)
+        return jax.vmap(at)(batches)
+
+    return each_lane(machine, problems, jnp.arange(len(problems.plans[0].data)), designs)
 
 
 def device_points(scenario: Scenario, problem: Problem, names: tuple[str, ...] = DEVICES) -> list[DevicePoint]:

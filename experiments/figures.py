@@ -24,7 +24,7 @@ def draw_front(path: Path, front: Front, devices: list[DevicePoint], scenario: S
     from matplotlib.colors import LogNorm
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 10.5), layout="constrained")
+    figure = Figure(figsize=(9, 10.5), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(2, 1, sharex=True)
     speed = np.asarray(front.totals.user_tokens_per_second)
@@ -79,10 +79,11 @@ def draw_front(path: Path, front: Front, devices: list[DevicePoint], scenario: S
         bar.set_label("batch [sequences]", fontsize=11)
         _plain_ticks(bar.ax, only="y")
     figure.supxlabel(textwrap.fill(caption(devices, scenario), 118), fontsize=9, ha="left", x=0.02)
-    figure.canvas.draw()  # fixes the layout, which the labels need
+    figure.draw_without_rendering()  # finds the layout, which the labels need
+    figure.set_layout_engine("none")  # and keeps it
     for panel, (name, _) in zip(axes, PANELS, strict=True):
         _label(panel, [(p.user_tokens_per_second, getattr(p, name), f"{p.name} ×{p.chips}") for p in shown])
-    figure.savefig(path, dpi=150, metadata={"Software": None})
+    figure.savefig(path, metadata={"Software": None})
 
 
 def caption(devices: list[DevicePoint], scenario: Scenario) -> str:

@@ -5,15 +5,18 @@ affine in the monomials of the layout; so both are compared elsewhere in the box
 not convex, shows as a difference.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
+from codesign.numerics.compilation import SELDOM, compiled
 from codesign.outcome import LIMIT_NAMES
+from codesign.search.batches import in_batches
 from codesign.search.exact import FLEET_LIMITS, Fleet
-from codesign.search.integers import LANES, Search, Task, programs_of
+from codesign.search.integers import Search, Task, programs_of
 from codesign.search.layout import OUTCOMES, SPECIALS, Layout, exponents
 from codesign.search.program import Program, Specials, special_values
 
@@ -37,13 +40,12 @@ def differences(
 
     Args:
         search: the problem.
-        tasks: at most ``LANES`` of them.
+        tasks: choices and integers.
         exact: the exact model of tasks at points (``front.check_exactly``).
         seed: of the points.
     """
-    layout, count = search.layout, len(tasks)
-    padded = [*tasks, *[tasks[-1]] * (LANES - count)]
-    programs = jax.tree.map(lambda leaf: np.asarray(leaf)[:count], programs_of(search, padded))
+    layout = search.layout
+    programs = in_batches(functools.partial(programs_of, search), tasks)
     unit = np.random.default_rng(seed).uniform(0.0, 1.0, programs.low.shape)
     y = programs.low + unit * (programs.high - programs.low)
     y, values = lifted(layout, programs, y)
@@ -85,7 +87,7 @@ def lifted(layout: Layout, programs: Program, y: np.ndarray) -> tuple[np.ndarray
     return y, values_at(layout, programs, y)
 
 
-_special_values = jax.jit(jax.vmap(special_values))
+_special_values = compiled(SELDOM)(jax.vmap(special_values))
 
 
 def values_at(layout: Layout, programs: Program, y: np.ndarray) -> np.ndarray:

@@ -4,21 +4,22 @@ Boxes of integers are split in two until the relaxation over a box (``planes``) 
 by more than the tolerance. Boxes are shared by all weightings: a relaxation is built once and solved for each that still needs it.
 """
 
-import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from codesign.numerics.compilation import OFTEN, compiled
 from codesign.numerics.fields import Real
-from codesign.search.integers import LANES, Known, Task, eased, solve_programs
+from codesign.search.batches import LANES, side_by_side
+from codesign.search.integers import Known, Task, eased, solve_programs
 from codesign.search.layout import Layout
 from codesign.search.planes import boxed_program
-from codesign.search.problem import Problems, integer_ranges
+from codesign.search.problem import Problems, each_lane, integer_ranges
 from codesign.search.program import BoundNumbers, Program
 
-BOXES = 32
+BOXES = 4
 """Boxes relaxed in one call: fixed, so that one compiled program serves every round."""
 
 TOLERANCE = 1e-3
@@ -89,11 +90,10 @@ def _tuple(values: tuple[int, ...], index: int, value: int) -> tuple[int, ...]:
     return (*values[:index], value, *values[index + 1 :])
 
 
-@functools.partial(jax.jit, static_argnums=(0,))
-def _relaxations(layout: Layout, problems: Problems, bounds: BoundNumbers, choice: Any, low: Real, high: Real, which: Any) -> Program:
+@compiled(OFTEN, static_argnums=(0,))
+def relaxed_programs(layout: Layout, problems: Problems, bounds: BoundNumbers, choices: Any, low: Real, high: Real, which: Any) -> Program:
     """Programs of boxes, laid out for the pairs to be solved."""
-    each = functools.partial(boxed_program, layout, problems)
-    programs = jax.vmap(lambda k, a, b: each(k, a, b, bounds))(choice, low, high)
+    programs = each_lane(lambda problem, a, b: boxed_program(layout, problem, a, b, bounds), problems, choices, low, high)
     return jax.tree.map(lambda leaf: leaf[which], programs)
 
 
@@ -157,7 +157,7 @@ def nearest_task(layout: Layout, box: Box, weighting: int, y: np.ndarray) -> Tas
 def solve_boxes(known: Known, pairs: list[tuple[Box, int]]) -> Bounded:
     """Relax the boxes and solve them for the weightings paired with them, in the order of the pairs; remembered ones are not."""
     memory = known.search.memory
-    keys = [("box", box.choice, *box.low, *box.high, *map(float, known.weights[k])) for box, k in pairs]
+    keys = [("box", box.choice, *box.low, *box.high, *known.asked(k)) for box, k in pairs]
     found = [None if memory is None else memory.get(key) for key in keys]
     missing = [k for k, entry in enumerate(found) if entry is None]
     if missing:
@@ -172,28 +172,32 @@ def solve_boxes(known: Known, pairs: list[tuple[Box, int]]) -> Bounded:
 def _solved(pairs: list[tuple[Box, int]], known: Known) -> Bounded:
     search = known.search
     order = sorted(range(len(pairs)), key=lambda k: pairs[k][0])
-    parts: list[tuple[list[int], Bounded]] = []
-    start = 0
-    while start < len(order):
-        rows, group = [], []
-        while start < len(order) and len(rows) < LANES:
-            box = pairs[order[start]][0]
-            if not group or group[-1] != box:
-                if len(group) == BOXES:
-                    break
-                group.append(box)
-            rows.append((order[start], len(group) - 1))
-            start += 1
-        padded = rows + [rows[-1]] * (LANES - len(rows))
-        boxes = group + [group[-1]] * (BOXES - len(group))
+
+    def solved(group: list[int]) -> Bounded:
+        boxes = list(dict.fromkeys(pairs[k][0] for k in group))
+        rows = [*group, *[group[-1]] * (LANES - len(group))]
+        which = np.array([boxes.index(pairs[k][0]) for k in rows])
+        boxes += [boxes[-1]] * (BOXES - len(boxes))
         low, high = (np.array([getattr(box, end) for box in boxes], dtype=float) for end in ("low", "high"))
-        programs = _relaxations(
-            search.layout, search.problems, search.bounds, np.array([box.choice for box in boxes]), low, high,
-            np.array([row[1] for row in padded]),
-        )  # fmt: skip
-        weights = known.weights[[pairs[row[0]][1] for row in padded]]
-        solved = solve_programs(search.layout, eased(search, programs), search.goals, weights)
-        count = len(rows)
-        parts.append(([row[0] for row in rows], Bounded(np.asarray(solved.bound)[:count], np.asarray(solved.point.y)[:count])))
-    back = np.argsort(np.concatenate([np.array(rows) for rows, _ in parts]))
-    return Bounded(*(np.concatenate([part[k] for _, part in parts])[back] for k in (0, 1)))
+        programs = relaxed_programs(search.layout, search.placed, search.bounds, np.array([box.choice for box in boxes]), low, high, which)
+        own = [pairs[k][1] for k in rows]
+        found = solve_programs(search.layout, eased(search, programs), search.goals, known.weights[own], known.slowest[own])
+        return Bounded(np.asarray(found.bound)[: len(group)], np.asarray(found.point.y)[: len(group)])
+
+    parts = side_by_side(solved, list(_groups([pairs[k][0] for k in order], order)))
+    back = np.argsort(order)
+    return Bounded(*(np.concatenate([part[k] for part in parts])[back] for k in (0, 1)))
+
+
+def _groups(boxes: list[Box], order: list[int]) -> Iterator[list[int]]:
+    """Entries of the order in groups of at most ``LANES`` with at most ``BOXES`` boxes; the same boxes are next to each other."""
+    group: list[int] = []
+    distinct = 0
+    for k, box in enumerate(boxes):
+        new = not group or box != boxes[k - 1]
+        if len(group) == LANES or (new and distinct == BOXES):
+            yield group
+            group, distinct, new = [], 0, True
+        group.append(order[k])
+        distinct += new
+    yield group

@@ -1,7 +1,7 @@
 """Discrete choices: technologies, packages and plans, enumerated."""
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import equinox as eqx
 import jax
@@ -40,8 +40,3 @@ class Choice(eqx.Module):
 def stacked(trees: Sequence[Tree]) -> Tree:
     """Equal trees with their leaves stacked along a new leading axis, in numpy: nothing to compile."""
     return jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *trees)
-
-
-def taken(tree: Tree, index: Any) -> Tree:
-    """Row ``index`` of every leaf."""
-    return jax.tree.map(lambda leaf: leaf[index], tree)

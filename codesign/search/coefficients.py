@@ -27,7 +27,7 @@ from codesign.physical.cost import annuity, priced
 from codesign.physical.latency import sync_floor
 from codesign.physical.power import Work, dynamic_energy, peak_power, static_power
 from codesign.physical.warpage import warpage
-from codesign.search.choices import Kind, taken
+from codesign.search.choices import Kind
 from codesign.search.exact import design_of, transfer_seconds, workload_of
 from codesign.search.layout import OUTCOMES, PHYSICAL, Layout
 from codesign.search.problem import Problems, first_token_times, interleaved, machine_seconds, phase_of, token_times
@@ -123,19 +123,16 @@ class Sample(NamedTuple):
     orders: tuple[Any, ...]  # how the operators of each step are sorted
 
 
-def sample(
-    layout: Layout, problems: Problems, choice: Any, integers: Float[Array, "integers"], orders: tuple[Any, ...] | None = None
-) -> Sample:
+def sample(layout: Layout, problems: Problems, integers: Float[Array, "integers"], orders: tuple[Any, ...] | None = None) -> Sample:
     """Read all coefficients off the exact model, at the middle of the box.
 
     Args:
         layout: structure.
-        problems: the problem.
-        choice: index of the choice.
+        problems: the problem of one choice.
         integers: chips of each kind, batch of each service.
         orders: how operators of each step are sorted; by their own ratios unless told.
     """
-    kinds, plans, tables = taken(problems.kinds, choice), taken(problems.plans, choice), taken(problems.tables, choice)
+    kinds, plans, tables = problems.kinds, problems.plans, problems.tables
     chips, batches = integers[: layout.kinds], integers[layout.kinds :]
     rows = Entries(layout)
     designs = []
@@ -332,9 +329,8 @@ def _service_rows(
         first = layout.function("first_token", s)
         rows.put(first, columns, jnp.stack(first_token_times(one)) / one.first_promise)
         if not interleaved(one):
-            efficiency = problems.kinds[one.prefill_kind].technology.attainable.link[0]
-            table = jax.tree.map(lambda leaf: leaf[0], problems.tables[own[0]])
-            seconds = transfer_seconds(one, table, designs[one.prefill_kind], designs[one.decode_kind], efficiency)
+            efficiency = kinds[one.prefill_kind].technology.attainable.link
+            seconds = transfer_seconds(one, tables[own[0]], designs[one.prefill_kind], designs[one.decode_kind], efficiency)
             rows.put(first, 0, seconds / one.first_promise)
 
 

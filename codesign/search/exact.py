@@ -8,7 +8,6 @@ import dataclasses
 from typing import Any, NamedTuple
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -17,7 +16,7 @@ from codesign.hardware.design import Design
 from codesign.numerics.fields import Real, quantity
 from codesign.outcome import LIMIT_NAMES, Outcome, stack_limits
 from codesign.performance.execution import Execution
-from codesign.search.choices import Kind, taken
+from codesign.search.choices import Kind
 from codesign.search.problem import (
     Problems,
     Service,
@@ -74,30 +73,28 @@ def design_of(space: Space, kind: Kind, values: Float[Array, "continuous"], chip
 
 
 def fleet(
-    problems: Problems, choice: Any, values: Float[Array, "kinds continuous"], chips: Float[Array, "kinds"],
+    problems: Problems, values: Float[Array, "kinds continuous"], chips: Float[Array, "kinds"],
     batches: Float[Array, "services"], white_silicon: Float[Array, "kinds"], execution: Execution | None = None,
 ) -> Fleet:  # fmt: skip
     """Run a fleet on the exact model.
 
     Args:
-        problems: what all share.
-        choice: index of the choice.
+        problems: the problem of one choice.
         values: continuous quantities of each kind, SI.
         chips, batches: as real numbers.
         white_silicon: logic area left empty on each kind [m²].
         execution: instead of the problem's.
     """
-    kinds = taken(problems.kinds, choice)
-    designs = tuple(design_of(space, kinds[p], values[p], chips[p], white_silicon[p]) for p, space in enumerate(problems.spaces))
-    return fleet_of(problems, choice, designs, batches, execution)
+    designs = tuple(design_of(space, problems.kinds[p], values[p], chips[p], white_silicon[p]) for p, space in enumerate(problems.spaces))
+    return fleet_of(problems, designs, batches, execution)
 
 
 def fleet_of(
-    problems: Problems, choice: Any, designs: tuple[Design, ...], batches: Float[Array, "services"],
+    problems: Problems, designs: tuple[Design, ...], batches: Float[Array, "services"],
     execution: Execution | None = None,
 ) -> Fleet:  # fmt: skip
     """``fleet`` of given designs."""
-    kinds, plans, tables = taken(problems.kinds, choice), taken(problems.plans, choice), taken(problems.tables, choice)
+    kinds, plans, tables = problems.kinds, problems.plans, problems.tables
     outcomes, seconds = [], [jnp.zeros_like(chips) for chips in (design.chips for design in designs)]
     for k, step in enumerate(problems.steps):
         one = problems.services[step.service]
@@ -153,10 +150,8 @@ def first_token(problems: Problems, s: int, designs: tuple[Design, ...], times: 
     if interleaved(one):
         return time
     k = next(k for k, step in enumerate(problems.steps) if step.service == s)
-    # state sizes do not depend on the choice: they are the model's at the service's precision
-    table = jax.tree.map(lambda leaf: leaf[0], problems.tables[k])
-    efficiency = problems.kinds[one.prefill_kind].technology.attainable.link[0]
-    return time + transfer_seconds(one, table, designs[one.prefill_kind], designs[one.decode_kind], efficiency)
+    efficiency = problems.kinds[one.prefill_kind].technology.attainable.link
+    return time + transfer_seconds(one, problems.tables[k], designs[one.prefill_kind], designs[one.decode_kind], efficiency)
 
 
 def _totals(

@@ -1,11 +1,9 @@
 """The search as a whole: weightings → relaxed starts → certified integers → front, checked on the exact model."""
 
-import contextlib
 import dataclasses
 import functools
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -16,19 +14,19 @@ from codesign.hardware.design import Design
 from codesign.outcome import Outcome
 from codesign.performance.execution import Execution, Operatorwise
 from codesign.search.approach import approach, settled
+from codesign.search.batches import double_precision
 from codesign.search.branch import Proof
 from codesign.search.branch import prove as branch
 from codesign.search.choices import Choice, Tree
 from codesign.search.coefficients import operator_counts
 from codesign.search.exact import FLEET_LIMITS, Totals
-from codesign.search.goals import Bound, BoundRows, Goal, bound_rows, goals
+from codesign.search.goals import LEAST_WEIGHT, Bound, BoundRows, Goal, bound_rows, goals
 from codesign.search.infeasible import Conflict, conflict, sentence
-from codesign.search.integers import Known, Memory, Search, Task, descend, solve_tasks
+from codesign.search.integers import Known, Memory, Search, Task, descend
 from codesign.search.judgement import (
     BINDING,
     always_convex,
     audited,
-    check_exactly,
     convex,
     front_gaps,
     integer_bounds,
@@ -42,12 +40,10 @@ from codesign.search.program import BoundNumbers
 from codesign.search.refinement import ROUNDS
 from codesign.search.relaxation import Relaxed, Wanted, relax
 from codesign.search.space import CONTINUOUS, Space, at_bound
-from codesign.search.starts import completed, exchanged, first_tasks, middle_starts, points, refined
+from codesign.search.starts import adopted, completed, exchanged, first_tasks, middle_starts, points, refined
+from codesign.search.warm_up import compiling
 
 Progress = Callable[[str, int, int], None]
-
-LEAST_WEIGHT = 1e-4
-"""No objective weighs less: a weight of zero would certify only weak efficiency."""
 
 CERTIFIED = 1e-6
 """Largest certified gap, in log units, that is called GLOBAL."""
@@ -58,6 +54,10 @@ ROUNDING = 1e-9
 
 LAST_DIGITS = 1e-12
 """ln(used/allowed) of a limit that is met with equality, as by the most stacks on a package: rounding of a quotient."""
+
+
+SPEED_ASKED = "speed asked"
+"""Name of the limit that a weighting sets by itself, where weights alone find no design."""
 
 
 class Infeasible(ValueError):
@@ -78,8 +78,9 @@ class Front:
     design's own choice and integers, ``front_gap`` above the bound over all choices and integers (NaN unless proved).
     ``residual`` is the norm of the exact model's optimality conditions of a design that is not ``GLOBAL`` (NaN otherwise), ``spread``
     how far the relaxed search's starts ended apart for its weighting and choice (NaN for weightings added later).
-    ``multipliers`` say how much that weighted sum would gain per log unit of each limit. ``box`` is −1, 0, 1 for the
-    continuous quantities of each kind and then chips and batches.
+    ``multipliers`` say how much that weighted sum would gain per log unit of each limit. A design is the best for its ``weights``
+    among those whose time per token is at most ``time_asked`` [s] (+∞: among all); where that binds, ``SPEED_ASKED`` is among its
+    limits. ``box`` is −1, 0, 1 for the continuous quantities of each kind and then chips and batches.
     """
 
     designs: tuple[Design, ...]
@@ -93,6 +94,7 @@ class Front:
     objectives: tuple[Any, ...]
     values: np.ndarray
     weights: np.ndarray
+    time_asked: np.ndarray
     status: tuple[str, ...]
     certified_gap: np.ndarray
     front_gap: np.ndarray
@@ -121,12 +123,15 @@ class Front:
 def weightings(count: int, objectives: int, seed: int) -> np.ndarray:
     """Weights of the objectives: each alone, then quasi-random points of the simplex; shape (count, objectives), rows sum to 1.
 
-    Exponential spacings of a scrambled Sobol sequence are uniform on the simplex. No weight is below ``LEAST_WEIGHT``.
+    Exponential spacings of points that fill a cube are uniform on the simplex; here multiples of the powers of the generalised
+    golden ratio, x^(objectives + 1) = x + 1 (M. Roberts, "The unreasonable effectiveness of quasirandom sequences", 2018). No weight
+    is below ``LEAST_WEIGHT``.
     """
-    from scipy.stats import qmc
-
-    random = qmc.Sobol(objectives, rng=np.random.default_rng(seed)).random_base2(max(1, int(np.ceil(np.log2(max(count, 2))))))
-    spread = -np.log(np.clip(random, 1e-9, 1.0))
+    golden = 2.0
+    for _ in range(64):
+        golden = (1.0 + golden) ** (1.0 / (objectives + 1.0))
+    multiples = np.arange(1, count + 1)[:, None] * golden ** -np.arange(1.0, objectives + 1.0)
+    spread = -np.log(np.clip((np.random.default_rng(seed).random(objectives) + multiples) % 1.0, 1e-9, 1.0))
     spread /= spread.sum(axis=1, keepdims=True)
     weights = np.concatenate([np.eye(objectives), spread])[:count]
     weights = np.maximum(weights, LEAST_WEIGHT)
@@ -166,15 +171,8 @@ def optimize(
         return _optimize(problems, parts[2], tuple(objectives), tuple(bounds), weights, seed, prove, memory, progress)
 
 
-@contextlib.contextmanager
-def double_precision() -> Iterator[None]:
-    """Search and certificate need float64 (float32 leaves gaps of 9 to 16 log units) and Optax mixes dtypes; thread-local."""
-    with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
-        yield
-
-
 def _in_double(tree: Tree) -> Tree:
-    return jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), dtype=jnp.float64), tree)
+    return jax.tree.map(lambda leaf: np.asarray(leaf, dtype=np.float64), tree)
 
 
 def pose(problems: Problems, objectives: Sequence[Goal], bounds: Sequence[Bound], memory: Memory | None = None) -> tuple[Search, BoundRows]:
@@ -183,7 +181,7 @@ def pose(problems: Problems, objectives: Sequence[Goal], bounds: Sequence[Bound]
     rows = bound_rows(bounds, one_machine=alone)
     structure = layout(problems, operator_counts(problems), rows.structure)
     numbers = BoundNumbers(jnp.asarray(rows.constants), jnp.asarray(rows.limits))
-    return Search(structure, problems, goals(objectives, one_machine=alone), numbers, memory), rows
+    return Search(structure, problems, jax.device_put(problems), goals(objectives, one_machine=alone), numbers, memory), rows
 
 
 def _optimize(
@@ -204,13 +202,9 @@ def _optimize(
     ranges = integer_ranges(problems)
     known = Known(search, weighting)
     tell("relaxed search", 0, 1)
-    with ThreadPoolExecutor() as pool:  # XLA compiles outside the interpreter lock: later stages compile meanwhile
-        waiting = [pool.submit(_warm_up, stage, search, weighting, ranges[0]) for stage in (solve_tasks, check_exactly)]
-        relaxed = None
-        if len(problems.steps) == 1:
-            relaxed = jax.block_until_ready(relax(problems, wanted, jnp.asarray(weighting), starts=2, seed=seed))
-        for future in waiting:
-            future.result()
+    alone = len(problems.steps) == 1
+    with compiling(search, weighting, relaxations=prove or not alone):
+        relaxed = relax(problems, wanted, weighting, starts=2, seed=seed) if alone else None
     starts = approach(known, middle_starts(known, ranges)) if relaxed is None else first_tasks(relaxed, problems, ranges)
     lap("relaxed search")
     tell("relaxed search", 1, 1)
@@ -225,6 +219,7 @@ def _optimize(
     for done in range(ROUNDS):
         tasks = refined(known, objectives, tasks)
         tell("integers", 2 + done, 1 + ROUNDS)
+    tasks = adopted(known, objectives, tasks)
     lap("refinement")
     proof = None
     if prove:
@@ -234,16 +229,6 @@ def _optimize(
     front = _assemble(known, choices, objectives, bounds, rows, tasks, relaxed, proof, timings)
     lap("exact check")
     return front
-
-
-def _warm_up(stage: Callable[..., Any], search: Search, weighting: np.ndarray, lowest: np.ndarray) -> None:
-    """Compile a stage by running it once on the smallest problem."""
-    task = Task(0, 0, tuple(map(int, lowest)))
-    with double_precision():
-        if stage is solve_tasks:
-            solve_tasks(search, weighting, [task])
-        else:
-            stage(search, [task], np.zeros((1, len(search.layout.variables))))
 
 
 def _assemble(
@@ -266,13 +251,18 @@ def _assemble(
     gap, sure = seen.gap[keep], convex(problems, kept) & audited(known.search, kept)
     proved = sure & (gap >= -ROUNDING) & (gap <= CERTIFIED)
     spread = np.array([_spread(relaxed, task) for task in kept])
-    values = np.exp(points(known, kept))
+    at = [task.weighting for task in kept]
+    paces, values = np.log(np.asarray(seen.fleet.totals.time_per_token)[keep]), np.exp(points(known, kept))
+    used = np.concatenate([seen.limits[keep], (paces - known.slowest[at])[:, None]], axis=1)
     boxes = []
     for p, space in enumerate(problems.spaces):
         first = structure.variable(CONTINUOUS[0], p)
         boxes.append(at_bound(space, values[:, first : first + len(CONTINUOUS)], integers[:, p]))
     lambdas = np.stack([known.done[task][2].multipliers for task in kept])
-    names = (*FLEET_LIMITS, *rows.names)
+    prices = {_full_name(name, rows.names): lambdas[:, columns].sum(axis=1) for name, columns in structure.limits.items()}
+    upper = np.array([known.done[task][2].upper[structure.variable("pace")] for task in kept])
+    names = (*FLEET_LIMITS, *rows.names, SPEED_ASKED)
+    everywhere = proof is not None and always_convex(problems) and bool(audited(known.search, _each_choice(known, kept[0])).all())
     return Front(
         designs=taken_rows(seen.fleet.designs),
         outcomes=taken_rows(seen.fleet.outcomes),
@@ -284,20 +274,23 @@ def _assemble(
         choices=choices,
         objectives=objectives,
         values=np.exp(-seen.logs[keep] * np.array([objective.sense for objective in objectives])),
-        weights=known.weights[[task.weighting for task in kept]],
+        weights=known.weights[at],
+        time_asked=np.exp(known.slowest[at]),
         status=tuple("GLOBAL" if yes else "LOCAL" for yes in proved),
         certified_gap=gap,
-        front_gap=front_gaps(known.weights, seen.logs[keep], proof, sure=bool(sure.all()) and always_convex(problems)),
-        residual=residuals(
-            problems, Wanted(objectives, bounds), kept, known.weights[[t.weighting for t in kept]], taken_rows(seen.fleet.designs), proved
-        ),
+        front_gap=front_gaps(known, seen.logs[keep], paces, proof, sure=everywhere),
+        residual=residuals(known, Wanted(objectives, bounds), kept, taken_rows(seen.fleet.designs), proved),
         spread=spread,
-        binding=tuple(tuple(n for n, g in zip(names, row, strict=True) if g > -BINDING) for row in seen.limits[keep]),
-        multipliers={_full_name(name, rows.names): lambdas[:, columns].sum(axis=1) for name, columns in structure.limits.items()},
+        binding=tuple(tuple(n for n, g in zip(names, row, strict=True) if g > -BINDING) for row in used),
+        multipliers={**prices, SPEED_ASKED: np.where(np.isfinite(known.slowest[at]), upper, 0.0)},
         box=np.concatenate([*boxes, integer_bounds(problems, integers)], axis=1).astype(int),
         buildable=all(space.buildable for space in problems.spaces),
         timings=timings,
     )
+
+
+def _each_choice(known: Known, task: Task) -> list[Task]:
+    return [task._replace(choice=choice) for choice in range(len(known.search.problems.kinds[0].dies))]
 
 
 def _spread(relaxed: Relaxed | None, task: Task) -> float:

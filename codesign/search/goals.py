@@ -67,6 +67,10 @@ class Bound:
     most: float | None = None
 
 
+LEAST_WEIGHT = 1e-4
+"""No objective weighs less: a weight of zero would certify only weak efficiency."""
+
+
 class Goals(NamedTuple):
     """ln of objective i, to be minimised: constants + pace · ln π + rate · ln G + outcomes · ln f + relaxation."""
 

@@ -88,9 +88,8 @@ def _least(search: Search, relaxed: dict[str, list[int]], most_boxes: int) -> tu
     easing = search._replace(goals=only, memory=None, slack=np.concatenate([np.zeros(len(OUTCOMES)), slack]), slack_range=(-MOST, MOST))
     known = Known(easing, np.ones((1, 1)))
     low, high = integer_ranges(search.problems)
-    counted = search.layout.kinds + len(search.layout.services)
     middle = np.sqrt(np.maximum(low, 1) * np.maximum(high, 1)).round().astype(int)
-    start = [int(v) if k < counted else 0 for k, v in enumerate(middle)]
+    start = [int(v) if most > 0 else 0 for v, most in zip(middle, high, strict=True)]  # whole memory: free stacks build nothing
     choices = len(search.problems.kinds[0].dies)
     tasks = [Task(0, choice, tuple(start)) for choice in range(choices)]
     known.learn(tasks)

@@ -5,7 +5,6 @@ one up or down, or two at once) in the same choice is better. Every solve is con
 """
 
 import dataclasses
-import functools
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
@@ -14,19 +13,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from codesign.numerics.compilation import OFTEN, SELDOM, compiled
 from codesign.numerics.fields import Real
+from codesign.search.batches import in_batches
 from codesign.search.certificate import lower_bound
 from codesign.search.goals import Goals
 from codesign.search.interior_point import Point, model_at, solve
 from codesign.search.layout import Layout
-from codesign.search.problem import Problems, integer_ranges, layer_steps
+from codesign.search.problem import Problems, each_lane, integer_ranges, layer_steps
 from codesign.search.program import BoundNumbers, Program, fixed_program
-
-QUICK_COMPILATION = {"xla_backend_optimization_level": 0}
-"""For programs that run seldom: compiling them well takes longer than running them badly."""
-
-LANES = 64
-"""Problems solved in one call: fixed, so that one compiled program serves every round."""
 
 FEASIBLE = 1e-9
 """Largest ln(used/allowed) that still counts as converged inside the limits; the exact model has the last word."""
@@ -69,7 +64,8 @@ class Search(NamedTuple):
     """A problem with its objectives: what every solve needs."""
 
     layout: Layout
-    problems: Problems
+    problems: Problems  # leaves in numpy, for the host
+    placed: Problems  # the same on the device: hundreds of leaves go into every call
     goals: Goals
     bounds: BoundNumbers
     memory: Memory | None = None
@@ -77,18 +73,21 @@ class Search(NamedTuple):
     slack_range: tuple[float, float] = (0.0, 0.0)
 
 
-@functools.partial(jax.jit, static_argnums=(0,), compiler_options=QUICK_COMPILATION)
-@functools.partial(jax.vmap, in_axes=(None, None, None, 0, 0))
-def _programs(layout: Layout, problems: Problems, bounds: BoundNumbers, choice: Any, integers: Real) -> Program:
-    return fixed_program(layout, problems, choice, integers, bounds)
+@compiled(SELDOM, static_argnums=(0,))
+def fixed_programs(layout: Layout, problems: Problems, bounds: BoundNumbers, choices: Any, integers: Real) -> Program:
+    """Programs at fixed integers, a lane a choice and a row of integers."""
+    return each_lane(lambda problem, numbers: fixed_program(layout, problem, numbers, bounds), problems, choices, integers)
 
 
 def programs_of(search: Search, tasks: Sequence[Task]) -> Program:
     """Programs of ``LANES`` tasks, leading axis the tasks."""
-    programs = _programs(
-        search.layout, search.problems, search.bounds, np.array([task.choice for task in tasks]),
+    programs = fixed_programs(
+        search.layout,
+        search.placed,
+        search.bounds,
+        np.array([task.choice for task in tasks]),
         np.array([task.integers for task in tasks], dtype=float),
-    )  # fmt: skip
+    )
     return eased(search, programs)
 
 
@@ -105,47 +104,66 @@ def eased(search: Search, programs: Program) -> Program:
     return dataclasses.replace(programs, slack=slack, low=low, high=high)
 
 
-@functools.partial(jax.jit, static_argnums=(0,))
-def solve_programs(layout: Layout, programs: Program, goals: Goals, weights: Real) -> Solved:
-    """Solve ``LANES`` programs (leading axis) and bound them: one compiled program for the whole search."""
+@compiled(OFTEN, static_argnums=(0,))
+def solve_programs(layout: Layout, programs: Program, goals: Goals, weights: Real, slowest: Real) -> Solved:
+    """Solve ``LANES`` programs (leading axis) and bound them: one compiled program for the whole search.
+
+    Args:
+        layout: structure.
+        programs: the problems.
+        goals: objectives.
+        weights: of the objectives.
+        slowest: ln of the longest time per token that is asked for [s]; +∞ for no such demand.
+    """
+    pace = layout.variable("pace")
+    programs = dataclasses.replace(programs, high=programs.high.at[:, pace].min(slowest))
 
     def judged(program: Program, weighting: Real, point: Point) -> Solved:
         model = model_at(layout, program, goals, weighting, point)
-        feasible = (jnp.max(model.limits) <= FEASIBLE) & jnp.isfinite(model.value)
+        feasible = (jnp.max(model.limits) <= FEASIBLE) & jnp.isfinite(model.value) & jnp.all(program.high >= program.low)
         return Solved(jnp.where(feasible, model.value, jnp.inf), lower_bound(program, point, model), point)
 
     return jax.vmap(judged)(programs, weights, solve(layout, programs, goals, weights))
 
 
-def solve_tasks(search: Search, weights: np.ndarray, tasks: list[Task]) -> Solved:
-    """Solve problems in batches of ``LANES``; shapes (tasks, …), as numpy arrays."""
-    done = []
-    for first in range(0, len(tasks), LANES):
-        batch = tasks[first : first + LANES]
-        padded = batch + [batch[-1]] * (LANES - len(batch))
-        programs = programs_of(search, padded)
-        lanes = solve_programs(search.layout, programs, search.goals, weights[[task.weighting for task in padded]])
-        count = len(batch)
-        done.append(jax.tree.map(lambda leaf, count=count: np.asarray(leaf)[:count], lanes))
-    return jax.tree.map(lambda *parts: np.concatenate(parts), *done)
+def solve_tasks(search: Search, weights: np.ndarray, slowest: np.ndarray, tasks: list[Task]) -> Solved:
+    """Solve problems; shapes (tasks, …), as numpy arrays."""
+
+    def solved(batch: list[Task]) -> Solved:
+        rows = [task.weighting for task in batch]
+        return solve_programs(search.layout, programs_of(search, batch), search.goals, weights[rows], slowest[rows])
+
+    return in_batches(solved, tasks)
 
 
 class Known:
-    """Solves that are done, in this process or in one before it (``Memory``)."""
+    """Solves that are done, in this process or in one before it (``Memory``).
+
+    A weighting is a row of ``weights`` (weightings, objectives) and an entry of ``slowest`` (weightings,): ln of the longest time per
+    token that it asks for [s], +∞ for none.
+    """
 
     def __init__(self, search: Search, weights: np.ndarray):
         self.search, self.weights = search, weights
+        self.slowest = np.full(len(weights), np.inf)
         self.done: dict[Task, tuple[float, float, Point]] = {}
+
+    def ask(self, weights: np.ndarray, slowest: np.ndarray) -> None:
+        """Add weightings."""
+        self.weights, self.slowest = np.concatenate([self.weights, weights]), np.concatenate([self.slowest, slowest])
+
+    def asked(self, weighting: int) -> tuple[float, ...]:
+        """All that a weighting is, for keys of ``Memory``."""
+        return (*map(float, self.weights[weighting]), float(self.slowest[weighting]))
 
     def learn(self, tasks: Iterable[Task]) -> None:
         """Solve what is not known yet."""
         fresh = sorted(task for task in set(tasks) - self.done.keys() if not self._remembered(task))
         if not fresh:
             return
-        solved = solve_tasks(self.search, self.weights, fresh)
+        solved = solve_tasks(self.search, self.weights, self.slowest, fresh)
         for k, task in enumerate(fresh):
-            point = jax.tree.map(lambda leaf, k=k: leaf[k], solved.point)
-            self.done[task] = (float(solved.value[k]), float(solved.bound[k]), point)
+            self.done[task] = (float(solved.value[k]), float(solved.bound[k]), Point(*(leaf[k] for leaf in solved.point)))
         if self.search.memory is not None:
             self.search.memory.put([(self._key(task), self._entry(task)) for task in fresh])
 
@@ -154,7 +172,7 @@ class Known:
         return self.done[task][0]
 
     def _key(self, task: Task) -> tuple[Any, ...]:
-        return ("solve", task.choice, *task.integers, *map(float, self.weights[task.weighting]))
+        return ("solve", task.choice, *task.integers, *self.asked(task.weighting))
 
     def _entry(self, task: Task) -> tuple[np.ndarray, ...]:
         value, bound, point = self.done[task]

@@ -1,7 +1,6 @@
 """What solved tasks are worth: on the exact model, against their proved bounds, and against each other."""
 
 import dataclasses
-import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -10,56 +9,54 @@ import jax.numpy as jnp
 import numpy as np
 
 from codesign.hardware.design import Design
+from codesign.numerics.compilation import SELDOM, compiled
 from codesign.physical.area import area
 from codesign.search.audit import POINTS, TOLERANCE, differences
+from codesign.search.batches import in_batches
 from codesign.search.branch import Proof
-from codesign.search.choices import taken
 from codesign.search.exact import FLEET_LIMITS, Fleet, design_of, fleet_of
 from codesign.search.goals import Bound, Goal, bounds_exceeded, log_goals
-from codesign.search.integers import QUICK_COMPILATION, Known, Search, Task
-from codesign.search.problem import Problems, integer_ranges
+from codesign.search.integers import Known, Search, Task
+from codesign.search.problem import Problems, each_lane, integer_ranges
 from codesign.search.program import HAIR
 from codesign.search.relaxation import Wanted, fleet_at
 from codesign.search.space import CONTINUOUS
 
-EXACT_LANES = 64
-"""Designs checked in one call of the exact model."""
+SAME_PACE = 1e-9
+"""Rounding of ln of a time per token that a weighting asks for."""
 
 BINDING = 1e-4
 """A limit binds where ln(used/allowed) is above minus this."""
 
 
 def check_exactly(search: Search, tasks: Sequence[Task], y: np.ndarray) -> Fleet:
-    """Fleets of solved tasks on the exact model, leaves (tasks, …), in batches of one compiled size."""
-    done = []
-    for first in range(0, len(tasks), EXACT_LANES):
-        batch = list(tasks[first : first + EXACT_LANES])
-        padding = EXACT_LANES - len(batch)
-        padded = batch + [batch[-1]] * padding
-        rows = np.concatenate([y[first : first + len(batch)], np.repeat(y[first + len(batch) - 1][None], padding, axis=0)])
-        numbers = np.array([task.integers for task in padded], dtype=float)
-        choice = np.array([task.choice for task in padded])
-        lanes = _exact(search.layout, search.problems, jnp.asarray(choice), jnp.asarray(numbers), jnp.asarray(rows))
-        count = len(batch)
-        done.append(jax.tree.map(lambda leaf, count=count: np.asarray(leaf)[:count], lanes))
-    return jax.tree.map(lambda *parts: np.concatenate(parts), *done)
+    """Fleets of solved tasks on the exact model, leaves (tasks, …)."""
+
+    def checked(rows: list[int]) -> Fleet:
+        numbers = np.array([tasks[k].integers for k in rows], dtype=float)
+        return exact_fleets(search.layout, search.placed, np.array([tasks[k].choice for k in rows]), numbers, y[rows])
+
+    return in_batches(checked, range(len(tasks)))
 
 
-@functools.partial(jax.jit, static_argnums=(0,), compiler_options=QUICK_COMPILATION)
-@functools.partial(jax.vmap, in_axes=(None, None, 0, 0, 0))
-def _exact(structure: Any, problems: Problems, k: jax.Array, integers: jax.Array, y: jax.Array) -> Fleet:
-    """One fleet on the exact model; silicon beyond the sum of the parts becomes white silicon."""
-    values, designs = jnp.exp(y), []
-    for p, space in enumerate(problems.spaces):
-        kind = taken(problems.kinds[p], k)
-        first, silicon = structure.variable(CONTINUOUS[0], p), values[structure.variable("silicon", p)]
-        chosen = values[first : first + len(CONTINUOUS)]
-        bare = design_of(space, kind, chosen, integers[p], jnp.zeros_like(silicon))
-        bits = [problems.tables[j].compute_bits[k] for j, step in enumerate(problems.steps) if step.kind == p]
-        parts = area(bare, kind.technology, jnp.max(jnp.stack(bits))).total
-        designs.append(dataclasses.replace(bare, white_silicon=jnp.maximum(silicon - parts, 0.0)))
-    batches = integers[structure.kinds : structure.kinds + len(problems.services)]
-    return fleet_of(problems, k, tuple(designs), batches)
+@compiled(SELDOM, static_argnums=(0,))
+def exact_fleets(structure: Any, problems: Problems, choices: jax.Array, integers: jax.Array, y: jax.Array) -> Fleet:
+    """Fleets on the exact model; silicon beyond the sum of the parts becomes white silicon."""
+
+    def fleet(problem: Problems, numbers: jax.Array, point: jax.Array) -> Fleet:
+        values, designs = jnp.exp(point), []
+        for p, space in enumerate(problem.spaces):
+            kind = problem.kinds[p]
+            first, silicon = structure.variable(CONTINUOUS[0], p), values[structure.variable("silicon", p)]
+            chosen = values[first : first + len(CONTINUOUS)]
+            bare = design_of(space, kind, chosen, numbers[p], jnp.zeros_like(silicon))
+            bits = [problem.tables[j].compute_bits for j, step in enumerate(problem.steps) if step.kind == p]
+            parts = area(bare, kind.technology, jnp.max(jnp.stack(bits))).total
+            designs.append(dataclasses.replace(bare, white_silicon=jnp.maximum(silicon - parts, 0.0)))
+        batches = numbers[structure.kinds : structure.kinds + len(problem.services)]
+        return fleet_of(problem, tuple(designs), batches)
+
+    return each_lane(fleet, problems, choices, integers, y)
 
 
 class Judged(NamedTuple):
@@ -95,19 +92,19 @@ def _hairs(problems: Problems, tasks: Sequence[Task]) -> np.ndarray:
 def audited(search: Search, tasks: Sequence[Task]) -> np.ndarray:
     """Whether program and exact model agree at random points, for each task's choice, shape (tasks,) [bool]."""
     asked = [tasks[k] for k in np.linspace(0, len(tasks) - 1, POINTS).round().astype(int)]
+    asked += {task.choice: task for task in tasks}.values()
     wrong = {task.choice for task, off in zip(asked, differences(search, asked, check_exactly), strict=True) if not off <= TOLERANCE}
     return np.array([task.choice not in wrong for task in tasks])
 
 
-def residuals(
-    problems: Problems, wanted: Wanted, tasks: Sequence[Task], weights: np.ndarray, designs: tuple[Design, ...], proved: np.ndarray
-) -> np.ndarray:
+def residuals(known: Known, wanted: Wanted, tasks: Sequence[Task], designs: tuple[Design, ...], proved: np.ndarray) -> np.ndarray:
     """Norm of Σ w ∇F + Σ λ ∇g of the exact model in logarithms of the free quantities, with the best λ ≥ 0 on what binds.
 
     NaN where proved: there the gap says more. At a tie of two resources the model has two slopes; JAX takes the one between.
     """
     from scipy.optimize import nnls
 
+    problems = known.search.placed
     found = np.full(len(tasks), np.nan)
     for k in map(int, np.flatnonzero(~proved)):
         own = jax.tree.map(lambda leaf, k=k: leaf[k], designs)
@@ -117,34 +114,45 @@ def residuals(
         ]
         kinds = len(own)
         lane = np.log(np.maximum(np.concatenate([*values, tasks[k].integers[kinds : kinds + len(problems.services)]]), 1e-12))
-        goal, slope, used, slopes = (np.asarray(part) for part in _slopes(jnp.asarray(lane), tasks[k].choice, problems, wanted))
-        del goal
+        slope, used, slopes = (np.array(part) for part in _slopes(lane, tasks[k].choice, problems, wanted))
+        used[-1] -= known.slowest[tasks[k].weighting]
         free = np.concatenate([np.r_[np.ones(len(CONTINUOUS) + 1, bool), False]] * kinds + [np.zeros(len(problems.services), bool)])
         binds = used > -BINDING
-        target = -(weights[k] @ slope)[free]
+        target = -(known.weights[tasks[k].weighting] @ slope)[free]
         found[k] = nnls(slopes[binds][:, free].T, target)[1] if binds.any() else np.linalg.norm(target)
     return found
 
 
-@functools.partial(jax.jit, compiler_options=QUICK_COMPILATION)
-def _slopes(lane: jax.Array, choice: jax.Array, problems: Problems, wanted: Wanted) -> tuple[Any, Any, Any, Any]:
+@compiled(SELDOM)
+def _slopes(lane: jax.Array, choice: jax.Array, problems: Problems, wanted: Wanted) -> tuple[Any, Any, Any]:
+    """Slopes of the goals; ln(used/allowed) of limits and bounds and ln of the time per token, with slopes."""
+
     def both(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        found = fleet_at(jnp.exp(x), choice, problems)
-        used = jnp.concatenate([found.limits, bounds_exceeded(wanted.bounds, found.totals)])
-        return log_goals(wanted.objectives, found.totals), jnp.maximum(used, -100.0)
+        found = fleet_at(jnp.exp(x), problems.at(choice))
+        used = jnp.maximum(jnp.concatenate([found.limits, bounds_exceeded(wanted.bounds, found.totals)]), -100.0)
+        return log_goals(wanted.objectives, found.totals), jnp.append(used, jnp.log(found.totals.time_per_token))
 
-    values, slopes = both(lane), jax.jacfwd(both)(lane)
-    return values[0], slopes[0], values[1], slopes[1]
+    slopes = jax.jacfwd(both)(lane)
+    return slopes[0], both(lane)[1], slopes[1]
 
 
-def front_gaps(weights: np.ndarray, logs: np.ndarray, proof: Proof | None, *, sure: bool) -> np.ndarray:
+def front_gaps(known: Known, logs: np.ndarray, paces: np.ndarray, proof: Proof | None, *, sure: bool) -> np.ndarray:
     """How much all objectives together could still improve on each design, over all choices and integers [log].
 
-    The least, over the weightings with a proved bound, of the weighted sum above its bound (convexity.md §3).
+    The least, over the weightings with a proved bound, of the weighted sum above its bound (convexity.md §3). A weighting that asks for
+    a speed bounds what is at least as fast; so is all that improves on a design which is.
+
+    Args:
+        known: weightings.
+        logs: goals of the designs, shape (designs, goals).
+        paces: their ln of the time per token, shape (designs,).
+        proof: bounds.
+        sure: whether the program is the exact model everywhere.
     """
     if proof is None or not sure:
         return np.full(len(logs), np.nan)
-    return np.min(logs @ weights.T - proof.bounds[None, :], axis=1)
+    gaps = logs @ known.weights.T - proof.bounds[None, :]
+    return np.min(np.where(paces[:, None] <= known.slowest + SAME_PACE, gaps, np.inf), axis=1)
 
 
 def convex(problems: Problems, tasks: Sequence[Task]) -> np.ndarray:

@@ -30,9 +30,7 @@ FLAT = 1e-9
 """A coefficient whose ratio to its monomial varies by less over the lattice is that monomial."""
 
 
-def boxed_program(
-    layout: Layout, problems: Problems, choice: Any, low: Float[Array, "all"], high: Float[Array, "all"], bounds: BoundNumbers
-) -> Program:
+def boxed_program(layout: Layout, problems: Problems, low: Float[Array, "all"], high: Float[Array, "all"], bounds: BoundNumbers) -> Program:
     """The relaxation over all integers from ``low`` to ``high`` (in the order of ``problem.integer_names``)."""
     count = layout.kinds + len(layout.services)
     fractions = jnp.linspace(0.0, 1.0, SAMPLES)[:, None]
@@ -40,11 +38,11 @@ def boxed_program(
     values = jnp.clip(jnp.round(jnp.exp(first + fractions * (last - first))), low[:count], high[:count])
     is_chips = np.arange(count) < layout.kinds
     lattice = jnp.where(is_chips, values[:, None, :], values[None, :, :]).reshape(-1, count)
-    middle = sample(layout, problems, choice, jnp.exp(0.5 * (first + last)))
-    each = functools.partial(sample, layout, problems, choice, orders=middle.orders)
+    middle = sample(layout, problems, jnp.exp(0.5 * (first + last)))
+    each = functools.partial(sample, layout, problems, orders=middle.orders)
     samples = jax.vmap(lambda integers: each(integers))(lattice)
     coefficients, tilt = monomials_below(layout, samples, jnp.log(values))
-    return framed(layout, problems, choice, coefficients, tilt, samples, low, high, bounds)
+    return framed(layout, problems, coefficients, tilt, samples, low, high, bounds)
 
 
 def monomials_below(layout: Layout, samples: Sample, logs: Float[Array, "samples integers"]) -> tuple[Any, Any]:

@@ -5,13 +5,16 @@ machines of one *kind*; a fleet has as many machines of each kind as its service
 per output token of the fleet: machine-seconds, dollars, joules.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 
+from codesign.hardware.technology import Technology
+from codesign.numerics.compilation import SELDOM, compiled
 from codesign.numerics.fields import Real, quantity
 from codesign.performance.execution import Execution
 from codesign.performance.plan import Plan
@@ -88,7 +91,10 @@ def phase_of(one: Service, batch: Real, *, prefill: bool) -> phases.Phase:
 
 
 class Problems(eqx.Module):
-    """What all problems of one search share; what choices differ in is stacked along a leading axis (choices, …)."""
+    """What all problems of one search share, and what choices differ in, stacked along a leading axis (choices, …).
+
+    ``at`` takes choices out of it; in ``each_lane`` the leading axis is gone, and what is left is one problem.
+    """
 
     spaces: tuple[Space, ...]
     services: tuple[Service, ...]
@@ -101,6 +107,28 @@ class Problems(eqx.Module):
     def steps(self) -> tuple[StepKind, ...]:
         """Every kind of step."""
         return steps(self.services)
+
+    def at(self, choices: Any) -> "Problems":
+        """The problem of one choice (an integer), or of one a lane (an array); inside ``jax.jit``, or every leaf is an operation."""
+        own = jax.tree.map(lambda leaf: leaf[choices], (self.kinds, self.plans, self.tables))
+        return _with(self, *own)
+
+
+def _with(problems: Problems, kinds: Any, plans: Any, tables: Any) -> Problems:
+    return eqx.tree_at(lambda p: (p.kinds, p.plans, p.tables), problems, (kinds, plans, tables))
+
+
+def each_lane(function: Callable[..., Any], problems: Problems, choices: Any, *arrays: Any) -> Any:
+    """``function(problem of a choice, …)`` for every choice with its rows of the arrays.
+
+    Choices are taken before ``vmap`` is entered: one operation a leaf, however often the function reads it.
+    """
+    own = problems.at(choices)
+
+    def lane(parts: Any, rest: Any) -> Any:
+        return function(_with(problems, *parts), *rest)
+
+    return jax.vmap(lane)((own.kinds, own.plans, own.tables), arrays)
 
 
 def assemble(spaces: Sequence[Space], services: Sequence[Service], choices: Sequence[Choice], execution: Execution) -> Problems:
@@ -116,7 +144,7 @@ def assemble(spaces: Sequence[Space], services: Sequence[Service], choices: Sequ
             raise ValueError(f"service {one.service} runs on kind {one.kind}; expected 0 to {len(spaces) - 1}")
     for choice in choices:
         _check(choice, len(spaces), len(wanted))
-    tables = tuple(stacked([_table(services[one.service], choice, one) for choice in choices]) for one in wanted)
+    tables = tuple(_tables(services[one.service], [choice.kinds[one.kind].technology for choice in choices]) for one in wanted)
     return Problems(
         spaces=tuple(spaces),
         services=tuple(services),
@@ -127,9 +155,16 @@ def assemble(spaces: Sequence[Space], services: Sequence[Service], choices: Sequ
     )
 
 
-def _table(one: Service, choice: Choice, step: StepKind) -> OperatorTable:
-    columns = choice.kinds[step.kind].technology.attainable.slice_columns
-    table = operator_table(one.model, one.precision, slice_columns=columns)
+def _tables(one: Service, technologies: Sequence[Technology]) -> OperatorTable:
+    """The operators of a step under each technology, stacked; of all numbers in it they depend on one."""
+    columns = [float(technology.attainable.slice_columns) for technology in technologies]
+    tables = {wide: _operator_table(one.model, one.precision, np.asarray(wide)) for wide in set(columns)}
+    return stacked([tables[wide] for wide in columns])
+
+
+@compiled(SELDOM)
+def _operator_table(model: Transformer, precision: Precision, columns: Real) -> OperatorTable:
+    table = operator_table(model, precision, slice_columns=columns)
     return pad(table, -(-len(table.names) // 4) * 4)
 
 
@@ -224,4 +259,4 @@ def integer_ranges(problems: Problems) -> tuple[np.ndarray, np.ndarray]:
 
 def layer_steps(space: Space, memory: Any) -> Any:
     """Layers by which stacks grow: the space's step, or one where a memory may have fewer than that [1]."""
-    return jnp.where(memory.min_layers >= space.layer_step, float(space.layer_step), 1.0)
+    return 1.0 + (space.layer_step - 1.0) * (memory.min_layers >= space.layer_step)  # for JAX and numpy alike

@@ -12,7 +12,7 @@ from codesign.hardware.technology import Logic
 from codesign.numerics.fields import Real
 from codesign.physical.voltage import energy_ratio
 from codesign.physical.wafer import die_price
-from codesign.search.choices import Kind, taken
+from codesign.search.choices import Kind
 from codesign.search.coefficients import Sample, sample
 from codesign.search.layout import SPECIALS, Exponents, Layout
 from codesign.search.problem import Problems, layer_steps, machine_seconds
@@ -56,29 +56,28 @@ class BoundNumbers(NamedTuple):
     limits: Any  # (bounds,)
 
 
-def fixed_program(layout: Layout, problems: Problems, choice: Any, integers: Float[Array, "all"], bounds: BoundNumbers) -> Program:
+def fixed_program(layout: Layout, problems: Problems, integers: Float[Array, "all"], bounds: BoundNumbers) -> Program:
     """The program at fixed integers.
 
     Args:
         layout: structure.
-        problems: the problem.
-        choice: index of the choice.
+        problems: the problem of one choice.
         integers: in the order of ``problem.integer_names``; 0 for stacks and layers that are free.
         bounds: on outcomes.
     """
     count = layout.kinds + len(layout.services)
-    at = sample(layout, problems, choice, integers[:count])
+    at = sample(layout, problems, integers[:count])
     together = jax.tree.map(lambda leaf: leaf[None], at)
     tilt = jnp.zeros((*at.coefficients.shape, count))
-    return framed(layout, problems, choice, at.coefficients, tilt, together, integers, integers, bounds)
+    return framed(layout, problems, at.coefficients, tilt, together, integers, integers, bounds)
 
 
 def framed(
-    layout: Layout, problems: Problems, choice: Any, coefficients: Any, tilt: Any, samples: Sample,
+    layout: Layout, problems: Problems, coefficients: Any, tilt: Any, samples: Sample,
     low: Float[Array, "all"], high: Float[Array, "all"], bounds: BoundNumbers,
 ) -> Program:  # fmt: skip
     """A program with its box: over integers from ``low`` to ``high`` (equal where fixed)."""
-    kinds = taken(problems.kinds, choice)
+    kinds = problems.kinds
     bottom, top = [], []
     chips, services = layout.kinds, len(layout.services)
     asked_low, asked_high = _rates(layout, problems, low, high, samples)

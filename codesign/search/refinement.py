@@ -1,10 +1,11 @@
-"""Where a front has holes: new weightings between the two ends of its longest gaps."""
+"""Where a front has holes: new weightings, or speeds to ask for, between the two ends of its longest gaps."""
 
 import numpy as np
 
+from codesign.search.goals import LEAST_WEIGHT, Goals
 from codesign.search.integers import Task
 
-ROUNDS = 2
+ROUNDS = 4
 GAPS = 12
 """Rounds of refinement, and new weightings in each."""
 
@@ -28,20 +29,45 @@ def longest_gaps(logs: np.ndarray, count: int) -> list[tuple[int, int]]:
     return [(int(tree.row[k]), int(tree.col[k])) for k in order]
 
 
-def between(gap: tuple[int, int], weights: np.ndarray, tasks: list[Task], index: int, counted: int) -> tuple[np.ndarray, list[Task]]:
-    """A weighting between two designs, and where to start for it: both ends, and their geometric mean in both choices.
+def asked_between(
+    gaps: list[tuple[int, int]], weights: np.ndarray, logs: np.ndarray, paces: np.ndarray, goals: Goals
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weightings between the ends of gaps: weights (gaps, objectives), and the ln of the longest time per token asked for (gaps,).
+
+    Weights between those of the ends find a design between them only where the front bulges; with whole chips and batches it has
+    dents. Where the ends differ mostly in speed, the speed halfway is asked for instead, and weighed least (the ε-constraint
+    method, Miettinen, Nonlinear Multiobjective Optimization, 1999, §3.2).
 
     Args:
-        gap: rows of the two designs.
-        weights: weightings of all designs, shape (designs, objectives).
-        tasks: their integers.
+        gaps: pairs of designs.
+        weights: their weightings, shape (designs, objectives).
+        logs: their goals, shape (designs, objectives).
+        paces: ln of their times per token [s], shape (designs,).
+        goals: the objectives.
+    """
+    spread = np.ptp(logs, axis=0)
+    found, slowest = [], []
+    for one, other in gaps:
+        mean, fast = 0.5 * (weights[one] + weights[other]), goals.pace > 0.0
+        length = ((logs[one] - logs[other]) / np.where(spread > 0, spread, 1.0)) ** 2
+        by_speed = length[fast].sum() > 0.5 * length.sum()
+        mean = np.where(fast & by_speed, LEAST_WEIGHT, mean) if not fast.all() else mean
+        found.append(mean / mean.sum())
+        slowest.append(0.5 * (paces[one] + paces[other]) if by_speed else np.inf)
+    return np.array(found), np.array(slowest)
+
+
+def between(ends: list[Task], index: int, counted: int) -> list[Task]:
+    """Where to start for a weighting between two designs: both, and their geometric mean in both choices.
+
+    Args:
+        ends: the designs' integers.
         index: number of the new weighting.
         counted: how many of the integers are chips and batches; stacks and layers start free.
     """
-    ends = [tasks[row] for row in gap]
     free = (0,) * (len(ends[0].integers) - counted)
     pairs = list(zip(*(end.integers[:counted] for end in ends), strict=True))
     middle = tuple(round(float(np.sqrt(one * other))) for one, other in pairs)
     starts = {end._replace(weighting=index, integers=(*end.integers[:counted], *free)) for end in ends}
     starts |= {end._replace(weighting=index, integers=(*middle, *free)) for end in ends}
-    return weights[list(gap)].mean(axis=0), sorted(starts)
+    return sorted(starts)

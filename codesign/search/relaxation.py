@@ -4,7 +4,6 @@ It finds where the good integers are; the interior point finishes, and only the 
 logarithms; operators' maxima are smoothed with a temperature that falls while the penalty rises.
 """
 
-import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -15,14 +14,13 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
+from codesign.numerics.compilation import SELDOM, compiled
 from codesign.numerics.fields import Real
 from codesign.performance.execution import Operatorwise
 from codesign.physical.latency import sync_floor
-from codesign.search.choices import taken
 from codesign.search.exact import Fleet, fleet
 from codesign.search.goals import Bound, Goal, bounds_exceeded, log_goals
-from codesign.search.integers import QUICK_COMPILATION
-from codesign.search.problem import Problems
+from codesign.search.problem import Problems, each_lane
 from codesign.search.space import CONTINUOUS
 
 STEPS = 80
@@ -60,7 +58,7 @@ def box(problems: Problems) -> tuple[np.ndarray, np.ndarray]:
     return ends[0], ends[1]
 
 
-def relax(problems: Problems, wanted: Wanted, weights: Float[Array, "weightings goals"], *, starts: int, seed: int) -> Relaxed:
+def relax(problems: Problems, wanted: Wanted, weights: np.ndarray, *, starts: int, seed: int) -> Relaxed:
     """Search every weighting × choice × start at once.
 
     Args:
@@ -81,47 +79,48 @@ def relax(problems: Problems, wanted: Wanted, weights: Float[Array, "weightings 
     return Relaxed(np.asarray(loss).reshape(shape), np.asarray(end).reshape(begin.shape))
 
 
-def fleet_at(values: Float[Array, "variables"], choice: Any, problems: Problems, execution: Any = None) -> Fleet:
+def fleet_at(values: Float[Array, "variables"], problems: Problems, execution: Any = None) -> Fleet:
     """The exact model at a lane's variables (SI); a buildable machine has the latency of its network."""
     count = len(problems.spaces)
     own = values[: count * OWN].reshape(count, OWN)
     continuous = own[:, : len(CONTINUOUS)]
     for p, space in enumerate(problems.spaces):
         if space.buildable:
-            kind = taken(problems.kinds[p], choice)
+            kind = problems.kinds[p]
             links = kind.technology.links
             latency = sync_floor(own[p, -1], kind.scale_up_domain, links) + links.software_latency
             continuous = continuous.at[p, CONTINUOUS.index("sync_latency")].set(latency)
-    return fleet(problems, choice, continuous, own[:, -1], values[count * OWN :], own[:, -2], execution)
+    return fleet(problems, continuous, own[:, -1], values[count * OWN :], own[:, -2], execution)
 
 
 def lane_loss(
-    x: Float[Array, "variables"], weights: Float[Array, "goals"], choice: Any, temperature: Real, penalty: Real,
-    problems: Problems, wanted: Wanted,
+    x: Float[Array, "variables"], weights: Float[Array, "goals"], temperature: Real, penalty: Real, problems: Problems,
+    wanted: Wanted,
 ) -> Real:  # fmt: skip
     """Weighted goals plus penalties of the broken limits, at temperature > 0 with smoothed maxima [1]."""
     softened = Operatorwise(temperature=temperature) if isinstance(problems.execution, Operatorwise) else problems.execution
-    found = fleet_at(jnp.exp(x), choice, problems, softened)
+    found = fleet_at(jnp.exp(x), problems, softened)
     used = jnp.concatenate([found.limits, bounds_exceeded(wanted.bounds, found.totals)])
     broken = jnp.maximum(used, 0.0)
     return weights @ log_goals(wanted.objectives, found.totals) + penalty * jnp.sum(broken**2)
 
 
-@functools.partial(jax.jit, compiler_options=QUICK_COMPILATION)
-def _search(low, high, begin, weights, choice, problems, wanted) -> Relaxed:
+@compiled(SELDOM)
+def _search(low, high, begin, weights, choices, problems, wanted) -> Relaxed:
     """All lanes (leading axis) in one loop: Adam works element by element, so one optimiser serves them all."""
     optimiser = optax.adam(optax.cosine_decay_schedule(FIRST_RATE, STEPS, LAST_RATE / FIRST_RATE))
 
-    def loss(x, weighting, k, temperature, penalty):
-        return lane_loss(x, weighting, k, temperature, penalty, problems, wanted)
+    def losses_and_gradients(lanes, temperature, penalty):
+        def loss(problem, x, weighting):
+            return jax.value_and_grad(lane_loss)(x, weighting, temperature, penalty, problem, wanted)
 
-    losses_and_gradients = jax.vmap(jax.value_and_grad(loss), in_axes=(0, 0, 0, None, None))
+        return each_lane(loss, problems, choices, lanes, weights)
 
     def body(carry, progress):
         x, state, _ = carry
         temperature = _geometric(FIRST_TEMPERATURE, LAST_TEMPERATURE, progress)
         penalty = _geometric(FIRST_PENALTY, LAST_PENALTY, progress)
-        value, gradient = losses_and_gradients(x, weights, choice, temperature, penalty)
+        value, gradient = losses_and_gradients(x, temperature, penalty)
         updates, state = optimiser.update(jnp.where(jnp.isfinite(gradient), gradient, 0.0), state)
         return (optax.projections.projection_box(optax.apply_updates(x, updates), low, high), state, value), None
 

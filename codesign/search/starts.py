@@ -10,7 +10,7 @@ from codesign.search.goals import Goal, log_goals
 from codesign.search.integers import WORTHWHILE, Known, Task, descend, polish
 from codesign.search.judgement import check_exactly, non_dominated
 from codesign.search.problem import Problems
-from codesign.search.refinement import GAPS, between, longest_gaps
+from codesign.search.refinement import GAPS, asked_between, between, longest_gaps
 from codesign.search.relaxation import Relaxed, first_integers
 
 OFFERS = 8
@@ -75,23 +75,47 @@ def exchanged(known: Known, tasks: Sequence[Task]) -> list[Task]:
     return [found.get(k, best[k]) for k in rows if np.isfinite(known.value(found.get(k, best[k])))]
 
 
+def adopted(known: Known, objectives: Sequence[Goal], tasks: list[Task]) -> list[Task]:
+    """Tasks that took over the integers of any design that serves their weighting better than their own, and descended from there."""
+    logs = log_goals(objectives, check_exactly(known.search, tasks, points(known, tasks)).totals)
+    own = [task.weighting for task in tasks]
+    fast_enough = paces(known, tasks)[None, :] <= known.slowest[own][:, None]
+    worth = np.where(fast_enough & np.isfinite(logs).all(axis=1), known.weights[own] @ np.nan_to_num(logs).T, np.inf)  # (weighting, design)
+    best = np.argmin(worth, axis=1)
+    offers = {
+        k: tasks[j]._replace(weighting=task.weighting)
+        for k, (task, j) in enumerate(zip(tasks, best, strict=True))
+        if worth[k, j] < known.value(task) - WORTHWHILE
+    }
+    known.learn(offers.values())
+    better = [k for k, offer in offers.items() if known.value(offer) < known.value(tasks[k])]
+    moved = polish(known, [[offers[k]] for k in better]) if better else []
+    found = dict(zip(better, moved, strict=True))
+    return [found.get(k, task) for k, task in enumerate(tasks)]
+
+
 def refined(known: Known, objectives: Sequence[Goal], tasks: list[Task]) -> list[Task]:
     """More designs, between those that are farthest apart on the front."""
     found = check_exactly(known.search, tasks, points(known, tasks))
     logs = log_goals(objectives, found.totals)
     front = non_dominated(logs)
     ends = [tasks[k] for k in front]
-    weights = known.weights[[task.weighting for task in ends]]
-    first, counted = len(known.weights), known.search.layout.kinds + len(known.search.layout.services)
     gaps = longest_gaps(logs[front], GAPS)
-    news = [between(gap, weights, ends, first + k, counted) for k, gap in enumerate(gaps)]
-    if not news:
+    if not gaps:
         return tasks
-    known.weights = np.concatenate([known.weights, [weighting for weighting, _ in news]])
-    starts = [starts for _, starts in news]
+    weights = known.weights[[task.weighting for task in ends]]
+    weights, slowest = asked_between(gaps, weights, logs[front], paces(known, ends), known.search.goals)
+    counted = known.search.layout.kinds + len(known.search.layout.services)
+    starts = [between([ends[row] for row in gap], len(known.weights) + k, counted) for k, gap in enumerate(gaps)]
+    known.ask(weights, slowest)
     if len(known.search.problems.steps) == 1:
         return tasks + descend(known, starts)
     return tasks + descend(known, approach(known, starts, FROM_NEARBY), functools.partial(settled, known))
+
+
+def paces(known: Known, tasks: Sequence[Task]) -> np.ndarray:
+    """ln of the time per token of known tasks [s], shape (tasks,)."""
+    return points(known, tasks)[:, known.search.layout.variable("pace")]
 
 
 def points(known: Known, tasks: Sequence[Task]) -> np.ndarray:

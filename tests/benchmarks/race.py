@@ -30,8 +30,8 @@ import hardware_priors
 from codesign.numerics.fields import real
 from codesign.performance.execution import Operatorwise
 from codesign.search import Choice, Kind, Service, Space, optimize, service
+from codesign.search.batches import double_precision
 from codesign.search.exact import FLEET_LIMITS
-from codesign.search.front import double_precision
 from codesign.search.goals import log_goals
 from codesign.search.problem import Problems, assemble
 from codesign.search.relaxation import box, fleet_at
@@ -171,7 +171,7 @@ class Evaluator:
 
     def _compiled(self) -> Any:
         def one(values: Any, choice: Any) -> tuple[Any, Any]:
-            found = fleet_at(values, choice, self.problems)
+            found = fleet_at(values, self.problems.at(choice))
             return log_goals(AIMS, found.totals), found.limits
 
         with double_precision():

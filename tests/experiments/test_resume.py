@@ -16,34 +16,9 @@ from experiments.ledger import open_ledger
 from experiments.refusal import INFEASIBLE, Refused
 from experiments.run_folder import FILES, beside, unfinished, work_fingerprint, write_run
 from experiments.scenario import scenario
+from tests.experiments.small_scenario import SMALL
 
 ROOT = Path(__file__).parents[2]
-
-SMALL = """
-[workload]
-model = "llama-3.1-8b"
-context = 4096
-promise = "20 ms"
-[technology]
-node = "N3"
-memory = "HBM4"
-link = "NVLink6"
-[space]
-memory_bandwidth = ["500 GB/s", "50 TB/s"]
-memory_capacity = ["8 GB", "2 TB"]
-peak_flops = ["50 TFLOP/s", "20 PFLOP/s"]
-sync_latency = ["0.505 us", "20 us"]
-link_bandwidth = ["20 GB/s", "4 TB/s"]
-chips = [1, 16]
-batch = [1, 256]
-[choices]
-collectives = ["two-shot"]
-dies = [1]
-pipeline = [1]
-[search]
-objectives = ["tokens/s/$", "tokens/s/user"]
-weights = 2
-"""
 
 
 @pytest.fixture
@@ -80,7 +55,7 @@ def stopped(place, stage, how):
 
 def test_killed_runs_go_on_to_the_same_bytes(tmp_path):
     """Stopped in the search, after it and while writing the run folder; then let through. Beside it, one that nobody stops."""
-    (tmp_path / "small.toml").write_text(SMALL)
+    (tmp_path / "small.toml").write_text(SMALL.replace("weights = 4", "weights = 2"))
     with codesign(tmp_path, "optimize", "small.toml", "--output", "whole", "--json") as whole:
         for stage, how in [
             ("integers", signal.SIGINT),

@@ -5,13 +5,13 @@ waits for memory; in ``Limit``, T = bytes/(chips·bandwidth) + k·s, a half is w
 the elasticity of sync has caught up. Operator by operator the two part, so both are solved.
 """
 
-import functools
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 import codesign
+from codesign.numerics.compilation import SELDOM, compiled
 from codesign.numerics.fields import Real
 from codesign.numerics.units import GIBI, KIBI, MICRO, PETA, TEBI
 from codesign.workload.transformer import Transformer
@@ -19,7 +19,6 @@ from experiments.reproductions.flips.bands import Finding, Row, band, crossing, 
 from experiments.reproductions.flips.machines import (
     EXECUTIONS,
     LINK_BANDWIDTH,
-    QUICK,
     Choices,
     execution_of,
     ideal_if_limit,
@@ -67,7 +66,7 @@ class Stops(NamedTuple):
     sync: Real  # [s] sync latency at which the elasticity of tokens/s/user falls below a half
 
 
-@functools.partial(jax.jit, compiler_options=QUICK)
+@compiled(SELDOM)
 def stops(multiple: Real, syncs: Real, chips: Real, service: tuple, work: Transformer, execution, technologies: Any) -> Stops:
     """Solve all definitions.
 

@@ -1,6 +1,5 @@
 """How many bytes a server needs, where the cache overtakes the weights, and how many chips of each memory first admit a model."""
 
-import functools
 import math
 
 import jax
@@ -8,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import codesign
+from codesign.numerics.compilation import SELDOM, compiled
 from codesign.numerics.fields import Real
 from codesign.numerics.units import GIBI, GIGA, KIBI
 from codesign.workload.transformer import Transformer
@@ -16,7 +16,6 @@ from experiments.reproductions.flips.machines import (
     EXECUTIONS,
     MEMORIES,
     MODELS,
-    QUICK,
     STACKS,
     TITLES,
     Choices,
@@ -33,7 +32,7 @@ SERVICES = ((1, 4), (32, 64), (32, 128))
 """Users and context in Ki positions; 32 at 64 Ki is the study's own example."""
 
 
-@functools.partial(jax.jit, compiler_options=QUICK)
+@compiled(SELDOM)
 def kept(
     work: Transformer, users: Real, context: Real, execution: codesign.Execution, technology: codesign.Technology
 ) -> tuple[Real, Real]:
@@ -58,7 +57,7 @@ def overtaking(work: Transformer, users: Real, execution: codesign.Execution, te
     return math.exp(brentq(surplus, 0.0, math.log(1e9), xtol=1e-12))  # pyright: ignore[reportArgumentType]
 
 
-@functools.partial(jax.jit, compiler_options=QUICK)
+@compiled(SELDOM)
 def least_chips(technology: codesign.Technology, offered: Choices, work: Transformer, context: Real, execution: codesign.Execution):
     """The fewest chips on offer on which everything fits, infinity if none does [1]; technologies on the leading axis."""
 

@@ -46,10 +46,6 @@ LIMIT_WITH_EXPERTS = codesign.Limit(syncs_per_expert_layer=2.0)
 EXECUTIONS = {"limit": LIMIT, "operatorwise": codesign.Operatorwise()}
 
 
-QUICK = {"xla_backend_optimization_level": 0}
-"""For programs of little work: compiling them well takes longer than running them badly."""
-
-
 class Choices(NamedTuple):
     """Machines and layouts on offer, one an entry of every array [1]."""
 

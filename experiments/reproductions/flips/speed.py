@@ -1,6 +1,5 @@
 """The most tokens/s/user of each memory and model, what the step's time goes to, and what stands between it and 10,000."""
 
-import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -8,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import codesign
+from codesign.numerics.compilation import SELDOM, compiled
 from codesign.numerics.fields import Real
 from codesign.numerics.units import KIBI, MICRO
 from codesign.workload.transformer import Transformer
@@ -17,7 +17,6 @@ from experiments.reproductions.flips.machines import (
     MATRIX_RATE,
     MEMORIES,
     MODELS,
-    QUICK,
     STAGE,
     TITLES,
     Choices,
@@ -44,7 +43,7 @@ class Fastest(NamedTuple):
     sync_needed: Real  # longest sync latency at which some machine reaches the goal, 0 if none does [s]
 
 
-@functools.partial(jax.jit, compiler_options=QUICK)
+@compiled(SELDOM)
 def fastest(technology: Any, offered: Choices, matrix_rate: Real, work: Transformer, context: Real, execution) -> Fastest:
     """Search all choices in every technology (leading axis)."""
 

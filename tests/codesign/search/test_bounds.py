@@ -8,13 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from codesign.search.batches import double_precision
 from codesign.search.certificate import lower_bound
 from codesign.search.exact import fleet
-from codesign.search.front import check_exactly, double_precision, points
 from codesign.search.goals import log_goals
-from codesign.search.integers import Task, _programs
+from codesign.search.integers import Task, fixed_programs
 from codesign.search.interior_point import Point, model_at
+from codesign.search.judgement import check_exactly
 from codesign.search.space import CONTINUOUS
+from codesign.search.starts import points
 from tests.codesign.search.conftest import GOALS, Posed, choices, posed, space, work
 
 FROZEN = {"memory_bandwidth": 1.2e13, "memory_capacity": 6e10, "peak_flops": 1e15, "sync_latency": 2e-6, "link_bandwidth": 5e11,
@@ -33,7 +35,7 @@ def weighted(goals: Any, problems: Any, weights: Any, values: Any, white_silicon
 
     def one(x: Any, white: Any) -> Any:
         chips, batch = (jnp.asarray([float(number)]) for number in TASK.integers[:2])
-        found = fleet(problems, 0, x[None], chips, batch, white[None])
+        found = fleet(problems.at(0), x[None], chips, batch, white[None])
         return jnp.where(jnp.max(found.limits) <= 0.0, weights @ log_goals(GOALS, found.totals), jnp.inf)
 
     return jax.vmap(one)(values, white_silicon)
@@ -120,7 +122,7 @@ def test_a_bound_from_any_multipliers_holds(technology):
     search = problem.known.search
     with double_precision():
         numbers = np.repeat(np.array([TASK.integers], float), 128, axis=0)
-        programs = _programs(search.layout, search.problems, search.bounds, np.zeros(128, int), numbers)
+        programs = fixed_programs(search.layout, search.problems, search.bounds, np.zeros(128, int), numbers)
         program = jax.tree.map(lambda leaf: leaf[0], programs)
 
         @jax.jit

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from codesign.search import service
+from codesign.search.batches import double_precision
 from codesign.search.branch import TOLERANCE, Box, halves, prove, roots
-from codesign.search.front import double_precision
 from codesign.search.integers import Task
 from codesign.search.problem import integer_ranges
 from tests.codesign.search.conftest import Posed, choices, posed, space, work

@@ -49,7 +49,7 @@ def exactly(problems: Any, choice: Any, design: Any, batch: Any) -> tuple[Any, A
     """Log goals and limits of many designs (leading axis) on the exact model."""
 
     def one(k: Any, machine: Any, size: Any) -> tuple[Any, Any]:
-        found = fleet_of(problems, k, (machine,), size[None])
+        found = fleet_of(problems.at(k), (machine,), size[None])
         return log_goals(GOALS, found.totals), found.limits
 
     return jax.vmap(one)(choice, design, batch)

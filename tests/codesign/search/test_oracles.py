@@ -26,7 +26,7 @@ from codesign.physical.area import area, precision_ratio
 from codesign.physical.latency import sync_floor, tiers
 from codesign.physical.warpage import warpage
 from codesign.search import Choice, Kind
-from codesign.search.front import double_precision
+from codesign.search.batches import double_precision
 from codesign.search.goals import log_goals
 from codesign.search.integers import Task
 from codesign.search.space import CONTINUOUS, design_at

@@ -1,6 +1,5 @@
 """The relaxation over a box of integers lies below the exact program at every integer in it: what branch and bound rests on."""
 
-import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -9,11 +8,11 @@ import numpy as np
 import pytest
 
 import codesign
+from codesign.numerics.compilation import SELDOM, compiled
 from codesign.performance.plan import WHOLE_EXPERTS
 from codesign.search import Choice, Kind
+from codesign.search.batches import double_precision
 from codesign.search.coefficients import sample
-from codesign.search.front import double_precision
-from codesign.search.integers import QUICK_COMPILATION
 from codesign.search.layout import Layout
 from codesign.search.planes import boxed_program
 from codesign.search.program import Program, framed
@@ -38,19 +37,19 @@ class Margins(NamedTuple):
     sync_floor: Any  # (pairs,) [1]
 
 
-@functools.partial(jax.jit, static_argnums=(0,), compiler_options=QUICK_COMPILATION)
-def margins(layout: Layout, problems: Any, bounds: Any, choice: Any, low: Any, high: Any, inside: Any) -> Margins:
-    relaxed = boxed_program(layout, problems, choice, low, high, bounds)
+@compiled(SELDOM, static_argnums=(0,))
+def margins(layout: Layout, problems: Any, bounds: Any, low: Any, high: Any, inside: Any) -> Margins:
+    relaxed = boxed_program(layout, problems, low, high, bounds)
     count = layout.kinds + len(layout.services)
     middle = jnp.exp(0.5 * (jnp.log(low[:count]) + jnp.log(high[:count])))
-    orders = sample(layout, problems, choice, middle).orders
+    orders = sample(layout, problems, middle).orders
 
     def one(integers: Any) -> Margins:
         # the splits of the operators are those of the box's middle: each split is a bound on the time, whatever its order
-        at = sample(layout, problems, choice, integers[:count], orders)
+        at = sample(layout, problems, integers[:count], orders)
         together = jax.tree.map(lambda leaf: leaf[None], at)
         tilt = jnp.zeros((*at.coefficients.shape, count))
-        exact = framed(layout, problems, choice, at.coefficients, tilt, together, integers, integers, bounds)
+        exact = framed(layout, problems, at.coefficients, tilt, together, integers, integers, bounds)
         return compared(layout, exact, relaxed, jnp.log(integers[:count]))
 
     return jax.vmap(one)(inside)
@@ -134,7 +133,7 @@ def test_every_coefficient_is_above_its_monomial(case, technology, record_proper
             inside, every = pairs_inside(low, high, random)
             enumerated, total = enumerated + every, total + 1
             with double_precision():
-                found = margins(search.layout, search.problems, search.bounds, np.asarray(0), low, high, inside)
+                found = margins(search.layout, search.problems.at(0), search.bounds, low, high, inside)
             seen = Margins(*(float(np.min(leaf)) for leaf in found))
             where = inside[int(np.argmin(found.coefficients)), :2]
             assert seen.coefficients >= -TOLERANCE, (low, high, where, seen)

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from codesign.search.goals import Goals
 from codesign.search.integers import Task
-from codesign.search.refinement import between, longest_gaps
+from codesign.search.refinement import asked_between, between, longest_gaps
 
 
 def test_the_longest_gap_comes_first():
@@ -23,10 +24,19 @@ def test_one_design_has_no_gap():
 
 
 def test_between_starts_at_both_ends_and_their_mean_with_memory_free():
-    weights = np.array([[1.0, 0.0], [0.0, 1.0]])
     tasks = [Task(0, 1, (4, 100, 3, 2)), Task(1, 2, (16, 25, 0, 0))]
-    weighting, starts = between((0, 1), weights, tasks, 7, counted=2)
-    np.testing.assert_allclose(weighting, [0.5, 0.5])
+    starts = between(tasks, 7, counted=2)
     ends = {Task(7, 1, (4, 100, 0, 0)), Task(7, 2, (16, 25, 0, 0))}
     assert set(starts) == ends | {Task(7, 1, (8, 50, 0, 0)), Task(7, 2, (8, 50, 0, 0))}
     assert starts == sorted(starts)
+
+
+def test_a_speed_is_asked_for_where_the_ends_differ_in_speed():
+    speed = Goals(np.array([0.0, 1.0]), np.zeros(2), np.zeros((2, 4)), np.zeros((2, 3)), np.zeros(2))
+    logs = np.array([[0.0, -5.0], [0.1, -9.0], [2.0, -9.1]])
+    weights = np.array([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]])
+    asked, slowest = asked_between([(0, 1), (1, 2)], weights, logs, logs[:, 1], speed)
+    np.testing.assert_allclose(slowest, [-7.0, np.inf])
+    np.testing.assert_allclose(asked[1], [0.25, 0.75])
+    assert asked[0, 0] > 0.999
+    assert asked[0, 1] > 0.0

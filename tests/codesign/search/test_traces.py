@@ -6,17 +6,17 @@ import numpy as np
 
 import codesign
 import hardware_priors
-from codesign.search.integers import Task, _programs, solve_programs
-from codesign.search.judgement import _exact
+from codesign.search.integers import Task, fixed_programs, solve_programs
+from codesign.search.judgement import exact_fleets
 from codesign.search.relaxation import _search
 from tests.codesign.search.conftest import COSTS, GOALS, choices, plan, posed, run, space, work
 
-STAGES = {"search": _search, "programs": _programs, "solve": solve_programs, "exact": _exact}
+STAGES = {"search": _search, "programs": fixed_programs, "solve": solve_programs, "exact": exact_fleets}
 
 
 def compiled() -> dict[str, int]:
     """How many programs each stage holds."""
-    return {name: stage._cache_size() for name, stage in STAGES.items()}
+    return {name: stage.jitted._cache_size() for name, stage in STAGES.items()}
 
 
 def other_technologies() -> list:
@@ -51,7 +51,7 @@ def test_other_weights_and_objectives_share_the_solver(technology):
 def test_structure_does_recompile(technology):
     """The counter can count: the operators of a draft are another program."""
     posed(space(), work(), choices(technology)).solve([Task(0, 0, (8, 32, 0, 0))])
-    before = _programs._cache_size()
+    before = fixed_programs.jitted._cache_size()
     drafting = dataclasses.replace(work(), phase=codesign.Decode(1, 4096, codesign.Draft(1, 0.8, 0.1)))
     posed(space(), drafting, choices(technology)).solve([Task(0, 0, (8, 32, 0, 0))])
-    assert _programs._cache_size() > before
+    assert fixed_programs.jitted._cache_size() > before

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import codesign
+from codesign.numerics.compilation import SELDOM, compiled
 from codesign.numerics.units import GIGA, KIBI, MICRO, TEBI
 from experiments.reproductions import flips
 from experiments.reproductions.flips import bands, bandwidth, capacity, machines, memories, speed
@@ -185,7 +186,7 @@ def test_crossings_by_hand():
 
 def test_at_the_crossing_both_sides_cost_the_same(sides, crossed):
     """Evaluates anew at the price and energy found: holds only if cost is affine in them."""
-    evaluate = jax.jit(machines.evaluated, compiler_options=machines.QUICK)
+    evaluate = compiled(SELDOM)(machines.evaluated)
     dram, sram = sides
     work, context = machines.transformer("llama-3.1-70b"), jnp.asarray(memories.CONTEXT)
 
@@ -257,7 +258,7 @@ def test_sync_needed_reaches_the_goal():
         outcome = codesign.evaluate(machine, workload, machines.plan_of(choice), technology=nominal)
         return jnp.where(outcome.fits, outcome.step_time, jnp.inf)
 
-    times = jax.jit(jax.vmap(time), compiler_options=machines.QUICK)(offered)
+    times = compiled(SELDOM)(jax.vmap(time))(offered)
     assert float(jnp.min(times)) == pytest.approx(1e-4, rel=1e-9)
 
 

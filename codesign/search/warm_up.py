@@ -1,0 +1,45 @@
+"""Compiling ahead: tracing holds the interpreter's lock and compiling does not, so one program is traced while another is compiled."""
+
+import contextlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from codesign.search.batches import LANES
+from codesign.search.branch import BOXES, relaxed_programs
+from codesign.search.integers import Search, fixed_programs, solve_programs
+from codesign.search.judgement import exact_fleets
+from codesign.search.problem import integer_ranges
+
+
+@contextlib.contextmanager
+def compiling(search: Search, weightings: np.ndarray, *, relaxations: bool) -> Iterator[None]:
+    """Trace what every search runs, compile it beside the block, and wait for it at the end.
+
+    ``jax.jit`` finds what was compiled here when the same function is called with arguments of the same shapes.
+
+    Args:
+        search: the problem.
+        weightings: one a row; only their shape matters.
+        relaxations: whether boxes of integers will be relaxed too.
+    """
+    with ThreadPoolExecutor(1) as elsewhere:
+        waiting = [elsewhere.submit(lowered.compile) for lowered in _traced(search, weightings, relaxations)]
+        yield
+        for future in waiting:
+            future.result()
+
+
+def _traced(search: Search, weightings: np.ndarray, relaxations: bool) -> Iterator[Any]:
+    lowest = integer_ranges(search.problems)[0].astype(float)
+    nothing = np.zeros(LANES, int)
+    posed, numbers = (search.layout, search.placed, search.bounds), np.tile(lowest, (LANES, 1))
+    programs = fixed_programs.jitted.lower(*posed, nothing, numbers)
+    yield programs
+    yield solve_programs.jitted.lower(search.layout, programs.out_info, search.goals, weightings[nothing], np.full(LANES, np.inf))
+    if relaxations:
+        boxes = np.tile(lowest, (BOXES, 1))
+        yield relaxed_programs.jitted.lower(*posed, nothing[:BOXES], boxes, boxes, nothing)
+    yield exact_fleets.jitted.lower(search.layout, search.placed, nothing, numbers, np.zeros((LANES, len(search.layout.variables))))
