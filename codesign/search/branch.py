@@ -98,7 +98,7 @@ def relaxed_programs(layout: Layout, problems: Problems, bounds: BoundNumbers, c
 
 
 def prove(
-    known: Known, best: list[Task], *, tolerance: float = TOLERANCE, most_boxes: int = 20_000,
+    known: Known, best: list[Task], *, tolerance: float = TOLERANCE, most_boxes: int = 20_000, enough: float = -np.inf,
     progress: Callable[[int, int], None] = lambda done, still_open: None,
 ) -> Proof:  # fmt: skip
     """Bound the weighted sum of every weighting over all choices and integers.
@@ -108,6 +108,7 @@ def prove(
         best: the best known task of each weighting 0, 1, …
         tolerance: how much better an unexplored design may be, in log units.
         most_boxes: stop after so many boxes; the bounds are then what is proved so far.
+        enough: stop where every value is at most this, and until then close no box that may hold such a design.
         progress: told (boxes done, pairs open).
     """
     search = known.search
@@ -117,7 +118,7 @@ def prove(
     proved = np.full(len(best), np.inf)
     open_pairs = [(box, k) for box in roots(search.problems, len(search.problems.kinds[0].dies)) for k in range(len(best))]
     boxes = solves = 0
-    while open_pairs and boxes < most_boxes:
+    while open_pairs and boxes < most_boxes and not (values <= enough).all():
         found = solve_boxes(known, open_pairs)
         boxes += len({box for box, _ in open_pairs})
         solves += len(open_pairs)
@@ -125,13 +126,15 @@ def prove(
         for (box, k), bound, y in zip(open_pairs, found.bound, found.y, strict=True):
             if bound < values[k] - tolerance and (k not in hopeful or bound < hopeful[k][0]):
                 hopeful[k] = (float(bound), nearest_task(search.layout, box, k, y))
-        known.learn(task for _, task in hopeful.values())
-        for k, (_, task) in hopeful.items():
+        sure = [pair for pair, bound in zip(open_pairs, found.bound, strict=True) if pair[0].single and bound <= enough]
+        met = [(k, Task(k, box.choice, box.low)) for box, k in sure] + [(k, task) for k, (_, task) in hopeful.items()]
+        known.learn(task for _, task in met)
+        for k, task in met:
             if known.value(task) < values[k]:
                 values[k], best[k] = known.value(task), task
         still = []
         for (box, k), bound in zip(open_pairs, found.bound, strict=True):
-            if bound >= values[k] - tolerance or box.single:
+            if (bound >= values[k] - tolerance and bound > enough) or box.single:
                 proved[k] = min(proved[k], bound)
             else:
                 still += [(half, k) for half in halves(box)]

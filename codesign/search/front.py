@@ -21,8 +21,8 @@ from codesign.search.choices import Choice, Tree
 from codesign.search.coefficients import operator_counts
 from codesign.search.exact import FLEET_LIMITS, Totals
 from codesign.search.goals import LEAST_WEIGHT, Bound, BoundRows, Goal, bound_rows, goals
-from codesign.search.infeasible import Conflict, conflict, sentence
-from codesign.search.integers import Known, Memory, Search, Task, descend
+from codesign.search.infeasible import ROOM, Conflict, conflict, sentence
+from codesign.search.integers import Known, Memory, Search, Task, descend, polish
 from codesign.search.judgement import (
     BINDING,
     always_convex,
@@ -215,7 +215,9 @@ def _optimize(
     lap("integers")
     if not tasks:
         found = conflict(search, rows.names)
-        raise Infeasible(sentence(found, search), found)
+        if found.least > -ROOM:
+            raise Infeasible(sentence(found, search), found)
+        tasks = exchanged(known, polish(known, [[found.task._replace(weighting=k)] for k in range(len(weighting))]))
     for done in range(ROUNDS):
         tasks = refined(known, objectives, tasks)
         tell("integers", 2 + done, 1 + ROUNDS)

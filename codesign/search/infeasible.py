@@ -22,6 +22,9 @@ MOST = 30.0
 TOLERANCE = 0.01
 """Log units to which the smallest relaxation is found."""
 
+ROOM = 1e-6
+"""ln(used/allowed) below zero by which a design must be inside its limits to count as one."""
+
 INVOLVED = 0.02
 """Least share of the multipliers with which a limit counts as in conflict."""
 
@@ -33,8 +36,8 @@ class Conflict(NamedTuple):
     """Why there is no design.
 
     ``least`` is the proved least ln of the factor by which all limits in conflict must be relaxed together; ``relaxations`` the
-    ln of the factor of each alone that admits a design (``None`` where none up to e^30 does); ``proved`` is False where the bound does
-    not exclude a design.
+    ln of the factor of each alone that admits a design (absent where none up to e^30 does); ``proved`` is False where the bound does
+    not exclude a design. Below ``-ROOM``, ``least`` says that there is a design after all: ``task`` is one.
     """
 
     proved: bool
@@ -55,6 +58,8 @@ def conflict(search: Search, names: Sequence[str], *, most_boxes: int = 2000) ->
     rows = search.layout.limits
     everything = {name: own for name, own in rows.items()}
     best, value, bound, multipliers = _least(search, everything, most_boxes)
+    if value <= -ROOM:
+        return Conflict(False, value, (), {}, best)
     shares = {name: float(multipliers[own].sum()) for name, own in rows.items()}
     total = max(sum(shares.values()), 1e-300)
     involved = sorted((name for name, share in shares.items() if share > INVOLVED * total), key=lambda name: -shares[name])
@@ -94,7 +99,7 @@ def _least(search: Search, relaxed: dict[str, list[int]], most_boxes: int) -> tu
     tasks = [Task(0, choice, tuple(start)) for choice in range(choices)]
     known.learn(tasks)
     first = min(tasks, key=known.value)
-    proof = prove(known, [first], tolerance=TOLERANCE, most_boxes=most_boxes)
+    proof = prove(known, [first], tolerance=TOLERANCE, most_boxes=most_boxes, enough=-ROOM)
     best = proof.best[0]
     return best, known.value(best), float(proof.bounds[0]), known.done[best][2].multipliers
 
@@ -110,7 +115,7 @@ def sentence(found: Conflict, search: Search) -> str:
     limits = " and ".join(name.replace("_", " ") for name in found.limits) or "integrality"
     ways = "; ".join(f"{name.replace('_', ' ')} relaxed by {_percent(factor)} alone would do" for name, factor in found.relaxations.items())
     head = "no design in the space meets every limit (proved)" if found.proved else "no design was found that meets every limit"
-    together = f"in conflict: {limits}; the nearest design ({at}) breaks them by {_percent(max(found.least, 0.0))}"
+    together = f"in conflict: {limits}; with every limit relaxed by {_percent(max(found.least, 0.0))} there would be one ({at})"
     return f"{head}; {together}{'; ' + ways if ways else ''}"
 
 

@@ -8,8 +8,10 @@ import math
 import numpy as np
 import pytest
 
+from codesign.search import Front, Infeasible, optimize
 from experiments import run_folder
 from experiments.commands import optimize as command
+from experiments.problem import problem
 from experiments.scenario import read, scenario
 from tests.experiments.small_scenario import SMALL
 
@@ -207,3 +209,18 @@ def test_people_are_told_what_is_not_buildable(found):
     _, front, *_ = found
     assert front.buildable and "not buildable" not in scope(front)
     assert "not buildable" in scope(dataclasses.replace(front, buildable=False))
+
+
+def test_the_stated_relaxation_admits_a_design_that_only_the_proof_finds():
+    """Whole memory at the edge of what is possible: no descent gets there, branch and bound does."""
+
+    def searched(promise: str) -> Front:
+        posed = problem(read(SMALL.replace("20 ms", promise), "small", "small"))
+        return optimize(posed.spaces, posed.services, posed.choices, posed.objectives, weights=2)
+
+    with pytest.raises(Infeasible) as caught:
+        searched("150 us")
+    assert caught.value.conflict is not None
+    assert caught.value.conflict.proved
+    factor = float(np.exp(caught.value.conflict.relaxations["promise"]))
+    assert len(searched(f"{150.0 * factor!r} us")) > 0

@@ -52,7 +52,7 @@ def test_quantities_arrive_in_si():
 
 
 BAD = [
-    ("weights = 24", "weigths = 24", "unknown key 'search.weigths'; did you mean 'weights'?"),
+    ("\nweights = ", "\nweigths = ", "unknown key 'search.weigths'; did you mean 'weights'?"),
     ("[fixed]", "[fixd]", "unknown key 'fixd'; did you mean 'fixed'?"),
     ('"20 ms"', '"20 GB"', "wrong kind of unit"),
     ('"20 ms"', '"20 ns/s"', "wrong kind of unit"),

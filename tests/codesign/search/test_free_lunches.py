@@ -5,7 +5,8 @@ told and does not choose, are shown on the model itself.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,8 +60,8 @@ class Lunch(NamedTuple):
     free: dict[str, float]
     grows: Callable[[Front], float]
     factor: float = 1.5
-    among: dict[str, float] = {}  # noqa: RUF012
-    options: dict[str, Any] = {}  # noqa: RUF012
+    among: Mapping[str, float] = MappingProxyType({})
+    options: Mapping[str, Any] = MappingProxyType({})
 
 
 STACKED = {"memory__edge": 1e-9, "memory__phy_area": 1e-9, "memory__max_stacks": 1e4, "memory__thermal_coupling": 1.0}

@@ -1,6 +1,8 @@
 """Each limit in turn made impossible: no design is proved, the right limit is named, and what the message says would do, does."""
 
 import dataclasses
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,11 +29,13 @@ class Problem(NamedTuple):
     memory: float = 0.0  # [B] of a chip, 0 for the whole range
     budget: float = 1e12  # [USD] of a machine
     chips: tuple[int, int] = CHIPS
+    buildable: bool = False
 
 
 def search(problem: Problem) -> Front:
     """Search it."""
-    box = with_memory(space(problem.chips), problem.memory) if problem.memory else space(problem.chips)
+    box = space(problem.chips, buildable=problem.buildable)
+    box = with_memory(box, problem.memory) if problem.memory else box
     return searched(problem.technology, batch=BATCH, workload=work(promise=problem.promise), box=box, budget=problem.budget)
 
 
@@ -58,12 +62,13 @@ class Impossible(NamedTuple):
     """A limit and the numbers that nothing can meet."""
 
     limit: str
-    setting: dict[str, float] = {}  # noqa: RUF012
-    others: dict[str, Any] = {}  # noqa: RUF012
+    setting: Mapping[str, float] = MappingProxyType({})
+    others: Mapping[str, Any] = MappingProxyType({})
 
 
 IMPOSSIBLE = (
     Impossible("promise", others={"promise": 1e-4}),
+    Impossible("promise", others={"promise": 1.5e-4, "chips": (1, 8), "buildable": True}),
     Impossible("capacity", others={"memory": 2.5e9, "chips": (1, 2), "promise": 1.0}),
     Impossible("die_area", {"logic__reticle_area": 1.1e-4}),
     Impossible("shoreline", {"packaging__usable_edge": 0.02}),
@@ -89,7 +94,7 @@ def refused(problem: Problem) -> tuple[Conflict, str]:
     return caught.value.conflict, str(caught.value)
 
 
-@pytest.mark.parametrize("case", IMPOSSIBLE, ids=lambda case: case.limit)
+@pytest.mark.parametrize("case", IMPOSSIBLE, ids=lambda case: case.limit + (" built" if case.others.get("buildable") else ""))
 def test_the_impossible_limit_is_named_and_its_relaxation_admits_a_design(case, technology):
     problem = Problem(changed(technology, **case.setting), **case.others)
     found, message = refused(problem)
