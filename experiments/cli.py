@@ -29,7 +29,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Raises:
         SystemExit: always; code 0, 2 (bad input), 3 (infeasible), 130 (interrupted) or 1 (a fault of the program).
     """
-    raise SystemExit(exit_code(list(sys.argv[1:] if arguments is None else arguments)))
+    code = exit_code(list(sys.argv[1:] if arguments is None else arguments))
+    if code == INTERRUPTED:  # computations under way would abort the process when the interpreter goes away under them
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    raise SystemExit(code)
 
 
 def exit_code(arguments: list[str]) -> int:
