@@ -5,7 +5,7 @@ worth is its hypervolume in the logarithms of tokens/s/$, tokens/s/W and tokens/
 each and a reference point, both taken over all fronts of the race.
 
 NSGA-II (Deb et al., 2002, doi:10.1109/4235.996017) is pymoo's with its defaults: 200 designs, 500 generations, feasible designs
-before infeasible ones. It and random search are credited with every design that they ever met, not the last population only.
+before infeasible ones. All three are credited with every design that they ever met, not with the last population or front only.
 Integers are rounded in the evaluation, and what may be chosen enters by one integer an option.
 """
 
@@ -32,7 +32,10 @@ from codesign.performance.execution import Operatorwise
 from codesign.search import Choice, Kind, Service, Space, optimize, service
 from codesign.search.batches import double_precision
 from codesign.search.exact import FLEET_LIMITS
+from codesign.search.front import pose
 from codesign.search.goals import log_goals
+from codesign.search.integers import Task
+from codesign.search.judgement import check_exactly
 from codesign.search.problem import Problems, assemble
 from codesign.search.relaxation import box, fleet_at
 from codesign.search.space import CONTINUOUS
@@ -41,6 +44,9 @@ from codesign.workload.catalogue import model
 POPULATION, GENERATIONS = 200, 500
 MOMENTS = (5, 10, 25, 50, 100, 150, 200, 300, 400, 500)
 """Generations of NSGA-II at which its hypervolume is told."""
+
+QUANTITIES = (*CONTINUOUS, "white_silicon", "chips")
+"""Of each kind of machine, in the order of a lane of the relaxed search."""
 
 CHUNK = 2000
 """Designs of random search in one call."""
@@ -252,21 +258,35 @@ def nsga2(evaluator: Evaluator, generations: int, seed: int) -> Met:
     return recorder.history
 
 
-class Counting:
-    """A memory that forgets everything and counts the programs solved."""
+class Remembering:
+    """A memory that finds nothing again, but knows every program that was solved: key and entry of ``integers.Known``."""
 
     def __init__(self) -> None:
-        self.solves = 0
+        self.entries: list[Any] = []
 
     def get(self, key: Any) -> None:
         return None
 
     def put(self, entries: Any) -> None:
-        self.solves += len(entries)
+        self.entries += [(key, entry) for key, entry in entries if key[0] == "solve"]
+
+    def met(self, contest: "Contest") -> tuple[np.ndarray, np.ndarray]:
+        """Quantities as in ``Evaluator.decoded`` and choices of every feasible design that was met."""
+        with double_precision():
+            parts = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), contest[:3])
+            search, _ = pose(assemble(parts[0], parts[1], parts[2], Operatorwise()), AIMS, ())
+            counted = len(contest.spaces) + len(contest.services)
+            feasible = [(key, entry) for key, entry in self.entries if np.isfinite(entry[0][0])]
+            free = (0,) * (2 * len(contest.spaces))
+            tasks = [Task(0, key[1], (*map(int, key[2 : 2 + counted]), *free)) for key, _ in feasible]
+            found = check_exactly(search, tasks, np.stack([entry[1] for _, entry in feasible]))
+        own = [np.stack([getattr(design, key) for key in QUANTITIES], axis=1) for design in found.designs]
+        batches = np.array([task.integers[len(contest.spaces) : counted] for task in tasks], float)
+        return np.concatenate([*own, batches], axis=1), np.array([task.choice for task in tasks])
 
 
 class Ours(NamedTuple):
-    """What ``optimize`` found, and how long it took: in a process that has compiled nothing, and a second time [s]."""
+    """What ``optimize`` met, and how long it took: in a process that has compiled nothing, and a second time [s]."""
 
     values: np.ndarray  # (designs, quantities) as in ``Evaluator.decoded``
     choice: np.ndarray  # (designs,)
@@ -336,7 +356,7 @@ def front_of(met: Met) -> np.ndarray:
 
 
 def feasible_front(evaluator: Evaluator, found: Ours) -> np.ndarray:
-    """Our designs on the contest's evaluator."""
+    """The best of the designs that we met, on the contest's evaluator."""
     if not len(found.values):
         return np.zeros((0, len(AIMS)))
     logs, limits = evaluator(found.values, found.choice)
@@ -363,17 +383,14 @@ def table(rows: Sequence[Row]) -> str:
 def run_ours(name: str, weights: int, seed: int, file: str) -> None:
     """What ``ours`` runs in its process."""
     contest = CONTESTS[name]()
-    seconds, count = [], Counting()
+    seconds, memory = [], Remembering()
     for _ in range(2):
-        count, start = Counting(), time.perf_counter()
-        front = optimize(*contest[:3], AIMS, weights=weights, seed=seed, memory=count)
+        memory, start = Remembering(), time.perf_counter()
+        front = optimize(*contest[:3], AIMS, weights=weights, seed=seed, memory=memory)
         seconds.append(time.perf_counter() - start)
-    quantities = (*CONTINUOUS, "white_silicon", "chips")
-    own = [np.stack([getattr(design, key) for key in quantities], axis=1) for design in front.designs]
-    first = len(contest.spaces)
-    values = np.concatenate([*own, front.integers[:, first : first + len(contest.services)]], axis=1)
-    print(name, weights, "designs:", len(front), "GLOBAL:", front.status.count("GLOBAL"), front.timings, flush=True)
-    np.savez(file, values=values, choice=front.choice, told=[*seconds, count.solves])
+        print(name, weights, "designs:", len(front), "GLOBAL:", front.status.count("GLOBAL"), front.timings, flush=True)
+    values, choice = memory.met(contest)
+    np.savez(file, values=values, choice=choice, told=[*seconds, len(memory.entries)])
 
 
 if __name__ == "__main__":
