@@ -117,8 +117,7 @@ def newton_step(model: Model, point: Point, low: Float[Array, "variables"], high
     right = dual + (lower - barrier / below) - (upper - barrier / above) + jacobian.T @ (ratio * primal - centred)
     right = jnp.where(free, right, 0.0)
     scale = 1.0 / jnp.sqrt(jnp.diagonal(matrix))
-    factor = jax.scipy.linalg.cho_factor(matrix * scale[:, None] * scale[None, :])
-    dy = -scale * jax.scipy.linalg.cho_solve(factor, scale * right)
+    dy = -scale * solve_positive_definite(matrix * scale[:, None] * scale[None, :], scale * right)
     d_slack = -primal - jacobian @ dy
     d_multipliers = -centred - ratio * d_slack
     d_lower = jnp.where(free, barrier / below - lower - lower / below * dy, 0.0)
@@ -137,6 +136,22 @@ def newton_step(model: Model, point: Point, low: Float[Array, "variables"], high
     )
     finite = jnp.all(jnp.isfinite(dy)) & jnp.all(jnp.isfinite(d_multipliers))
     return jax.tree.map(lambda new, old: jnp.where(finite, new, old), moved, point)
+
+
+def solve_positive_definite(matrix: Float[Array, "n n"], right: Float[Array, "n"]) -> Float[Array, "n"]:
+    """x with matrix @ x = right, by Gauss-Jordan elimination; a positive definite matrix needs no pivots.
+
+    Not by LAPACK: jaxlib's batched calls wait on the thread pool that they run on, so two solvers at a time never end (jaxlib 0.10.2,
+    ``ParallelBatchMap``; on a machine of one core, one would do).
+    """
+    columns = jnp.concatenate([matrix, right[:, None]], axis=1)
+    rows = jnp.arange(len(right))
+
+    def eliminate(k: Array, columns: Float[Array, "n n+1"]) -> Float[Array, "n n+1"]:
+        row = columns[k] / columns[k, k]
+        return columns - (columns[:, k] - (rows == k))[:, None] * row
+
+    return jax.lax.fori_loop(0, len(right), eliminate, columns)[:, -1]
 
 
 def longest(values: Float[Array, "n"], directions: Float[Array, "n"]) -> Float[Array, ""]:
