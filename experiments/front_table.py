@@ -281,7 +281,7 @@ def scope(front: Front) -> str:
     )
     buildable = "" if front.buildable else " Limit mode: quantities are free within stacks, edge and area; not buildable as they are."
     return (
-        f"GLOBAL: with the row's own choice, chips, {made}batch, no design in the box of scenario.toml, under its technology "
-        "and execution model, improves the row's weighted sum of log objectives by more than certified_gap (at most 1e-6). "
-        f"{rest}, among: {plans}. LOCAL: no such proof; spread is how far the starts of the search ended apart.{buildable}"
+        f"GLOBAL: with the row's own choice, chips, {made}batch, no design in the box of scenario.toml, under its technology and execution "
+        "model (and as fast, where 'speed asked' binds), improves the row's weighted sum of log objectives by more than certified_gap (at "
+        f"most 1e-6). {rest}, among: {plans}. LOCAL: no such proof; spread is how far the starts of the search ended apart.{buildable}"
     )

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import json as json_format
+import math
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -150,6 +151,7 @@ def write(
         "front_gaps_log": [_number(float(front.front_gap[k])) for k in rows],
         "certified_gaps_log": [float(front.certified_gap[k]) for k in rows],
         "weightings": [list(map(float, front.weights[k])) for k in rows],
+        "times_per_token_asked_s": [_number(float(front.time_asked[k])) for k in rows],
         "multipliers": {name: [float(values[k]) for k in rows] for name, values in front.multipliers.items()},
         "devices": [{k: v for k, v in dataclasses.asdict(p).items() if v == v} for p in devices],
         "summary": [*summary(front), *fleet_lines(front, stated)],
@@ -181,7 +183,7 @@ def write(
 
 def _number(value: float) -> float | None:
     """A number that JSON can hold."""
-    return float(value) if value == value else None
+    return value if math.isfinite(value) else None
 
 
 def _text(path: Path, text: str) -> None:

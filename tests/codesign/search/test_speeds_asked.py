@@ -1,0 +1,68 @@
+"""Weightings that ask for a speed: what they find, what their bounds hold for, and the dents that they fill."""
+
+import numpy as np
+import pytest
+
+from codesign.search.branch import Proof
+from codesign.search.front import SPEED_ASKED
+from codesign.search.integers import Known, Task
+from codesign.search.judgement import front_gaps
+from codesign.search.starts import adopted, paces
+from tests.codesign.search.conftest import GOALS, choices, posed, space, work
+
+TASK = Task(0, 0, (8, 32, 0, 0))
+CHEAP = (0.98, 0.01, 0.01)
+
+
+@pytest.fixture(scope="module")
+def problem(technology):
+    return posed(space(), work(promise=20e-3), choices(technology), weights=[CHEAP])
+
+
+def test_the_cheapest_design_of_a_speed_is_as_fast_as_asked_and_proved(problem):
+    known = problem.known
+    problem.solve([TASK])
+    free = paces(known, [TASK])[0]
+    first = len(known.weights)
+    known.ask(np.array([CHEAP] * 4), free + np.array([1.0, -0.05, -0.2, -8.0]))
+    tasks = [TASK._replace(weighting=first + k) for k in range(4)]
+    problem.solve(tasks)
+    slack, near, fast, impossible = tasks
+    assert known.value(slack) == pytest.approx(known.value(TASK), abs=1e-9), "a speed that is reached anyway costs nothing"
+    assert known.value(TASK) < known.value(near) < known.value(fast)
+    np.testing.assert_allclose(paces(known, [near, fast]), free + np.array([-0.05, -0.2]), atol=1e-8)
+    assert np.isinf(known.value(impossible))
+    assert np.max(problem.exact([near, fast]).gap) <= 1e-8
+
+
+def test_a_bound_speaks_only_of_designs_as_fast_as_asked():
+    class Asked(Known):
+        def __init__(self):
+            self.weights, self.slowest = np.array([[0.5, 0.5], [0.5, 0.5]]), np.array([np.inf, -1.0])
+
+    logs = np.array([[1.0, 1.0], [2.0, 2.0]])
+    proof = Proof(np.array([0.9, 1.95]), [], 1, 1, True)
+    gaps = front_gaps(Asked(), logs, np.array([-0.5, -1.5]), proof, sure=True)
+    np.testing.assert_allclose(gaps, [0.1, 0.05])
+    assert np.isnan(front_gaps(Asked(), logs, np.array([-0.5, -1.5]), proof, sure=False)).all()
+
+
+def test_dents_of_the_front_are_filled(build_front):
+    """With whole chips, batches and memory, weights alone leave gaps in speed; asking for a speed fills them."""
+    bound = [SPEED_ASKED in names for names in build_front.binding]
+    assert any(bound)
+    assert np.isfinite(build_front.time_asked[bound]).all()
+    np.testing.assert_allclose(build_front.totals.time_per_token[bound], build_front.time_asked[bound], rtol=1e-6)
+    assert (build_front.multipliers[SPEED_ASKED][bound] > 0.0).all()
+
+
+def test_no_weighting_keeps_integers_that_serve_it_worse_than_a_found_design(problem):
+    """Two weightings, each given the integers that suit the other."""
+    known = problem.known
+    first = len(known.weights)
+    known.ask(np.array([CHEAP, (0.01, 0.01, 0.98)]), np.full(2, np.inf))
+    crossed = [Task(first, 0, (8, 4, 0, 0)), Task(first + 1, 0, (8, 32, 0, 0))]
+    problem.solve(crossed)
+    before = [known.value(task) for task in crossed]
+    after = [known.value(task) for task in adopted(known, GOALS, crossed)]
+    assert after[0] < before[0] - 1e-3 and after[1] < before[1] - 1e-3
