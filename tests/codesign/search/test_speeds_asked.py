@@ -11,26 +11,26 @@ from codesign.search.starts import adopted, paces
 from tests.codesign.search.conftest import GOALS, choices, posed, space, work
 
 TASK = Task(0, 0, (8, 32, 0, 0))
-CHEAP = (0.98, 0.01, 0.01)
+FRUGAL = (0.01, 0.98, 0.01)
 
 
 @pytest.fixture(scope="module")
 def problem(technology):
-    return posed(space(), work(promise=20e-3), choices(technology), weights=[CHEAP])
+    return posed(space(), work(promise=20e-3), choices(technology), weights=[FRUGAL])
 
 
-def test_the_cheapest_design_of_a_speed_is_as_fast_as_asked_and_proved(problem):
+def test_the_most_frugal_design_of_a_speed_is_as_fast_as_asked_and_proved(problem):
     known = problem.known
     problem.solve([TASK])
     free = paces(known, [TASK])[0]
     first = len(known.weights)
-    known.ask(np.array([CHEAP] * 4), free + np.array([1.0, -0.05, -0.2, -8.0]))
+    known.ask(np.array([FRUGAL] * 4), free + np.array([1.0, -0.02, -0.05, -8.0]))
     tasks = [TASK._replace(weighting=first + k) for k in range(4)]
     problem.solve(tasks)
     slack, near, fast, impossible = tasks
     assert known.value(slack) == pytest.approx(known.value(TASK), abs=1e-9), "a speed that is reached anyway costs nothing"
     assert known.value(TASK) < known.value(near) < known.value(fast)
-    np.testing.assert_allclose(paces(known, [near, fast]), free + np.array([-0.05, -0.2]), atol=1e-8)
+    np.testing.assert_allclose(paces(known, [near, fast]), free + np.array([-0.02, -0.05]), atol=1e-8)
     assert np.isinf(known.value(impossible))
     assert np.max(problem.exact([near, fast]).gap) <= 1e-8
 
@@ -57,12 +57,13 @@ def test_dents_of_the_front_are_filled(build_front):
 
 
 def test_no_weighting_keeps_integers_that_serve_it_worse_than_a_found_design(problem):
-    """Two weightings, each given the integers that suit the other."""
+    """Two weightings; the first is given integers that serve it worse than the second's."""
     known = problem.known
     first = len(known.weights)
-    known.ask(np.array([CHEAP, (0.01, 0.01, 0.98)]), np.full(2, np.inf))
+    known.ask(np.array([FRUGAL, (0.01, 0.01, 0.98)]), np.full(2, np.inf))
     crossed = [Task(first, 0, (8, 4, 0, 0)), Task(first + 1, 0, (8, 32, 0, 0))]
     problem.solve(crossed)
     before = [known.value(task) for task in crossed]
     after = [known.value(task) for task in adopted(known, GOALS, crossed)]
-    assert after[0] < before[0] - 1e-3 and after[1] < before[1] - 1e-3
+    assert after[0] < before[0] - 1e-3
+    assert after[1] == before[1]
