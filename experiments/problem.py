@@ -1,5 +1,6 @@
 """From a scenario to what the search takes: spaces, services, choices, objectives, bounds, execution."""
 
+import dataclasses
 import itertools
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -124,10 +125,16 @@ def choices(scenario: Scenario, services: list[Service]) -> list[Choice]:
         offered.context_parallel,
     )  # fmt: skip
     found = []
-    for layout, kinds in itertools.product(layouts, itertools.product(*machines)):
+    for layout, kinds, bits in itertools.product(layouts, itertools.product(*machines), offered.weight_bits or (None,)):
         plans = [_plan(*layout, prefill=step.prefill, one=services[step.service]) for step in steps(services)]
-        found.append(Choice(_name(layout, kinds, machines), tuple(plans), tuple(kind for _, kind in kinds)))
+        name = _name(layout, kinds, machines) + ("" if bits is None else f", {bits:g}-bit weights")
+        precisions = () if bits is None else tuple(_with_weights(one.precision, bits) for one in services)
+        found.append(Choice(name, tuple(plans), tuple(kind for _, kind in kinds), precisions))
     return found
+
+
+def _with_weights(precision: codesign.Precision, bits: float) -> codesign.Precision:
+    return dataclasses.replace(precision, weight_bits=real(bits), expert_weight_bits=real(bits))
 
 
 def _kinds(scenario: Scenario, machine: Machine) -> Iterable[tuple[dict[str, str], Kind]]:

@@ -162,6 +162,8 @@ class Alternatives(_Section):
     attention_data: AnyOf = (1,)
     """groups of chips that attend to sequences of their own"""
     context_parallel: AnyOf = (1,)
+    weight_bits: Annotated[tuple[Bits, ...], BeforeValidator(_several)] = ()
+    """of all services, instead of their own; what quality few bits cost is not modelled"""
 
 
 class Limit(_Section):

@@ -10,6 +10,7 @@ import numpy as np
 from codesign.hardware.technology import Technology
 from codesign.numerics.fields import Real, quantity
 from codesign.performance.plan import Plan
+from codesign.workload.precision import Precision
 
 Tree = TypeVar("Tree")
 
@@ -30,11 +31,13 @@ class Choice(eqx.Module):
         name: for people.
         plans: layout of each step (``problem.steps``: one a service, decode before prefill where it has both).
         kinds: one a kind of machine.
+        precisions: one a service, instead of the services' own; none where it is not a matter of choice. How much quality few bits lose, no model here knows.
     """
 
     name: str = eqx.field(static=True)
     plans: tuple[Plan, ...]
     kinds: tuple[Kind, ...]
+    precisions: tuple[Precision, ...] = ()
 
 
 def stacked(trees: Sequence[Tree]) -> Tree:

@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from codesign.hardware.technology import Technology
 from codesign.numerics.compilation import SELDOM, compiled
 from codesign.numerics.fields import Real, quantity
 from codesign.performance.execution import Execution
@@ -143,8 +142,8 @@ def assemble(spaces: Sequence[Space], services: Sequence[Service], choices: Sequ
         if not 0 <= one.kind < len(spaces):
             raise ValueError(f"service {one.service} runs on kind {one.kind}; expected 0 to {len(spaces) - 1}")
     for choice in choices:
-        _check(choice, len(spaces), len(wanted))
-    tables = tuple(_tables(services[one.service], [choice.kinds[one.kind].technology for choice in choices]) for one in wanted)
+        _check(choice, len(spaces), len(wanted), len(services))
+    tables = tuple(_tables(services[one.service], one, choices) for one in wanted)
     return Problems(
         spaces=tuple(spaces),
         services=tuple(services),
@@ -155,11 +154,18 @@ def assemble(spaces: Sequence[Space], services: Sequence[Service], choices: Sequ
     )
 
 
-def _tables(one: Service, technologies: Sequence[Technology]) -> OperatorTable:
-    """The operators of a step under each technology, stacked; of all numbers in it they depend on one."""
-    columns = [float(technology.attainable.slice_columns) for technology in technologies]
-    tables = {wide: _operator_table(one.model, one.precision, np.asarray(wide)) for wide in set(columns)}
-    return stacked([tables[wide] for wide in columns])
+def _tables(one: Service, step: StepKind, choices: Sequence[Choice]) -> OperatorTable:
+    """The operators of a step in each choice, stacked; many choices have the same."""
+    tables: dict[tuple[float, ...], OperatorTable] = {}
+    found = []
+    for choice in choices:
+        precision = choice.precisions[step.service] if choice.precisions else one.precision
+        columns = choice.kinds[step.kind].technology.attainable.slice_columns
+        numbers = tuple(map(float, jax.tree.leaves((columns, precision))))
+        if numbers not in tables:
+            tables[numbers] = _operator_table(one.model, precision, columns)
+        found.append(tables[numbers])
+    return stacked(found)
 
 
 @compiled(SELDOM)
@@ -168,7 +174,9 @@ def _operator_table(model: Transformer, precision: Precision, columns: Real) -> 
     return pad(table, -(-len(table.names) // 4) * 4)
 
 
-def _check(choice: Choice, kinds: int, count: int) -> None:
+def _check(choice: Choice, kinds: int, count: int, services: int) -> None:
+    if len(choice.precisions) not in (0, services):
+        raise ValueError(f"choice {choice.name!r} has {len(choice.precisions)} precisions; expected {services}, one a service, or none")
     if len(choice.kinds) != kinds or len(choice.plans) != count:
         found = f"{len(choice.kinds)} kinds of machine and {len(choice.plans)} plans"
         raise ValueError(f"choice {choice.name!r} has {found}; expected {kinds} and {count}, one a step")

@@ -224,3 +224,17 @@ def test_the_stated_relaxation_admits_a_design_that_only_the_proof_finds():
     assert caught.value.conflict.proved
     factor = float(np.exp(caught.value.conflict.relaxations["promise"]))
     assert len(searched(f"{150.0 * factor!r} us")) > 0
+
+
+def test_precision_may_be_chosen():
+    """Fewer bits always win, since their loss of quality is not modelled; what wins is what a scenario of those bits alone finds."""
+
+    def searched(text: str) -> Front:
+        posed = problem(read(text, "small", "small"))
+        return optimize(posed.spaces, posed.services, posed.choices, posed.objectives, weights=2)
+
+    either = searched(SMALL.replace("dies = [1]", "dies = [1]\nweight_bits = [8, 4]"))
+    four = searched(SMALL.replace("context = 4096", "context = 4096\nweight_bits = 4"))
+    assert {either.choices[k].name for k in either.choice} == {"two-shot, 1 die, 4-bit weights"}
+    np.testing.assert_allclose(np.sort(either.values, axis=0), np.sort(four.values, axis=0), rtol=1e-6)
+    assert set(either.status) == {"GLOBAL"}
