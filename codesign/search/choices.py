@@ -31,7 +31,8 @@ class Choice(eqx.Module):
         name: for people.
         plans: layout of each step (``problem.steps``: one a service, decode before prefill where it has both).
         kinds: one a kind of machine.
-        precisions: one a service, instead of the services' own; none where it is not a matter of choice. How much quality few bits lose, no model here knows.
+        precisions: one a service, instead of the services' own; none where it is not a matter of choice. How much quality few
+            bits lose, no model here knows.
     """
 
     name: str = eqx.field(static=True)
