@@ -29,12 +29,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Raises:
         SystemExit: always; code 0, 2 (bad input), 3 (infeasible), 130 (interrupted) or 1 (a fault of the program).
     """
-    code = exit_code(list(sys.argv[1:] if arguments is None else arguments))
-    if code == INTERRUPTED:  # computations under way would abort the process when the interpreter goes away under them
+    raise SystemExit(exit_code(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def console() -> None:
+    """``main`` as a process of its own: after an interruption it does not wait for computations under way.
+
+    They would abort the process when the interpreter goes away under them.
+    """
+    try:
+        main()
+    except SystemExit as end:
+        if end.code != INTERRUPTED:
+            raise
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(code)
-    raise SystemExit(code)
+        os._exit(INTERRUPTED)
 
 
 def exit_code(arguments: list[str]) -> int:
@@ -139,4 +149,4 @@ def prepare_jax() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    console()
