@@ -38,7 +38,7 @@ from codesign.search.layout import layout
 from codesign.search.problem import Problems, Service, assemble, check_dies, integer_names, integer_ranges
 from codesign.search.program import BoundNumbers
 from codesign.search.refinement import ROUNDS
-from codesign.search.relaxation import Relaxed, Wanted, relax
+from codesign.search.relaxation import Relaxed, Wanted, lanes, relax
 from codesign.search.space import CONTINUOUS, Space, at_bound
 from codesign.search.starts import adopted, completed, exchanged, first_tasks, middle_starts, points, refined
 from codesign.search.warm_up import compiling
@@ -47,6 +47,9 @@ Progress = Callable[[str, int, int], None]
 
 CERTIFIED = 1e-6
 """Largest certified gap, in log units, that is called GLOBAL."""
+
+STARTS = 2
+"""Random starts of the relaxed search for each weighting and choice."""
 
 ROUNDING = 1e-9
 """A gap further below zero than this says that the bound is wrong: never GLOBAL."""
@@ -203,8 +206,10 @@ def _optimize(
     known = Known(search, weighting)
     tell("relaxed search", 0, 1)
     alone = len(problems.steps) == 1
-    with compiling(search, weighting, relaxations=prove or not alone):
-        relaxed = relax(problems, wanted, weighting, starts=2, seed=seed) if alone else None
+    first = lanes(problems, wanted, weighting, starts=STARTS, seed=seed) if alone else ()
+    with compiling(search, weighting, relaxed=first, relaxations=prove or not alone):
+        pass
+    relaxed = relax(problems, wanted, weighting, starts=STARTS, seed=seed) if alone else None
     starts = approach(known, middle_starts(known, ranges)) if relaxed is None else first_tasks(relaxed, problems, ranges)
     lap("relaxed search")
     tell("relaxed search", 1, 1)

@@ -68,15 +68,20 @@ def relax(problems: Problems, wanted: Wanted, weights: np.ndarray, *, starts: in
         starts: random starts per weighting and choice.
         seed: of the starts.
     """
+    arguments = lanes(problems, wanted, weights, starts=starts, seed=seed)
+    loss, end = search_lanes(*arguments)
+    shape = (len(weights), len(problems.kinds[0].dies), starts)
+    return Relaxed(np.asarray(loss).reshape(shape), np.asarray(end).reshape(*shape, -1))
+
+
+def lanes(problems: Problems, wanted: Wanted, weights: np.ndarray, *, starts: int, seed: int) -> tuple[Any, ...]:
+    """Arguments of ``search_lanes``: every weighting × choice × start a lane."""
     low, high = box(problems)
-    choices = len(problems.kinds[0].dies)
-    shape = (len(weights), choices, starts)
+    shape = (len(weights), len(problems.kinds[0].dies), starts)
     unit = np.random.default_rng(seed).uniform(0.15, 0.85, (*shape, len(low)))
     begin = low + (high - low) * unit
     which = np.indices(shape).reshape(3, -1)
-    flat = begin.reshape(-1, begin.shape[-1])
-    loss, end = _search(low, high, flat, np.asarray(weights)[which[0]], which[1], problems, wanted)
-    return Relaxed(np.asarray(loss).reshape(shape), np.asarray(end).reshape(begin.shape))
+    return low, high, begin.reshape(-1, begin.shape[-1]), np.asarray(weights)[which[0]], which[1], problems, wanted
 
 
 def fleet_at(values: Float[Array, "variables"], problems: Problems, execution: Any = None) -> Fleet:
@@ -106,7 +111,7 @@ def lane_loss(
 
 
 @compiled(SELDOM)
-def _search(low, high, begin, weights, choices, problems, wanted) -> Relaxed:
+def search_lanes(low, high, begin, weights, choices, problems, wanted) -> Relaxed:
     """All lanes (leading axis) in one loop: Adam works element by element, so one optimiser serves them all."""
     optimiser = optax.adam(optax.cosine_decay_schedule(FIRST_RATE, STEPS, LAST_RATE / FIRST_RATE))
 

@@ -1,7 +1,7 @@
 """Compiling ahead: tracing holds the interpreter's lock and compiling does not, so one program is traced while another is compiled."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,10 +12,11 @@ from codesign.search.branch import BOXES, relaxed_programs
 from codesign.search.integers import Search, fixed_programs, solve_programs
 from codesign.search.judgement import exact_fleets
 from codesign.search.problem import integer_ranges
+from codesign.search.relaxation import search_lanes
 
 
 @contextlib.contextmanager
-def compiling(search: Search, weightings: np.ndarray, *, relaxations: bool) -> Iterator[None]:
+def compiling(search: Search, weightings: np.ndarray, *, relaxed: Sequence[Any], relaxations: bool) -> Iterator[None]:
     """Trace what every search runs, compile it beside the block, and wait for it at the end.
 
     ``jax.jit`` finds what was compiled here when the same function is called with arguments of the same shapes.
@@ -23,16 +24,19 @@ def compiling(search: Search, weightings: np.ndarray, *, relaxations: bool) -> I
     Args:
         search: the problem.
         weightings: one a row; only their shape matters.
+        relaxed: arguments of the relaxed search, if there will be one; it is not waited for.
         relaxations: whether boxes of integers will be relaxed too.
     """
-    with ThreadPoolExecutor(1) as elsewhere:
-        waiting = [elsewhere.submit(lowered.compile) for lowered in _traced(search, weightings, relaxations)]
+    with ThreadPoolExecutor(2) as elsewhere:
+        waiting = [elsewhere.submit(lowered.compile) for lowered in _traced(search, weightings, relaxed, relaxations)]
         yield
         for future in waiting:
             future.result()
 
 
-def _traced(search: Search, weightings: np.ndarray, relaxations: bool) -> Iterator[Any]:
+def _traced(search: Search, weightings: np.ndarray, relaxed: Sequence[Any], relaxations: bool) -> Iterator[Any]:
+    if relaxed:
+        yield search_lanes.jitted.lower(*relaxed)
     lowest = integer_ranges(search.problems)[0].astype(float)
     nothing = np.zeros(LANES, int)
     posed, numbers = (search.layout, search.placed, search.bounds), np.tile(lowest, (LANES, 1))

@@ -8,10 +8,10 @@ import codesign
 import hardware_priors
 from codesign.search.integers import Task, fixed_programs, solve_programs
 from codesign.search.judgement import exact_fleets
-from codesign.search.relaxation import _search
+from codesign.search.relaxation import search_lanes
 from tests.codesign.search.conftest import COSTS, GOALS, choices, plan, posed, run, space, work
 
-STAGES = {"search": _search, "programs": fixed_programs, "solve": solve_programs, "exact": exact_fleets}
+STAGES = {"search": search_lanes, "programs": fixed_programs, "solve": solve_programs, "exact": exact_fleets}
 
 
 def compiled() -> dict[str, int]:
