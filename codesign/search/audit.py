@@ -41,7 +41,7 @@ def differences(
     Args:
         search: the problem.
         tasks: choices and integers.
-        exact: the exact model of tasks at points (``front.check_exactly``).
+        exact: the exact model of tasks at points (``judgement.check_exactly``).
         seed: of the points.
     """
     layout = search.layout

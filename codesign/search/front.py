@@ -41,7 +41,7 @@ from codesign.search.refinement import ROUNDS
 from codesign.search.relaxation import Relaxed, Wanted, lanes, relax
 from codesign.search.space import CONTINUOUS, Space, at_bound
 from codesign.search.starts import adopted, completed, exchanged, first_tasks, middle_starts, points, refined
-from codesign.search.warm_up import compiling
+from codesign.search.warm_up import compile_ahead
 
 Progress = Callable[[str, int, int], None]
 
@@ -207,9 +207,8 @@ def _optimize(
     tell("relaxed search", 0, 1)
     alone = len(problems.steps) == 1
     first = lanes(problems, wanted, weighting, starts=STARTS, seed=seed) if alone else ()
-    with compiling(search, weighting, relaxed=first, relaxations=prove or not alone):
-        pass
-    relaxed = relax(problems, wanted, weighting, starts=STARTS, seed=seed) if alone else None
+    compile_ahead(search, weighting, relaxed=first, relaxations=prove or not alone)
+    relaxed = relax(first, (len(weighting), len(choices), STARTS)) if alone else None
     starts = approach(known, middle_starts(known, ranges)) if relaxed is None else first_tasks(relaxed, problems, ranges)
     lap("relaxed search")
     tell("relaxed search", 1, 1)

@@ -58,8 +58,14 @@ def box(problems: Problems) -> tuple[np.ndarray, np.ndarray]:
     return ends[0], ends[1]
 
 
-def relax(problems: Problems, wanted: Wanted, weights: np.ndarray, *, starts: int, seed: int) -> Relaxed:
-    """Search every weighting × choice × start at once.
+def relax(arguments: tuple[Any, ...], shape: tuple[int, int, int]) -> Relaxed:
+    """Search every weighting × choice × start at once; ``arguments`` are those of ``lanes``, ``shape`` the three counts."""
+    loss, end = search_lanes(*arguments)
+    return Relaxed(np.asarray(loss).reshape(shape), np.asarray(end).reshape(*shape, -1))
+
+
+def lanes(problems: Problems, wanted: Wanted, weights: np.ndarray, *, starts: int, seed: int) -> tuple[Any, ...]:
+    """Arguments of ``search_lanes``: every weighting × choice × start a lane.
 
     Args:
         problems: the exact model.
@@ -68,14 +74,6 @@ def relax(problems: Problems, wanted: Wanted, weights: np.ndarray, *, starts: in
         starts: random starts per weighting and choice.
         seed: of the starts.
     """
-    arguments = lanes(problems, wanted, weights, starts=starts, seed=seed)
-    loss, end = search_lanes(*arguments)
-    shape = (len(weights), len(problems.kinds[0].dies), starts)
-    return Relaxed(np.asarray(loss).reshape(shape), np.asarray(end).reshape(*shape, -1))
-
-
-def lanes(problems: Problems, wanted: Wanted, weights: np.ndarray, *, starts: int, seed: int) -> tuple[Any, ...]:
-    """Arguments of ``search_lanes``: every weighting × choice × start a lane."""
     low, high = box(problems)
     shape = (len(weights), len(problems.kinds[0].dies), starts)
     unit = np.random.default_rng(seed).uniform(0.15, 0.85, (*shape, len(low)))

@@ -1,6 +1,5 @@
 """Compiling ahead: tracing holds the interpreter's lock and compiling does not, so one program is traced while another is compiled."""
 
-import contextlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -15,21 +14,19 @@ from codesign.search.problem import integer_ranges
 from codesign.search.relaxation import search_lanes
 
 
-@contextlib.contextmanager
-def compiling(search: Search, weightings: np.ndarray, *, relaxed: Sequence[Any], relaxations: bool) -> Iterator[None]:
-    """Trace what every search runs, compile it beside the block, and wait for it at the end.
+def compile_ahead(search: Search, weightings: np.ndarray, *, relaxed: Sequence[Any], relaxations: bool) -> None:
+    """Trace what a search will run, one program after the other, and compile each while the next is traced.
 
     ``jax.jit`` finds what was compiled here when the same function is called with arguments of the same shapes.
 
     Args:
         search: the problem.
         weightings: one a row; only their shape matters.
-        relaxed: arguments of the relaxed search, if there will be one; it is not waited for.
+        relaxed: arguments of the relaxed search (``relaxation.lanes``), empty if there will be none.
         relaxations: whether boxes of integers will be relaxed too.
     """
     with ThreadPoolExecutor(2) as elsewhere:
         waiting = [elsewhere.submit(lowered.compile) for lowered in _traced(search, weightings, relaxed, relaxations)]
-        yield
         for future in waiting:
             future.result()
 

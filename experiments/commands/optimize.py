@@ -105,7 +105,7 @@ def search(stated: "Scenario", tell: Tell, memory: "Ledger | None" = None) -> tu
 
     posed = problem(stated)
     settings = stated.search
-    with ThreadPoolExecutor(1) as beside:  # the devices are compared while the search, which keeps one core busy, goes on
+    with ThreadPoolExecutor(1) as beside:  # the devices are compared while the search goes on
         waiting: list[Future[list[DevicePoint]]] = []
 
         def told(stage: str, done: int, total: int) -> None:
