@@ -6,7 +6,7 @@ by a monomial in chips and batches (``planes``); the relaxed optimum, rounded, i
 
 import numpy as np
 
-from codesign.search.branch import Box, nearest_task, solve_boxes
+from codesign.search.boxes import Box, nearest_task, solve_boxes
 from codesign.search.integers import Known, Task
 from codesign.search.problem import integer_ranges
 

@@ -39,12 +39,12 @@ def side_by_side(work: Callable[[Item], Result], items: Sequence[Item]) -> list[
         return list(threads.map(precisely, items))
 
 
-def in_batches(work: Callable[[list[Item]], Any], items: Sequence[Item]) -> Any:
-    """Results of ``work`` on ``LANES`` items at a time, leaves (items, …) in numpy; the last batch is filled up and cut."""
-    batches = [list(items[first : first + LANES]) for first in range(0, len(items), LANES)]
+def in_batches(work: Callable[[list[Item]], Any], items: Sequence[Item], lanes: int = LANES) -> Any:
+    """Results of ``work`` on so many items at a time, leaves (items, …) in numpy; the last batch is filled up and cut."""
+    batches = [list(items[first : first + lanes]) for first in range(0, len(items), lanes)]
 
     def filled(batch: list[Item]) -> Any:
-        found = work(batch + [batch[-1]] * (LANES - len(batch)))
+        found = work(batch + [batch[-1]] * (lanes - len(batch)))
         return jax.tree.map(lambda leaf: np.asarray(leaf)[: len(batch)], found)
 
     return jax.tree.map(lambda *parts: np.concatenate(parts), *side_by_side(filled, batches))

@@ -9,6 +9,7 @@ Neither y₀ nor λ need be optimal; only better ones give a better bound. The b
 choice, in this box, under this technology, with the integers of the program (or within its box of integers).
 """
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -18,10 +19,15 @@ from codesign.search.program import Program
 ROUNDING = 64.0
 """Allowance for rounding, in units of the machine epsilon times the size of the sum."""
 
+SCALES = (1.0, 1e3, 1e6, 1e9, 1e12)
+"""Factors on the multipliers: any is valid."""
+
 
 def lower_bound(program: Program, point: Point, model: Model) -> Float[Array, ""]:
     """Proved lower bound on the weighted sum of the goals' logarithms over all feasible designs of the program [1].
 
+    The best that the multipliers give at any of ``SCALES`` times their size. Where no design is feasible they grow without end, and
+    the interior point stops on the way.
     −∞ where anything is not finite, or where the point is outside the box or a multiplier negative.
 
     Args:
@@ -29,11 +35,16 @@ def lower_bound(program: Program, point: Point, model: Model) -> Float[Array, ""
         point: any point of the box with multipliers ≥ 0.
         model: the problem at that point (``interior_point.model_at``).
     """
-    gradient = model.gradient + point.multipliers @ model.jacobian
-    terms = jnp.minimum(gradient * (program.low - point.y), gradient * (program.high - point.y))
+    slopes = point.multipliers @ model.jacobian
     penalty = point.multipliers * model.limits
-    spread = jnp.abs(gradient) * (program.high - program.low)
-    size = jnp.abs(model.value) + jnp.sum(jnp.abs(penalty)) + jnp.sum(spread)
-    bound = model.value + jnp.sum(penalty) + jnp.sum(terms) - ROUNDING * jnp.finfo(size.dtype).eps * size
+
+    def bound(scale: Float[Array, ""]) -> Float[Array, ""]:
+        gradient = model.gradient + scale * slopes
+        terms = jnp.minimum(gradient * (program.low - point.y), gradient * (program.high - point.y))
+        spread = jnp.abs(gradient) * (program.high - program.low)
+        size = jnp.abs(model.value) + scale * jnp.sum(jnp.abs(penalty)) + jnp.sum(spread)
+        return model.value + scale * jnp.sum(penalty) + jnp.sum(terms) - ROUNDING * jnp.finfo(size.dtype).eps * size
+
+    bounds = jax.vmap(bound)(jnp.array(SCALES))
     valid = jnp.all(point.multipliers >= 0.0) & jnp.all(point.y >= program.low) & jnp.all(point.y <= program.high)
-    return jnp.where(jnp.isfinite(bound) & valid, bound, -jnp.inf)
+    return jnp.max(jnp.where(jnp.isfinite(bounds) & valid, bounds, -jnp.inf))

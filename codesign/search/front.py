@@ -16,9 +16,9 @@ from codesign.performance.execution import Execution, Operatorwise
 from codesign.search.approach import approach, settled
 from codesign.search.batches import double_precision
 from codesign.search.branch import Proof
-from codesign.search.branch import prove as branch
 from codesign.search.choices import Choice, Tree
 from codesign.search.coefficients import operator_counts
+from codesign.search.decomposition import prove as bounded
 from codesign.search.exact import FLEET_LIMITS, Totals
 from codesign.search.goals import LEAST_WEIGHT, Bound, BoundRows, Goal, bound_rows, goals
 from codesign.search.infeasible import ROOM, Conflict, conflict, sentence
@@ -229,7 +229,7 @@ def _optimize(
     lap("refinement")
     proof = None
     if prove:
-        proof = branch(known, completed(known, tasks), progress=lambda boxes, still: tell("proof", boxes, boxes + still))
+        proof = bounded(known, completed(known, tasks), progress=lambda boxes, still: tell("proof", boxes, boxes + still))
         tasks = [task for task in proof.best if np.isfinite(known.value(task))]
         lap("proof")
     front = _assemble(known, choices, objectives, bounds, rows, tasks, relaxed, proof, timings)

@@ -20,6 +20,7 @@ from codesign.search.certificate import lower_bound
 from codesign.search.goals import Goals
 from codesign.search.interior_point import Point, model_at, solve
 from codesign.search.layout import Layout
+from codesign.search.part import Part, only
 from codesign.search.problem import Problems, each_lane, integer_ranges, layer_steps
 from codesign.search.program import BoundNumbers, Program, fixed_program
 
@@ -71,6 +72,7 @@ class Search(NamedTuple):
     memory: Memory | None = None
     slack: Any = None  # (functions,) which functions the variable "relaxation" relaxes; none unless told
     slack_range: tuple[float, float] = (0.0, 0.0)
+    part: Part | None = None  # the kind of machine that is meant by itself; none where the fleet is
 
 
 @compiled(SELDOM, static_argnums=(0,))
@@ -88,11 +90,13 @@ def programs_of(search: Search, tasks: Sequence[Task]) -> Program:
         np.array([task.choice for task in tasks]),
         np.array([task.integers for task in tasks], dtype=float),
     )
-    return eased(search, programs)
+    return asked(search, programs)
 
 
-def eased(search: Search, programs: Program) -> Program:
-    """Programs in which limits may be relaxed, where the search asks for it."""
+def asked(search: Search, programs: Program) -> Program:
+    """Programs as a search asks for them: of one kind of machine by itself, or with limits that may be relaxed."""
+    if search.part is not None:
+        return only(programs, search.part.own)
     if search.slack is None:
         return programs
     column = search.layout.variable("relaxation")
@@ -152,9 +156,10 @@ class Known:
         """Add weightings."""
         self.weights, self.slowest = np.concatenate([self.weights, weights]), np.concatenate([self.slowest, slowest])
 
-    def asked(self, weighting: int) -> tuple[float, ...]:
+    def asked(self, weighting: int) -> tuple[float | str, ...]:
         """All that a weighting is, for keys of ``Memory``."""
-        return (*map(float, self.weights[weighting]), float(self.slowest[weighting]))
+        part = () if self.search.part is None else ("kind", self.search.part.kind)
+        return (*part, *map(float, self.weights[weighting]), float(self.slowest[weighting]))
 
     def learn(self, tasks: Iterable[Task]) -> None:
         """Solve what is not known yet."""

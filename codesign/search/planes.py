@@ -7,7 +7,7 @@ program whose optimum is below that of every integer in the box. A box of one in
 """
 
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -30,19 +30,38 @@ FLAT = 1e-9
 """A coefficient whose ratio to its monomial varies by less over the lattice is that monomial."""
 
 
-def boxed_program(layout: Layout, problems: Problems, low: Float[Array, "all"], high: Float[Array, "all"], bounds: BoundNumbers) -> Program:
-    """The relaxation over all integers from ``low`` to ``high`` (in the order of ``problem.integer_names``)."""
+class Below(NamedTuple):
+    """What lies below a program's coefficients over a range of chips and batch."""
+
+    coefficients: Any  # (functions, basis) logarithms at integers of 1
+    tilt: Any  # (functions, basis, integers) exponents
+    samples: Sample  # what bounds the lifted variables, on a lattice over the range; no coefficients
+
+    def at(self, ranges: Any) -> "Below":
+        """Some of several, along the leading axis."""
+        return jax.tree.map(lambda leaf: leaf[ranges], self)
+
+
+def below(layout: Layout, problems: Problems, low: Float[Array, "counted"], high: Float[Array, "counted"]) -> Below:
+    """Monomials below all coefficients from ``low`` to ``high``: chips of each kind, then batch of each service."""
     count = layout.kinds + len(layout.services)
     fractions = jnp.linspace(0.0, 1.0, SAMPLES)[:, None]
-    first, last = jnp.log(low[:count]), jnp.log(high[:count])
-    values = jnp.clip(jnp.round(jnp.exp(first + fractions * (last - first))), low[:count], high[:count])
+    first, last = jnp.log(low), jnp.log(high)
+    values = jnp.clip(jnp.round(jnp.exp(first + fractions * (last - first))), low, high)
     is_chips = np.arange(count) < layout.kinds
     lattice = jnp.where(is_chips, values[:, None, :], values[None, :, :]).reshape(-1, count)
     middle = sample(layout, problems, jnp.exp(0.5 * (first + last)))
     each = functools.partial(sample, layout, problems, orders=middle.orders)
     samples = jax.vmap(lambda integers: each(integers))(lattice)
     coefficients, tilt = monomials_below(layout, samples, jnp.log(values))
-    return framed(layout, problems, coefficients, tilt, samples, low, high, bounds)
+    return Below(coefficients, tilt, samples._replace(coefficients=None, orders=()))
+
+
+def boxed_program(
+    layout: Layout, problems: Problems, monomials: Below, low: Float[Array, "all"], high: Float[Array, "all"], bounds: BoundNumbers
+) -> Program:
+    """The relaxation over all integers from ``low`` to ``high`` (in the order of ``problem.integer_names``)."""
+    return framed(layout, problems, monomials.coefficients, monomials.tilt, monomials.samples, low, high, bounds)
 
 
 def monomials_below(layout: Layout, samples: Sample, logs: Float[Array, "samples integers"]) -> tuple[Any, Any]:

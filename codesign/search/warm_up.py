@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import jax
 import numpy as np
 
 from codesign.search.batches import LANES
-from codesign.search.branch import BOXES, relaxed_programs
+from codesign.search.boxes import RANGES, relaxed_programs, relaxed_ranges
 from codesign.search.integers import Search, fixed_programs, solve_programs
 from codesign.search.judgement import exact_fleets
 from codesign.search.problem import integer_ranges
@@ -41,6 +42,9 @@ def _traced(search: Search, weightings: np.ndarray, relaxed: Sequence[Any], rela
     yield programs
     yield solve_programs.jitted.lower(search.layout, programs.out_info, search.goals, weightings[nothing], np.full(LANES, np.inf))
     if relaxations:
-        boxes = np.tile(lowest, (BOXES, 1))
-        yield relaxed_programs.jitted.lower(*posed, nothing[:BOXES], boxes, boxes, nothing)
+        ranges = np.tile(lowest[: search.layout.kinds + len(search.layout.services)], (RANGES, 1))
+        monomials = relaxed_ranges.jitted.lower(search.layout, search.placed, nothing[:RANGES], ranges, ranges)
+        yield monomials
+        own = jax.tree.map(lambda leaf: np.zeros((LANES, *leaf.shape[1:]), leaf.dtype), monomials.out_info)
+        yield relaxed_programs.jitted.lower(*posed, nothing, own, numbers, numbers)
     yield exact_fleets.jitted.lower(search.layout, search.placed, nothing, numbers, np.zeros((LANES, len(search.layout.variables))))

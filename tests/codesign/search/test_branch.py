@@ -7,7 +7,8 @@ import pytest
 
 from codesign.search import service
 from codesign.search.batches import double_precision
-from codesign.search.branch import TOLERANCE, Box, halves, prove, roots
+from codesign.search.boxes import Box, halves, roots
+from codesign.search.branch import TOLERANCE, prove
 from codesign.search.integers import Task
 from codesign.search.problem import integer_ranges
 from tests.codesign.search.conftest import Posed, choices, posed, space, work
@@ -70,7 +71,7 @@ def test_bounds_hold_when_boxes_run_out(technology):
 
 def test_roots_hold_everything_once_and_end_at_the_domain(technology):
     problem = posed(space((1, 128)), work(), choices(technology), batch=(1, 64))
-    found = roots(problem.problems, 2)
+    found = roots(problem.known.search)
     chips = sorted((box.low[0], box.high[0]) for box in found if box.choice == 1)
     assert chips == [(1, 72), (73, 128)]
     assert {box.low[1:] for box in found} == {(1, 0, 0)} and {box.high[1:] for box in found} == {(64, 0, 0)}

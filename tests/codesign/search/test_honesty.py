@@ -29,7 +29,7 @@ from tests.codesign.search.conftest import GOALS, Posed, choices, plan, posed, s
 
 WEIGHTS = [[0.6, 0.2, 0.2]]
 TASK = Task(0, 0, (8, 32, 0, 0))
-TIGHT = (Bound("capital_cost", most=1e12),)
+TIGHT = (Bound("capital_cost", most=1e12), Bound("provisioned_power", most=1e12))
 """Gives a program of a shape that no other test compiles, so that a lie told to its solver stays here."""
 
 

@@ -14,7 +14,7 @@ from codesign.search import Choice, Kind
 from codesign.search.batches import double_precision
 from codesign.search.coefficients import sample
 from codesign.search.layout import Layout
-from codesign.search.planes import boxed_program
+from codesign.search.planes import below, boxed_program
 from codesign.search.program import Program, framed
 from codesign.workload.catalogue import model
 from codesign.workload.phases import Draft
@@ -39,8 +39,8 @@ class Margins(NamedTuple):
 
 @compiled(SELDOM, static_argnums=(0,))
 def margins(layout: Layout, problems: Any, bounds: Any, low: Any, high: Any, inside: Any) -> Margins:
-    relaxed = boxed_program(layout, problems, low, high, bounds)
     count = layout.kinds + len(layout.services)
+    relaxed = boxed_program(layout, problems, below(layout, problems, low[:count], high[:count]), low, high, bounds)
     middle = jnp.exp(0.5 * (jnp.log(low[:count]) + jnp.log(high[:count])))
     orders = sample(layout, problems, middle).orders
 

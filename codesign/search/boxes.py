@@ -1,0 +1,145 @@
+"""Boxes of integers: cutting them, and bounding what is in them by a convex relaxation (``planes``)."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from codesign.numerics.compilation import OFTEN, SELDOM, compiled
+from codesign.numerics.fields import Real
+from codesign.search.batches import in_batches
+from codesign.search.integers import Known, Search, Task, asked, solve_programs
+from codesign.search.layout import Layout
+from codesign.search.part import owner_of_integers
+from codesign.search.planes import Below, below, boxed_program
+from codesign.search.problem import Problems, each_lane, integer_ranges
+from codesign.search.program import BoundNumbers, Program
+
+RANGES = 4
+"""Ranges of chips and batch relaxed in one call: fixed, so that one compiled program serves every round."""
+
+KEPT = 64
+"""Relaxed ranges kept at a time: some 0.3 MB each."""
+
+
+class Box(NamedTuple):
+    """A box of integers of one choice; both ends belong to it."""
+
+    choice: int
+    low: tuple[int, ...]
+    high: tuple[int, ...]
+
+    @property
+    def single(self) -> bool:
+        """Whether it holds one vector of integers only."""
+        return self.low == self.high
+
+
+class Bounded(NamedTuple):
+    """Bounds and relaxed optima of pairs of box and weighting."""
+
+    bound: np.ndarray
+    y: np.ndarray
+
+
+def roots(search: Search) -> list[Box]:
+    """The whole ranges of every choice, cut where a scale-up domain ends: communication jumps there.
+
+    Where one kind of machine is meant by itself, integers of the others are at their lowest.
+    """
+    problems = search.problems
+    low, high = integer_ranges(problems)
+    if search.part is not None:
+        high = np.where(np.array(owner_of_integers(search.layout)) == search.part.kind, high, low)
+    boxes = []
+    for choice in range(len(problems.kinds[0].dies)):
+        parts = [Box(choice, tuple(map(int, low)), tuple(map(int, high)))]
+        for p in range(len(problems.spaces)):
+            domain = int(problems.kinds[p].scale_up_domain[choice])
+            parts = [part for box in parts for part in (cut(box, p, domain) if box.low[p] <= domain < box.high[p] else (box,))]
+        boxes += parts
+    return boxes
+
+
+def halves(box: Box) -> tuple[Box, Box]:
+    """A box cut in two along its relatively longest side."""
+    low, high = np.maximum(box.low, 1), np.maximum(box.high, 1)
+    k = int(np.argmax(np.log(high / low)))
+    return cut(box, k, min(max(int(np.sqrt(float(low[k] * high[k]))), box.low[k]), box.high[k] - 1))
+
+
+def cut(box: Box, side: int, last: int) -> tuple[Box, Box]:
+    """A box cut in two: up to an integer of one side, and above it."""
+
+    def put(values: tuple[int, ...], value: int) -> tuple[int, ...]:
+        return (*values[:side], value, *values[side + 1 :])
+
+    return box._replace(high=put(box.high, last)), box._replace(low=put(box.low, last + 1))
+
+
+def nearest_task(layout: Layout, box: Box, weighting: int, y: np.ndarray) -> Task:
+    """The integers of a box that are nearest to a relaxed optimum."""
+    low, high = np.array(box.low), np.array(box.high)
+    count = layout.kinds + len(layout.services)
+    wanted = np.sqrt(np.maximum(low, 0) * np.maximum(high, 0)).astype(float)
+    wanted[:count] = np.exp(y[layout.integers])
+    return Task(weighting, box.choice, tuple(int(v) for v in np.clip(np.round(wanted), low, high)))
+
+
+@compiled(OFTEN, static_argnums=(0,))
+def relaxed_ranges(layout: Layout, problems: Problems, choices: Any, low: Real, high: Real) -> Below:
+    """Monomials below all coefficients over ranges of chips and batch, leading axis the ranges."""
+    return each_lane(lambda problem, a, b: below(layout, problem, a, b), problems, choices, low, high)
+
+
+@compiled(SELDOM, static_argnums=(0,))
+def relaxed_programs(
+    layout: Layout, problems: Problems, bounds: BoundNumbers, choices: Any, monomials: Below, low: Real, high: Real
+) -> Program:
+    """Programs of boxes, from what is below their ranges of chips and batch."""
+    return each_lane(lambda problem, own, a, b: boxed_program(layout, problem, own, a, b, bounds), problems, choices, monomials, low, high)
+
+
+def solve_boxes(known: Known, pairs: list[tuple[Box, int]]) -> Bounded:
+    """Relax the boxes and solve them for the weightings paired with them, in the order of the pairs; remembered ones are not."""
+    memory = known.search.memory
+    keys = [("box", box.choice, *box.low, *box.high, *known.asked(k)) for box, k in pairs]
+    found = [None if memory is None else memory.get(key) for key in keys]
+    missing = [k for k, entry in enumerate(found) if entry is None]
+    if missing:
+        fresh = _solved([pairs[k] for k in missing], known)
+        for k, bound, y in zip(missing, fresh.bound, fresh.y, strict=True):
+            found[k] = (np.asarray(bound), np.asarray(y))
+        if memory is not None:
+            memory.put([(keys[k], (np.asarray(found[k][0]), np.asarray(found[k][1]))) for k in missing])  # pyright: ignore[reportOptionalSubscript]
+    return Bounded(np.array([float(entry[0]) for entry in found]), np.stack([entry[1] for entry in found]))  # pyright: ignore[reportOptionalSubscript]
+
+
+def _solved(pairs: list[tuple[Box, int]], known: Known) -> Bounded:
+    """Many boxes differ in stacks and layers only, on which no coefficient depends: each range of chips and batch is relaxed once."""
+    search = known.search
+    counted = search.layout.kinds + len(search.layout.services)
+    ranges = [Box(box.choice, box.low[:counted], box.high[:counted]) for box, _ in pairs]
+    distinct = sorted(set(ranges))
+    order, found = [], []
+    for first in range(0, len(distinct), KEPT):
+        kept = {one: k for k, one in enumerate(distinct[first : first + KEPT])}
+        monomials = in_batches(lambda some: relaxed_ranges(search.layout, search.placed, *_ends(some)), list(kept), RANGES)
+
+        def solved(rows: list[int], kept: dict[Box, int] = kept, monomials: Below = monomials) -> Bounded:
+            own = monomials.at(np.array([kept[ranges[k]] for k in rows]))
+            choices, low, high = _ends([pairs[k][0] for k in rows])
+            programs = asked(search, relaxed_programs(search.layout, search.placed, search.bounds, choices, own, low, high))
+            weightings = [pairs[k][1] for k in rows]
+            done = solve_programs(search.layout, programs, search.goals, known.weights[weightings], known.slowest[weightings])
+            return Bounded(done.bound, done.point.y)
+
+        mine = sorted((k for k, one in enumerate(ranges) if one in kept), key=lambda k: pairs[k])
+        order += mine
+        found.append(in_batches(solved, mine))
+    back = np.argsort(order)
+    return Bounded(*(np.concatenate(part)[back] for part in zip(*found, strict=True)))
+
+
+def _ends(boxes: list[Box]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    low, high = (np.array([getattr(box, end) for box in boxes], dtype=float) for end in ("low", "high"))
+    return np.array([box.choice for box in boxes]), low, high
