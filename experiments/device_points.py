@@ -18,7 +18,8 @@ from codesign.numerics.fields import real
 from codesign.search import Choice, Kind
 from codesign.search.choices import stacked
 from codesign.search.exact import FLEET_LIMITS, fleet_of
-from codesign.search.problem import Problems, assemble, each_lane, steps
+from codesign.search.placement import Placed, each_lane, placed
+from codesign.search.problem import Problems, assemble, steps
 from experiments.problem import Problem
 from experiments.scenario import Scenario
 
@@ -48,7 +49,7 @@ class _Speeds(NamedTuple):
 
 
 @compiled(SELDOM)
-def _all(problems: Problems, designs: codesign.Design, batches: jax.Array) -> _Speeds:
+def _all(problems: Placed, designs: codesign.Design, batches: jax.Array) -> _Speeds:
     """Every machine (rows, the problem's choices) at every batch (columns): one program for all devices."""
 
     def machine(problem: Problems, design: codesign.Design) -> _Speeds:
@@ -65,7 +66,7 @@ def _all(problems: Problems, designs: codesign.Design, batches: jax.Array) -> _S
 
         return jax.vmap(at)(batches)
 
-    return each_lane(machine, problems, jnp.arange(len(problems.plans[0].data)), designs)
+    return each_lane(machine, problems, np.arange(len(problems.rows)), designs)
 
 
 def device_points(scenario: Scenario, problem: Problem, names: tuple[str, ...] = DEVICES) -> list[DevicePoint]:
@@ -90,7 +91,7 @@ def device_points(scenario: Scenario, problem: Problem, names: tuple[str, ...] =
     problems = assemble(problem.spaces, problem.services, choices, problem.execution)
     low, high = scenario.space.batch
     batches = np.array([2**k for k in range(20) if low <= 2**k <= high] or [low], dtype=float)
-    found = jax.tree.map(np.asarray, _all(problems, designs, jnp.asarray(batches)))
+    found = jax.tree.map(np.asarray, _all(placed(problems), designs, jnp.asarray(batches)))
     rows = {name: [k for k, (owner, *_) in enumerate(machines) if owner == name] for name in names}
     return [_best(name, rows[name], machines, batches, found) for name in names]
 

@@ -12,6 +12,7 @@ from experiments.scenario import Scenario
 
 DEVICE_COLOUR = "#d55e00"  # vermillion of the Okabe-Ito palette: told from all of cividis by every kind of eye
 LABEL_SIZE = 10  # points
+SIZE = (9.0, 10.5)  # inches
 PANELS = (
     ("tokens_per_second_per_dollar", "tokens/s per $ of capital [token/s/USD]"),
     ("tokens_per_second_per_watt", "tokens/s per provisioned W [token/s/W]"),
@@ -24,66 +25,55 @@ def draw_front(path: Path, front: Front, devices: list[DevicePoint], scenario: S
     from matplotlib.colors import LogNorm
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 10.5), dpi=150, layout="constrained")
+    title = textwrap.fill(scenario.description or scenario.name, 95)
+    below = textwrap.fill(caption(devices, scenario), 118)
+    figure = Figure(figsize=SIZE, dpi=150)
     FigureCanvasAgg(figure)
-    axes = figure.subplots(2, 1, sharex=True)
-    speed = np.asarray(front.totals.user_tokens_per_second)
+    top, bottom = 1.0 - _room(title, 11) - 0.15 / SIZE[1], _room(below, 9) + 0.75 / SIZE[1]
+    axes = figure.subplots(2, 1, sharex=True, gridspec_kw={"left": 0.1, "right": 0.87, "top": top, "bottom": bottom, "hspace": 0.04})
     batch = np.asarray(front.batch, dtype=float)
     norm = LogNorm(vmin=max(batch.min(), 1), vmax=max(batch.max(), batch.min() * 2, 2))
     shown = [point for point in devices if not point.missing]
-    points = None
+    speed = np.asarray(front.totals.user_tokens_per_second)
     for panel, (name, label) in zip(axes, PANELS, strict=True):
-        value = np.asarray(getattr(front.totals, name))
-        edge = _upper_right(speed, value)
-        panel.plot(speed[edge], value[edge], color="0.6", linewidth=1, zorder=1)
-        points = panel.scatter(
-            speed,
-            value,
-            c=batch,
-            cmap="cividis",
-            norm=norm,
-            s=46,
-            edgecolor="white",
-            linewidth=0.5,
-            zorder=3,
-            label="designs of the front",
-        )
-        x = [point.user_tokens_per_second for point in shown]
-        y = [getattr(point, name) for point in shown]
+        points = _points(panel, speed, np.asarray(getattr(front.totals, name)), batch, norm)
+        at = [point.user_tokens_per_second for point in shown], [getattr(point, name) for point in shown]
         panel.scatter(
-            x,
-            y,
-            marker="D",
-            s=42,
-            color=DEVICE_COLOUR,
-            edgecolor="white",
-            linewidth=0.5,
-            zorder=4,
-            label="devices at their best tokens/s/$",
+            *at, marker="D", s=42, color=DEVICE_COLOUR, edgecolor="white", linewidth=0.5, zorder=4, label="devices at their best tokens/s/$"
         )
-        panel.set(xscale="log", yscale="log", ylabel=label)
-        panel.grid(True, which="both", color="0.92", linewidth=0.6)
-        panel.set_axisbelow(True)
-        panel.tick_params(which="both", labelsize=10)
+        panel.set_ylabel(label, fontsize=11)
+        _plain_ticks(panel)
     slowest, fastest = (f([*speed, *(p.user_tokens_per_second for p in shown)]) for f in (min, max))
     room = 0.25 if shown else 0.04  # of the panel's width at the left, for the devices' names
     axes[0].set_xlim(slowest * (slowest / fastest) ** (room / (0.96 - room)), fastest * (fastest / slowest) ** 0.05)
     axes[1].set_xlabel("speed that one user sees [token/s]", fontsize=11)
-    for panel in axes:
-        _plain_ticks(panel)
-        panel.yaxis.label.set_size(11)
     axes[0].legend(loc="upper right", fontsize=10, framealpha=0.95)
-    axes[0].set_title(textwrap.fill(scenario.description or scenario.name, 95), fontsize=11)
-    if points is not None:
-        bar = figure.colorbar(points, ax=axes, pad=0.01, aspect=50)
-        bar.set_label("batch [sequences]", fontsize=11)
-        _plain_ticks(bar.ax, only="y")
-    figure.supxlabel(textwrap.fill(caption(devices, scenario), 118), fontsize=9, ha="left", x=0.02)
-    figure.draw_without_rendering()  # finds the layout, which the labels need
-    figure.set_layout_engine("none")  # and keeps it
+    axes[0].set_title(title, fontsize=11)
+    bar = figure.colorbar(points, cax=figure.add_axes((0.89, bottom, 0.02, top - bottom)))
+    bar.set_label("batch [sequences]", fontsize=11)
+    _plain_ticks(bar.ax, only="y")
+    figure.text(0.02, 0.1 / SIZE[1], below, fontsize=9, ha="left", va="bottom")
     for panel, (name, _) in zip(axes, PANELS, strict=True):
         _label(panel, [(p.user_tokens_per_second, getattr(p, name), f"{p.name} ×{p.chips}") for p in shown])
     figure.savefig(path, metadata={"Software": None})
+
+
+def _points(panel: Any, speed: np.ndarray, value: np.ndarray, batch: np.ndarray, norm: Any) -> Any:
+    """Designs in one plane, and the outer edge of the front there."""
+    edge = _upper_right(speed, value)
+    panel.plot(speed[edge], value[edge], color="0.6", linewidth=1, zorder=1)
+    panel.set(xscale="log", yscale="log")
+    panel.grid(True, which="both", color="0.92", linewidth=0.6)
+    panel.set_axisbelow(True)
+    panel.tick_params(which="both", labelsize=10)
+    return panel.scatter(
+        speed, value, c=batch, cmap="cividis", norm=norm, s=46, edgecolor="white", linewidth=0.5, zorder=3, label="designs of the front"
+    )
+
+
+def _room(text: str, size: float) -> float:
+    """Height of a text as a share of the picture's."""
+    return 1.25 * size / 72.0 * (text.count("\n") + 1) / SIZE[1]
 
 
 def caption(devices: list[DevicePoint], scenario: Scenario) -> str:

@@ -10,8 +10,9 @@ from codesign.search.batches import in_batches
 from codesign.search.integers import Known, Search, Task, asked, solve_programs
 from codesign.search.layout import Layout
 from codesign.search.part import owner_of_integers
+from codesign.search.placement import Placed, each_lane
 from codesign.search.planes import Below, below, boxed_program
-from codesign.search.problem import Problems, each_lane, integer_ranges
+from codesign.search.problem import integer_ranges
 from codesign.search.program import BoundNumbers, Program
 
 RANGES = 4
@@ -86,14 +87,14 @@ def nearest_task(layout: Layout, box: Box, weighting: int, y: np.ndarray) -> Tas
 
 
 @compiled(OFTEN, static_argnums=(0,))
-def relaxed_ranges(layout: Layout, problems: Problems, choices: Any, low: Real, high: Real) -> Below:
+def relaxed_ranges(layout: Layout, problems: Placed, choices: Any, low: Real, high: Real) -> Below:
     """Monomials below all coefficients over ranges of chips and batch, leading axis the ranges."""
     return each_lane(lambda problem, a, b: below(layout, problem, a, b), problems, choices, low, high)
 
 
 @compiled(SELDOM, static_argnums=(0,))
 def relaxed_programs(
-    layout: Layout, problems: Problems, bounds: BoundNumbers, choices: Any, monomials: Below, low: Real, high: Real
+    layout: Layout, problems: Placed, bounds: BoundNumbers, choices: Any, monomials: Below, low: Real, high: Real
 ) -> Program:
     """Programs of boxes, from what is below their ranges of chips and batch."""
     return each_lane(lambda problem, own, a, b: boxed_program(layout, problem, own, a, b, bounds), problems, choices, monomials, low, high)

@@ -35,6 +35,7 @@ from codesign.search.judgement import (
     residuals,
 )
 from codesign.search.layout import layout
+from codesign.search.placement import placed
 from codesign.search.problem import Problems, Service, assemble, check_dies, integer_names, integer_ranges
 from codesign.search.program import BoundNumbers
 from codesign.search.refinement import ROUNDS
@@ -184,7 +185,7 @@ def pose(problems: Problems, objectives: Sequence[Goal], bounds: Sequence[Bound]
     rows = bound_rows(bounds, one_machine=alone)
     structure = layout(problems, operator_counts(problems), rows.structure)
     numbers = BoundNumbers(jnp.asarray(rows.constants), jnp.asarray(rows.limits))
-    return Search(structure, problems, jax.device_put(problems), goals(objectives, one_machine=alone), numbers, memory), rows
+    return Search(structure, problems, placed(problems), goals(objectives, one_machine=alone), numbers, memory), rows
 
 
 def _optimize(

@@ -19,9 +19,10 @@ from codesign.search.batches import in_batches
 from codesign.search.certificate import lower_bound
 from codesign.search.goals import Goals
 from codesign.search.interior_point import Point, model_at, solve
-from codesign.search.layout import Layout
+from codesign.search.layout import OUTCOMES, Layout
 from codesign.search.part import Part, only
-from codesign.search.problem import Problems, each_lane, integer_ranges, layer_steps
+from codesign.search.placement import Placed, each_lane
+from codesign.search.problem import Problems, integer_ranges, layer_steps
 from codesign.search.program import BoundNumbers, Program, fixed_program
 
 FEASIBLE = 1e-9
@@ -66,7 +67,7 @@ class Search(NamedTuple):
 
     layout: Layout
     problems: Problems  # leaves in numpy, for the host
-    placed: Problems  # the same on the device: hundreds of leaves go into every call
+    placed: Placed  # the same for compiled programs
     goals: Goals
     bounds: BoundNumbers
     memory: Memory | None = None
@@ -76,7 +77,7 @@ class Search(NamedTuple):
 
 
 @compiled(SELDOM, static_argnums=(0,))
-def fixed_programs(layout: Layout, problems: Problems, bounds: BoundNumbers, choices: Any, integers: Real) -> Program:
+def fixed_programs(layout: Layout, problems: Placed, bounds: BoundNumbers, choices: Any, integers: Real) -> Program:
     """Programs at fixed integers, a lane a choice and a row of integers."""
     return each_lane(lambda problem, numbers: fixed_program(layout, problem, numbers, bounds), problems, choices, integers)
 
@@ -181,13 +182,16 @@ class Known:
 
     def _entry(self, task: Task) -> tuple[np.ndarray, ...]:
         value, bound, point = self.done[task]
-        return (np.array([value, bound]), *(np.asarray(leaf) for leaf in point))
+        return (np.concatenate([[value, bound], *point]),)  # one array: thousands of small ones take long to write
 
     def _remembered(self, task: Task) -> bool:
         found = None if self.search.memory is None else self.search.memory.get(self._key(task))
         if found is None:
             return False
-        self.done[task] = (float(found[0][0]), float(found[0][1]), Point(*found[1:]))
+        variables, limits = len(self.search.layout.variables), len(self.search.layout.functions) - len(OUTCOMES)
+        ends = np.cumsum([2, variables, limits, limits, variables])
+        (value, bound), *point = np.split(found[0], ends)
+        self.done[task] = (float(value), float(bound), Point(*point))
         return True
 
 

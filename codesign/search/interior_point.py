@@ -62,12 +62,12 @@ def model_at(
     values = functions(layout, shape, program, point.y, blocks)
     count = len(OUTCOMES)
     outcome_weights = weights @ goals.outcomes
-    linear = np.array([layout.variable("pace"), layout.variable("machine seconds", 0), layout.variable("relaxation")])
+    linear = np.eye(len(layout.variables))[[layout.variable("pace"), layout.variable("machine seconds", 0), layout.variable("relaxation")]]
     slopes = weights @ jnp.stack([goals.pace, goals.rate, goals.relaxation], axis=1)
     constant = weights @ (goals.constants @ program.constants)
     return Model(
-        value=outcome_weights @ values.value[:count] + slopes @ point.y[linear] + constant,
-        gradient=(outcome_weights @ values.jacobian[:count]).at[linear].add(slopes),
+        value=outcome_weights @ values.value[:count] + slopes @ (linear @ point.y) + constant,
+        gradient=outcome_weights @ values.jacobian[:count] + slopes @ linear,
         limits=values.value[count:],
         jacobian=values.jacobian[count:],
         hessian=weighted_hessian(layout, shape, blocks, values, jnp.concatenate([outcome_weights, point.multipliers])),

@@ -17,7 +17,8 @@ from codesign.search.branch import Proof
 from codesign.search.exact import FLEET_LIMITS, Fleet, design_of, fleet_of
 from codesign.search.goals import Bound, Goal, bounds_exceeded, log_goals
 from codesign.search.integers import Known, Search, Task
-from codesign.search.problem import Problems, each_lane, integer_ranges
+from codesign.search.placement import Placed, each_lane
+from codesign.search.problem import Problems, integer_ranges
 from codesign.search.program import HAIR
 from codesign.search.relaxation import Wanted, fleet_at
 from codesign.search.space import CONTINUOUS
@@ -40,7 +41,7 @@ def check_exactly(search: Search, tasks: Sequence[Task], y: np.ndarray) -> Fleet
 
 
 @compiled(SELDOM, static_argnums=(0,))
-def exact_fleets(structure: Any, problems: Problems, choices: jax.Array, integers: jax.Array, y: jax.Array) -> Fleet:
+def exact_fleets(structure: Any, problems: Placed, choices: jax.Array, integers: jax.Array, y: jax.Array) -> Fleet:
     """Fleets on the exact model; silicon beyond the sum of the parts becomes white silicon."""
 
     def fleet(problem: Problems, numbers: jax.Array, point: jax.Array) -> Fleet:
@@ -104,7 +105,7 @@ def residuals(known: Known, wanted: Wanted, tasks: Sequence[Task], designs: tupl
     """
     from scipy.optimize import nnls
 
-    problems = known.search.placed
+    problems = known.search.problems
     found = np.full(len(tasks), np.nan)
     for k in map(int, np.flatnonzero(~proved)):
         own = jax.tree.map(lambda leaf, k=k: leaf[k], designs)
@@ -114,7 +115,7 @@ def residuals(known: Known, wanted: Wanted, tasks: Sequence[Task], designs: tupl
         ]
         kinds = len(own)
         lane = np.log(np.maximum(np.concatenate([*values, tasks[k].integers[kinds : kinds + len(problems.services)]]), 1e-12))
-        slope, used, slopes = (np.array(part) for part in _slopes(lane, tasks[k].choice, problems, wanted))
+        slope, used, slopes = (np.array(part) for part in _slopes(lane, tasks[k].choice, known.search.placed, wanted))
         used[-1] -= known.slowest[tasks[k].weighting]
         free = np.concatenate([np.r_[np.ones(len(CONTINUOUS) + 1, bool), False]] * kinds + [np.zeros(len(problems.services), bool)])
         binds = used > -BINDING
@@ -124,11 +125,11 @@ def residuals(known: Known, wanted: Wanted, tasks: Sequence[Task], designs: tupl
 
 
 @compiled(SELDOM)
-def _slopes(lane: jax.Array, choice: jax.Array, problems: Problems, wanted: Wanted) -> tuple[Any, Any, Any]:
+def _slopes(lane: jax.Array, choice: jax.Array, problems: Placed, wanted: Wanted) -> tuple[Any, Any, Any]:
     """Slopes of the goals; ln(used/allowed) of limits and bounds and ln of the time per token, with slopes."""
 
     def both(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        found = fleet_at(jnp.exp(x), problems.at(choice))
+        found = fleet_at(jnp.exp(x), problems.problem(problems.rows[choice]))
         used = jnp.maximum(jnp.concatenate([found.limits, bounds_exceeded(wanted.bounds, found.totals)]), -100.0)
         return log_goals(wanted.objectives, found.totals), jnp.append(used, jnp.log(found.totals.time_per_token))
 

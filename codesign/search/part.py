@@ -86,6 +86,7 @@ def only(programs: Program, own: Real) -> Program:
 
     def masked(program: Program) -> Program:
         coefficients = jnp.where(some[:, None], jnp.where(own, program.coefficients, ABSENT), met)
-        return dataclasses.replace(program, coefficients=coefficients, tilt=jnp.where(own[:, :, None], program.tilt, 0.0))
+        tilt = None if program.tilt is None else jnp.where(own[:, :, None], program.tilt, 0.0)
+        return dataclasses.replace(program, coefficients=coefficients, tilt=tilt)
 
     return jax.vmap(masked)(programs)

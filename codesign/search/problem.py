@@ -5,7 +5,7 @@ machines of one *kind*; a fleet has as many machines of each kind as its service
 per output token of the fleet: machine-seconds, dollars, joules.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -92,7 +92,7 @@ def phase_of(one: Service, batch: Real, *, prefill: bool) -> phases.Phase:
 class Problems(eqx.Module):
     """What all problems of one search share, and what choices differ in, stacked along a leading axis (choices, …).
 
-    ``at`` takes choices out of it; in ``each_lane`` the leading axis is gone, and what is left is one problem.
+    ``at`` takes a choice out of it: the leading axis is gone, and what is left is one problem.
     """
 
     spaces: tuple[Space, ...]
@@ -107,27 +107,10 @@ class Problems(eqx.Module):
         """Every kind of step."""
         return steps(self.services)
 
-    def at(self, choices: Any) -> "Problems":
-        """The problem of one choice (an integer), or of one a lane (an array); inside ``jax.jit``, or every leaf is an operation."""
-        own = jax.tree.map(lambda leaf: leaf[choices], (self.kinds, self.plans, self.tables))
-        return _with(self, *own)
-
-
-def _with(problems: Problems, kinds: Any, plans: Any, tables: Any) -> Problems:
-    return eqx.tree_at(lambda p: (p.kinds, p.plans, p.tables), problems, (kinds, plans, tables))
-
-
-def each_lane(function: Callable[..., Any], problems: Problems, choices: Any, *arrays: Any) -> Any:
-    """``function(problem of a choice, …)`` for every choice with its rows of the arrays.
-
-    Choices are taken before ``vmap`` is entered: one operation a leaf, however often the function reads it.
-    """
-    own = problems.at(choices)
-
-    def lane(parts: Any, rest: Any) -> Any:
-        return function(_with(problems, *parts), *rest)
-
-    return jax.vmap(lane)((own.kinds, own.plans, own.tables), arrays)
+    def at(self, choice: Any) -> "Problems":
+        """The problem of one choice; inside ``jax.jit``, or every leaf is an operation (``placement`` is for many choices)."""
+        kinds, plans, tables = jax.tree.map(lambda leaf: leaf[choice], (self.kinds, self.plans, self.tables))
+        return Problems(self.spaces, self.services, kinds, plans, tables, self.execution)
 
 
 def assemble(spaces: Sequence[Space], services: Sequence[Service], choices: Sequence[Choice], execution: Execution) -> Problems:

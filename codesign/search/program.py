@@ -27,12 +27,12 @@ HAIR = 1e-6
 class Program(eqx.Module):
     """One problem at given integers, or a relaxation of it over a box of integers.
 
-    ``tilt`` are exponents of each coefficient in the integers (``Layout.integers``), zero where these are fixed; ``slack`` says
+    ``tilt`` are exponents of each coefficient in the integers (``Layout.integers``), none where these are fixed; ``slack`` says
     which functions the variable "relaxation" relaxes: ln f_j ≤ slack_j · relaxation.
     """
 
     coefficients: Float[Array, "functions basis"]
-    tilt: Float[Array, "functions basis integers"]
+    tilt: Float[Array, "functions basis integers"] | None
     slack: Float[Array, "functions"]
     low: Float[Array, "variables"]
     high: Float[Array, "variables"]
@@ -68,8 +68,7 @@ def fixed_program(layout: Layout, problems: Problems, integers: Float[Array, "al
     count = layout.kinds + len(layout.services)
     at = sample(layout, problems, integers[:count])
     together = jax.tree.map(lambda leaf: leaf[None], at)
-    tilt = jnp.zeros((*at.coefficients.shape, count))
-    return framed(layout, problems, at.coefficients, tilt, together, integers, integers, bounds)
+    return framed(layout, problems, at.coefficients, None, together, integers, integers, bounds)
 
 
 def framed(
@@ -181,7 +180,7 @@ class Values(NamedTuple):
     jacobian: Float[Array, "functions variables"]
     shares: tuple[Any, ...]  # of each block's monomials
     mean: Float[Array, "functions variables"]  # share-weighted gradient of each function's monomials
-    local: Float[Array, "basis variables"]  # gradient of each monomial's logarithm
+    local: tuple[Any, ...]  # of each block: gradients of its monomials' logarithms
     bend: Float[Array, "specials"]  # second derivatives of the special functions' logarithms
 
 
@@ -189,7 +188,7 @@ class Packed(NamedTuple):
     """Coefficients and tilts of one block of functions (``Layout.blocks``): only the monomials that it may have."""
 
     coefficients: Any  # (functions, monomials)
-    tilt: Any  # (functions, monomials, integers)
+    tilt: Any  # (functions, monomials, integers), or none
 
 
 def packed(layout: Layout, program: Program) -> tuple[Packed, ...]:
@@ -197,7 +196,8 @@ def packed(layout: Layout, program: Program) -> tuple[Packed, ...]:
     found, first = [], 0
     for block in layout.blocks:
         rows, columns = slice(first, first + len(block.functions)), np.array(block.columns)
-        found.append(Packed(program.coefficients[rows][:, columns], program.tilt[rows][:, columns]))
+        tilt = None if program.tilt is None else program.tilt[rows][:, columns]
+        found.append(Packed(program.coefficients[rows][:, columns], tilt))
         first += len(block.functions)
     return tuple(found)
 
@@ -223,49 +223,55 @@ def special_values(specials: Specials, arguments: Float[Array, "kinds SPECIALS"]
 def functions(
     layout: Layout, shape: Exponents, program: Program, y: Float[Array, "variables"], blocks: tuple[Packed, ...] | None = None
 ) -> Values:
-    """Logarithms of all functions and their derivatives at y, in closed form."""
+    """Logarithms of all functions and their derivatives at y, in closed form.
+
+    Positions are picked by products with constants of 0 and 1: XLA makes loops of gathers and scatters.
+    """
     blocks = packed(layout, program) if blocks is None else blocks
     special, slope, bend = special_values(program.specials, y[shape.argument].reshape(layout.kinds, len(SPECIALS)))
-    logs = jnp.asarray(shape.basis) @ y + jnp.asarray(shape.special) @ special
-    onto = np.zeros((len(shape.argument), len(layout.variables)))
-    onto[np.arange(len(shape.argument)), shape.argument] = 1.0
-    local = jnp.asarray(shape.basis) + jnp.asarray(shape.special) @ (slope[:, None] * onto)
-    integers = layout.integers
-    values, shares, means = [], [], []
+    bent = slope[:, None] * _units(layout, shape.argument)
+    integers = _units(layout, layout.integers)
+    values, shares, means, local = [], [], [], []
     for block, own in zip(layout.blocks, blocks, strict=True):
-        columns = np.array(block.columns)
-        terms = own.coefficients + logs[columns] + own.tilt @ y[integers]
+        basis, specials = (jnp.asarray(part[np.array(block.columns)]) for part in (shape.basis, shape.special))
+        terms = own.coefficients + (basis @ y + specials @ special)
+        if own.tilt is not None:
+            terms = terms + own.tilt @ (integers @ y)
         largest = jnp.max(terms, axis=1, keepdims=True)
         parts = jnp.exp(terms - largest)
         total = jnp.sum(parts, axis=1, keepdims=True)
         values.append((largest + jnp.log(total))[:, 0])
         shares.append(parts / total)
-        tilted = jnp.sum(shares[-1][:, :, None] * own.tilt, axis=1)
-        means.append((shares[-1] @ local[columns]).at[:, integers].add(tilted))
+        local.append(basis + specials @ bent)
+        means.append(shares[-1] @ local[-1])
+        if own.tilt is not None:
+            means[-1] = means[-1] + jnp.sum(shares[-1][:, :, None] * own.tilt, axis=1) @ integers
     value, mean = jnp.concatenate(values), jnp.concatenate(means)
-    relaxation = layout.variable("relaxation")
-    powers = jnp.asarray(shape.powers).at[:, relaxation].add(-program.slack)
-    return Values(value + powers @ y, mean + powers, tuple(shares), mean, local, bend)
+    relaxation = _units(layout, [layout.variable("relaxation")])
+    powers = jnp.asarray(shape.powers) - program.slack[:, None] * relaxation
+    return Values(value + powers @ y, mean + powers, tuple(shares), mean, tuple(local), bend)
+
+
+def _units(layout: Layout, positions: Any) -> np.ndarray:
+    """Rows of the unit matrix at some variables."""
+    return np.eye(len(layout.variables))[np.asarray(positions)]
 
 
 def weighted_hessian(
     layout: Layout, shape: Exponents, blocks: tuple[Packed, ...], values: Values, weights: Float[Array, "functions"]
 ) -> Float[Array, "variables variables"]:
     """Σ_j weight_j ∇² log f_j: covariance of the monomials' gradients under the shares, plus the special functions' own bend."""
-    integers = layout.integers
-    mass, tilted = jnp.zeros(len(layout.basis)), jnp.zeros((len(layout.basis), len(integers)))
-    own = jnp.zeros((len(integers), len(integers)))
-    first = 0
-    for block, packs, shares in zip(layout.blocks, blocks, values.shares, strict=True):
-        columns, count = np.array(block.columns), len(block.functions)
-        weighted = weights[first : first + count, None] * shares
-        first += count
-        mass = mass.at[columns].add(jnp.sum(weighted, axis=0))
-        by_tilt = weighted[:, :, None] * packs.tilt
-        tilted = tilted.at[columns].add(jnp.sum(by_tilt, axis=0))
-        own = own + jnp.einsum("jmu,jmv->uv", by_tilt, packs.tilt)
-    hessian = values.local.T @ (mass[:, None] * values.local) - values.mean.T @ (weights[:, None] * values.mean)
-    cross = values.local.T @ tilted  # (variables, integers)
-    hessian = hessian.at[:, integers].add(cross).at[integers, :].add(cross.T)
-    hessian = hessian.at[integers[:, None], integers[None, :]].add(own)
-    return hessian.at[shape.argument, shape.argument].add((mass @ shape.special) * values.bend)
+    integers, arguments = _units(layout, layout.integers), _units(layout, shape.argument)
+    hessian = -values.mean.T @ (weights[:, None] * values.mean)
+    bend, first = jnp.zeros(len(shape.argument)), 0
+    for block, own, shares, local in zip(layout.blocks, blocks, values.shares, values.local, strict=True):
+        weighted = weights[first : first + len(block.functions), None] * shares
+        first += len(block.functions)
+        mass = jnp.sum(weighted, axis=0)
+        hessian = hessian + local.T @ (mass[:, None] * local)
+        bend = bend + mass @ jnp.asarray(shape.special[np.array(block.columns)])
+        if own.tilt is not None:
+            by_tilt = weighted[:, :, None] * own.tilt
+            cross = local.T @ jnp.sum(by_tilt, axis=0) @ integers
+            hessian = hessian + cross + cross.T + integers.T @ jnp.einsum("jmu,jmv->uv", by_tilt, own.tilt) @ integers
+    return hessian + arguments.T @ ((bend * values.bend)[:, None] * arguments)

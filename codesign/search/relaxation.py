@@ -20,7 +20,8 @@ from codesign.performance.execution import Operatorwise
 from codesign.physical.latency import sync_floor
 from codesign.search.exact import Fleet, fleet
 from codesign.search.goals import Bound, Goal, bounds_exceeded, log_goals
-from codesign.search.problem import Problems, each_lane
+from codesign.search.placement import each_lane, placed
+from codesign.search.problem import Problems
 from codesign.search.space import CONTINUOUS
 
 STEPS = 80
@@ -79,7 +80,7 @@ def lanes(problems: Problems, wanted: Wanted, weights: np.ndarray, *, starts: in
     unit = np.random.default_rng(seed).uniform(0.15, 0.85, (*shape, len(low)))
     begin = low + (high - low) * unit
     which = np.indices(shape).reshape(3, -1)
-    return low, high, begin.reshape(-1, begin.shape[-1]), np.asarray(weights)[which[0]], which[1], problems, wanted
+    return low, high, begin.reshape(-1, begin.shape[-1]), np.asarray(weights)[which[0]], which[1], placed(problems), wanted
 
 
 def fleet_at(values: Float[Array, "variables"], problems: Problems, execution: Any = None) -> Fleet:

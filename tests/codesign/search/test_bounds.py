@@ -122,7 +122,7 @@ def test_a_bound_from_any_multipliers_holds(technology):
     search = problem.known.search
     with double_precision():
         numbers = np.repeat(np.array([TASK.integers], float), 128, axis=0)
-        programs = fixed_programs(search.layout, search.problems, search.bounds, np.zeros(128, int), numbers)
+        programs = fixed_programs(search.layout, search.placed, search.bounds, np.zeros(128, int), numbers)
         program = jax.tree.map(lambda leaf: leaf[0], programs)
 
         @jax.jit
