@@ -8,7 +8,6 @@ import numpy as np
 
 from codesign.search.boxes import Box, nearest_task, solve_boxes
 from codesign.search.integers import Known, Task
-from codesign.search.problem import integer_ranges
 
 FROM_AFAR = (16.0, 6.0, 3.0, 2.0, 1.5, 1.2)
 FROM_NEARBY = (1.6, 1.2)
@@ -17,13 +16,13 @@ FROM_NEARBY = (1.6, 1.2)
 
 def approach(known: Known, starts: list[list[Task]], factors: tuple[float, ...] = FROM_AFAR) -> list[list[Task]]:
     """Better tasks than each of the starts of each weighting; stacks and layers stay as they are."""
-    ranges = integer_ranges(known.search.problems)
+    ranges = known.search.ranges
     tasks = [task for row in starts for task in row]
     known.learn(tasks)
     for factor in factors:
         pairs = [(around(known, task, factor, ranges), task.weighting) for task in tasks]
         found = solve_boxes(known, pairs)
-        moved = [nearest_task(known.search.layout, box, k, y) for (box, k), y in zip(pairs, found.y, strict=True)]
+        moved = [nearest_task(known.search, box, k, y) for (box, k), y in zip(pairs, found.y, strict=True)]
         moved = [new._replace(choice=old.choice) for new, old in zip(moved, tasks, strict=True)]
         known.learn(moved)
         tasks = [new if known.value(new) < known.value(old) else old for new, old in zip(moved, tasks, strict=True)]

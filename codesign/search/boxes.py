@@ -9,10 +9,8 @@ from codesign.numerics.fields import Real
 from codesign.search.batches import in_batches
 from codesign.search.integers import Known, Search, Task, asked, solve_programs
 from codesign.search.layout import Layout
-from codesign.search.part import owner_of_integers
 from codesign.search.placement import Placed, each_lane
 from codesign.search.planes import Below, below, boxed_program
-from codesign.search.problem import integer_ranges
 from codesign.search.program import BoundNumbers, Program
 
 RANGES = 4
@@ -48,9 +46,7 @@ def roots(search: Search) -> list[Box]:
     Where one kind of machine is meant by itself, integers of the others are at their lowest.
     """
     problems = search.problems
-    low, high = integer_ranges(problems)
-    if search.part is not None:
-        high = np.where(np.array(owner_of_integers(search.layout)) == search.part.kind, high, low)
+    low, high = search.ranges
     boxes = []
     for choice in range(len(problems.kinds[0].dies)):
         parts = [Box(choice, tuple(map(int, low)), tuple(map(int, high)))]
@@ -77,12 +73,11 @@ def cut(box: Box, side: int, last: int) -> tuple[Box, Box]:
     return box._replace(high=put(box.high, last)), box._replace(low=put(box.low, last + 1))
 
 
-def nearest_task(layout: Layout, box: Box, weighting: int, y: np.ndarray) -> Task:
+def nearest_task(search: Search, box: Box, weighting: int, y: np.ndarray) -> Task:
     """The integers of a box that are nearest to a relaxed optimum."""
     low, high = np.array(box.low), np.array(box.high)
-    count = layout.kinds + len(layout.services)
     wanted = np.sqrt(np.maximum(low, 0) * np.maximum(high, 0)).astype(float)
-    wanted[:count] = np.exp(y[layout.integers])
+    wanted[search.counted] = np.exp(y[search.solved.integers])
     return Task(weighting, box.choice, tuple(int(v) for v in np.clip(np.round(wanted), low, high)))
 
 
@@ -131,7 +126,7 @@ def _solved(pairs: list[tuple[Box, int]], known: Known) -> Bounded:
             choices, low, high = _ends([pairs[k][0] for k in rows])
             programs = asked(search, relaxed_programs(search.layout, search.placed, search.bounds, choices, own, low, high))
             weightings = [pairs[k][1] for k in rows]
-            done = solve_programs(search.layout, programs, search.goals, known.weights[weightings], known.slowest[weightings])
+            done = solve_programs(search.solved, programs, search.goals, known.weights[weightings], known.slowest[weightings])
             return Bounded(done.bound, done.point.y)
 
         mine = sorted((k for k, one in enumerate(ranges) if one in kept), key=lambda k: pairs[k])

@@ -54,7 +54,7 @@ def prove(
         hopeful: dict[int, tuple[float, Task]] = {}
         for (box, k), bound, y in zip(open_pairs, found.bound, found.y, strict=True):
             if bound < values[k] - tolerance[k] and (k not in hopeful or bound < hopeful[k][0]):
-                hopeful[k] = (float(bound), nearest_task(search.layout, box, best[k].weighting, y))
+                hopeful[k] = (float(bound), nearest_task(search, box, best[k].weighting, y))
         sure = [pair for pair, bound in zip(open_pairs, found.bound, strict=True) if pair[0].single and bound <= enough]
         met = [(k, Task(best[k].weighting, box.choice, box.low)) for box, k in sure] + [(k, task) for k, (_, task) in hopeful.items()]
         known.learn(task for _, task in met)

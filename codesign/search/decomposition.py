@@ -26,8 +26,7 @@ from codesign.search.branch import prove as prove_together
 from codesign.search.goals import Goals
 from codesign.search.integers import WORTHWHILE, Known, Task, programs_of
 from codesign.search.layout import OUTCOMES, Layout, exponents
-from codesign.search.part import kind_of_service, owner_of_integers, parts
-from codesign.search.problem import integer_ranges
+from codesign.search.part import Part, kind_of_service, owner_of_integers, parts
 from codesign.search.program import Program, functions
 
 ROUNDS = 4
@@ -108,34 +107,44 @@ def _each_kind(known: Known, best: list[Task], tolerance: float, progress: Calla
     """Sums of the kinds' bounds, and the best of the tasks in which kinds have the integers that serve them best."""
     search = known.search
     split = taken_apart(known, best)
-    lowest = integer_ranges(search.problems)[0]
-    owner = np.array(owner_of_integers(search.layout))
     bounds, boxes, solves = split.constants.copy(), 0, 0
     left = np.full(len(best), tolerance * (1.0 - ROOM))
     offers: list[list[Task]] = [[task] for task in best]
-    fewest_first = sorted(parts(search.layout), key=lambda part: int((owner == part.kind).sum()))
+    owner = owner_of_integers(search.layout)
+    fewest_first = sorted(parts(search.layout), key=lambda part: owner.count(part.kind))
     for turn, part in enumerate(fewest_first):
-        own = owner == part.kind
-        alone = Known(search._replace(goals=OUTCOMES_AND_PACE, part=part), split.weights[:, part.kind])
-        alone.slowest = known.slowest[[task.weighting for task in best]]
-        starts = [Task(k, task.choice, _mixed(task.integers, lowest, own)) for k, task in enumerate(best)]
-        alone.learn(starts)
+        own, one, starts = alone(known, best, split, part)
+        one.learn(starts)
         tell = functools.partial(_after, progress, boxes)
-        proof = prove_together(alone, starts, tolerance=left / (len(fewest_first) - turn), progress=tell)
-        left = left - np.maximum(values(alone, proof.best) - proof.bounds, 0.0)
+        proof = prove_together(one, starts, tolerance=left / (len(fewest_first) - turn), progress=tell)
+        left = left - np.maximum(values(one, proof.best) - proof.bounds, 0.0)
         bounds, boxes, solves = bounds + proof.bounds, boxes + proof.boxes, solves + proof.solves
         for k, task in enumerate(proof.best):
-            offers[k] += [old._replace(choice=task.choice, integers=_mixed(task.integers, old.integers, own)) for old in offers[k]]
+            offers[k] += [mixed(old, task, own) for old in offers[k]]
     known.learn(task for offer in offers for task in offer)
     return Proof(bounds, [min(offer, key=known.value) for offer in offers], boxes, solves, closed=True)
 
 
+def alone(known: Known, tasks: list[Task], split: "Split", part: Part) -> tuple[np.ndarray, Known, list[Task]]:
+    """A kind of machine by itself around each task: which integers are its own, its search, and its tasks (weightings 0, 1, …)."""
+    lowest = known.search.ranges[0]
+    own = np.array(owner_of_integers(known.search.layout)) == part.kind
+    one = Known(known.search._replace(goals=OUTCOMES_AND_PACE, part=part), split.weights[:, part.kind])
+    one.slowest = known.slowest[[task.weighting for task in tasks]]
+    return own, one, [Task(k, task.choice, _put(lowest, task.integers, own)) for k, task in enumerate(tasks)]
+
+
+def mixed(task: Task, other: Task, own: np.ndarray) -> Task:
+    """A task with some integers, and the choice, of another."""
+    return task._replace(choice=other.choice, integers=_put(task.integers, other.integers, own))
+
+
+def _put(integers: Any, others: Any, own: np.ndarray) -> tuple[int, ...]:
+    return tuple(int(v) for v in np.where(own, others, integers))
+
+
 def _after(progress: Callable[[int, int], None], before: int, done: int, still_open: int) -> None:
     progress(before + done, still_open)
-
-
-def _mixed(integers: Sequence[int], others: Any, own: np.ndarray) -> tuple[int, ...]:
-    return tuple(int(v) for v in np.where(own, integers, others))
 
 
 def taken_apart(known: Known, tasks: list[Task]) -> Split:
@@ -146,9 +155,9 @@ def taken_apart(known: Known, tasks: list[Task]) -> Split:
     search, layout = known.search, known.search.layout
     goals, weights = search.goals, known.weights[[task.weighting for task in tasks]]
     multipliers = np.stack([known.done[task][2].multipliers for task in tasks])
-    own = np.stack([part.own[: len(OUTCOMES)] for part in parts(layout)])  # (kinds, outcomes, basis)
-    shares, numbers = _shares(known, tasks)
-    shares = np.maximum(np.einsum("kob,pob->kpo", shares, own), NO_SHARE)
+    monomials, numbers = _shares(known, tasks)
+    own = [monomials[:, :, part.basis] * part.own[: len(OUTCOMES)] for part in parts(layout)]
+    shares = np.maximum(np.stack([part.sum(axis=2) for part in own], axis=1), NO_SHARE)  # (tasks, kinds, outcomes)
     shares = shares / shares.sum(axis=1, keepdims=True)
     outcomes, pace = weights @ goals.outcomes, weights @ goals.pace
     constants = np.einsum("kg,gc,kc->k", weights, goals.constants, numbers)

@@ -1,7 +1,6 @@
 """The search as a whole: weightings → relaxed starts → certified integers → front, checked on the exact model."""
 
 import dataclasses
-import functools
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 from codesign.hardware.design import Design
 from codesign.outcome import Outcome
 from codesign.performance.execution import Execution, Operatorwise
-from codesign.search.approach import approach, settled
+from codesign.search.approach import approach
 from codesign.search.batches import double_precision
 from codesign.search.branch import Proof
 from codesign.search.choices import Choice, Tree
@@ -22,7 +21,7 @@ from codesign.search.decomposition import prove as bounded
 from codesign.search.exact import FLEET_LIMITS, Totals
 from codesign.search.goals import LEAST_WEIGHT, Bound, BoundRows, Goal, bound_rows, goals
 from codesign.search.infeasible import ROOM, Conflict, conflict, sentence
-from codesign.search.integers import Known, Memory, Search, Task, descend, polish
+from codesign.search.integers import Known, Memory, Search, Task
 from codesign.search.judgement import (
     BINDING,
     always_convex,
@@ -34,6 +33,7 @@ from codesign.search.judgement import (
     non_dominated,
     residuals,
 )
+from codesign.search.kinds import descended, polished
 from codesign.search.layout import layout
 from codesign.search.placement import placed
 from codesign.search.problem import Problems, Service, assemble, check_dies, integer_names, integer_ranges
@@ -214,7 +214,7 @@ def _optimize(
     lap("relaxed search")
     tell("relaxed search", 1, 1)
     tell("integers", 0, 1 + ROUNDS)
-    tasks = descend(known, starts, None if relaxed is not None else functools.partial(settled, known))
+    tasks = descended(known, starts)
     tasks = exchanged(known, tasks) if tasks else tasks
     tell("integers", 1, 1 + ROUNDS)
     lap("integers")
@@ -222,7 +222,7 @@ def _optimize(
         found = conflict(search, rows.names)
         if found.least > -ROOM:
             raise Infeasible(sentence(found, search), found)
-        tasks = exchanged(known, polish(known, [[found.task._replace(weighting=k)] for k in range(len(weighting))]))
+        tasks = exchanged(known, polished(known, [[found.task._replace(weighting=k)] for k in range(len(weighting))]))
     for done in range(ROUNDS):
         tasks = refined(known, objectives, tasks)
         tell("integers", 2 + done, 1 + ROUNDS)

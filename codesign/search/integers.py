@@ -20,7 +20,7 @@ from codesign.search.certificate import lower_bound
 from codesign.search.goals import Goals
 from codesign.search.interior_point import Point, model_at, solve
 from codesign.search.layout import OUTCOMES, Layout
-from codesign.search.part import Part, only
+from codesign.search.part import Part, only, owner_of_integers
 from codesign.search.placement import Placed, each_lane
 from codesign.search.problem import Problems, integer_ranges, layer_steps
 from codesign.search.program import BoundNumbers, Program, fixed_program
@@ -31,6 +31,9 @@ FEASIBLE = 1e-9
 STRIDES = ((0.25, False), (0.08, False), (0.02, False), (0.0, False), (0.0, True))
 """Relative steps of the pattern search, in turn, and whether two integers move at once; zero means ±1."""
 
+
+ONWARD = (1, 3, 9)
+"""How many times the last move that helped is tried again."""
 
 WORTHWHILE = 1e-6
 """Log units by which a neighbour must be better to be moved to: flat valleys are long."""
@@ -75,6 +78,24 @@ class Search(NamedTuple):
     slack_range: tuple[float, float] = (0.0, 0.0)
     part: Part | None = None  # the kind of machine that is meant by itself; none where the fleet is
 
+    @property
+    def solved(self) -> Layout:
+        """The layout of the programs that are solved."""
+        return self.layout if self.part is None else self.part.layout
+
+    @property
+    def ranges(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest of every integer; of a kind of machine by itself, those of others are at their lowest."""
+        low, high = integer_ranges(self.problems)
+        if self.part is not None:
+            high = np.where(np.array(owner_of_integers(self.layout)) == self.part.kind, high, low)
+        return low, high
+
+    @property
+    def counted(self) -> np.ndarray:
+        """Positions of chips and batches among all integers, in the order of the variables ``solved.integers``."""
+        return np.arange(self.layout.kinds + len(self.layout.services)) if self.part is None else self.part.integers
+
 
 @compiled(SELDOM, static_argnums=(0,))
 def fixed_programs(layout: Layout, problems: Placed, bounds: BoundNumbers, choices: Any, integers: Real) -> Program:
@@ -97,7 +118,7 @@ def programs_of(search: Search, tasks: Sequence[Task]) -> Program:
 def asked(search: Search, programs: Program) -> Program:
     """Programs as a search asks for them: of one kind of machine by itself, or with limits that may be relaxed."""
     if search.part is not None:
-        return only(programs, search.part.own)
+        return only(search.layout, search.part.kind, programs)
     if search.slack is None:
         return programs
     column = search.layout.variable("relaxation")
@@ -136,7 +157,7 @@ def solve_tasks(search: Search, weights: np.ndarray, slowest: np.ndarray, tasks:
 
     def solved(batch: list[Task]) -> Solved:
         rows = [task.weighting for task in batch]
-        return solve_programs(search.layout, programs_of(search, batch), search.goals, weights[rows], slowest[rows])
+        return solve_programs(search.solved, programs_of(search, batch), search.goals, weights[rows], slowest[rows])
 
     return in_batches(solved, tasks)
 
@@ -188,7 +209,8 @@ class Known:
         found = None if self.search.memory is None else self.search.memory.get(self._key(task))
         if found is None:
             return False
-        variables, limits = len(self.search.layout.variables), len(self.search.layout.functions) - len(OUTCOMES)
+        layout = self.search.solved
+        variables, limits = len(layout.variables), len(layout.functions) - len(OUTCOMES)
         ends = np.cumsum([2, variables, limits, limits, variables])
         (value, bound), *point = np.split(found[0], ends)
         self.done[task] = (float(value), float(bound), Point(*point))
@@ -205,7 +227,7 @@ def descend(known: Known, starts: list[list[Task]], settle: Settle | None = None
         starts: tasks from which each weighting starts.
         settle: moves tasks to better chips and batches by itself; long strides are then not tried.
     """
-    low, high = integer_ranges(known.search.problems)
+    low, high = known.search.ranges
     searched = high > 0
     counted = np.arange(len(searched)) < known.search.layout.kinds + len(known.search.layout.services)
     if settle is None:
@@ -228,7 +250,7 @@ def descend(known: Known, starts: list[list[Task]], settle: Settle | None = None
 
 def polish(known: Known, starts: list[list[Task]]) -> list[Task]:
     """Better neighbours of tasks with whole memory, until there is none."""
-    low, high = integer_ranges(known.search.problems)
+    low, high = known.search.ranges
     return _descent(known, starts, low, high, high > 0, STRIDES[-3:])
 
 
@@ -244,8 +266,11 @@ def _descent(known: Known, starts: list[list[Task]], low: np.ndarray, high: np.n
     coupled = couples(known.search.layout)
     for stride, pairs in strides:
         moving = set(range(len(best)))
+        before = dict(enumerate(best))
         while moving:
             around = {k: neighbours(best[k], stride, low, high, moves, pairs=pairs, coupled=coupled) for k in moving}
+            around = {k: [*tasks, *onward(before[k], best[k], low, high)] for k, tasks in around.items()}
+            before = dict(enumerate(best))
             known.learn(task for tasks in around.values() for task in tasks)
             still = set()
             for k, tasks in around.items():
@@ -286,21 +311,30 @@ def neighbours(
     return around
 
 
+def onward(before: Task, task: Task, low: np.ndarray, high: np.ndarray) -> list[Task]:
+    """Tasks further along the last move, inside the ranges (R. Hooke and T. A. Jeeves, Journal of the ACM 8, 1961): valleys are long."""
+    move = np.array(task.integers) - np.array(before.integers)
+    if not move.any():
+        return []
+    far = [np.clip(np.array(task.integers) + factor * move, low, high) for factor in ONWARD]
+    return [task._replace(integers=tuple(map(int, integers))) for integers in far]
+
+
 def rounded_memory(known: Known, task: Task, low: np.ndarray, high: np.ndarray) -> list[Task]:
     """Tasks with stacks and layers rounded both ways from the free optimum of a task."""
-    layout, problems = known.search.layout, known.search.problems
-    first = layout.kinds + len(layout.services)
+    search, problems = known.search, known.search.problems
+    kinds, first = search.layout.kinds, search.layout.kinds + len(search.layout.services)
     ways: list[list[int]] = [[number] for number in task.integers]
     y = known.done[task][2].y
     for p, space in enumerate(problems.spaces):
-        if not space.buildable:
+        if not space.buildable or (search.part is not None and search.part.kind != p):
             continue
-        memory = problems.kinds[p].technology.memory
-        stacks = np.exp(y[layout.variable("memory_bandwidth", p)]) / float(memory.stack_bandwidth[task.choice])
-        layers = np.exp(y[layout.variable("memory_capacity", p)]) / float(memory.layer_capacity[task.choice])
+        memory, own = problems.kinds[p].technology.memory, 0 if search.part is not None else p
+        stacks = np.exp(y[search.solved.variable("memory_bandwidth", own)]) / float(memory.stack_bandwidth[task.choice])
+        layers = np.exp(y[search.solved.variable("memory_capacity", own)]) / float(memory.layer_capacity[task.choice])
         step = float(np.asarray(layer_steps(space, memory))[task.choice])
         steps = layers / stacks / step
-        for k, value in ((first + p, stacks), (first + layout.kinds + p, steps)):
+        for k, value in ((first + p, stacks), (first + kinds + p, steps)):
             both = {int(np.clip(f(value), low[k], high[k])) for f in (np.floor, np.ceil)}
             ways[k] = sorted(both)
     return [task._replace(integers=integers) for integers in itertools.product(*ways)]

@@ -1,14 +1,14 @@
 """Where the integer search starts for each weighting, and where it looks again."""
 
-import functools
 from collections.abc import Sequence
 
 import numpy as np
 
-from codesign.search.approach import FROM_NEARBY, approach, settled
+from codesign.search.approach import FROM_NEARBY, approach
 from codesign.search.goals import Goal, log_goals
-from codesign.search.integers import WORTHWHILE, Known, Task, descend, polish
+from codesign.search.integers import WORTHWHILE, Known, Task
 from codesign.search.judgement import check_exactly, non_dominated
+from codesign.search.kinds import descended, polished
 from codesign.search.problem import Problems
 from codesign.search.refinement import GAPS, asked_between, between, longest_gaps
 from codesign.search.relaxation import Relaxed, first_integers
@@ -71,7 +71,7 @@ def exchanged(known: Known, tasks: Sequence[Task]) -> list[Task]:
         better = min(offers[k], key=known.value, default=best[k])
         if known.value(better) < known.value(best[k]) - WORTHWHILE:
             moved.append([better])
-    found = {task.weighting: task for task in polish(known, moved)} if moved else {}
+    found = {task.weighting: task for task in polished(known, moved)} if moved else {}
     return [found.get(k, best[k]) for k in rows if np.isfinite(known.value(found.get(k, best[k])))]
 
 
@@ -89,7 +89,7 @@ def adopted(known: Known, objectives: Sequence[Goal], tasks: list[Task]) -> list
     }
     known.learn(offers.values())
     better = [k for k, offer in offers.items() if known.value(offer) < known.value(tasks[k])]
-    moved = polish(known, [[offers[k]] for k in better]) if better else []
+    moved = polished(known, [[offers[k]] for k in better]) if better else []
     found = dict(zip(better, moved, strict=True))
     return [found.get(k, task) for k, task in enumerate(tasks)]
 
@@ -109,8 +109,8 @@ def refined(known: Known, objectives: Sequence[Goal], tasks: list[Task]) -> list
     starts = [between([ends[row] for row in gap], len(known.weights) + k, counted) for k, gap in enumerate(gaps)]
     known.ask(weights, slowest)
     if len(known.search.problems.steps) == 1:
-        return tasks + descend(known, starts)
-    return tasks + descend(known, approach(known, starts, FROM_NEARBY), functools.partial(settled, known))
+        return tasks + descended(known, starts)
+    return tasks + descended(known, approach(known, starts, FROM_NEARBY))
 
 
 def paces(known: Known, tasks: Sequence[Task]) -> np.ndarray:

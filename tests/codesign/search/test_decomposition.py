@@ -43,7 +43,9 @@ def roomy(technology) -> Known:
 
 def test_every_coefficient_belongs_to_one_kind(roomy):
     layout = roomy.search.layout
-    owners = np.sum([part.own for part in parts(layout)], axis=0)
+    owners = np.zeros((len(layout.functions), len(layout.basis)), int)
+    for part in parts(layout):
+        owners[np.ix_(part.functions, part.basis)] += part.own
     assert (owners <= 1).all()
     functions = np.array(layout.functions)
     shared = np.char.startswith(functions, "bound") | np.isin(functions, OUTCOMES)
