@@ -13,21 +13,24 @@ FROM_AFAR = (16.0, 6.0, 3.0, 2.0, 1.5, 1.2)
 FROM_NEARBY = (1.6, 1.2)
 """Half the widths, as factors, of the boxes around a task."""
 
+FEWEST = 2
+"""Starts of a weighting that are followed to the end."""
+
 
 def approach(known: Known, starts: list[list[Task]], factors: tuple[float, ...] = FROM_AFAR) -> list[list[Task]]:
-    """Better tasks than each of the starts of each weighting; stacks and layers stay as they are."""
+    """Better tasks than the starts of each weighting, the better half of them after each relaxation; stacks and layers stay."""
     ranges = known.search.ranges
-    tasks = [task for row in starts for task in row]
-    known.learn(tasks)
+    rows = [list(row) for row in starts]
+    known.learn(task for row in rows for task in row)
     for factor in factors:
-        pairs = [(around(known, task, factor, ranges), task.weighting) for task in tasks]
+        pairs = [(around(known, task, factor, ranges), task.weighting) for row in rows for task in row]
         found = solve_boxes(known, pairs)
         moved = [nearest_task(known.search, box, k, y) for (box, k), y in zip(pairs, found.y, strict=True)]
-        moved = [new._replace(choice=old.choice) for new, old in zip(moved, tasks, strict=True)]
         known.learn(moved)
-        tasks = [new if known.value(new) < known.value(old) else old for new, old in zip(moved, tasks, strict=True)]
-    remaining = iter(tasks)
-    return [[next(remaining) for _ in row] for row in starts]
+        new = iter(moved)
+        rows = [[min(old, next(new), key=known.value) for old in row] for row in rows]
+        rows = [sorted(row, key=known.value)[: max(FEWEST, len(row) // 2)] for row in rows]
+    return rows
 
 
 def settled(known: Known, tasks: list[Task]) -> list[Task]:
