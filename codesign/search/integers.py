@@ -1,7 +1,8 @@
 """Second stage: integers by descent over neighbours, each neighbour solved to a proved optimum.
 
 For every weighting the relaxed search names a start; a pattern search with shrinking steps ends where no neighbour (one integer
-one up or down, or two at once) in the same choice is better. Every solve is convex and certified for its own integers.
+one up or down, or two at once) in the same choice is better. Every solve is convex and certified for its own integers. Fleets of
+several kinds of machine are searched a kind at a time (``kinds``).
 """
 
 import dataclasses
@@ -263,12 +264,11 @@ def _fewer_and_more_chips(known: Known, task: Task, low: np.ndarray, high: np.nd
 def _descent(known: Known, starts: list[list[Task]], low: np.ndarray, high: np.ndarray, moves: np.ndarray, strides: Any) -> list[Task]:
     known.learn(task for tasks in starts for task in tasks)
     best = [min(tasks, key=known.value) for tasks in starts]
-    coupled = couples(known.search.layout)
     for stride, pairs in strides:
         moving = set(range(len(best)))
         before = dict(enumerate(best))
         while moving:
-            around = {k: neighbours(best[k], stride, low, high, moves, pairs=pairs, coupled=coupled) for k in moving}
+            around = {k: neighbours(best[k], stride, low, high, moves, pairs=pairs) for k in moving}
             around = {k: [*tasks, *onward(before[k], best[k], low, high)] for k, tasks in around.items()}
             before = dict(enumerate(best))
             known.learn(task for tasks in around.values() for task in tasks)
@@ -282,25 +282,13 @@ def _descent(known: Known, starts: list[list[Task]], low: np.ndarray, high: np.n
     return best
 
 
-def couples(layout: Layout) -> np.ndarray:
-    """Which two integers may move at once: those of one kind of machine and of the services on it; shape (integers, integers)."""
-    kinds, services = layout.kinds, len(layout.services)
-    runs_on = [{layout.steps[k][1] for k in layout.services[s][0]} for s in range(services)]
-    own = [{p} for p in range(kinds)] + runs_on + [{p} for p in range(kinds)] * 2
-    return np.array([[bool(one & other) for other in own] for one in own])
-
-
-def neighbours(
-    task: Task, stride: float, low: np.ndarray, high: np.ndarray, moves: np.ndarray, *, pairs: bool = True,
-    coupled: np.ndarray | None = None,
-) -> list[Task]:  # fmt: skip
+def neighbours(task: Task, stride: float, low: np.ndarray, high: np.ndarray, moves: np.ndarray, *, pairs: bool = True) -> list[Task]:
     """Tasks ``stride`` away in relation and at least one, in one integer or (``pairs``) in two at once, inside the ranges."""
     which = np.flatnonzero(moves)
     steps = {k: max(1, round(stride * task.integers[k])) for k in which}
     shifts = [((k, sign),) for k in which for sign in (-1, 1)]
     if pairs:
-        together = [(j, k) for j, k in itertools.combinations(which, 2) if coupled is None or coupled[j, k]]
-        shifts += [((j, a), (k, b)) for j, k in together for a in (-1, 1) for b in (-1, 1)]
+        shifts += [((j, a), (k, b)) for j, k in itertools.combinations(which, 2) for a in (-1, 1) for b in (-1, 1)]
     around = []
     for shift in shifts:
         moved = list(task.integers)

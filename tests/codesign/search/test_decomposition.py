@@ -11,8 +11,9 @@ from codesign.search.batches import double_precision
 from codesign.search.branch import TOLERANCE
 from codesign.search.decomposition import OUTCOMES_AND_PACE, prove, taken_apart
 from codesign.search.front import _in_double, assemble, pose
-from codesign.search.integers import Known, Task
+from codesign.search.integers import WORTHWHILE, Known, Task, neighbours
 from codesign.search.judgement import check_exactly
+from codesign.search.kinds import descended, polished
 from codesign.search.layout import OUTCOMES
 from codesign.search.part import owner_of_integers, parts
 from codesign.search.problem import integer_names, integer_ranges
@@ -135,3 +136,29 @@ def test_nothing_is_below_the_proof(technology, record_property):
     least = [min(known.value(task) for task in known.done if task.weighting == k) for k in range(len(WEIGHTS))]
     assert (proof.bounds <= np.array(least) + 1e-9).all(), "a bound above a design that there is"
     assert (found < [known.value(task) - 0.01 for task in starts]).all(), "the starts were as good: the test is too easy"
+
+
+def test_a_descent_kind_by_kind_ends_where_no_neighbour_is_better(roomy):
+    """Sums over kinds are below the fleet, so what improves no kind by itself does not improve the fleet."""
+    starts = near_best(roomy)
+    low, high = roomy.search.ranges
+    with double_precision():
+        found = polished(roomy, [[task] for task in starts])
+        around = [(task, near) for task in found for near in neighbours(task, 0.0, low, high, high > 0)]
+        roomy.learn(near for _, near in around)
+    gained = [roomy.value(task) - roomy.value(better) for task, better in zip(starts, found, strict=True)]
+    assert min(gained) > 0.01, "the starts were as good: the test is too easy"
+    assert len(around) > 100
+    assert max(roomy.value(task) - roomy.value(near) for task, near in around) <= 2 * WORTHWHILE  # each kind stops by itself
+
+
+def test_stacks_and_layers_left_free_are_made_whole(roomy):
+    free = [task._replace(integers=(*task.integers[:3], 0, 0, 0, 0)) for task in near_best(roomy)]
+    with double_precision():
+        found = descended(roomy, [[task] for task in free])
+        roomy.learn(free)
+    assert [task.weighting for task in found] == [0, 1, 2]
+    for task, start in zip(found, free, strict=True):
+        assert min(task.integers) >= 1
+        near = roomy.value(task) - roomy.value(start)  # free memory is a relaxation at its own chips and batch; these moved too
+        assert np.isfinite(near) and near < 0.1
