@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import gc
 import io
 import os
 import sys
@@ -22,6 +23,10 @@ COMMANDS: dict[str, type] = {"evaluate": Evaluate, "list": List, "optimize": Opt
 
 DESCRIPTION = "Differentiable hardware co-design for LLM inference. Exit codes: 0, 2 bad input, 3 infeasible."
 
+COLLECTIONS = (50_000, 50, 100)
+"""When Python looks for garbage: tracing makes hundreds of thousands of objects that stay, and looking through them again and again
+took a tenth of the main job."""
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit.
@@ -37,6 +42,7 @@ def console() -> None:
 
     They would abort the process when the interpreter goes away under them.
     """
+    gc.set_threshold(*COLLECTIONS)
     try:
         main()
     except SystemExit as end:
