@@ -38,19 +38,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def console() -> None:
-    """``main`` as a process of its own: after an interruption it does not wait for computations under way.
+    """``main`` as a process of its own, which is gone when its work is done.
 
-    They would abort the process when the interpreter goes away under them.
+    Taking JAX down takes half a second; and after an interruption, computations under way would abort the process when the
+    interpreter goes away under them.
     """
     gc.set_threshold(*COLLECTIONS)
     try:
         main()
     except SystemExit as end:
-        if end.code != INTERRUPTED:
-            raise
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(INTERRUPTED)
+        code = int(end.code or 0)
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except OSError as error:  # what was printed last has nowhere to go
+            code = code or _say(f"standard output: {error.strerror or error}", BAD_INPUT)
+        os._exit(code)
 
 
 def exit_code(arguments: list[str]) -> int:
