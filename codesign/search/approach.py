@@ -42,7 +42,7 @@ def around(known: Known, task: Task, factor: float, ranges: tuple[np.ndarray, np
     """Chips and batches up to a factor away from a task, at least one, within one side of each scale-up domain."""
     layout, problems = known.search.layout, known.search.problems
     low, high = list(task.integers), list(task.integers)
-    for k in range(layout.kinds + len(layout.services)):
+    for k in range(layout.counted):
         number = task.integers[k]
         low[k] = max(int(ranges[0][k]), min(number - 1, round(number / factor)))
         high[k] = min(int(ranges[1][k]), max(number + 1, round(number * factor)))

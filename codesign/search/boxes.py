@@ -77,7 +77,7 @@ def nearest_task(search: Search, box: Box, weighting: int, y: np.ndarray) -> Tas
     """The integers of a box that are nearest to a relaxed optimum."""
     low, high = np.array(box.low), np.array(box.high)
     wanted = np.sqrt(np.maximum(low, 0) * np.maximum(high, 0)).astype(float)
-    wanted[search.counted] = np.exp(y[search.solved.integers])
+    wanted[search.positions] = np.exp(y[search.solved.integers])
     return Task(weighting, box.choice, tuple(int(v) for v in np.clip(np.round(wanted), low, high)))
 
 
@@ -113,7 +113,7 @@ def solve_boxes(known: Known, pairs: list[tuple[Box, int]]) -> Bounded:
 def _solved(pairs: list[tuple[Box, int]], known: Known) -> Bounded:
     """Many boxes differ in stacks and layers only, on which no coefficient depends: each range of chips and batch is relaxed once."""
     search = known.search
-    counted = search.layout.kinds + len(search.layout.services)
+    counted = search.layout.counted
     ranges = [Box(box.choice, box.low[:counted], box.high[:counted]) for box, _ in pairs]
     distinct = sorted(set(ranges))
     order, found = [], []

@@ -41,7 +41,7 @@ def prove(
         progress: told (boxes done, pairs open).
     """
     search = known.search
-    values = np.array([known.value(task) for task in best])
+    values = known.values(best)
     best = list(best)
     tolerance = np.broadcast_to(tolerance, values.shape)
     proved = np.full(len(best), np.inf)

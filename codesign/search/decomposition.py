@@ -12,7 +12,7 @@ of each kind; these number the sum.
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -82,7 +82,7 @@ def prove(
         return better
 
     def too_far() -> np.ndarray:
-        return values(known, best) - bounds > tolerance
+        return known.values(best) - bounds > tolerance
 
     for _ in range(ROUNDS):
         better = improve(still, _each_kind(known, [best[k] for k in still], tolerance, functools.partial(_after, progress, boxes)))
@@ -94,20 +94,15 @@ def prove(
         improve(
             rest, prove_together(known, [best[k] for k in rest], tolerance=tolerance, progress=functools.partial(_after, progress, boxes))
         )
-    found = values(known, best)
+    found = known.values(best)
     return Proof(np.minimum(bounds, found), best, boxes, solves, bool((found - bounds <= tolerance * 1.001).all()))
-
-
-def values(known: Known, tasks: Sequence[Task]) -> np.ndarray:
-    """Weighted sums of known tasks, shape (tasks,)."""
-    return np.array([known.value(task) for task in tasks])
 
 
 def _each_kind(known: Known, best: list[Task], tolerance: float, progress: Callable[[int, int], None]) -> Proof:
     """Sums of the kinds' bounds, and the best of the tasks in which kinds have the integers that serve them best."""
     search = known.search
     split = taken_apart(known, best)
-    bounds, boxes, solves = split.constants.copy(), 0, 0
+    bounds, boxes, solves, closed = split.constants.copy(), 0, 0, True
     left = np.full(len(best), tolerance * (1.0 - ROOM))
     offers: list[list[Task]] = [[task] for task in best]
     owner = owner_of_integers(search.layout)
@@ -117,15 +112,16 @@ def _each_kind(known: Known, best: list[Task], tolerance: float, progress: Calla
         one.learn(starts)
         tell = functools.partial(_after, progress, boxes)
         proof = prove_together(one, starts, tolerance=left / (len(fewest_first) - turn), progress=tell)
-        left = left - np.maximum(values(one, proof.best) - proof.bounds, 0.0)
+        left = left - np.maximum(one.values(proof.best) - proof.bounds, 0.0)
         bounds, boxes, solves = bounds + proof.bounds, boxes + proof.boxes, solves + proof.solves
+        closed &= proof.closed
         for k, task in enumerate(proof.best):
             offers[k] += [mixed(old, task, own) for old in offers[k]]
     known.learn(task for offer in offers for task in offer)
-    return Proof(bounds, [min(offer, key=known.value) for offer in offers], boxes, solves, closed=True)
+    return Proof(bounds, [min(offer, key=known.value) for offer in offers], boxes, solves, closed)
 
 
-def alone(known: Known, tasks: list[Task], split: "Split", part: Part) -> tuple[np.ndarray, Known, list[Task]]:
+def alone(known: Known, tasks: list[Task], split: Split, part: Part) -> tuple[np.ndarray, Known, list[Task]]:
     """A kind of machine by itself around each task: which integers are its own, its search, and its tasks (weightings 0, 1, …)."""
     lowest = known.search.ranges[0]
     own = np.array(owner_of_integers(known.search.layout)) == part.kind
@@ -150,7 +146,7 @@ def _after(progress: Callable[[int, int], None], before: int, done: int, still_o
 def taken_apart(known: Known, tasks: list[Task]) -> Split:
     """Constants and weights with which the sum over kinds is below the weighted sum of each task's weighting, and equal at the task.
 
-    Every shares, multipliers and division of the pace would give a bound; these are the optimum's.
+    Any shares, multipliers and division of the pace would give a bound; these are the optimum's.
     """
     search, layout = known.search, known.search.layout
     goals, weights = search.goals, known.weights[[task.weighting for task in tasks]]

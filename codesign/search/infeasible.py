@@ -106,7 +106,7 @@ def _least(search: Search, relaxed: dict[str, list[int]], most_boxes: int) -> tu
 
 def sentence(found: Conflict, search: Search) -> str:
     """The conflict in one sentence."""
-    counted = search.layout.kinds + len(search.layout.services)
+    counted = search.layout.counted
     from codesign.search.problem import integer_names
 
     at = ", ".join(

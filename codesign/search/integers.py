@@ -93,9 +93,9 @@ class Search(NamedTuple):
         return low, high
 
     @property
-    def counted(self) -> np.ndarray:
-        """Positions of chips and batches among all integers, in the order of the variables ``solved.integers``."""
-        return np.arange(self.layout.kinds + len(self.layout.services)) if self.part is None else self.part.integers
+    def positions(self) -> np.ndarray:
+        """Which of all integers the variables ``solved.integers`` are."""
+        return np.arange(self.layout.counted) if self.part is None else self.part.integers
 
 
 @compiled(SELDOM, static_argnums=(0,))
@@ -199,6 +199,10 @@ class Known:
         """The weighted sum of a known task; +∞ where it has no feasible design."""
         return self.done[task][0]
 
+    def values(self, tasks: Sequence[Task]) -> np.ndarray:
+        """``value`` of several, shape (tasks,)."""
+        return np.array([self.value(task) for task in tasks])
+
     def _key(self, task: Task) -> tuple[Any, ...]:
         return ("solve", task.choice, *task.integers, *self.asked(task.weighting))
 
@@ -230,7 +234,7 @@ def descend(known: Known, starts: list[list[Task]], settle: Settle | None = None
     """
     low, high = known.search.ranges
     searched = high > 0
-    counted = np.arange(len(searched)) < known.search.layout.kinds + len(known.search.layout.services)
+    counted = np.arange(len(searched)) < known.search.layout.counted
     if settle is None:
         best = _descent(known, starts, low, high, searched & counted, STRIDES[:-1] if searched[~counted].any() else STRIDES)
     else:
@@ -311,7 +315,7 @@ def onward(before: Task, task: Task, low: np.ndarray, high: np.ndarray) -> list[
 def rounded_memory(known: Known, task: Task, low: np.ndarray, high: np.ndarray) -> list[Task]:
     """Tasks with stacks and layers rounded both ways from the free optimum of a task."""
     search, problems = known.search, known.search.problems
-    kinds, first = search.layout.kinds, search.layout.kinds + len(search.layout.services)
+    kinds, first = search.layout.kinds, search.layout.counted
     ways: list[list[int]] = [[number] for number in task.integers]
     y = known.done[task][2].y
     for p, space in enumerate(problems.spaces):

@@ -1,8 +1,8 @@
 """A log-space primal-dual interior point that finishes convex design problems and supplies their multipliers.
 
 Problems run side by side in one ``vmap`` until all are solved or shown to have no design; one that is stays as it is, so that its
-digits do not depend on the others. Mehrotra-style centring with
-fraction-to-boundary steps (Nocedal & Wright, Numerical Optimization, 2006, ch. 19); derivatives in closed form.
+digits do not depend on the others. Mehrotra-style centring with fraction-to-boundary steps (Nocedal & Wright, Numerical
+Optimization, 2006, ch. 19); derivatives in closed form.
 """
 
 import functools
@@ -10,12 +10,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from codesign.search.goals import Goals
 from codesign.search.layout import OUTCOMES, Layout, exponents
-from codesign.search.program import Packed, Program, functions, packed, weighted_hessian
+from codesign.search.program import Packed, Program, functions, packed, units, weighted_hessian
 
 MOST_STEPS = 64
 """Newton steps: most problems reach their last digits in 17 to 22, and most that have no design show it in 4 to 8."""
@@ -62,7 +61,7 @@ def model_at(
     values = functions(layout, shape, program, point.y, blocks)
     count = len(OUTCOMES)
     outcome_weights = weights @ goals.outcomes
-    linear = np.eye(len(layout.variables))[[layout.variable("pace"), layout.variable("machine seconds", 0), layout.variable("relaxation")]]
+    linear = units(layout, [layout.variable("pace"), layout.variable("machine seconds", 0), layout.variable("relaxation")])
     slopes = weights @ jnp.stack([goals.pace, goals.rate, goals.relaxation], axis=1)
     constant = weights @ (goals.constants @ program.constants)
     return Model(

@@ -115,6 +115,11 @@ class Layout:
         return self.functions.index(f"{name} {index}")
 
     @property
+    def counted(self) -> int:
+        """How many integers are chips of a kind or batch of a service: the first of ``problem.integer_names``."""
+        return self.kinds + len(self.services)
+
+    @property
     def integers(self) -> np.ndarray:
         """Positions of chips of each kind and batch of each service among the variables."""
         chips = [self.variable("chips", p) for p in range(self.kinds)]

@@ -44,7 +44,7 @@ class Below(NamedTuple):
 
 def below(layout: Layout, problems: Problems, low: Float[Array, "counted"], high: Float[Array, "counted"]) -> Below:
     """Monomials below all coefficients from ``low`` to ``high``: chips of each kind, then batch of each service."""
-    count = layout.kinds + len(layout.services)
+    count = layout.counted
     fractions = jnp.linspace(0.0, 1.0, SAMPLES)[:, None]
     first, last = jnp.log(low), jnp.log(high)
     values = jnp.clip(jnp.round(jnp.exp(first + fractions * (last - first))), low, high)

@@ -65,7 +65,7 @@ def fixed_program(layout: Layout, problems: Problems, integers: Float[Array, "al
         integers: in the order of ``problem.integer_names``; 0 for stacks and layers that are free.
         bounds: on outcomes.
     """
-    count = layout.kinds + len(layout.services)
+    count = layout.counted
     at = sample(layout, problems, integers[:count])
     together = jax.tree.map(lambda leaf: leaf[None], at)
     return framed(layout, problems, at.coefficients, None, together, integers, integers, bounds)
@@ -229,8 +229,8 @@ def functions(
     """
     blocks = packed(layout, program) if blocks is None else blocks
     special, slope, bend = special_values(program.specials, y[shape.argument].reshape(layout.kinds, len(SPECIALS)))
-    bent = slope[:, None] * _units(layout, shape.argument)
-    integers = _units(layout, layout.integers)
+    bent = slope[:, None] * units(layout, shape.argument)
+    integers = units(layout, layout.integers)
     values, shares, means, local = [], [], [], []
     for block, own in zip(layout.blocks, blocks, strict=True):
         basis, specials = (jnp.asarray(part[np.array(block.columns)]) for part in (shape.basis, shape.special))
@@ -247,13 +247,13 @@ def functions(
         if own.tilt is not None:
             means[-1] = means[-1] + jnp.sum(shares[-1][:, :, None] * own.tilt, axis=1) @ integers
     value, mean = jnp.concatenate(values), jnp.concatenate(means)
-    relaxation = _units(layout, [layout.variable("relaxation")])
+    relaxation = units(layout, [layout.variable("relaxation")])
     powers = jnp.asarray(shape.powers) - program.slack[:, None] * relaxation
     return Values(value + powers @ y, mean + powers, tuple(shares), mean, tuple(local), bend)
 
 
-def _units(layout: Layout, positions: Any) -> np.ndarray:
-    """Rows of the unit matrix at some variables."""
+def units(layout: Layout, positions: Any) -> np.ndarray:
+    """Rows of the unit matrix at the positions of some variables, shape (positions, variables) [1]."""
     return np.eye(len(layout.variables))[np.asarray(positions)]
 
 
@@ -261,7 +261,7 @@ def weighted_hessian(
     layout: Layout, shape: Exponents, blocks: tuple[Packed, ...], values: Values, weights: Float[Array, "functions"]
 ) -> Float[Array, "variables variables"]:
     """Σ_j weight_j ∇² log f_j: covariance of the monomials' gradients under the shares, plus the special functions' own bend."""
-    integers, arguments = _units(layout, layout.integers), _units(layout, shape.argument)
+    integers, arguments = units(layout, layout.integers), units(layout, shape.argument)
     hessian = -values.mean.T @ (weights[:, None] * values.mean)
     bend, first = jnp.zeros(len(shape.argument)), 0
     for block, own, shares, local in zip(layout.blocks, blocks, values.shares, values.local, strict=True):

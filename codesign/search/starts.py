@@ -36,7 +36,7 @@ def first_tasks(relaxed: Relaxed, problems: Problems, ranges: tuple[np.ndarray, 
 
 def middle_starts(known: Known, ranges: tuple[np.ndarray, np.ndarray]) -> list[list[Task]]:
     """For each weighting the middle of the ranges in every choice, stacks and layers free."""
-    counted = known.search.layout.kinds + len(known.search.layout.services)
+    counted = known.search.layout.counted
     middle = np.sqrt(np.maximum(ranges[0], 1) * np.maximum(ranges[1], 1)).round().astype(int)
     integers = tuple(int(v) if k < counted else 0 for k, v in enumerate(middle))
     choices = len(known.search.problems.kinds[0].dies)
@@ -105,7 +105,7 @@ def refined(known: Known, objectives: Sequence[Goal], tasks: list[Task]) -> list
         return tasks
     weights = known.weights[[task.weighting for task in ends]]
     weights, slowest = asked_between(gaps, weights, logs[front], paces(known, ends), known.search.goals)
-    counted = known.search.layout.kinds + len(known.search.layout.services)
+    counted = known.search.layout.counted
     starts = [between([ends[row] for row in gap], len(known.weights) + k, counted) for k, gap in enumerate(gaps)]
     known.ask(weights, slowest)
     if len(known.search.problems.steps) == 1:

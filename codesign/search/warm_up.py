@@ -42,7 +42,7 @@ def _traced(search: Search, weightings: np.ndarray, relaxed: Sequence[Any], rela
     yield programs
     yield solve_programs.jitted.lower(search.layout, programs.out_info, search.goals, weightings[nothing], np.full(LANES, np.inf))
     if relaxations:
-        ranges = np.tile(lowest[: search.layout.kinds + len(search.layout.services)], (RANGES, 1))
+        ranges = np.tile(lowest[: search.layout.counted], (RANGES, 1))
         monomials = relaxed_ranges.jitted.lower(search.layout, search.placed, nothing[:RANGES], ranges, ranges)
         yield monomials
         own = jax.tree.map(lambda leaf: np.zeros((LANES, *leaf.shape[1:]), leaf.dtype), monomials.out_info)

@@ -1,4 +1,4 @@
-"""The linear algebra of a Newton step."""
+"""The linear algebra of a Newton step, and how a solve ends where there is no design."""
 
 import jax
 import jax.numpy as jnp
