@@ -57,6 +57,14 @@ def roots(search: Search) -> list[Box]:
     return boxes
 
 
+def pieces(box: Box, cuts: int) -> list[Box]:
+    """A box cut in two, each part again, and so on: so often, or until its parts hold one vector of integers."""
+    parts = [box]
+    for _ in range(cuts):
+        parts = [half for part in parts for half in ((part,) if part.single else halves(part))]
+    return parts
+
+
 def halves(box: Box) -> tuple[Box, Box]:
     """A box cut in two along its relatively longest side."""
     low, high = np.maximum(box.low, 1), np.maximum(box.high, 1)
@@ -95,14 +103,18 @@ def relaxed_programs(
     return each_lane(lambda problem, own, a, b: boxed_program(layout, problem, own, a, b, bounds), problems, choices, monomials, low, high)
 
 
-def solve_boxes(known: Known, pairs: list[tuple[Box, int]]) -> Bounded:
-    """Relax the boxes and solve them for the weightings paired with them, in the order of the pairs; remembered ones are not."""
+def solve_boxes(known: Known, pairs: list[tuple[Box, int]], enough: np.ndarray | None = None) -> Bounded:
+    """Relax the boxes and solve them for the weightings paired with them, in the order of the pairs; remembered ones are not.
+
+    A solve ends early where its bound is shown to exceed ``enough`` (one a pair) or to stay below; to the last digits unless told.
+    """
     memory = known.search.memory
-    keys = [("box", box.choice, *box.low, *box.high, *known.asked(k)) for box, k in pairs]
+    enough = np.full(len(pairs), np.inf) if enough is None else enough
+    keys = [("box", box.choice, *box.low, *box.high, *known.asked(k), float(e)) for (box, k), e in zip(pairs, enough, strict=True)]
     found = [None if memory is None else memory.get(key) for key in keys]
     missing = [k for k, entry in enumerate(found) if entry is None]
     if missing:
-        fresh = _solved([pairs[k] for k in missing], known)
+        fresh = _solved([pairs[k] for k in missing], known, enough[missing])
         for k, bound, y in zip(missing, fresh.bound, fresh.y, strict=True):
             found[k] = (np.asarray(bound), np.asarray(y))
         if memory is not None:
@@ -110,7 +122,7 @@ def solve_boxes(known: Known, pairs: list[tuple[Box, int]]) -> Bounded:
     return Bounded(np.array([float(entry[0]) for entry in found]), np.stack([entry[1] for entry in found]))  # pyright: ignore[reportOptionalSubscript]
 
 
-def _solved(pairs: list[tuple[Box, int]], known: Known) -> Bounded:
+def _solved(pairs: list[tuple[Box, int]], known: Known, enough: np.ndarray) -> Bounded:
     """Many boxes differ in stacks and layers only, on which no coefficient depends: each range of chips and batch is relaxed once."""
     search = known.search
     counted = search.layout.counted
@@ -126,7 +138,8 @@ def _solved(pairs: list[tuple[Box, int]], known: Known) -> Bounded:
             choices, low, high = _ends([pairs[k][0] for k in rows])
             programs = asked(search, relaxed_programs(search.layout, search.placed, search.bounds, choices, own, low, high))
             weightings = [pairs[k][1] for k in rows]
-            done = solve_programs(search.solved, programs, search.goals, known.weights[weightings], known.slowest[weightings])
+            weights, slowest = known.weights[weightings], known.slowest[weightings]
+            done = solve_programs(search.solved, programs, search.goals, weights, slowest, enough[rows])
             return Bounded(done.bound, done.point.y)
 
         mine = sorted((k for k, one in enumerate(ranges) if one in kept), key=lambda k: pairs[k])

@@ -9,11 +9,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from codesign.search.boxes import halves, nearest_task, roots, solve_boxes
+from codesign.search.boxes import Bounded, Box, halves, nearest_task, roots, solve_boxes
 from codesign.search.integers import Known, Task
 
 TOLERANCE = 1e-3
 """Log units by which an unexplored design may still be better."""
+
+
+SHORT = (0.1, 0.4)
+"""Log units by which a box's bound falls short; for each that it exceeds the box is cut in two once more before it is bounded again."""
+
+EMPTY = 1e4
+"""A bound above this proves that a box holds no design: logarithms of what a double can hold are below 710."""
 
 
 class Proof(NamedTuple):
@@ -48,7 +55,7 @@ def prove(
     open_pairs = [(box, k) for box in roots(search) for k in range(len(best))]
     boxes = solves = 0
     while open_pairs and boxes < most_boxes and not (values <= enough).all():
-        found = solve_boxes(known, [(box, best[k].weighting) for box, k in open_pairs])
+        found = _bounded(known, open_pairs, best, np.maximum(values - tolerance, enough))
         boxes += len({box for box, _ in open_pairs})
         solves += len(open_pairs)
         hopeful: dict[int, tuple[float, Task]] = {}
@@ -63,15 +70,47 @@ def prove(
                 values[k], best[k] = known.value(task), task
         still = []
         for (box, k), bound in zip(open_pairs, found.bound, strict=True):
-            if (bound >= values[k] - tolerance[k] and bound > enough) or box.single:
+            short = values[k] - tolerance[k] - bound
+            if (short <= 0 and bound > enough) or box.single:
                 proved[k] = min(proved[k], bound)
             else:
-                still += [(half, k) for half in halves(box)]
+                still += [(part, k) for part in halves(box)]
         open_pairs = still
         progress(boxes, len(open_pairs))
-    if open_pairs:  # out of boxes: parents' bounds still hold for their halves
-        found = solve_boxes(known, [(box, best[k].weighting) for box, k in open_pairs])
+    if open_pairs:  # out of boxes: parents' bounds still hold for their parts
+        found = _bounded(known, open_pairs, best, np.maximum(values - tolerance, enough))
         for (_, k), bound in zip(open_pairs, found.bound, strict=True):
             proved[k] = min(proved[k], bound)
     bounds = np.minimum(proved, values)
     return Proof(bounds, best, boxes, solves, bool((values - bounds <= tolerance * 1.001).all()))
+
+
+def _bounded(known: Known, pairs: list[tuple[Box, int]], best: list[Task], enough: np.ndarray) -> Bounded:
+    """Bounds of pairs of a box and a row of ``best``.
+
+    A box without a design has none for any weighting: the one that asks for the least speed is solved first, and if that proves the box
+    empty, it stands for all.
+    """
+    weighting = [best[k].weighting for _, k in pairs]
+    asked = known.slowest[weighting]
+    probes: dict[Box, int] = {}
+    for row, (box, _) in enumerate(pairs):
+        if box not in probes or asked[row] > asked[probes[box]]:
+            probes[box] = row
+
+    def solved(rows: list[int]) -> Bounded:
+        # a single vector's bound is the last word on it: to its last digits
+        target = np.array([np.inf if pairs[row][0].single else enough[pairs[row][1]] for row in rows])
+        return solve_boxes(known, [(pairs[row][0], weighting[row]) for row in rows], target)
+
+    first = list(probes.values())
+    at_first = solved(first)
+    bound, y = np.zeros(len(pairs)), np.zeros((len(pairs), at_first.y.shape[1]))
+    rows_of = {row: k for k, row in enumerate(first)}
+    stand_in = [rows_of[probes[box]] for box, _ in pairs]
+    bound, y = at_first.bound[stand_in], at_first.y[stand_in]
+    rest = [row for row in range(len(pairs)) if row not in rows_of and bound[row] <= EMPTY]
+    if rest:
+        found = solved(rest)
+        bound[rest], y[rest] = found.bound, found.y
+    return Bounded(bound, y)

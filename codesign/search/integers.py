@@ -132,7 +132,7 @@ def asked(search: Search, programs: Program) -> Program:
 
 
 @compiled(OFTEN, static_argnums=(0,))
-def solve_programs(layout: Layout, programs: Program, goals: Goals, weights: Real, slowest: Real) -> Solved:
+def solve_programs(layout: Layout, programs: Program, goals: Goals, weights: Real, slowest: Real, enough: Real) -> Solved:
     """Solve ``LANES`` programs (leading axis) and bound them: one compiled program for the whole search.
 
     Args:
@@ -141,6 +141,7 @@ def solve_programs(layout: Layout, programs: Program, goals: Goals, weights: Rea
         goals: objectives.
         weights: of the objectives.
         slowest: ln of the longest time per token that is asked for [s]; +∞ for no such demand.
+        enough: what a bound need exceed, so that no more need be known (``interior_point.decided``); +∞ to solve to the last digits.
     """
     pace = layout.variable("pace")
     programs = dataclasses.replace(programs, high=programs.high.at[:, pace].min(slowest))
@@ -150,7 +151,7 @@ def solve_programs(layout: Layout, programs: Program, goals: Goals, weights: Rea
         feasible = (jnp.max(model.limits) <= FEASIBLE) & jnp.isfinite(model.value) & jnp.all(program.high >= program.low)
         return Solved(jnp.where(feasible, model.value, jnp.inf), lower_bound(program, point, model), point)
 
-    return jax.vmap(judged)(programs, weights, solve(layout, programs, goals, weights))
+    return jax.vmap(judged)(programs, weights, solve(layout, programs, goals, weights, enough))
 
 
 def solve_tasks(search: Search, weights: np.ndarray, slowest: np.ndarray, tasks: list[Task]) -> Solved:
@@ -158,7 +159,8 @@ def solve_tasks(search: Search, weights: np.ndarray, slowest: np.ndarray, tasks:
 
     def solved(batch: list[Task]) -> Solved:
         rows = [task.weighting for task in batch]
-        return solve_programs(search.solved, programs_of(search, batch), search.goals, weights[rows], slowest[rows])
+        to_the_end = np.full(len(batch), np.inf)
+        return solve_programs(search.solved, programs_of(search, batch), search.goals, weights[rows], slowest[rows], to_the_end)
 
     return in_batches(solved, tasks)
 

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from codesign.numerics.fields import Real
 from codesign.search.goals import Goals
 from codesign.search.layout import OUTCOMES, Layout, exponents
 from codesign.search.program import Packed, Program, functions, packed, units, weighted_hessian
@@ -28,6 +29,8 @@ SURE = 1e-9
 FRACTION_TO_BOUNDARY = 0.99
 LONGEST_STEP = 2.0  # in log units: a factor e² in any quantity
 CENTRING = 0.15
+SETTLED_GAP = 0.1
+"""Duality gap, relative to how far a feasible value is below what it would have to exceed, at which a problem is decided."""
 FINAL_BARRIER = 1e-11
 
 
@@ -73,7 +76,9 @@ def model_at(
     )
 
 
-def solve(layout: Layout, programs: Program, goals: Goals, weights: Float[Array, "problems goals"]) -> Point:
+def solve(
+    layout: Layout, programs: Program, goals: Goals, weights: Float[Array, "problems goals"], enough: Float[Array, "problems"]
+) -> Point:
     """Minimise the weighted sums of the goals' logarithms over many programs at once.
 
     Starts at the middle of each box, whatever the limits say there; ends, where a problem is feasible, at a point strictly
@@ -84,6 +89,7 @@ def solve(layout: Layout, programs: Program, goals: Goals, weights: Float[Array,
         programs: the problems, leaves with a leading axis.
         goals: objectives in the programs' terms.
         weights: weighting of the goals of each problem, ≥ 0, rows of sum 1.
+        enough: a problem also ends where its bound is shown to exceed this, or not to (``decided``); +∞: solve it to its last digits.
     """
     low, high = programs.low, programs.high
     middle = 0.5 * (low + high)
@@ -92,14 +98,14 @@ def solve(layout: Layout, programs: Program, goals: Goals, weights: Float[Array,
     start = Point(middle, limits, 0.1 * limits, 0.1 * ones, 0.1 * ones)
     blocks = jax.vmap(functools.partial(packed, layout))(programs)
 
-    def step(program: Program, own: tuple[Packed, ...], weighting: Float[Array, "goals"], point: Point) -> tuple[Point, Bool[Array, ""]]:
-        model = model_at(layout, program, goals, weighting, point, own)
-        ended = solved(model, point, program.low, program.high) | hopeless(model, point, program.low, program.high)
+    def step(program: Program, own: tuple[Packed, ...], weighting: Any, least: Any, point: Point) -> tuple[Point, Bool[Array, ""]]:
+        model, ends = model_at(layout, program, goals, weighting, point, own), (program.low, program.high)
+        ended = solved(model, point, *ends) | hopeless(model, point, *ends) | decided(model, point, *ends, least)
         moved = newton_step(model, point, program.low, program.high)
         return jax.tree.map(lambda new, old: jnp.where(ended, old, new), moved, point), ended
 
     def body(state: tuple[Point, Any, Any]) -> tuple[Point, Any, Any]:
-        points, ended = jax.vmap(step)(programs, blocks, weights, state[0])
+        points, ended = jax.vmap(step)(programs, blocks, weights, enough, state[0])
         return points, ended, state[2] + 1
 
     def unfinished(state: tuple[Point, Any, Any]) -> Bool[Array, ""]:
@@ -129,6 +135,17 @@ def hopeless(model: Model, point: Point, low: Float[Array, "variables"], high: F
     terms = jnp.minimum(slopes * (low - point.y), slopes * (high - point.y))
     size = point.multipliers @ jnp.abs(model.limits) + jnp.sum(jnp.abs(slopes) * (high - low))
     return point.multipliers @ model.limits + jnp.sum(terms) > SURE * size
+
+
+def decided(
+    model: Model, point: Point, low: Float[Array, "variables"], high: Float[Array, "variables"], enough: Real
+) -> Bool[Array, ""]:
+    """Whether a point shows that the optimum is above ``enough``, by the bound of ``certificate``, or clearly below it."""
+    slopes = model.gradient + point.multipliers @ model.jacobian
+    terms = jnp.minimum(slopes * (low - point.y), slopes * (high - point.y))
+    bound = model.value + point.multipliers @ model.limits + jnp.sum(terms)
+    below = (jnp.max(model.limits) <= 0.0) & (model.value - bound < SETTLED_GAP * (enough - model.value))
+    return jnp.isfinite(enough) & ((bound > enough) | below)
 
 
 def newton_step(model: Model, point: Point, low: Float[Array, "variables"], high: Float[Array, "variables"]) -> Point:

@@ -123,10 +123,9 @@ def only(layout: Layout, kind: int, programs: Program) -> Program:
     met[:, 0] = ALLOWED
 
     def taken(program: Program) -> Program:
-        tilt = None if program.tilt is None else jnp.where(own[:, :, None], program.tilt[at][:, :, part.integers], 0.0)
         return Program(
             coefficients=jnp.where(some[:, None], jnp.where(own, program.coefficients[at], ABSENT), met),
-            tilt=tilt,
+            tilt=jnp.where(own[:, :, None], program.tilt[at][:, :, part.integers], 0.0),
             slack=program.slack[part.functions],
             low=program.low[part.variables],
             high=program.high[part.variables],

@@ -19,7 +19,7 @@ from codesign.search.layout import Layout, owners
 from codesign.search.problem import Problems
 from codesign.search.program import BoundNumbers, Program, framed
 
-SAMPLES = 6
+SAMPLES = (4, 12)
 """Integers sampled along chips and along batch."""
 
 ELASTICITY_RANGE = 1.0
@@ -45,15 +45,15 @@ class Below(NamedTuple):
 def below(layout: Layout, problems: Problems, low: Float[Array, "counted"], high: Float[Array, "counted"]) -> Below:
     """Monomials below all coefficients from ``low`` to ``high``: chips of each kind, then batch of each service."""
     count = layout.counted
-    fractions = jnp.linspace(0.0, 1.0, SAMPLES)[:, None]
     first, last = jnp.log(low), jnp.log(high)
-    values = jnp.clip(jnp.round(jnp.exp(first + fractions * (last - first))), low, high)
+    fractions = [np.linspace(0.0, 1.0, number)[:, None] for number in SAMPLES]
+    chips, batch = (jnp.clip(jnp.round(jnp.exp(first + part * (last - first))), low, high) for part in fractions)
     is_chips = np.arange(count) < layout.kinds
-    lattice = jnp.where(is_chips, values[:, None, :], values[None, :, :]).reshape(-1, count)
+    lattice = jnp.where(is_chips, chips[:, None, :], batch[None, :, :]).reshape(-1, count)
     middle = sample(layout, problems, jnp.exp(0.5 * (first + last)))
     each = functools.partial(sample, layout, problems, orders=middle.orders)
     samples = jax.vmap(lambda integers: each(integers))(lattice)
-    coefficients, tilt = monomials_below(layout, samples, jnp.log(values))
+    coefficients, tilt = monomials_below(layout, samples, (jnp.log(chips), jnp.log(batch)))
     return Below(coefficients, tilt, samples._replace(coefficients=None, orders=()))
 
 
@@ -64,26 +64,29 @@ def boxed_program(
     return framed(layout, problems, monomials.coefficients, monomials.tilt, monomials.samples, low, high, bounds)
 
 
-def monomials_below(layout: Layout, samples: Sample, logs: Float[Array, "samples integers"]) -> tuple[Any, Any]:
+def monomials_below(layout: Layout, samples: Sample, logs: tuple[Any, Any]) -> tuple[Any, Any]:
     """The monomial below each coefficient: its logarithm at integers of 1, and its exponents.
 
     Args:
         layout: structure.
         samples: coefficients on the lattice (chips by batch, flattened).
-        logs: ln of the sampled integers.
+        logs: ln of the sampled integers along chips and along batch, shapes (samples, integers).
     """
     owner = owners(layout)
     shape = samples.coefficients.shape[1:]
-    values = samples.coefficients.reshape(SAMPLES, SAMPLES, *shape)
+    values = samples.coefficients.reshape(*SAMPLES, *shape)
     present = jnp.all(values > 0.5 * ABSENT, axis=(0, 1))
     values = jnp.where(present, values, 0.0)
-    along = [_slopes(values, axis, logs[:, np.maximum(own, 0)], own >= 0) for axis, own in enumerate(owner)]
-    plane = along[0].slope * along[0].at[:, None] + along[1].slope * along[1].at[None, :]
+    along = [_slopes(values, axis, logs[axis][:, np.maximum(own, 0)], own >= 0) for axis, own in enumerate(owner)]
+    chips, batch = along
+    plane = chips.slope * chips.at[:, None] + batch.slope * batch.at[None, :]
     ratio = values - plane
-    least, most = jnp.min(ratio, axis=(0, 1)), jnp.max(ratio, axis=(0, 1))
-    dip = jnp.where(most - least > FLAT, along[0].dip + along[1].dip, 0.0)
+    exact = jnp.max(ratio, axis=(0, 1)) - jnp.min(ratio, axis=(0, 1)) <= FLAT
+    between = jnp.minimum(ratio[:, 1:], ratio[:, :-1])
+    least = jnp.min(jnp.where(exact, between, between - _dips(values, batch)), axis=(0, 1))
+    dip = jnp.where(exact, 0.0, _widest_dip(values, 0, chips))
     coefficients = jnp.where(present, least - dip, ABSENT)
-    integers = logs.shape[1]
+    integers = logs[0].shape[1]
     tilt = sum(
         jnp.where(present & (own >= 0), line.slope, 0.0)[..., None] * (own[..., None] == np.arange(integers))
         for line, own in zip(along, owner, strict=True)
@@ -91,24 +94,45 @@ def monomials_below(layout: Layout, samples: Sample, logs: Float[Array, "samples
     return coefficients, tilt
 
 
-class _Line:
-    """Slopes of all coefficients along one axis of the lattice, where they are, and how far they could dip between samples."""
+class _Line(NamedTuple):
+    """One axis of the lattice, as every coefficient sees it."""
 
-    def __init__(self, slope: Any, at: Any, dip: Any):
-        self.slope, self.at, self.dip = slope, at, dip
+    slope: Any  # (functions, basis) from end to end
+    at: Any  # (samples, functions, basis) ln of the owning integer
+    steps: Any  # (samples − 1, functions, basis) between samples
+    hidden: Any  # the same, where integers lie between that were not sampled; else 0
 
 
 def _slopes(values: Any, axis: int, at: Any, owned: np.ndarray) -> _Line:
     """``at`` are ln of the owning integer of each coefficient at each sample, shape (samples, functions, basis)."""
     at = jnp.where(owned, at, 0.0)
-    rise = jnp.mean(jnp.take(values, SAMPLES - 1, axis) - jnp.take(values, 0, axis), axis=0)
+    rise = jnp.mean(jnp.take(values, SAMPLES[axis] - 1, axis) - jnp.take(values, 0, axis), axis=0)
     run = at[-1] - at[0]
     slope = jnp.where(run > 0, rise / jnp.where(run > 0, run, 1.0), 0.0)
     steps = at[1:] - at[:-1]
-    gaps = jnp.where(jnp.exp(at[1:]) - jnp.exp(at[:-1]) > 1.5, steps, 0.0)  # integers in between that were not sampled
-    rises = jnp.diff(values, axis=axis)
-    shown = jnp.expand_dims(steps, 1 - axis)
-    local = jnp.where(shown > 0, rises / jnp.where(shown > 0, shown, 1.0), slope)
+    return _Line(slope, at, steps, jnp.where(jnp.exp(at[1:]) - jnp.exp(at[:-1]) > 1.5, steps, 0.0))
+
+
+def _elasticities(values: Any, axis: int, line: _Line) -> Any:
+    """Slopes between neighbouring samples along an axis; the mean slope where two samples are the same integer."""
+    shown = jnp.expand_dims(line.steps, 1 - axis)
+    return jnp.where(shown > 0, jnp.diff(values, axis=axis) / jnp.where(shown > 0, shown, 1.0), line.slope)
+
+
+def _widest_dip(values: Any, axis: int, line: _Line) -> Any:
+    """How far a coefficient could dip below the line through any two neighbouring samples: slopes in a range of r dip at most r·h/4."""
+    local = _elasticities(values, axis, line)
     spread = jnp.max(local, axis=(0, 1)) - jnp.min(local, axis=(0, 1))
-    # between two samples, slopes within a range of r dip at most r·h/4 below the line through them
-    return _Line(slope, at, jnp.max(gaps, axis=0) * jnp.maximum(ELASTICITY_RANGE, spread) / 4.0)
+    return jnp.max(line.hidden, axis=0) * jnp.maximum(ELASTICITY_RANGE, spread) / 4.0
+
+
+def _dips(values: Any, line: _Line) -> Any:
+    """The same along batch for each pair of neighbours, shape (chips, samples − 1, functions, basis).
+
+    Work of a batch grows no slower than none and no faster than the batch. Between two samples with slope s it dips deepest if it
+    stays level first and then grows as fast as it can: s·(1 − s)·h. A coefficient that shows other slopes is taken as ``_widest_dip``.
+    """
+    local = _elasticities(values, 1, line)
+    usual = jnp.all((local >= -FLAT) & (local <= 1.0 + FLAT), axis=(0, 1))
+    inside = jnp.clip(local, 0.0, 1.0)
+    return jnp.where(usual, inside * (1.0 - inside) * line.hidden, _widest_dip(values, 1, line))

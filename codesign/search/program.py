@@ -27,12 +27,12 @@ HAIR = 1e-6
 class Program(eqx.Module):
     """One problem at given integers, or a relaxation of it over a box of integers.
 
-    ``tilt`` are exponents of each coefficient in the integers (``Layout.integers``), none where these are fixed; ``slack`` says
+    ``tilt`` are exponents of each coefficient in the integers (``Layout.integers``), zero where these are fixed; ``slack`` says
     which functions the variable "relaxation" relaxes: ln f_j ≤ slack_j · relaxation.
     """
 
     coefficients: Float[Array, "functions basis"]
-    tilt: Float[Array, "functions basis integers"] | None
+    tilt: Float[Array, "functions basis integers"]
     slack: Float[Array, "functions"]
     low: Float[Array, "variables"]
     high: Float[Array, "variables"]
@@ -68,7 +68,8 @@ def fixed_program(layout: Layout, problems: Problems, integers: Float[Array, "al
     count = layout.counted
     at = sample(layout, problems, integers[:count])
     together = jax.tree.map(lambda leaf: leaf[None], at)
-    return framed(layout, problems, at.coefficients, None, together, integers, integers, bounds)
+    level = jnp.zeros((*at.coefficients.shape, count))
+    return framed(layout, problems, at.coefficients, level, together, integers, integers, bounds)
 
 
 def framed(
@@ -188,7 +189,7 @@ class Packed(NamedTuple):
     """Coefficients and tilts of one block of functions (``Layout.blocks``): only the monomials that it may have."""
 
     coefficients: Any  # (functions, monomials)
-    tilt: Any  # (functions, monomials, integers), or none
+    tilt: Any  # (functions, monomials, integers)
 
 
 def packed(layout: Layout, program: Program) -> tuple[Packed, ...]:
@@ -196,8 +197,7 @@ def packed(layout: Layout, program: Program) -> tuple[Packed, ...]:
     found, first = [], 0
     for block in layout.blocks:
         rows, columns = slice(first, first + len(block.functions)), np.array(block.columns)
-        tilt = None if program.tilt is None else program.tilt[rows][:, columns]
-        found.append(Packed(program.coefficients[rows][:, columns], tilt))
+        found.append(Packed(program.coefficients[rows][:, columns], program.tilt[rows][:, columns]))
         first += len(block.functions)
     return tuple(found)
 
@@ -234,18 +234,14 @@ def functions(
     values, shares, means, local = [], [], [], []
     for block, own in zip(layout.blocks, blocks, strict=True):
         basis, specials = (jnp.asarray(part[np.array(block.columns)]) for part in (shape.basis, shape.special))
-        terms = own.coefficients + (basis @ y + specials @ special)
-        if own.tilt is not None:
-            terms = terms + own.tilt @ (integers @ y)
+        terms = own.coefficients + (basis @ y + specials @ special) + own.tilt @ (integers @ y)
         largest = jnp.max(terms, axis=1, keepdims=True)
         parts = jnp.exp(terms - largest)
         total = jnp.sum(parts, axis=1, keepdims=True)
         values.append((largest + jnp.log(total))[:, 0])
         shares.append(parts / total)
         local.append(basis + specials @ bent)
-        means.append(shares[-1] @ local[-1])
-        if own.tilt is not None:
-            means[-1] = means[-1] + jnp.sum(shares[-1][:, :, None] * own.tilt, axis=1) @ integers
+        means.append(shares[-1] @ local[-1] + jnp.sum(shares[-1][:, :, None] * own.tilt, axis=1) @ integers)
     value, mean = jnp.concatenate(values), jnp.concatenate(means)
     relaxation = units(layout, [layout.variable("relaxation")])
     powers = jnp.asarray(shape.powers) - program.slack[:, None] * relaxation
@@ -270,8 +266,7 @@ def weighted_hessian(
         mass = jnp.sum(weighted, axis=0)
         hessian = hessian + local.T @ (mass[:, None] * local)
         bend = bend + mass @ jnp.asarray(shape.special[np.array(block.columns)])
-        if own.tilt is not None:
-            by_tilt = weighted[:, :, None] * own.tilt
-            cross = local.T @ jnp.sum(by_tilt, axis=0) @ integers
-            hessian = hessian + cross + cross.T + integers.T @ jnp.einsum("jmu,jmv->uv", by_tilt, own.tilt) @ integers
+        by_tilt = weighted[:, :, None] * own.tilt
+        cross = local.T @ jnp.sum(by_tilt, axis=0) @ integers
+        hessian = hessian + cross + cross.T + integers.T @ jnp.einsum("jmu,jmv->uv", by_tilt, own.tilt) @ integers
     return hessian + arguments.T @ ((bend * values.bend)[:, None] * arguments)

@@ -40,7 +40,8 @@ def _traced(search: Search, weightings: np.ndarray, relaxed: Sequence[Any], rela
     posed, numbers = (search.layout, search.placed, search.bounds), np.tile(lowest, (LANES, 1))
     programs = fixed_programs.jitted.lower(*posed, nothing, numbers)
     yield programs
-    yield solve_programs.jitted.lower(search.layout, programs.out_info, search.goals, weightings[nothing], np.full(LANES, np.inf))
+    free = np.full(LANES, np.inf)
+    yield solve_programs.jitted.lower(search.layout, programs.out_info, search.goals, weightings[nothing], free, free)
     if relaxations:
         ranges = np.tile(lowest[: search.layout.counted], (RANGES, 1))
         monomials = relaxed_ranges.jitted.lower(search.layout, search.placed, nothing[:RANGES], ranges, ranges)
