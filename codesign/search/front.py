@@ -201,15 +201,35 @@ def _optimize(
         timings[name], clock = time.perf_counter() - clock, time.perf_counter()
 
     search, rows = pose(problems, objectives, bounds, memory)
-    weighting = weightings(weights, len(objectives), seed)
-    wanted = Wanted(objectives, bounds)
+    known = Known(search, weightings(weights, len(objectives), seed))
+    tasks, relaxed = searched(known, Wanted(objectives, bounds), rows, seed=seed, relaxations=True, tell=tell, lap=lap)
+    proof = None
+    if prove:
+        proof = bounded(known, completed(known, tasks), progress=lambda boxes, still: tell("proof", boxes, boxes + still))
+        tasks = [task for task in proof.best if np.isfinite(known.value(task))]
+        lap("proof")
+    front = _assemble(known, choices, objectives, bounds, rows, tasks, relaxed, proof, timings)
+    lap("exact check")
+    return front
+
+
+def searched(
+    known: Known, wanted: Wanted, rows: BoundRows, *, seed: int, relaxations: bool = True,
+    tell: Progress = lambda stage, done, total: None, lap: Callable[[str], None] = lambda name: None,
+) -> tuple[list[Task], Relaxed | None]:  # fmt: skip
+    """The best task found of every weighting, and of those added between them; and where the relaxed search ended.
+
+    Raises:
+        Infeasible: no design in the space meets the limits.
+    """
+    search, problems, objectives = known.search, known.search.problems, wanted.objectives
     ranges = integer_ranges(problems)
-    known = Known(search, weighting)
     tell("relaxed search", 0, 1)
     alone = len(problems.steps) == 1
-    first = lanes(problems, wanted, weighting, starts=STARTS, seed=seed) if alone else ()
-    compile_ahead(search, weighting, relaxed=first, relaxations=prove or not alone)
-    relaxed = relax(first, (len(weighting), len(choices), STARTS)) if alone else None
+    first = lanes(problems, wanted, known.weights, starts=STARTS, seed=seed) if alone else ()
+    compile_ahead(search, known.weights, relaxed=first, relaxations=relaxations)
+    choices = len(problems.kinds[0].dies)
+    relaxed = relax(first, (len(known.weights), choices, STARTS)) if alone else None
     starts = approach(known, middle_starts(known, ranges)) if relaxed is None else first_tasks(relaxed, problems, ranges)
     lap("relaxed search")
     tell("relaxed search", 1, 1)
@@ -222,20 +242,13 @@ def _optimize(
         found = conflict(search, rows.names)
         if found.least > -ROOM:
             raise Infeasible(sentence(found, search), found)
-        tasks = exchanged(known, polished(known, [[found.task._replace(weighting=k)] for k in range(len(weighting))]))
+        tasks = exchanged(known, polished(known, [[found.task._replace(weighting=k)] for k in range(len(known.weights))]))
     for done in range(ROUNDS):
         tasks = refined(known, objectives, tasks)
         tell("integers", 2 + done, 1 + ROUNDS)
     tasks = adopted(known, objectives, tasks)
     lap("refinement")
-    proof = None
-    if prove:
-        proof = bounded(known, completed(known, tasks), progress=lambda boxes, still: tell("proof", boxes, boxes + still))
-        tasks = [task for task in proof.best if np.isfinite(known.value(task))]
-        lap("proof")
-    front = _assemble(known, choices, objectives, bounds, rows, tasks, relaxed, proof, timings)
-    lap("exact check")
-    return front
+    return tasks, relaxed
 
 
 def _assemble(

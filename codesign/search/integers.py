@@ -7,8 +7,8 @@ several kinds of machine are searched a kind at a time (``kinds``).
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -28,13 +28,6 @@ from codesign.search.program import BoundNumbers, Program, fixed_program
 
 FEASIBLE = 1e-9
 """Largest ln(used/allowed) that still counts as converged inside the limits; the exact model has the last word."""
-
-STRIDES = ((0.25, False), (0.08, False), (0.02, False), (0.0, False), (0.0, True))
-"""Relative steps of the pattern search, in turn, and whether two integers move at once; zero means ±1."""
-
-
-ONWARD = (1, 3, 9)
-"""How many times the last move that helped is tried again."""
 
 WORTHWHILE = 1e-6
 """Log units by which a neighbour must be better to be moved to: flat valleys are long."""
@@ -61,9 +54,6 @@ class Memory(Protocol):
 
     def get(self, key: tuple[Any, ...]) -> tuple[np.ndarray, ...] | None: ...
     def put(self, entries: Sequence[tuple[tuple[Any, ...], tuple[np.ndarray, ...]]]) -> None: ...
-
-
-Settle: TypeAlias = Callable[[list[Task]], list[Task]]
 
 
 class Search(NamedTuple):
@@ -224,99 +214,16 @@ class Known:
         return True
 
 
-def descend(known: Known, starts: list[list[Task]], settle: Settle | None = None) -> list[Task]:
-    """For every weighting, the best integers that the pattern search reaches from its starts; those with a feasible design only.
-
-    Where memory comes in whole stacks and layers, the descent first leaves them free, then rounds them both ways.
-
-    Args:
-        known: solves so far.
-        starts: tasks from which each weighting starts.
-        settle: moves tasks to better chips and batches by itself; long strides are then not tried.
-    """
-    low, high = known.search.ranges
-    searched = high > 0
-    counted = np.arange(len(searched)) < known.search.layout.counted
-    if settle is None:
-        best = _descent(known, starts, low, high, searched & counted, STRIDES[:-1] if searched[~counted].any() else STRIDES)
-    else:
-        known.learn(task for tasks in starts for task in tasks)
-        best = [min(tasks, key=known.value) for tasks in starts]
-    if searched[~counted].any():
-        near = [[task, *_fewer_and_more_chips(known, task, low, high)] for task in best]
-        known.learn(task for tasks in near for task in tasks)
-        rounded = [[whole for task in tasks for whole in rounded_memory(known, task, low, high)] for tasks in near]
-        known.learn(task for tasks in rounded for task in tasks)
-        best = [min(tasks, key=known.value) for tasks in rounded]
-        best = best if settle is None else settle(best)
-        best = _descent(known, [[task] for task in best], low, high, searched, STRIDES[-3:])
-    elif settle is not None:
-        best = _descent(known, [[task] for task in best], low, high, searched, STRIDES[-3:])
-    return [task for task in best if np.isfinite(known.value(task))]
+def best_of(known: Known, rows: list[list[Task]], most: int) -> list[list[Task]]:
+    """The best few tasks of each row, solved, those without a design left out."""
+    known.learn(task for tasks in rows for task in tasks)
+    return [sorted({t for t in tasks if np.isfinite(known.value(t))}, key=lambda t: (known.value(t), t))[:most] for tasks in rows]
 
 
-def polish(known: Known, starts: list[list[Task]]) -> list[Task]:
-    """Better neighbours of tasks with whole memory, until there is none."""
-    low, high = known.search.ranges
-    return _descent(known, starts, low, high, high > 0, STRIDES[-3:])
-
-
-def _fewer_and_more_chips(known: Known, task: Task, low: np.ndarray, high: np.ndarray) -> list[Task]:
-    """One chip less and one more of each kind: whole stacks may suit another number of chips better than free ones did."""
-    chips = np.arange(len(task.integers)) < known.search.layout.kinds
-    return neighbours(task, 0.0, low, high, chips, pairs=False)
-
-
-def _descent(known: Known, starts: list[list[Task]], low: np.ndarray, high: np.ndarray, moves: np.ndarray, strides: Any) -> list[Task]:
-    known.learn(task for tasks in starts for task in tasks)
-    best = [min(tasks, key=known.value) for tasks in starts]
-    for stride, pairs in strides:
-        moving = set(range(len(best)))
-        before = dict(enumerate(best))
-        while moving:
-            around = {k: neighbours(best[k], stride, low, high, moves, pairs=pairs) for k in moving}
-            around = {k: [*tasks, *onward(before[k], best[k], low, high)] for k, tasks in around.items()}
-            before = dict(enumerate(best))
-            known.learn(task for tasks in around.values() for task in tasks)
-            still = set()
-            for k, tasks in around.items():
-                candidate = min(tasks, key=known.value, default=best[k])
-                if known.value(candidate) < known.value(best[k]) - WORTHWHILE:
-                    best[k] = candidate
-                    still.add(k)
-            moving = still
-    return best
-
-
-def neighbours(task: Task, stride: float, low: np.ndarray, high: np.ndarray, moves: np.ndarray, *, pairs: bool = True) -> list[Task]:
-    """Tasks ``stride`` away in relation and at least one, in one integer or (``pairs``) in two at once, inside the ranges."""
-    which = np.flatnonzero(moves)
-    steps = {k: max(1, round(stride * task.integers[k])) for k in which}
-    shifts = [((k, sign),) for k in which for sign in (-1, 1)]
-    if pairs:
-        shifts += [((j, a), (k, b)) for j, k in itertools.combinations(which, 2) for a in (-1, 1) for b in (-1, 1)]
-    around = []
-    for shift in shifts:
-        moved = list(task.integers)
-        for k, sign in shift:
-            moved[k] += sign * steps[k]
-        if all(low[k] <= moved[k] <= high[k] for k, _ in shift):
-            around.append(task._replace(integers=tuple(moved)))
-    return around
-
-
-def onward(before: Task, task: Task, low: np.ndarray, high: np.ndarray) -> list[Task]:
-    """Tasks further along the last move, inside the ranges (R. Hooke and T. A. Jeeves, Journal of the ACM 8, 1961): valleys are long."""
-    move = np.array(task.integers) - np.array(before.integers)
-    if not move.any():
-        return []
-    far = [np.clip(np.array(task.integers) + factor * move, low, high) for factor in ONWARD]
-    return [task._replace(integers=tuple(map(int, integers))) for integers in far]
-
-
-def rounded_memory(known: Known, task: Task, low: np.ndarray, high: np.ndarray) -> list[Task]:
+def rounded_memory(known: Known, task: Task) -> list[Task]:
     """Tasks with stacks and layers rounded both ways from the free optimum of a task."""
     search, problems = known.search, known.search.problems
+    low, high = search.ranges
     kinds, first = search.layout.kinds, search.layout.counted
     ways: list[list[int]] = [[number] for number in task.integers]
     y = known.done[task][2].y

@@ -4,15 +4,16 @@ Around a fleet's optimum at given integers its weighted sum comes apart into one
 integers and a small program; the fleet has the sum of both, and its neighbours number the square.
 """
 
-import functools
 from collections.abc import Iterator
 
 import numpy as np
 
-from codesign.search.approach import settled
 from codesign.search.decomposition import alone, mixed, taken_apart
-from codesign.search.integers import WORTHWHILE, Known, Task, descend, polish
+from codesign.search.descent import descend
+from codesign.search.integers import WORTHWHILE, Known, Task
+from codesign.search.local_search import improved
 from codesign.search.part import parts
+from codesign.search.scan import scanned
 
 ROUNDS = 3
 """How often a fleet is taken apart anew around the best found."""
@@ -24,7 +25,7 @@ def descended(known: Known, starts: list[list[Task]]) -> list[Task]:
     Starts may leave stacks and layers free (0).
     """
     if known.search.layout.kinds == 1:
-        return descend(known, starts, None if len(known.search.problems.steps) == 1 else functools.partial(settled, known))
+        return descend(known, with_scan(known, starts))
     known.learn(task for row in starts for task in row)
     tasks = [task for row in starts if np.isfinite(known.value(task := min(row, key=known.value)))]
     if not tasks:
@@ -42,7 +43,8 @@ def descended(known: Known, starts: list[list[Task]]) -> list[Task]:
 def polished(known: Known, starts: list[list[Task]]) -> list[Task]:
     """Better neighbours of tasks with whole memory, until there is none."""
     if known.search.layout.kinds == 1 or not starts:
-        return polish(known, starts)
+        known.learn(task for row in starts for task in row)
+        return improved(known, [min(row, key=known.value) for row in starts])
     known.learn(task for row in starts for task in row)
     best = [min(row, key=known.value) for row in starts]
     moving = [k for k, task in enumerate(best) if np.isfinite(known.value(task))]
@@ -66,6 +68,10 @@ def _each_kind(known: Known, tasks: list[Task], *, free: bool) -> Iterator[tuple
     split = taken_apart(known, tasks)
     for part in parts(known.search.layout):
         own, one, starts = alone(known, tasks, split, part)
-        rows = [[start] for start in starts]
-        found = descend(one, rows, functools.partial(settled, one)) if free else polish(one, rows)
+        found = descend(one, with_scan(one, [[start] for start in starts])) if free else improved(one, starts)
         yield own, {tasks[task.weighting]: task for task in found if np.isfinite(one.value(task))}
+
+
+def with_scan(known: Known, starts: list[list[Task]]) -> list[list[Task]]:
+    """Starts of weightings, and what a scan of the numbers of chips finds."""
+    return [[*row, *more] for row, more in zip(starts, scanned(known, [row[0].weighting for row in starts]), strict=True)]
