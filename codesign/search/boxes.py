@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from codesign.numerics.compilation import OFTEN, SELDOM, compiled
@@ -16,8 +17,8 @@ from codesign.search.program import BoundNumbers, Program
 RANGES = 4
 """Ranges of chips and batch relaxed in one call: fixed, so that one compiled program serves every round."""
 
-KEPT = 64
-"""Relaxed ranges kept at a time: some 0.3 MB each."""
+KEPT = 512
+"""Relaxed ranges kept at a time: some 0.1 MB each for one machine, 2 MB for a fleet of four kinds."""
 
 
 class Box(NamedTuple):
@@ -124,29 +125,40 @@ def solve_boxes(known: Known, pairs: list[tuple[Box, int]], enough: np.ndarray |
 
 def _solved(pairs: list[tuple[Box, int]], known: Known, enough: np.ndarray) -> Bounded:
     """Many boxes differ in stacks and layers only, on which no coefficient depends: each range of chips and batch is relaxed once."""
-    search = known.search
+    search, below_ranges = known.search, known.below
     counted = search.layout.counted
-    ranges = [Box(box.choice, box.low[:counted], box.high[:counted]) for box, _ in pairs]
-    distinct = sorted(set(ranges))
-    order, found = [], []
+    ranges = [box._replace(low=box.low[:counted], high=box.high[:counted]) for box, _ in pairs]
+
+    def solved(rows: list[int]) -> Bounded:
+        own = jax.tree.map(lambda *leaves: np.stack(leaves), *(below_ranges[ranges[k]] for k in rows))
+        choices, low, high = _ends([pairs[k][0] for k in rows])
+        programs = asked(search, relaxed_programs(search.layout, search.placed, search.bounds, choices, own, low, high))
+        weightings = [pairs[k][1] for k in rows]
+        weights, slowest = known.weights[weightings], known.slowest[weightings]
+        done = solve_programs(search.solved, programs, search.goals, weights, slowest, enough[rows])
+        return Bounded(done.bound, done.point.y)
+
+    order = sorted(range(len(pairs)), key=lambda k: (ranges[k], pairs[k]))
+    distinct = list(dict.fromkeys(ranges[k] for k in order))
+    found = []
     for first in range(0, len(distinct), KEPT):
-        kept = {one: k for k, one in enumerate(distinct[first : first + KEPT])}
-        monomials = in_batches(lambda some: relaxed_ranges(search.layout, search.placed, *_ends(some)), list(kept), RANGES)
-
-        def solved(rows: list[int], kept: dict[Box, int] = kept, monomials: Below = monomials) -> Bounded:
-            own = monomials.at(np.array([kept[ranges[k]] for k in rows]))
-            choices, low, high = _ends([pairs[k][0] for k in rows])
-            programs = asked(search, relaxed_programs(search.layout, search.placed, search.bounds, choices, own, low, high))
-            weightings = [pairs[k][1] for k in rows]
-            weights, slowest = known.weights[weightings], known.slowest[weightings]
-            done = solve_programs(search.solved, programs, search.goals, weights, slowest, enough[rows])
-            return Bounded(done.bound, done.point.y)
-
-        mine = sorted((k for k, one in enumerate(ranges) if one in kept), key=lambda k: pairs[k])
-        order += mine
-        found.append(in_batches(solved, mine))
+        some = set(distinct[first : first + KEPT])
+        _keep_below(known, some)
+        found.append(in_batches(solved, [k for k in order if ranges[k] in some]))
     back = np.argsort(order)
     return Bounded(*(np.concatenate(part)[back] for part in zip(*found, strict=True)))
+
+
+def _keep_below(known: Known, ranges: set[Box]) -> None:
+    """Keep the monomials below all coefficients over some ranges; those of earlier calls are kept while there is room."""
+    kept, search = known.below, known.search
+    missing = sorted(ranges - kept.keys())
+    if len(kept) + len(missing) > KEPT:
+        for one in kept.keys() - ranges:
+            del kept[one]
+    if missing:
+        found = in_batches(lambda some: relaxed_ranges(search.layout, search.placed, *_ends(some)), missing, RANGES)
+        kept.update((one, found.at(k)) for k, one in enumerate(missing))
 
 
 def _ends(boxes: list[Box]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

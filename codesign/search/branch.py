@@ -82,6 +82,8 @@ def prove(
         for (_, k), bound in zip(open_pairs, found.bound, strict=True):
             proved[k] = min(proved[k], bound)
     bounds = np.minimum(proved, values)
+    rows = [task.weighting for task in best]
+    known.bounds[rows] = np.maximum(known.bounds[rows], bounds)
     return Proof(bounds, best, boxes, solves, bool((values - bounds <= tolerance * 1.001).all()))
 
 

@@ -95,6 +95,8 @@ def prove(
             rest, prove_together(known, [best[k] for k in rest], tolerance=tolerance, progress=functools.partial(_after, progress, boxes))
         )
     found = known.values(best)
+    rows = [task.weighting for task in best]
+    known.bounds[rows] = np.maximum(known.bounds[rows], np.minimum(bounds, found))
     return Proof(np.minimum(bounds, found), best, boxes, solves, bool((found - bounds <= tolerance * 1.001).all()))
 
 
@@ -126,7 +128,7 @@ def alone(known: Known, tasks: list[Task], split: Split, part: Part) -> tuple[np
     lowest = known.search.ranges[0]
     own = np.array(owner_of_integers(known.search.layout)) == part.kind
     one = Known(known.search._replace(goals=OUTCOMES_AND_PACE, part=part), split.weights[:, part.kind])
-    one.slowest = known.slowest[[task.weighting for task in tasks]]
+    one.slowest, one.below = known.slowest[[task.weighting for task in tasks]], known.below
     return own, one, [Task(k, task.choice, _put(lowest, task.integers, own)) for k, task in enumerate(tasks)]
 
 

@@ -14,7 +14,7 @@ from codesign.outcome import Outcome
 from codesign.performance.execution import Execution, Operatorwise
 from codesign.search.approach import approach
 from codesign.search.batches import double_precision
-from codesign.search.branch import Proof
+from codesign.search.branch import TOLERANCE
 from codesign.search.choices import Choice, Tree
 from codesign.search.coefficients import operator_counts
 from codesign.search.decomposition import prove as bounded
@@ -47,7 +47,11 @@ from codesign.search.warm_up import compile_ahead
 Progress = Callable[[str, int, int], None]
 
 CERTIFIED = 1e-6
-"""Largest certified gap, in log units, that is called GLOBAL."""
+"""Largest certified gap, in log units, of a design that counts as proved at its own integers."""
+
+GLOBAL, GLOBAL_AT_ITS_INTEGERS, LOCAL = "GLOBAL", "GLOBAL AT ITS INTEGERS", "LOCAL"
+"""What a status claims: proved over all integers, choices and plans of the problem to within ``branch.TOLERANCE``; proved to within
+``CERTIFIED`` for the design's own; proved of neither."""
 
 STARTS = 2
 """Random starts of the relaxed search for each weighting and choice."""
@@ -202,22 +206,20 @@ def _optimize(
 
     search, rows = pose(problems, objectives, bounds, memory)
     known = Known(search, weightings(weights, len(objectives), seed))
-    tasks, relaxed = searched(known, Wanted(objectives, bounds), rows, seed=seed, relaxations=True, tell=tell, lap=lap)
-    proof = None
-    if prove:
-        proof = bounded(known, completed(known, tasks), progress=lambda boxes, still: tell("proof", boxes, boxes + still))
-        tasks = [task for task in proof.best if np.isfinite(known.value(task))]
-        lap("proof")
-    front = _assemble(known, choices, objectives, bounds, rows, tasks, relaxed, proof, timings)
+    tasks, relaxed = searched(known, Wanted(objectives, bounds), rows, seed=seed, prove=prove, tell=tell, lap=lap)
+    front = _assemble(known, choices, objectives, bounds, rows, tasks, relaxed, timings)
     lap("exact check")
     return front
 
 
 def searched(
-    known: Known, wanted: Wanted, rows: BoundRows, *, seed: int, relaxations: bool = True,
+    known: Known, wanted: Wanted, rows: BoundRows, *, seed: int, prove: bool,
     tell: Progress = lambda stage, done, total: None, lap: Callable[[str], None] = lambda name: None,
 ) -> tuple[list[Task], Relaxed | None]:  # fmt: skip
     """The best task found of every weighting, and of those added between them; and where the relaxed search ended.
+
+    One kind of machine is searched by branch and bound where a proof is wanted: it costs less than the local search. Fleets of
+    several kinds are bounded last, around the best that was found.
 
     Raises:
         Infeasible: no design in the space meets the limits.
@@ -227,33 +229,49 @@ def searched(
     tell("relaxed search", 0, 1)
     alone = len(problems.steps) == 1
     first = lanes(problems, wanted, known.weights, starts=STARTS, seed=seed) if alone else ()
-    compile_ahead(search, known.weights, relaxed=first, relaxations=relaxations)
+    compile_ahead(search, known.weights, relaxed=first)
     choices = len(problems.kinds[0].dies)
     relaxed = relax(first, (len(known.weights), choices, STARTS)) if alone else None
     starts = approach(known, middle_starts(known, ranges)) if relaxed is None else first_tasks(relaxed, problems, ranges)
     lap("relaxed search")
     tell("relaxed search", 1, 1)
     tell("integers", 0, 1 + ROUNDS)
+    together = prove and search.layout.kinds == 1
+
+    def told(boxes: int, still: int) -> None:
+        tell("proof", boxes, boxes + still)
+
+    def settled(starts: list[list[Task]]) -> list[Task]:
+        if not together:
+            return descended(known, starts)
+        known.learn(task for row in starts for task in row)
+        return bounded(known, [min(row, key=known.value) for row in starts], progress=told).best
+
     tasks = descended(known, starts)
     tasks = exchanged(known, tasks) if tasks else tasks
-    tell("integers", 1, 1 + ROUNDS)
-    lap("integers")
     if not tasks:
         found = conflict(search, rows.names)
         if found.least > -ROOM:
             raise Infeasible(sentence(found, search), found)
         tasks = exchanged(known, polished(known, [[found.task._replace(weighting=k)] for k in range(len(known.weights))]))
+    if together:
+        tasks = bounded(known, completed(known, tasks), progress=told).best
+    tell("integers", 1, 1 + ROUNDS)
+    lap("integers")
     for done in range(ROUNDS):
-        tasks = refined(known, objectives, tasks)
+        tasks = refined(known, objectives, tasks, settled)
         tell("integers", 2 + done, 1 + ROUNDS)
     tasks = adopted(known, objectives, tasks)
     lap("refinement")
-    return tasks, relaxed
+    if prove and not together:
+        tasks = bounded(known, completed(known, tasks), progress=told).best
+        lap("proof")
+    return [task for task in tasks if np.isfinite(known.value(task))], relaxed
 
 
 def _assemble(
     known: Known, choices: tuple[Choice, ...], objectives: tuple[Goal, ...], bounds: tuple[Bound, ...], rows: BoundRows,
-    tasks: list[Task], relaxed: Relaxed | None, proof: Proof | None, timings: dict[str, float],
+    tasks: list[Task], relaxed: Relaxed | None, timings: dict[str, float],
 ) -> Front:  # fmt: skip
     problems, structure = known.search.problems, known.search.layout
     seen = judge(known, objectives, bounds, tasks)
@@ -282,7 +300,9 @@ def _assemble(
     prices = {_full_name(name, rows.names): lambdas[:, columns].sum(axis=1) for name, columns in structure.limits.items()}
     upper = np.array([known.done[task][2].upper[structure.variable("pace")] for task in kept])
     names = (*FLEET_LIMITS, *rows.names, SPEED_ASKED)
-    everywhere = proof is not None and always_convex(problems) and bool(audited(known.search, _each_choice(known, kept[0])).all())
+    gaps = front_gaps(known, seen.logs[keep], paces)
+    if np.isfinite(gaps).any() and not (always_convex(problems) and audited(known.search, _each_choice(known, kept[0])).all()):
+        gaps = np.full(len(gaps), np.nan)  # the program is not the exact model everywhere
     return Front(
         designs=taken_rows(seen.fleet.designs),
         outcomes=taken_rows(seen.fleet.outcomes),
@@ -296,9 +316,9 @@ def _assemble(
         values=np.exp(-seen.logs[keep] * np.array([objective.sense for objective in objectives])),
         weights=known.weights[at],
         time_asked=np.exp(known.slowest[at]),
-        status=tuple("GLOBAL" if yes else "LOCAL" for yes in proved),
+        status=tuple(_status(own, gap) for own, gap in zip(proved, gaps, strict=True)),
         certified_gap=gap,
-        front_gap=front_gaps(known, seen.logs[keep], paces, proof, sure=everywhere),
+        front_gap=gaps,
         residual=residuals(known, Wanted(objectives, bounds), kept, taken_rows(seen.fleet.designs), proved),
         spread=spread,
         binding=tuple(tuple(n for n, g in zip(names, row, strict=True) if g > -BINDING) for row in used),
@@ -307,6 +327,13 @@ def _assemble(
         buildable=all(space.buildable for space in problems.spaces),
         timings=timings,
     )
+
+
+def _status(own: bool, front_gap: float) -> str:
+    """What is proved of a design: at its own choice and integers, and over all of them."""
+    if not own:
+        return LOCAL
+    return GLOBAL if front_gap <= TOLERANCE * (1.0 + 1e-3) else GLOBAL_AT_ITS_INTEGERS
 
 
 def _each_choice(known: Known, task: Task) -> list[Task]:

@@ -159,17 +159,21 @@ class Known:
     """Solves that are done, in this process or in one before it (``Memory``).
 
     A weighting is a row of ``weights`` (weightings, objectives) and an entry of ``slowest`` (weightings,): ln of the longest time per
-    token that it asks for [s], +∞ for none.
+    token that it asks for [s], +∞ for none. ``bounds`` (weightings,) is what its weighted sum is proved not to be below, over all
+    choices and integers; −∞ until something is.
     """
 
     def __init__(self, search: Search, weights: np.ndarray):
         self.search, self.weights = search, weights
         self.slowest = np.full(len(weights), np.inf)
+        self.bounds = np.full(len(weights), -np.inf)
         self.done: dict[Task, tuple[float, float, Point]] = {}
+        self.below: dict[Any, Any] = {}  # ranges of chips and batch, relaxed (``boxes``)
 
     def ask(self, weights: np.ndarray, slowest: np.ndarray) -> None:
         """Add weightings."""
         self.weights, self.slowest = np.concatenate([self.weights, weights]), np.concatenate([self.slowest, slowest])
+        self.bounds = np.concatenate([self.bounds, np.full(len(weights), -np.inf)])
 
     def asked(self, weighting: int) -> tuple[float | str, ...]:
         """All that a weighting is, for keys of ``Memory``."""

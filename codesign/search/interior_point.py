@@ -137,9 +137,7 @@ def hopeless(model: Model, point: Point, low: Float[Array, "variables"], high: F
     return point.multipliers @ model.limits + jnp.sum(terms) > SURE * size
 
 
-def decided(
-    model: Model, point: Point, low: Float[Array, "variables"], high: Float[Array, "variables"], enough: Real
-) -> Bool[Array, ""]:
+def decided(model: Model, point: Point, low: Float[Array, "variables"], high: Float[Array, "variables"], enough: Real) -> Bool[Array, ""]:
     """Whether a point shows that the optimum is above ``enough``, by the bound of ``certificate``, or clearly below it."""
     slopes = model.gradient + point.multipliers @ model.jacobian
     terms = jnp.minimum(slopes * (low - point.y), slopes * (high - point.y))

@@ -13,7 +13,6 @@ from codesign.numerics.compilation import SELDOM, compiled
 from codesign.physical.area import area
 from codesign.search.audit import POINTS, TOLERANCE, differences
 from codesign.search.batches import in_batches
-from codesign.search.branch import Proof
 from codesign.search.exact import FLEET_LIMITS, Fleet, design_of, fleet_of
 from codesign.search.goals import Bound, Goal, bounds_exceeded, log_goals
 from codesign.search.integers import Known, Search, Task
@@ -137,23 +136,20 @@ def _slopes(lane: jax.Array, choice: jax.Array, problems: Placed, wanted: Wanted
     return slopes[0], both(lane)[1], slopes[1]
 
 
-def front_gaps(known: Known, logs: np.ndarray, paces: np.ndarray, proof: Proof | None, *, sure: bool) -> np.ndarray:
-    """How much all objectives together could still improve on each design, over all choices and integers [log].
+def front_gaps(known: Known, logs: np.ndarray, paces: np.ndarray) -> np.ndarray:
+    """How much all objectives together could still improve on each design, over all choices and integers [log]; NaN where none is proved.
 
     The least, over the weightings with a proved bound, of the weighted sum above its bound (convexity.md §3). A weighting that asks for
     a speed bounds what is at least as fast; so is all that improves on a design which is.
 
     Args:
-        known: weightings.
+        known: weightings and their bounds.
         logs: goals of the designs, shape (designs, goals).
         paces: their ln of the time per token, shape (designs,).
-        proof: bounds.
-        sure: whether the program is the exact model everywhere.
     """
-    if proof is None or not sure:
-        return np.full(len(logs), np.nan)
-    gaps = logs @ known.weights.T - proof.bounds[None, :]
-    return np.min(np.where(paces[:, None] <= known.slowest + SAME_PACE, gaps, np.inf), axis=1)
+    gaps = logs @ known.weights.T - known.bounds[None, :]
+    least = np.min(np.where(paces[:, None] <= known.slowest + SAME_PACE, gaps, np.inf), axis=1)
+    return np.where(np.isfinite(least), least, np.nan)
 
 
 def convex(problems: Problems, tasks: Sequence[Task]) -> np.ndarray:

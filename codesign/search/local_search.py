@@ -46,9 +46,7 @@ def followed(known: Known, pairs: list[tuple[Box, Task]]) -> dict[Task, list[Tas
         if bound < known.value(task) - WORTHWHILE:
             hopeful.setdefault(task, []).append((bound, nearest_task(known.search, box, task.weighting, y)))
     closer = [
-        (batches_around(known.search, near, NARROW), task)
-        for task, several in hopeful.items()
-        for _, near in sorted(several)[:FOLLOWED]
+        (batches_around(known.search, near, NARROW), task) for task, several in hopeful.items() for _, near in sorted(several)[:FOLLOWED]
     ]
     if not closer:
         return {}

@@ -3,7 +3,6 @@
 import numpy as np
 
 from codesign.search.goals import LEAST_WEIGHT, Goals
-from codesign.search.integers import Task
 
 ROUNDS = 4
 GAPS = 12
@@ -55,19 +54,3 @@ def asked_between(
         found.append(mean / mean.sum())
         slowest.append(0.5 * (paces[one] + paces[other]) if by_speed else np.inf)
     return np.array(found), np.array(slowest)
-
-
-def between(ends: list[Task], index: int, counted: int) -> list[Task]:
-    """Where to start for a weighting between two designs: both, and their geometric mean in both choices.
-
-    Args:
-        ends: the designs' integers.
-        index: number of the new weighting.
-        counted: how many of the integers are chips and batches; stacks and layers start free.
-    """
-    free = (0,) * (len(ends[0].integers) - counted)
-    pairs = list(zip(*(end.integers[:counted] for end in ends), strict=True))
-    middle = tuple(round(float(np.sqrt(one * other))) for one, other in pairs)
-    starts = {end._replace(weighting=index, integers=(*end.integers[:counted], *free)) for end in ends}
-    starts |= {end._replace(weighting=index, integers=(*middle, *free)) for end in ends}
-    return sorted(starts)

@@ -1,16 +1,15 @@
 """Where the integer search starts for each weighting, and where it looks again."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from codesign.search.approach import FROM_NEARBY, approach
 from codesign.search.goals import Goal, log_goals
 from codesign.search.integers import WORTHWHILE, Known, Task
 from codesign.search.judgement import check_exactly, non_dominated
-from codesign.search.kinds import descended, polished
+from codesign.search.kinds import polished
 from codesign.search.problem import Problems
-from codesign.search.refinement import GAPS, asked_between, between, longest_gaps
+from codesign.search.refinement import GAPS, asked_between, longest_gaps
 from codesign.search.relaxation import Relaxed, first_integers
 
 OFFERS = 8
@@ -94,8 +93,15 @@ def adopted(known: Known, objectives: Sequence[Goal], tasks: list[Task]) -> list
     return [found.get(k, task) for k, task in enumerate(tasks)]
 
 
-def refined(known: Known, objectives: Sequence[Goal], tasks: list[Task]) -> list[Task]:
-    """More designs, between those that are farthest apart on the front."""
+def refined(known: Known, objectives: Sequence[Goal], tasks: list[Task], settle: Callable[[list[list[Task]]], list[Task]]) -> list[Task]:
+    """More designs, between those that are farthest apart on the front.
+
+    Args:
+        known: solves so far.
+        objectives: what the front is of.
+        tasks: designs so far.
+        settle: finds the best integers of new weightings from the designs at both ends.
+    """
     found = check_exactly(known.search, tasks, points(known, tasks))
     logs = log_goals(objectives, found.totals)
     front = non_dominated(logs)
@@ -105,12 +111,9 @@ def refined(known: Known, objectives: Sequence[Goal], tasks: list[Task]) -> list
         return tasks
     weights = known.weights[[task.weighting for task in ends]]
     weights, slowest = asked_between(gaps, weights, logs[front], paces(known, ends), known.search.goals)
-    counted = known.search.layout.counted
-    starts = [between([ends[row] for row in gap], len(known.weights) + k, counted) for k, gap in enumerate(gaps)]
+    first = len(known.weights)
     known.ask(weights, slowest)
-    if len(known.search.problems.steps) == 1:
-        return tasks + descended(known, starts)
-    return tasks + descended(known, approach(known, starts, FROM_NEARBY))
+    return tasks + settle([[ends[row]._replace(weighting=first + k) for row in gap] for k, gap in enumerate(gaps)])
 
 
 def paces(known: Known, tasks: Sequence[Task]) -> np.ndarray:

@@ -15,7 +15,7 @@ from codesign.search.problem import integer_ranges
 from codesign.search.relaxation import search_lanes
 
 
-def compile_ahead(search: Search, weightings: np.ndarray, *, relaxed: Sequence[Any], relaxations: bool) -> None:
+def compile_ahead(search: Search, weightings: np.ndarray, *, relaxed: Sequence[Any]) -> None:
     """Trace what a search will run, one program after the other, and compile each while the next is traced.
 
     ``jax.jit`` finds what was compiled here when the same function is called with arguments of the same shapes.
@@ -24,15 +24,14 @@ def compile_ahead(search: Search, weightings: np.ndarray, *, relaxed: Sequence[A
         search: the problem.
         weightings: one a row; only their shape matters.
         relaxed: arguments of the relaxed search (``relaxation.lanes``), empty if there will be none.
-        relaxations: whether boxes of integers will be relaxed too.
     """
     with ThreadPoolExecutor(2) as elsewhere:
-        waiting = [elsewhere.submit(lowered.compile) for lowered in _traced(search, weightings, relaxed, relaxations)]
+        waiting = [elsewhere.submit(lowered.compile) for lowered in _traced(search, weightings, relaxed)]
         for future in waiting:
             future.result()
 
 
-def _traced(search: Search, weightings: np.ndarray, relaxed: Sequence[Any], relaxations: bool) -> Iterator[Any]:
+def _traced(search: Search, weightings: np.ndarray, relaxed: Sequence[Any]) -> Iterator[Any]:
     if relaxed:
         yield search_lanes.jitted.lower(*relaxed)
     lowest = integer_ranges(search.problems)[0].astype(float)
@@ -42,10 +41,9 @@ def _traced(search: Search, weightings: np.ndarray, relaxed: Sequence[Any], rela
     yield programs
     free = np.full(LANES, np.inf)
     yield solve_programs.jitted.lower(search.layout, programs.out_info, search.goals, weightings[nothing], free, free)
-    if relaxations:
-        ranges = np.tile(lowest[: search.layout.counted], (RANGES, 1))
-        monomials = relaxed_ranges.jitted.lower(search.layout, search.placed, nothing[:RANGES], ranges, ranges)
-        yield monomials
-        own = jax.tree.map(lambda leaf: np.zeros((LANES, *leaf.shape[1:]), leaf.dtype), monomials.out_info)
-        yield relaxed_programs.jitted.lower(*posed, nothing, own, numbers, numbers)
+    ranges = np.tile(lowest[: search.layout.counted], (RANGES, 1))
+    monomials = relaxed_ranges.jitted.lower(search.layout, search.placed, nothing[:RANGES], ranges, ranges)
+    yield monomials
+    own = jax.tree.map(lambda leaf: np.zeros((LANES, *leaf.shape[1:]), leaf.dtype), monomials.out_info)
+    yield relaxed_programs.jitted.lower(*posed, nothing, own, numbers, numbers)
     yield exact_fleets.jitted.lower(search.layout, search.placed, nothing, numbers, np.zeros((LANES, len(search.layout.variables))))
