@@ -18,6 +18,7 @@ from codesign.search.branch import TOLERANCE
 from codesign.search.choices import Choice, Tree
 from codesign.search.coefficients import operator_counts
 from codesign.search.decomposition import prove as bounded
+from codesign.search.descent import descend
 from codesign.search.exact import FLEET_LIMITS, Totals
 from codesign.search.goals import LEAST_WEIGHT, Bound, BoundRows, Goal, bound_rows, goals
 from codesign.search.infeasible import ROOM, Conflict, conflict, sentence
@@ -247,8 +248,8 @@ def searched(
         known.learn(task for row in starts for task in row)
         return bounded(known, [min(row, key=known.value) for row in starts], progress=told).best
 
-    tasks = descended(known, starts)
-    tasks = exchanged(known, tasks) if tasks else tasks
+    tasks = descend(known, starts) if together else descended(known, starts)
+    tasks = exchanged(known, tasks) if tasks and not together else tasks
     if not tasks:
         found = conflict(search, rows.names)
         if found.least > -ROOM:

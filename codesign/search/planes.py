@@ -19,7 +19,7 @@ from codesign.search.layout import Layout, owners
 from codesign.search.problem import Problems
 from codesign.search.program import BoundNumbers, Program, framed
 
-SAMPLES = (4, 12)
+SAMPLES = (8, 6)
 """Integers sampled along chips and along batch."""
 
 ELASTICITY_RANGE = 1.0
@@ -53,7 +53,8 @@ def below(layout: Layout, problems: Problems, low: Float[Array, "counted"], high
     middle = sample(layout, problems, jnp.exp(0.5 * (first + last)))
     each = functools.partial(sample, layout, problems, orders=middle.orders)
     samples = jax.vmap(lambda integers: each(integers))(lattice)
-    coefficients, tilt = monomials_below(layout, samples, (jnp.log(chips), jnp.log(batch)))
+    posynomial = not any(table.has_experts for table in problems.tables)
+    coefficients, tilt = monomials_below(layout, samples, (jnp.log(chips), jnp.log(batch)), posynomial=posynomial)
     return Below(coefficients, tilt, samples._replace(coefficients=None, orders=()))
 
 
@@ -64,13 +65,14 @@ def boxed_program(
     return framed(layout, problems, monomials.coefficients, monomials.tilt, monomials.samples, low, high, bounds)
 
 
-def monomials_below(layout: Layout, samples: Sample, logs: tuple[Any, Any]) -> tuple[Any, Any]:
+def monomials_below(layout: Layout, samples: Sample, logs: tuple[Any, Any], *, posynomial: bool) -> tuple[Any, Any]:
     """The monomial below each coefficient: its logarithm at integers of 1, and its exponents.
 
     Args:
         layout: structure.
         samples: coefficients on the lattice (chips by batch, flattened).
         logs: ln of the sampled integers along chips and along batch, shapes (samples, integers).
+        posynomial: whether coefficients are largest of posynomials in the batch: convex in logarithms. Experts touched are not.
     """
     owner = owners(layout)
     shape = samples.coefficients.shape[1:]
@@ -83,7 +85,7 @@ def monomials_below(layout: Layout, samples: Sample, logs: tuple[Any, Any]) -> t
     ratio = values - plane
     exact = jnp.max(ratio, axis=(0, 1)) - jnp.min(ratio, axis=(0, 1)) <= FLAT
     between = jnp.minimum(ratio[:, 1:], ratio[:, :-1])
-    least = jnp.min(jnp.where(exact, between, between - _dips(values, batch)), axis=(0, 1))
+    least = jnp.min(jnp.where(exact, between, between - _dips(values, batch, convex=posynomial)), axis=(0, 1))
     dip = jnp.where(exact, 0.0, _widest_dip(values, 0, chips))
     coefficients = jnp.where(present, least - dip, ABSENT)
     integers = logs[0].shape[1]
@@ -126,13 +128,20 @@ def _widest_dip(values: Any, axis: int, line: _Line) -> Any:
     return jnp.max(line.hidden, axis=0) * jnp.maximum(ELASTICITY_RANGE, spread) / 4.0
 
 
-def _dips(values: Any, line: _Line) -> Any:
+def _dips(values: Any, line: _Line, *, convex: bool) -> Any:
     """The same along batch for each pair of neighbours, shape (chips, samples − 1, functions, basis).
 
-    Work of a batch grows no slower than none and no faster than the batch. Between two samples with slope s it dips deepest if it
-    stays level first and then grows as fast as it can: s·(1 − s)·h. A coefficient that shows other slopes is taken as ``_widest_dip``.
+    Work of a batch grows no slower than none and no faster than the batch: with slope s between two samples it dips deepest if it stays
+    level first and then grows as fast as it can, by s·(1 − s)·h. A convex function is nowhere below the lines through the samples on
+    either side, drawn on: between slopes a and b it dips by (s − a)·(b − s)/(b − a)·h at most. A coefficient that shows other slopes
+    is taken as ``_widest_dip``.
     """
     local = _elasticities(values, 1, line)
     usual = jnp.all((local >= -FLAT) & (local <= 1.0 + FLAT), axis=(0, 1))
     inside = jnp.clip(local, 0.0, 1.0)
-    return jnp.where(usual, inside * (1.0 - inside) * line.hidden, _widest_dip(values, 1, line))
+    least, most = jnp.zeros_like(inside), jnp.ones_like(inside)
+    if convex:
+        least = least.at[:, 1:].set(inside[:, :-1])
+        most = most.at[:, :-1].set(inside[:, 1:])
+    room = jnp.maximum(most - least, FLAT)
+    return jnp.where(usual, jnp.maximum((inside - least) * (most - inside), 0.0) / room * line.hidden, _widest_dip(values, 1, line))
