@@ -144,13 +144,14 @@ def weightings(count: int, objectives: int, seed: int) -> np.ndarray:
     spread /= spread.sum(axis=1, keepdims=True)
     weights = np.concatenate([np.eye(objectives), spread])[:count]
     weights = np.maximum(weights, LEAST_WEIGHT)
-    return weights / weights.sum(axis=1, keepdims=True)
+    weights /= weights.sum(axis=1, keepdims=True)
+    return weights[np.sort(np.unique(weights, axis=0, return_index=True)[1])]  # one objective has one weighting
 
 
 def optimize(
     spaces: Space | Sequence[Space], services: Service | Sequence[Service], choices: Sequence[Choice],
     objectives: Sequence[Goal], *, bounds: Sequence[Bound] = (), execution: Execution | None = None, weights: int = 48,
-    seed: int = 0, prove: bool = False, memory: Memory | None = None, progress: Progress | None = None,
+    seed: int = 0, prove: bool = True, memory: Memory | None = None, progress: Progress | None = None,
 ) -> Front:  # fmt: skip
     """Search for the Pareto front of designs.
 
@@ -163,7 +164,7 @@ def optimize(
         execution: ``Operatorwise()`` unless told.
         weights: number of weightings.
         seed: of weightings and starts.
-        prove: bound choices and integers too, by branch and bound (``Front.front_gap``).
+        prove: bound choices and integers too, by branch and bound (``Front.front_gap``); without, no design is called ``GLOBAL``.
         memory: where finished solves are kept and found again.
         progress: called with (stage, done, total).
 

@@ -1,0 +1,46 @@
+"""Random problems on which the unproved search runs against its own branch and bound."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import objectives
+from codesign.search import Infeasible
+from codesign.search.batches import double_precision
+from codesign.search.branch import prove
+from codesign.search.front import Wanted, searched
+from codesign.search.goals import bound_rows
+from codesign.search.starts import completed
+from tests.codesign.search.conftest import CHIPS, choices, posed, space, stretched, work
+
+NAMES = ("tokens/s/$", "tokens/s/W", "tokens/s/user", "$/token", "J/token")
+
+
+class Contest(NamedTuple):
+    """One random problem: by how much the unproved search misses the proved best of each weighting, in log units."""
+
+    told: str
+    loss: np.ndarray
+    closed: bool
+
+
+def contest(random: np.random.Generator, technologies: list[Any], *, buildable: bool, goals: int) -> Contest | None:
+    """Search a random problem without a proof, then prove it; None where it has no design."""
+    at = random.integers(len(technologies))
+    context, promise = np.exp(random.uniform(np.log([1024, 8e-4]), np.log([131072, 0.2])))
+    bits = {"weight_bits": random.choice([4.0, 8.0, 16.0]), "state_bits": random.choice([8.0, 16.0])}
+    among = choices(technologies[at], dies=random.choice([1.0, 2.0]))
+    names = list(map(str, random.choice(NAMES, goals, replace=False)))
+    weights = [stretched(random.dirichlet(np.ones(goals))) for _ in range(4 if goals > 1 else 1)]
+    wanted = tuple(objectives.objective(name) for name in names)
+    problem = posed(space(CHIPS, buildable=buildable), work(float(context), float(promise), **bits), among, wanted, weights)
+    told = f"technology {at}, {context:.0f} positions, {promise * 1e3:.3g} ms, {bits}, {names}"
+    with double_precision():
+        try:
+            tasks, _ = searched(problem.known, Wanted(wanted), bound_rows(()), seed=0, prove=False)
+        except Infeasible:
+            return None
+        best = completed(problem.known, tasks)[: len(weights)]
+        found = problem.known.values(best)
+        proof = prove(problem.known, best)
+    return Contest(told, found - problem.known.values(proof.best), proof.closed)
