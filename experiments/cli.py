@@ -1,5 +1,6 @@
 """The command line: reads arguments, sets JAX up, runs one command, and turns every failure into a sentence."""
 
+import _thread
 import contextlib
 import dataclasses
 import gc
@@ -44,6 +45,10 @@ def console() -> None:
     interpreter goes away under them.
     """
     gc.set_threshold(*COLLECTIONS)
+    for stream in (sys.stdout, sys.stderr):  # a terminal without our characters, a path that is no text: shown, not a failure
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    sys.unraisablehook = interrupt_again
     try:
         main()
     except SystemExit as end:
@@ -54,6 +59,17 @@ def console() -> None:
         except OSError as error:  # what was printed last has nowhere to go
             code = code or _say(f"standard output: {error.strerror or error}", BAD_INPUT)
         os._exit(code)
+
+
+def interrupt_again(lost: Any) -> None:
+    """Deliver once more a Ctrl-C that struck where Python cannot raise: in a callback of the garbage collector, of which JAX has one.
+
+    Python's own hook prints a traceback, and the interruption is gone.
+    """
+    if issubclass(lost.exc_type, KeyboardInterrupt):
+        _thread.interrupt_main()
+    else:
+        sys.__unraisablehook__(lost)
 
 
 def exit_code(arguments: list[str]) -> int:
@@ -83,7 +99,9 @@ def exit_code(arguments: list[str]) -> int:
 
 
 def _say(message: str, code: int) -> int:
-    print(f"codesign: {message}", file=sys.stderr)
+    from experiments.screen import say
+
+    say(message)
     return code
 
 
@@ -151,8 +169,9 @@ def prepare_jax() -> None:
     import jax
 
     jax.config.update("jax_enable_x64", True)
-    if jax.config.jax_compilation_cache_dir is None:  # pyright: ignore[reportAttributeAccessIssue]
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    base = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
+    nowhere = not base.is_absolute()  # no home, as in a container with a user that nobody named
+    if jax.config.jax_compilation_cache_dir is None and not nowhere:  # pyright: ignore[reportAttributeAccessIssue]
         jax.config.update("jax_compilation_cache_dir", str(base / "codesign" / "xla"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 

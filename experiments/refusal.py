@@ -38,6 +38,15 @@ def expected(value: str, choices: Sequence[str]) -> str:
     return offered if hint == offered else f"{offered}; {hint}"
 
 
+LONGEST = 700
+"""Characters of a sentence: room for all names of a list, not for a value of a megabyte."""
+
+
 def sentence(error: BaseException) -> str:
-    """An error's message on one line."""
-    return " ".join(str(error).split()) or type(error).__name__
+    """An error's message on one line, its middle left out where it is endless.
+
+    >>> sentence(ValueError("two\\nlines"))
+    'two lines'
+    """
+    line = " ".join(str(error).split()) or type(error).__name__
+    return line if len(line) <= LONGEST else f"{line[: LONGEST // 2]} … {line[-LONGEST // 4 :]}"
