@@ -1,6 +1,8 @@
 """Scenarios: what to design for, under which technology, in which box; in TOML, every quantity with its unit."""
 
-import tomllib
+import json
+import math
+import re
 import typing
 from functools import cache
 from importlib import resources
@@ -9,8 +11,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from codesign.files import NOT_TOML, own_path, parse_toml, read_text
 from experiments.refusal import Refused, nearest
-from hardware_priors.quantities import parse
+from experiments.sizes import FEWEST_BITS, MOST_CHIPS, MOST_POSITIONS, MOST_SEQUENCES
+from hardware_priors.quantities import parse, require_physical
 
 
 def _quantity(unit: str) -> Any:
@@ -18,8 +22,9 @@ def _quantity(unit: str) -> Any:
 
     def check(text: str) -> str:
         value = parse(text, like=unit)
-        if not 0 < value < float("inf"):
+        if not value > 0:
             raise ValueError(f"{text!r} is not above zero")
+        require_physical(value, unit)
         return text
 
     return Annotated[str, AfterValidator(check)]
@@ -48,37 +53,60 @@ def _several(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else [value]
 
 
-Count = Annotated[int, Field(ge=1)]
-Counts = Annotated[tuple[Count, Count], AfterValidator(_in_order)]
-Bits = Annotated[float, Field(gt=0, le=32)]
+def _count(most: int) -> Any:
+    return Annotated[int, Field(ge=1, le=most)]
+
+
+def _name(name: str) -> str:
+    """A name is a name: it becomes part of a folder's, and never leads elsewhere."""
+    wrong = re.search(r"[/\\]|^\.|\.\.|^\s|\s$", name) or not name.isprintable()
+    if wrong or not 0 < len(name.encode("utf-8", "replace")) <= LONGEST_NAME:
+        raise ValueError(
+            f"expected a name of 1 to {LONGEST_NAME} bytes, such as 'chat-2027': no path, no dot in front, no control characters"
+        )
+    return name
+
+
+LONGEST_NAME = 100
+LONGEST_TEXT = 1000
+MOST_CHOICES = 4096
+"""Combinations of alternatives that one run tries; each is compiled arrays of its own."""
+
+Count = _count(10_000)
+Chips = _count(MOST_CHIPS)
+Positions = _count(MOST_POSITIONS)
+Sequences = _count(MOST_SEQUENCES)
+Name = Annotated[str, AfterValidator(_name)]
+Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
+Bits = Annotated[float, Field(ge=FEWEST_BITS, le=32)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_several), Field(min_length=1)]
 """Alternatives that compete in one run."""
-AnyOf = Annotated[tuple[Count, ...], BeforeValidator(_several), Field(min_length=1)]
+AnyOf = Annotated[tuple[Chips, ...], BeforeValidator(_several), Field(min_length=1)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Work(_Section):
     """One service: model, phase, precision, promises."""
 
-    model: str
+    model: Annotated[str, Field(min_length=1, max_length=4096)]
     phase: Literal["decode", "prefill", "serving"] = "decode"
-    context: Count | None = None
+    context: Positions | None = None
     """cached positions per sequence (decode)"""
-    prompt: Count | None = None
+    prompt: Positions | None = None
     """positions of a prompt (prefill, serving)"""
-    output: Count | None = None
+    output: Positions | None = None
     """tokens of an output (serving)"""
     cached: Share = 0.0
     """share of the prompt already in a cache"""
     load: Share = 0.7
     """offered load over capacity: how long prompts wait (serving)"""
-    draft_length: Annotated[int, Field(ge=0)] = 0
+    draft_length: Annotated[int, Field(ge=0, le=1000)] = 0
     draft_acceptance: Share = 0.0
-    draft_cost: Annotated[float, Field(ge=0)] = 0.0
+    draft_cost: Annotated[float, Field(ge=0, le=1)] = 0.0
     """draft model over target model"""
     weight_bits: Bits = 8.0
     kv_bits: Bits = 8.0
@@ -93,6 +121,13 @@ class Work(_Section):
     prefill_machine: Annotated[int, Field(ge=0)] = 0
     """which of the machines decodes and which prefills; the same one interleaves both"""
 
+    @property
+    def machines(self) -> set[int]:
+        """The machines that work for this service."""
+        return {"decode": {self.decode_machine}, "prefill": {self.prefill_machine}}.get(
+            self.phase, {self.decode_machine, self.prefill_machine}
+        )
+
     @model_validator(mode="after")
     def _whole(self) -> "Work":
         needed = {"decode": ("context",), "prefill": ("prompt",), "serving": ("prompt", "output")}[self.phase]
@@ -100,6 +135,10 @@ class Work(_Section):
             if getattr(self, name) is None:
                 raise ValueError(f"the phase {self.phase!r} needs {name!r}, which is missing")
         return self
+
+
+PARTS = ("node", "memory", "link", "cooling", "packaging")
+"""Parts of a technology of which several may compete."""
 
 
 class Technologies(_Section):
@@ -118,7 +157,7 @@ class Technologies(_Section):
 class Machine(_Section):
     """One kind of machine, where it is made with something else than the others."""
 
-    name: str = ""
+    name: Name | Literal[""] = ""
     node: Names | None = None
     memory: Names | None = None
     link: Names | None = None
@@ -136,8 +175,8 @@ class Box(_Section):
     sync_latency: _range("s") = ("0.1 us", "100 us")  # pyright: ignore[reportInvalidTypeForm]
     """free in limit mode; what network and software give in build mode"""
     link_bandwidth: _range("B/s")  # pyright: ignore[reportInvalidTypeForm]
-    chips: Counts
-    batch: Counts
+    chips: Annotated[tuple[Chips, Chips], AfterValidator(_in_order)]
+    batch: Annotated[tuple[Sequences, Sequences], AfterValidator(_in_order)]
 
 
 class Fixed(_Section):
@@ -165,6 +204,10 @@ class Alternatives(_Section):
     weight_bits: Annotated[tuple[Bits, ...], BeforeValidator(_several)] = ()
     """of all services, instead of their own; what quality few bits cost is not modelled"""
 
+    def combinations(self) -> int:
+        """How many there are for one machine of one technology."""
+        return math.prod(max(len(getattr(self, name)), 1) for name in type(self).model_fields)
+
 
 class Limit(_Section):
     """A bound on an outcome, in SI: ``codesign list objectives`` names them."""
@@ -186,16 +229,16 @@ class Search(_Section):
     execution: Literal["operatorwise", "dataflow", "limit"] = "operatorwise"
     objectives: Annotated[list[str], Field(min_length=1, max_length=4)]
     weights: Count = 48
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     prove: bool = False
     """bound chips, batch, memory and choices too, by branch and bound"""
 
 
 class Scenario(_Section):
-    """A whole scenario; ``name`` is its file's."""
+    """A whole scenario; ``name`` is its file's unless told."""
 
-    name: str
-    description: str = ""
+    name: Name
+    description: Text = ""
     workload: Annotated[tuple[Work, ...], BeforeValidator(_several), Field(min_length=1)]
     technology: Technologies
     machines: Annotated[tuple[Machine, ...], BeforeValidator(_several), Field(min_length=1)] = (Machine(),)
@@ -216,6 +259,28 @@ class Scenario(_Section):
                         "the number of [[machines]] less one"
                     )
         return self
+
+    @model_validator(mode="after")
+    def _machines_work(self) -> "Scenario":
+        used = {number for work in self.workload for number in work.machines}
+        for number in range(len(self.machines)):
+            if number not in used:
+                raise ValueError(f"no service uses machine {number}; expected it as a decode_machine or prefill_machine, or left out")
+        return self
+
+    @model_validator(mode="after")
+    def _choices_can_be_counted(self) -> "Scenario":
+        count = self.choices.combinations()
+        for machine in self.machines:
+            count *= math.prod(len(getattr(machine, part) or getattr(self.technology, part)) for part in PARTS)
+        if count > MOST_CHOICES:
+            raise ValueError(f"choices, technology and machines offer {count} combinations; expected at most {MOST_CHOICES} in one run")
+        return self
+
+    @property
+    def title(self) -> str:
+        """What a reader is told first, on one line."""
+        return " ".join(self.description.split()) or self.name
 
     @property
     def main(self) -> Work:
@@ -247,19 +312,29 @@ def scenario(name_or_path: str) -> Scenario:
     built_in = _built_in()
     if name_or_path in built_in:
         return read(built_in[name_or_path].read_text(encoding="utf-8"), name_or_path, name_or_path)
-    path = Path(name_or_path).expanduser()
-    if not path.is_file():
-        offered = nearest(name_or_path, list(built_in))
-        raise Refused(f"there is no scenario {name_or_path!r}, neither built in nor as a TOML file; {offered}")
-    return read(path.read_text(encoding="utf-8"), path.stem, str(path))
+    try:
+        path = own_path(name_or_path)
+        if not path.exists():
+            offered = nearest(name_or_path, list(built_in))
+            raise Refused(f"there is no scenario {name_or_path!r}, neither built in nor as a TOML file; {offered}")
+        text = read_text(path, NOT_TOML)
+    except ValueError as error:
+        raise Refused(str(error)) from None
+    return read(text, _name_of(path), str(path))
+
+
+def _name_of(path: Path) -> str:
+    """The file's name, cut to what a name may be."""
+    plain = re.sub(r"[^\w+.-]+|\.\.+", "-", path.stem).lstrip(".-")
+    return plain.encode()[:LONGEST_NAME].decode(errors="ignore") or "scenario"
 
 
 def read(text: str, name: str, origin: str) -> Scenario:
     """A scenario from the text of a TOML file; ``origin`` is named in complaints."""
     try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise Refused(f"{origin}: not a TOML file: {error}") from None
+        content = parse_toml(text, origin)
+    except ValueError as error:
+        raise Refused(str(error)) from None
     try:
         return Scenario.model_validate({"name": name, **content})
     except ValidationError as error:
@@ -310,7 +385,16 @@ def _toml(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+        return toml_text(value)
     if isinstance(value, list | tuple):
         return f"[{', '.join(_toml(entry) for entry in value)}]"
     return repr(value)
+
+
+def toml_text(text: str) -> str:
+    """A text as TOML writes it: JSON's escapes are TOML's, but for DEL, which JSON lets stand.
+
+    >>> print(toml_text('a "quoted" line\\n'))
+    "a \\"quoted\\" line\\n"
+    """
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

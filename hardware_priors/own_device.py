@@ -23,7 +23,7 @@ from hardware_priors.quantities import nearest, parse, require_physical
 _UNITS = {key: unit for key, unit in units_of(Design).items() if key != "chips"}
 _OPTIONAL = {item.name for item in fields(Design) if item.default is not MISSING}  # pyright: ignore[reportArgumentType]
 
-LONGEST_NAME = 100
+LONGEST_NAME = 200
 """Characters of a device's name."""
 
 

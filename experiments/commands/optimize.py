@@ -80,7 +80,7 @@ class Optimize:
         from experiments.screen import results
 
         console = results()
-        console.print(rich_table(front, stated.description or stated.name))
+        console.print(rich_table(front, stated.title))
         for line in [*summary(front), *fleet_lines(front, stated), f"Run folder: {folder} (front.csv, front.png, report.html, run.json)."]:
             console.print(line, soft_wrap=True)
 
