@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import codesign
@@ -57,10 +57,10 @@ def problem(scenario: Scenario) -> Problem:
     )
 
 
-def warnings(scenario: Scenario, services: Sequence[Service]) -> list[str]:
+def warnings(scenario: Scenario) -> list[str]:
     """What a reader must know before believing the numbers."""
     asked = [(work.context or 0) if work.phase == "decode" else (work.prompt or 0) + (work.output or 0) for work in scenario.workload]
-    told = [too_long(most, work.model, one.model) for most, work, one in zip(asked, scenario.workload, services, strict=True)]
+    told = [too_long(most, work.model, model(work.model)) for most, work in zip(asked, scenario.workload, strict=True)]
     return list(dict.fromkeys(line for lines in told for line in lines))
 
 

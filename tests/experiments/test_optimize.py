@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from codesign.search import Front, Infeasible, optimize
-from experiments import run_folder
+from experiments import manifest
 from experiments.commands import optimize as command
 from experiments.problem import problem
 from experiments.scenario import read, scenario
@@ -63,7 +63,7 @@ def test_a_run_folder_is_whole(run, searched, small):
     answer = run("optimize", small, "--json")
     folder = small.parent / answer.json["run_folder"]
     assert folder.parent.name == "runs" and folder.name.startswith("small-")
-    assert {path.name for path in folder.iterdir()} == {*run_folder.FILES, "designs"}
+    assert {path.name for path in folder.iterdir()} == {*manifest.FILES, "designs"}
     assert len(list((folder / "designs").iterdir())) == len(searched)
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
     rows = rows_of(folder)
