@@ -6,8 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -219,24 +217,18 @@ def test_killed_while_the_run_takes_the_name(folder, stated, at_once, moment, mo
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux exchanges two names in one step")
-def test_a_reader_always_finds_a_whole_run(folder):
-    """While a folder is replaced again and again, whoever opens it finds an older or a newer run, and the notes."""
-    wrote(folder, "0")
-    (folder / "notes.md").write_text("mine")
-    missing, done = [], threading.Event()
+def test_the_name_is_never_free(folder, monkeypatch):
+    """After every move of a name while an older run is replaced, a whole run stands under the folder's."""
+    wrote(folder, "old")
+    rename, found = os.replace, []
 
-    def look():
-        while not done.is_set():
-            missing.extend(name for name in ("run.json", "front.csv", "notes.md") if not (folder / name).exists())
+    def replace(*places):
+        rename(*places)
+        found.append(folder.exists())
 
-    with ThreadPoolExecutor(1) as reader:
-        looking = reader.submit(look)
-        for k in range(1, 60):
-            wrote(folder, str(k))
-        done.set()
-        looking.result()
-    assert not missing
-    assert stands(folder) == "59"
+    monkeypatch.setattr(os, "replace", replace)
+    wrote(folder, "new")
+    assert stands(folder) == "new" and all(found)
 
 
 def test_control_c_while_the_run_takes_the_name(folder, monkeypatch):
