@@ -7,6 +7,7 @@ import gc
 import io
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,7 +18,7 @@ from experiments.commands.evaluate import Evaluate
 from experiments.commands.listing import List
 from experiments.commands.optimize import Optimize
 from experiments.commands.reproduce import Reproduce
-from experiments.refusal import BAD_INPUT, INTERRUPTED, Refused, nearest, sentence
+from experiments.refusal import BAD_INPUT, INTERRUPTED, Refused, nearest, sentence, shortened
 
 COMMANDS: dict[str, type] = {"evaluate": Evaluate, "list": List, "optimize": Optimize, "reproduce": Reproduce}
 """Commands by name; each is a dataclass of its arguments with a method ``run`` that returns the exit code."""
@@ -27,6 +28,9 @@ DESCRIPTION = "Differentiable hardware co-design for LLM inference. Exit codes: 
 COLLECTIONS = (50_000, 50, 100)
 """When Python looks for garbage: tracing makes hundreds of thousands of objects that stay, and looking through them again and again
 took a tenth of the main job."""
+
+SOON = 0.02
+"""Seconds after which a lost Ctrl-C is delivered again."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -67,7 +71,9 @@ def interrupt_again(lost: Any) -> None:
     Python's own hook prints a traceback, and the interruption is gone.
     """
     if issubclass(lost.exc_type, KeyboardInterrupt):
-        _thread.interrupt_main()
+        again = threading.Timer(SOON, _thread.interrupt_main)  # now it would strike in this very hook
+        again.daemon = True
+        again.start()
     else:
         sys.__unraisablehook__(lost)
 
@@ -101,7 +107,7 @@ def exit_code(arguments: list[str]) -> int:
 def _say(message: str, code: int) -> int:
     from experiments.screen import say
 
-    say(message)
+    say(shortened(message))
     return code
 
 

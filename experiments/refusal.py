@@ -43,10 +43,14 @@ LONGEST = 700
 
 
 def sentence(error: BaseException) -> str:
-    """An error's message on one line, its middle left out where it is endless.
+    """An error's message on one line.
 
     >>> sentence(ValueError("two\\nlines"))
     'two lines'
     """
-    line = " ".join(str(error).split()) or type(error).__name__
-    return line if len(line) <= LONGEST else f"{line[: LONGEST // 2]} … {line[-LONGEST // 4 :]}"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def shortened(message: str) -> str:
+    """A message, its middle left out where it is endless."""
+    return message if len(message) <= LONGEST else f"{message[: LONGEST // 2]} … {message[-LONGEST // 4 :]}"

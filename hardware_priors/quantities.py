@@ -59,11 +59,11 @@ SYMBOLS: dict[str, tuple[float, dict[str, int], tuple[str, ...]]] = {
 
 _CELSIUS = "degC"
 # product = symbol[^power] …;  unit = product { "/" (product | "(" product { "/" product } ")") }
-_SYMBOL = r"(?:[A-Za-zµ%$]+|1)(?:\^-?[1-9])?"
+_SYMBOL = r"(?:[A-Za-zµ%$]+|1)(?:\^-?[1-9](?![0-9]))?"
 _PRODUCT = rf"{_SYMBOL}(?: +{_SYMBOL})*"
 _DENOMINATOR = re.compile(rf" */ *(?:({_PRODUCT})|\( *({_PRODUCT}) *((?:/ *{_PRODUCT} *)*)\))")
 _NUMERATOR = re.compile(_PRODUCT)
-_QUANTITY = re.compile(r" *([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?) *(\S.*)?")
+_QUANTITY = re.compile(r" *((?>[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)) *(\S.*)?")
 
 PHYSICAL: dict[str, tuple[float, float]] = {
     "B/s": (1e3, 1e18),

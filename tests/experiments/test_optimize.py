@@ -16,22 +16,6 @@ from experiments.scenario import read, scenario
 from tests.experiments.small_scenario import SMALL
 
 
-@pytest.fixture(scope="module")
-def found():
-    """One real search, shared; (scenario, front, devices, timings)."""
-    stated = read(SMALL, "small", "small")
-    told = []
-    return stated, *command.search(stated, lambda *stage: told.append(stage)), told
-
-
-@pytest.fixture
-def searched(monkeypatch, found):
-    """The command with the search already done."""
-    _, front, devices, timings, _ = found
-    monkeypatch.setattr(command, "search", lambda stated, tell, memory=None: (front, devices, dict(timings)))
-    return front
-
-
 @pytest.fixture
 def small(tmp_path):
     path = tmp_path / "small.toml"
