@@ -51,6 +51,10 @@ def sentence(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def shortened(message: str) -> str:
-    """A message, its middle left out where it is endless."""
-    return message if len(message) <= LONGEST else f"{message[: LONGEST // 2]} … {message[-LONGEST // 4 :]}"
+def shortened(text: str, longest: int = LONGEST) -> str:
+    """A text, its middle left out where it is endless.
+
+    >>> shortened("1" + "0" * 400, 16)
+    '10000000 … 0000'
+    """
+    return text if len(text) <= longest else f"{text[: longest // 2]} … {text[-longest // 4 :]}"

@@ -12,77 +12,30 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from codesign.files import NOT_TOML, own_path, parse_toml, read_text
-from experiments.refusal import Refused, nearest
-from experiments.sizes import FEWEST_BITS, MOST_CHIPS, MOST_POSITIONS, MOST_SEQUENCES
-from hardware_priors.quantities import parse, require_physical
+from experiments.refusal import Refused, nearest, shortened
+from experiments.scenario_values import (
+    LONGEST_NAME,
+    AnyOf,
+    Bits,
+    Chips,
+    Count,
+    Name,
+    Names,
+    Positions,
+    Sequences,
+    Share,
+    Text,
+    in_order,
+    quantity,
+    quantity_range,
+    several,
+)
 
+MOST_TOLD = 5
+"""Faults of a file that one sentence tells."""
 
-def _quantity(unit: str) -> Any:
-    """A text such as "20 ms" that converts to a unit; kept as written, so that a scenario survives being written."""
-
-    def check(text: str) -> str:
-        value = parse(text, like=unit)
-        if not value > 0:
-            raise ValueError(f"{text!r} is not above zero")
-        require_physical(value, unit)
-        return text
-
-    return Annotated[str, AfterValidator(check)]
-
-
-def _range(unit: str) -> Any:
-    quantity = _quantity(unit)
-
-    def check(ends: tuple[str, str]) -> tuple[str, str]:
-        low, high = (parse(end, like=unit) for end in ends)
-        if low > high:
-            raise ValueError(f"the range {ends[0]!r} to {ends[1]!r} is reversed; expected the lower end first")
-        return ends
-
-    return Annotated[tuple[quantity, quantity], AfterValidator(check)]
-
-
-def _in_order(ends: tuple[int, int]) -> tuple[int, int]:
-    if ends[0] > ends[1]:
-        raise ValueError(f"the range {ends[0]} to {ends[1]} is reversed; expected the lower end first")
-    return ends
-
-
-def _several(value: Any) -> Any:
-    """One alternative may be written without brackets."""
-    return value if isinstance(value, list | tuple) else [value]
-
-
-def _count(most: int) -> Any:
-    return Annotated[int, Field(ge=1, le=most)]
-
-
-def _name(name: str) -> str:
-    """A name is a name: it becomes part of a folder's, and never leads elsewhere."""
-    wrong = re.search(r"[/\\]|^\.|\.\.|^\s|\s$", name) or not name.isprintable()
-    if wrong or not 0 < len(name.encode("utf-8", "replace")) <= LONGEST_NAME:
-        raise ValueError(
-            f"expected a name of 1 to {LONGEST_NAME} bytes, such as 'chat-2027': no path, no dot in front, no control characters"
-        )
-    return name
-
-
-LONGEST_NAME = 100
-LONGEST_TEXT = 1000
 MOST_CHOICES = 4096
 """Combinations of alternatives that one run tries; each is compiled arrays of its own."""
-
-Count = _count(10_000)
-Chips = _count(MOST_CHIPS)
-Positions = _count(MOST_POSITIONS)
-Sequences = _count(MOST_SEQUENCES)
-Name = Annotated[str, AfterValidator(_name)]
-Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
-Bits = Annotated[float, Field(ge=FEWEST_BITS, le=32)]
-Share = Annotated[float, Field(ge=0, lt=1)]
-Names = Annotated[tuple[str, ...], BeforeValidator(_several), Field(min_length=1)]
-"""Alternatives that compete in one run."""
-AnyOf = Annotated[tuple[Chips, ...], BeforeValidator(_several), Field(min_length=1)]
 
 
 class _Section(BaseModel):
@@ -112,8 +65,8 @@ class Work(_Section):
     kv_bits: Bits = 8.0
     activation_bits: Bits = 8.0
     message_bits: Bits = 16.0
-    promise: _quantity("s")  # pyright: ignore[reportInvalidTypeForm]
-    first_promise: _quantity("s") | None = None  # pyright: ignore[reportInvalidTypeForm]
+    promise: quantity("s")  # pyright: ignore[reportInvalidTypeForm]
+    first_promise: quantity("s") | None = None  # pyright: ignore[reportInvalidTypeForm]
     """longest mean time to the first token (serving)"""
     share: Annotated[float, Field(gt=0, le=1)] = 1.0
     """of the fleet's output tokens"""
@@ -169,21 +122,21 @@ class Box(_Section):
     """Ranges in which designs are sought, and whether they must be buildable."""
 
     mode: Literal["build", "limit"] = "build"
-    memory_bandwidth: _range("B/s")  # pyright: ignore[reportInvalidTypeForm]
-    memory_capacity: _range("B")  # pyright: ignore[reportInvalidTypeForm]
-    peak_flops: _range("FLOP/s")  # pyright: ignore[reportInvalidTypeForm]
-    sync_latency: _range("s") = ("0.1 us", "100 us")  # pyright: ignore[reportInvalidTypeForm]
+    memory_bandwidth: quantity_range("B/s")  # pyright: ignore[reportInvalidTypeForm]
+    memory_capacity: quantity_range("B")  # pyright: ignore[reportInvalidTypeForm]
+    peak_flops: quantity_range("FLOP/s")  # pyright: ignore[reportInvalidTypeForm]
+    sync_latency: quantity_range("s") = ("0.1 us", "100 us")  # pyright: ignore[reportInvalidTypeForm]
     """free in limit mode; what network and software give in build mode"""
-    link_bandwidth: _range("B/s")  # pyright: ignore[reportInvalidTypeForm]
-    chips: Annotated[tuple[Chips, Chips], AfterValidator(_in_order)]
-    batch: Annotated[tuple[Sequences, Sequences], AfterValidator(_in_order)]
+    link_bandwidth: quantity_range("B/s")  # pyright: ignore[reportInvalidTypeForm]
+    chips: Annotated[tuple[Chips, Chips], AfterValidator(in_order)]
+    batch: Annotated[tuple[Sequences, Sequences], AfterValidator(in_order)]
 
 
 class Fixed(_Section):
     """Quantities of a design that are not searched."""
 
-    scale_out_bandwidth: _quantity("B/s") = "50 GB/s"  # pyright: ignore[reportInvalidTypeForm]
-    scale_out_latency: _quantity("s") = "20 us"  # pyright: ignore[reportInvalidTypeForm]
+    scale_out_bandwidth: quantity("B/s") = "50 GB/s"  # pyright: ignore[reportInvalidTypeForm]
+    scale_out_latency: quantity("s") = "20 us"  # pyright: ignore[reportInvalidTypeForm]
 
 
 class Alternatives(_Section):
@@ -193,15 +146,15 @@ class Alternatives(_Section):
     """of decode; prefill, whose messages are long, takes two-shot"""
     dies: AnyOf
     pipeline: AnyOf = (1,)
-    sram: Annotated[tuple[_quantity("B"), ...], BeforeValidator(_several)] = ("60 MB",)  # pyright: ignore[reportInvalidTypeForm]
+    sram: Annotated[tuple[quantity("B"), ...], BeforeValidator(several)] = ("60 MB",)  # pyright: ignore[reportInvalidTypeForm]
     domain: AnyOf = (72,)
     """chips joined by the scale-up network"""
-    experts: Annotated[tuple[Literal["sliced", "whole"], ...], BeforeValidator(_several)] = ("sliced",)
+    experts: Annotated[tuple[Literal["sliced", "whole"], ...], BeforeValidator(several)] = ("sliced",)
     """of models that have them: cut over all chips, or dealt whole to as many groups as there are chips"""
     attention_data: AnyOf = (1,)
     """groups of chips that attend to sequences of their own"""
     context_parallel: AnyOf = (1,)
-    weight_bits: Annotated[tuple[Bits, ...], BeforeValidator(_several)] = ()
+    weight_bits: Annotated[tuple[Bits, ...], BeforeValidator(several)] = ()
     """of all services, instead of their own; what quality few bits cost is not modelled"""
 
     def combinations(self) -> int:
@@ -220,7 +173,7 @@ class Limit(_Section):
 class FleetSize(_Section):
     """How large a fleet the report speaks of."""
 
-    power: _quantity("W") | None = None  # pyright: ignore[reportInvalidTypeForm]
+    power: quantity("W") | None = None  # pyright: ignore[reportInvalidTypeForm]
 
 
 class Search(_Section):
@@ -239,13 +192,13 @@ class Scenario(_Section):
 
     name: Name
     description: Text = ""
-    workload: Annotated[tuple[Work, ...], BeforeValidator(_several), Field(min_length=1)]
+    workload: Annotated[tuple[Work, ...], BeforeValidator(several), Field(min_length=1)]
     technology: Technologies
-    machines: Annotated[tuple[Machine, ...], BeforeValidator(_several), Field(min_length=1)] = (Machine(),)
+    machines: Annotated[tuple[Machine, ...], BeforeValidator(several), Field(min_length=1)] = (Machine(),)
     space: Box
     fixed: Fixed = Fixed()
     choices: Alternatives
-    bounds: Annotated[tuple[Limit, ...], BeforeValidator(_several)] = ()
+    bounds: Annotated[tuple[Limit, ...], BeforeValidator(several)] = ()
     fleet: FleetSize = FleetSize()
     search: Search
 
@@ -342,9 +295,13 @@ def read(text: str, name: str, origin: str) -> Scenario:
 
 
 def _complaint(error: ValidationError) -> str:
-    """pydantic's first complaint in one sentence; unknown keys first, for they explain the missing ones."""
+    """All that pydantic complains of, in one sentence; unknown keys first, for they explain the missing ones."""
     problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
-    problem = problems[0]
+    told = list(dict.fromkeys(map(_problem, problems)))
+    return "; ".join(told[:MOST_TOLD]) + (f"; and {len(told) - MOST_TOLD} more" if len(told) > MOST_TOLD else "")
+
+
+def _problem(problem: Any) -> str:
     where = ".".join(f"{part}" for part in problem["loc"])
     where = where.replace("workload.0", "workload")
     if problem["type"] == "extra_forbidden":
@@ -355,7 +312,8 @@ def _complaint(error: ValidationError) -> str:
     message = problem["msg"].removeprefix("Value error, ")
     if not where or isinstance(problem["input"], dict | BaseModel):
         return f"{where}{': ' if where else ''}{message}"
-    return f"{where} = {problem['input']!r}: {message[0].lower()}{message[1:]}"
+    shown = shortened(repr(problem["input"]), 100)
+    return f"{where} = {shown}: {message[0].lower()}{message[1:]}"
 
 
 def _section(location: tuple[int | str, ...]) -> type[BaseModel]:
