@@ -17,6 +17,7 @@ from experiments.scenario_values import (
     LONGEST_NAME,
     AnyOf,
     Bits,
+    Bound,
     Chips,
     Count,
     Name,
@@ -26,10 +27,14 @@ from experiments.scenario_values import (
     Share,
     Text,
     in_order,
+    once,
     quantity,
     quantity_range,
     several,
 )
+
+SHARES = 1e-6
+"""How far shares may be from summing to 1."""
 
 MOST_TOLD = 5
 """Faults of a file that one sentence tells."""
@@ -142,7 +147,7 @@ class Fixed(_Section):
 class Alternatives(_Section):
     """Discrete choices; every combination is tried."""
 
-    collectives: Annotated[list[Literal["one-shot", "two-shot", "ring", "tree", "in-network"]], Field(min_length=1)]
+    collectives: Annotated[list[Literal["one-shot", "two-shot", "ring", "tree", "in-network"]], AfterValidator(once), Field(min_length=1)]
     """of decode; prefill, whose messages are long, takes two-shot"""
     dies: AnyOf
     pipeline: AnyOf = (1,)
@@ -166,8 +171,16 @@ class Limit(_Section):
     """A bound on an outcome, in SI: ``codesign list objectives`` names them."""
 
     outcome: str
-    least: Annotated[float, Field(gt=0)] | None = None
-    most: Annotated[float, Field(gt=0)] | None = None
+    least: Bound | None = None
+    most: Bound | None = None
+
+    @model_validator(mode="after")
+    def _bounds(self) -> "Limit":
+        if self.least is None and self.most is None:
+            raise ValueError("neither 'least' nor 'most' is given; expected one of them, or both")
+        if self.least is not None and self.most is not None and self.least > self.most:
+            raise ValueError(f"least = {self.least:g} is more than most = {self.most:g}")
+        return self
 
 
 class FleetSize(_Section):
@@ -180,7 +193,7 @@ class Search(_Section):
     """How to search, and for what."""
 
     execution: Literal["operatorwise", "dataflow", "limit"] = "operatorwise"
-    objectives: Annotated[list[str], Field(min_length=1, max_length=4)]
+    objectives: Annotated[list[str], AfterValidator(once), Field(min_length=1, max_length=4)]
     weights: Count = 48
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     prove: bool = False
@@ -228,6 +241,24 @@ class Scenario(_Section):
             count *= math.prod(len(getattr(machine, part) or getattr(self.technology, part)) for part in PARTS)
         if count > MOST_CHOICES:
             raise ValueError(f"choices, technology and machines offer {count} combinations; expected at most {MOST_CHOICES} in one run")
+        return self
+
+    @model_validator(mode="after")
+    def _layouts_have_chips(self) -> "Scenario":
+        degrees = (self.choices.pipeline, self.choices.attention_data, self.choices.context_parallel)
+        fewest = math.prod(map(min, degrees))
+        if fewest > self.space.chips[1]:
+            raise ValueError(
+                f"every layout of choices (pipeline, attention_data, context_parallel) takes at least {fewest} chips, "
+                f"more than space.chips = {list(self.space.chips)} has"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _shares_are_shares(self) -> "Scenario":
+        total = sum(work.share for work in self.workload)
+        if abs(total - 1.0) > SHARES:
+            raise ValueError(f"the shares of the services sum to {total:g}; expected 1")
         return self
 
     @property

@@ -60,6 +60,15 @@ def _name(name: str) -> str:
 LONGEST_NAME = 100
 LONGEST_TEXT = 1000
 
+
+def once(values: Any) -> Any:
+    """Alternatives, refused where one is given twice: it would only cost time."""
+    for place, value in enumerate(values):
+        if value in values[:place]:
+            raise ValueError(f"{value!r} is given twice; expected each once")
+    return values
+
+
 Count = Annotated[int, Field(ge=1, le=10_000)]
 Chips = Annotated[int, Field(ge=1, le=MOST_CHIPS)]
 Positions = Annotated[int, Field(ge=1, le=MOST_POSITIONS)]
@@ -68,6 +77,7 @@ Name = Annotated[str, AfterValidator(_name)]
 Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
 Bits = Annotated[float, Field(ge=FEWEST_BITS, le=32)]
 Share = Annotated[float, Field(ge=0, lt=1)]
-Names = Annotated[tuple[str, ...], BeforeValidator(several), Field(min_length=1)]
+Names = Annotated[tuple[str, ...], BeforeValidator(several), AfterValidator(once), Field(min_length=1)]
 """Alternatives that compete in one run."""
-AnyOf = Annotated[tuple[Chips, ...], BeforeValidator(several), Field(min_length=1)]
+AnyOf = Annotated[tuple[Chips, ...], BeforeValidator(several), AfterValidator(once), Field(min_length=1)]
+Bound = Annotated[float, Field(ge=1e-30, le=1e30)]

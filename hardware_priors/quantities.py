@@ -192,13 +192,13 @@ def require_physical(value: float, unit_text: str) -> float:
     >>> require_physical(1e-300, "B/s")
     Traceback (most recent call last):
     ...
-    ValueError: expected 1000 to 1e+18 [B/s], beyond all that machines have
+    ValueError: expected 1000 to 1e+18 [B/s]
     """
     low, high = PHYSICAL[unit_text]
     if not value > 0:
         raise ValueError("expected a finite value above zero")
     if not low <= value <= high:
-        raise ValueError(f"expected {low:g} to {high:g} [{unit_text}], beyond all that machines have")
+        raise ValueError(f"expected {low:g} to {high:g} [{unit_text}]")
     return value
 
 
