@@ -3,7 +3,6 @@
 import json
 import math
 import re
-import typing
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -12,7 +11,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from codesign.files import NOT_TOML, own_path, parse_toml, read_text
-from experiments.refusal import Refused, nearest, shortened
+from experiments.complaint import complaint
+from experiments.refusal import Refused, nearest
 from experiments.scenario_values import (
     LONGEST_NAME,
     AnyOf,
@@ -35,9 +35,6 @@ from experiments.scenario_values import (
 
 SHARES = 1e-6
 """How far shares may be from summing to 1."""
-
-MOST_TOLD = 5
-"""Faults of a file that one sentence tells."""
 
 MOST_CHOICES = 4096
 """Combinations of alternatives that one run tries; each is compiled arrays of its own."""
@@ -322,38 +319,7 @@ def read(text: str, name: str, origin: str) -> Scenario:
     try:
         return Scenario.model_validate({"name": name, **content})
     except ValidationError as error:
-        raise Refused(f"{origin}: {_complaint(error)}") from None
-
-
-def _complaint(error: ValidationError) -> str:
-    """All that pydantic complains of, in one sentence; unknown keys first, for they explain the missing ones."""
-    problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
-    told = list(dict.fromkeys(map(_problem, problems)))
-    return "; ".join(told[:MOST_TOLD]) + (f"; and {len(told) - MOST_TOLD} more" if len(told) > MOST_TOLD else "")
-
-
-def _problem(problem: Any) -> str:
-    where = ".".join(f"{part}" for part in problem["loc"])
-    where = where.replace("workload.0", "workload")
-    if problem["type"] == "extra_forbidden":
-        section = _section(problem["loc"][:-1])
-        return f"unknown key {where!r}; {nearest(str(problem['loc'][-1]), list(section.model_fields))}"
-    if problem["type"] == "missing":
-        return f"the key {where!r} is missing"
-    message = problem["msg"].removeprefix("Value error, ")
-    if not where or isinstance(problem["input"], dict | BaseModel):
-        return f"{where}{': ' if where else ''}{message}"
-    shown = shortened(repr(problem["input"]), 100)
-    return f"{where} = {shown}: {message[0].lower()}{message[1:]}"
-
-
-def _section(location: tuple[int | str, ...]) -> type[BaseModel]:
-    section: type[BaseModel] = Scenario
-    for part in location:
-        if not isinstance(part, int):
-            annotation = section.model_fields[part].annotation
-            section = next((one for one in typing.get_args(annotation) if isinstance(one, type)), annotation)  # pyright: ignore[reportAssignmentType]
-    return section
+        raise Refused(f"{origin}: {complaint(error, Scenario)}") from None
 
 
 def written(resolved: Scenario) -> str:
