@@ -35,7 +35,7 @@ def _problem(problem: Any, root: type[BaseModel]) -> str:
 
 def _section(location: tuple[int | str, ...], root: type[BaseModel]) -> type[BaseModel]:
     """The part of a file that a location is in."""
-    section = root
+    section: type[BaseModel] = root
     for part in location:
         if not isinstance(part, int):
             annotation = section.model_fields[part].annotation
