@@ -175,11 +175,19 @@ def prepare_jax() -> None:
     import jax
 
     jax.config.update("jax_enable_x64", True)
-    base = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
-    nowhere = not base.is_absolute()  # no home, as in a container with a user that nobody named
-    if jax.config.jax_compilation_cache_dir is None and not nowhere:  # pyright: ignore[reportAttributeAccessIssue]
-        jax.config.update("jax_compilation_cache_dir", str(base / "codesign" / "xla"))
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "codesign" / "xla"
+    if jax.config.jax_compilation_cache_dir is None and _can_keep(cache):  # pyright: ignore[reportAttributeAccessIssue]
+        jax.config.update("jax_compilation_cache_dir", str(cache))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+
+def _can_keep(cache: Path) -> bool:
+    """Whether a folder can be made and written: not without a home, as in a container whose user nobody named, nor on a full disk."""
+    if not cache.is_absolute():
+        return False
+    with contextlib.suppress(OSError):
+        cache.mkdir(parents=True, exist_ok=True)
+    return os.access(cache, os.W_OK)
 
 
 if __name__ == "__main__":

@@ -464,12 +464,15 @@ def test_a_terminal_without_our_characters(tmp_path):
     assert done.returncode == 0 and not done.stderr
 
 
-def test_a_user_without_a_home(tmp_path, monkeypatch):
-    from experiments import cli
-
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
-    cli.prepare_jax()
+def test_a_user_without_a_home_or_with_one_that_cannot_be_written(tmp_path):
+    """Nothing is kept then, nothing made in the working folder, nothing said."""
+    program = "from experiments.cli import prepare_jax; prepare_jax(); import jax; print(jax.config.jax_compilation_cache_dir)"
+    for home in ({"HOME": "not/absolute"}, {"XDG_CACHE_HOME": "/proc/none"}):
+        environment = {name: value for name, value in os.environ.items() if name not in ("XDG_CACHE_HOME", "JAX_COMPILATION_CACHE_DIR")}
+        environment |= {"PYTHONPATH": str(ROOT), **home}
+        command = [sys.executable, "-c", program]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert (done.stdout, done.stderr) == ("None\n", "") and not list(tmp_path.iterdir())
 
 
 # The collection.
