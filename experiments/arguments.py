@@ -31,8 +31,12 @@ def _number(name: str, text: str, expected: str) -> float:
     return value
 
 
-def whole(name: str, least: int = 1) -> Spec:
-    """A whole number of at least 1, or another least one.
+MOST = 10**12
+"""A whole number of anything that is counted here."""
+
+
+def whole(name: str, least: int = 1, most: int = MOST) -> Spec:
+    """A whole number of at least 1, or another least one, and no more than makes sense.
 
     >>> whole("batch").instance_from_str(["0"])
     Traceback (most recent call last):
@@ -42,12 +46,21 @@ def whole(name: str, least: int = 1) -> Spec:
 
     def read(text: str) -> int:
         expected = f"a whole number of at least {least}"
-        value = _number(name, text, expected)
+        value = _whole_number(name, text, expected)
+        if value > most:
+            raise Refused(f"--{name} is {text!r}; expected {expected} and at most {most}")
         if value < least or value != round(value):
             raise Refused(f"--{name} is {text!r}; expected {expected}, the nearest is {max(least, round(value))}")
         return round(value)
 
     return _one_value("N", read, lambda value: isinstance(value, int))
+
+
+def _whole_number(name: str, text: str, expected: str) -> float:
+    """``"12"``, every digit of it, or ``"1e3"``."""
+    if text.isascii() and text.isdigit() and len(text) < 20:
+        return int(text)
+    return _number(name, text, expected)
 
 
 def number(name: str, unit: str, low: float = 0.0, high: float = math.inf, *, include_low: bool = False) -> Spec:
@@ -90,9 +103,9 @@ def some_of(name: str, choices: Sequence[str], everything: str) -> Spec:
     return _one_value(f"{everything}|NAME[,NAME]", read, lambda value: isinstance(value, tuple), ",".join)
 
 
-def whole_or(name: str, word: str) -> Spec:
+def whole_or(name: str, word: str, most: int = MOST) -> Spec:
     """A whole number of at least 1, or one word."""
-    read_number = whole(name).instance_from_str
+    read_number = whole(name, most=most).instance_from_str
 
     def read(text: str) -> int | str:
         if text.isalpha() and text != word:

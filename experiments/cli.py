@@ -1,11 +1,13 @@
 """The command line: reads arguments, sets JAX up, runs one command, and turns every failure into a sentence."""
 
+import _thread
 import contextlib
 import dataclasses
 import gc
 import io
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +18,7 @@ from experiments.commands.evaluate import Evaluate
 from experiments.commands.listing import List
 from experiments.commands.optimize import Optimize
 from experiments.commands.reproduce import Reproduce
-from experiments.refusal import BAD_INPUT, INTERRUPTED, Refused, nearest, sentence
+from experiments.refusal import BAD_INPUT, INTERRUPTED, Refused, nearest, sentence, shortened
 
 COMMANDS: dict[str, type] = {"evaluate": Evaluate, "list": List, "optimize": Optimize, "reproduce": Reproduce}
 """Commands by name; each is a dataclass of its arguments with a method ``run`` that returns the exit code."""
@@ -26,6 +28,9 @@ DESCRIPTION = "Differentiable hardware co-design for LLM inference. Exit codes: 
 COLLECTIONS = (50_000, 50, 100)
 """When Python looks for garbage: tracing makes hundreds of thousands of objects that stay, and looking through them again and again
 took a tenth of the main job."""
+
+SOON = 0.02
+"""Seconds after which a lost Ctrl-C is delivered again."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -44,6 +49,10 @@ def console() -> None:
     interpreter goes away under them.
     """
     gc.set_threshold(*COLLECTIONS)
+    for stream in (sys.stdout, sys.stderr):  # a terminal without our characters, a path that is no text: shown, not a failure
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    sys.unraisablehook = interrupt_again
     try:
         main()
     except SystemExit as end:
@@ -54,6 +63,19 @@ def console() -> None:
         except OSError as error:  # what was printed last has nowhere to go
             code = code or _say(f"standard output: {error.strerror or error}", BAD_INPUT)
         os._exit(code)
+
+
+def interrupt_again(lost: Any) -> None:
+    """Deliver once more a Ctrl-C that struck where Python cannot raise: in a callback of the garbage collector, of which JAX has one.
+
+    Python's own hook prints a traceback, and the interruption is gone.
+    """
+    if issubclass(lost.exc_type, KeyboardInterrupt):
+        again = threading.Timer(SOON, _thread.interrupt_main)  # now it would strike in this very hook
+        again.daemon = True
+        again.start()
+    else:
+        sys.__unraisablehook__(lost)
 
 
 def exit_code(arguments: list[str]) -> int:
@@ -83,7 +105,9 @@ def exit_code(arguments: list[str]) -> int:
 
 
 def _say(message: str, code: int) -> int:
-    print(f"codesign: {message}", file=sys.stderr)
+    from experiments.screen import say
+
+    say(shortened(message))
     return code
 
 
@@ -151,10 +175,19 @@ def prepare_jax() -> None:
     import jax
 
     jax.config.update("jax_enable_x64", True)
-    if jax.config.jax_compilation_cache_dir is None:  # pyright: ignore[reportAttributeAccessIssue]
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        jax.config.update("jax_compilation_cache_dir", str(base / "codesign" / "xla"))
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "codesign" / "xla"
+    if jax.config.jax_compilation_cache_dir is None and _can_keep(cache):  # pyright: ignore[reportAttributeAccessIssue]
+        jax.config.update("jax_compilation_cache_dir", str(cache))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+
+def _can_keep(cache: Path) -> bool:
+    """Whether a folder can be made and written: not without a home, as in a container whose user nobody named, nor on a full disk."""
+    if not cache.is_absolute():
+        return False
+    with contextlib.suppress(OSError):
+        cache.mkdir(parents=True, exist_ok=True)
+    return os.access(cache, os.W_OK)
 
 
 if __name__ == "__main__":

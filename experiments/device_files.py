@@ -4,7 +4,7 @@ import numpy as np
 
 from codesign.search import Front
 from experiments.front_table import order
-from experiments.scenario import Scenario
+from experiments.scenario import Scenario, toml_text
 
 WRITTEN = {
     "memory_bandwidth": "B/s",
@@ -27,12 +27,12 @@ def device_files(front: Front, scenario: Scenario) -> dict[str, str]:
     for place, row in enumerate(order(front)):
         for p, design in enumerate(front.designs):
             suffix = f"-machine-{p}" if len(front.designs) > 1 else ""
-            lines = [f'name = "{scenario.name} {place:02d}{suffix.replace("-", " ")}"']
+            lines = [f"name = {toml_text(f'{scenario.name} {place:02d}' + suffix.replace('-', ' '))}"]
             lines += [f'{name} = "{_digits(getattr(design, name)[row])} {unit}"' for name, unit in WRITTEN.items()]
             lines += [f"{name} = {_digits(getattr(design, name)[row])}" for name in PLAIN]
             white = float(np.asarray(design.white_silicon)[row])
             lines += [f'white_silicon = "{_digits(white)} m^2"'] if white > 0 else []
-            lines.append(f"technology = [{', '.join(f'{chr(34)}{name}{chr(34)}' for name in _technology(front, scenario, row, p))}]")
+            lines.append(f"technology = [{', '.join(map(toml_text, _technology(front, scenario, row, p)))}]")
             how = f"{float(design.chips[row]):.0f} chips; {front.choices[front.choice[row]].name}"
             files[f"{place:02d}{suffix}.toml"] = f"# {how}; {front.status[row]}\n" + "\n".join(lines) + "\n"
     return files

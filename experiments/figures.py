@@ -1,6 +1,7 @@
 """The picture of a front beside real devices."""
 
 import textwrap
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from codesign.search import Front
 from experiments.device_points import DevicePoint
 from experiments.scenario import Scenario
+from experiments.screen import plain
 
 DEVICE_COLOUR = "#d55e00"  # vermillion of the Okabe-Ito palette: told from all of cividis by every kind of eye
 LABEL_SIZE = 10  # points
@@ -25,7 +27,7 @@ def draw_front(path: Path, front: Front, devices: list[DevicePoint], scenario: S
     from matplotlib.colors import LogNorm
     from matplotlib.figure import Figure
 
-    title = textwrap.fill(scenario.description or scenario.name, 95)
+    title = textwrap.fill(plain(scenario.title), 95)
     below = textwrap.fill(caption(devices, scenario), 118)
     figure = Figure(figsize=SIZE, dpi=150)
     FigureCanvasAgg(figure)
@@ -48,14 +50,16 @@ def draw_front(path: Path, front: Front, devices: list[DevicePoint], scenario: S
     axes[0].set_xlim(slowest * (slowest / fastest) ** (room / (0.96 - room)), fastest * (fastest / slowest) ** 0.05)
     axes[1].set_xlabel("speed that one user sees [token/s]", fontsize=11)
     axes[0].legend(loc="upper right", fontsize=10, framealpha=0.95)
-    axes[0].set_title(title, fontsize=11)
+    axes[0].set_title(title, fontsize=11, parse_math=False)
     bar = figure.colorbar(points, cax=figure.add_axes((0.89, bottom, 0.02, top - bottom)))
     bar.set_label("batch [sequences]", fontsize=11)
     _plain_ticks(bar.ax, only="y")
-    figure.text(0.02, 0.1 / SIZE[1], below, fontsize=9, ha="left", va="bottom")
+    figure.text(0.02, 0.1 / SIZE[1], below, fontsize=9, ha="left", va="bottom", parse_math=False)
     for panel, (name, _) in zip(axes, PANELS, strict=True):
         _label(panel, [(p.user_tokens_per_second, getattr(p, name), f"{p.name} ×{p.chips}") for p in shown])
-    figure.savefig(path, metadata={"Software": None})
+    with warnings.catch_warnings():  # a description may have characters that the font has not: drawn as boxes
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure.savefig(path, metadata={"Software": None})
 
 
 def _points(panel: Any, speed: np.ndarray, value: np.ndarray, batch: np.ndarray, norm: Any) -> Any:

@@ -205,8 +205,8 @@ def rich_table(front: Front, title: str) -> Any:
     goals = [objective.name for objective in front.objectives]
     table = Table(title=title, pad_edge=False)
     for column in shown:
-        unit = "" if column.unit in ("", "1", "log") or column.name in goals else f"\n\\[{column.unit}]"
-        name = {"certified_gap": "gap\n\\[log]", "front_gap": "front\ngap", "box": "BOX"}.get(column.name, column.name)
+        unit = "" if column.unit in ("", "1", "log") or column.name in goals else f"\n[{column.unit}]"
+        name = {"certified_gap": "gap\n[log]", "front_gap": "front\ngap", "box": "BOX"}.get(column.name, column.name)
         name = name.replace("machine ", "m") if name.startswith("machine ") else name
         name = name.replace("/s/", "\n/s/") if column.name in goals else name
         table.add_column(name + unit, justify="left" if column.values.dtype == object else "right")

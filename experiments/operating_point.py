@@ -11,6 +11,7 @@ from codesign.numerics.fields import real
 from codesign.numerics.units import MICRO, MILLI
 from codesign.workload.catalogue import model
 from codesign.workload.transformer import UNLIMITED, GroupedAttention, LinearAttention, MixtureOfExperts, Transformer
+from experiments.cautions import refuse_more_stages, too_long
 from experiments.parallelism import Parallelism
 from experiments.refusal import Refused
 
@@ -32,6 +33,13 @@ class OperatingPoint:
     technology: codesign.Technology
     execution: codesign.Execution
 
+    @property
+    def warnings(self) -> list[str]:
+        """What a reader must know before believing the numbers."""
+        arguments = self.arguments
+        length = arguments.context if arguments.phase == "decode" else arguments.prompt or arguments.context
+        return too_long(length, arguments.model, self.workload.model)
+
 
 def operating_point(arguments: "PointArguments", shares: Parallelism) -> OperatingPoint:
     """Look everything up by name.
@@ -42,6 +50,7 @@ def operating_point(arguments: "PointArguments", shares: Parallelism) -> Operati
     transformer = model(arguments.model, nominal_parameters=arguments.nominal_parameters)
     if arguments.expert != 1 and not _has_experts(transformer):
         raise Refused(f"--expert is {arguments.expert!r}, but {transformer.name} has no experts; expected 1")
+    refuse_more_stages(shares.pipeline, transformer, "--pipeline")
     device = hardware_priors.device(arguments.device)
     precision = codesign.Precision(
         weight_bits=real(arguments.weight_bits),

@@ -1,5 +1,6 @@
 """From the degrees a user states to those that multiply to the number of chips."""
 
+import math
 from dataclasses import dataclass
 
 from experiments.refusal import Refused
@@ -41,7 +42,17 @@ def divide(chips: int, tensor: int | None, pipeline: int, context: int, data: in
         return Parallelism(tensor, pipeline, context, rest // tensor)
     if data is not None and rest == tensor:
         return Parallelism(tensor, pipeline, context, data)
-    valid = [rest] if data is not None else [degree for degree in range(1, rest + 1) if rest % degree == 0]
+    valid = [rest] if data is not None else divisors(rest)
     near = min(valid, key=lambda degree: (abs(degree - tensor), -degree))
     what = "must equal" if data is not None else "must divide"
     raise Refused(f"--tensor is {tensor}, which {what} {rest} (--chips {chips} over {product}); the nearest that does is {near}")
+
+
+def divisors(number: int) -> list[int]:
+    """All divisors of a number, in as many steps as its root.
+
+    >>> sorted(divisors(12))
+    [1, 2, 3, 4, 6, 12]
+    """
+    small = [degree for degree in range(1, math.isqrt(number) + 1) if number % degree == 0]
+    return [*small, *(number // degree for degree in small)]

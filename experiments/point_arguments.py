@@ -6,6 +6,7 @@ from typing import Annotated
 from experiments.arguments import flag_or_count, number, one_of, some_of, whole, whole_or
 from experiments.parallelism import Parallelism, divide
 from experiments.refusal import Refused
+from experiments.sizes import FEWEST_BITS, MOST_CHIPS, MOST_POSITIONS, MOST_SEQUENCES, MOST_SYNCS
 
 ALL_REDUCES = ("one-shot", "two-shot", "ring", "tree", "in-network")
 
@@ -18,33 +19,33 @@ class PointArguments:
     """shipped name (codesign list models), or path of a Hugging Face config.json or its folder"""
     device: str
     """catalogue name (codesign list devices), or path of a TOML file of your own"""
-    chips: Annotated[int, whole("chips")] = 1
+    chips: Annotated[int, whole("chips", most=MOST_CHIPS)] = 1
     """number of chips"""
-    tensor: Annotated[int, whole("tensor")] | None = None
+    tensor: Annotated[int, whole("tensor", most=MOST_CHIPS)] | None = None
     """tensor-parallel degree; left out: chips / (pipeline · context-parallel · data)"""
-    pipeline: Annotated[int, whole("pipeline")] = 1
+    pipeline: Annotated[int, whole("pipeline", most=MOST_CHIPS)] = 1
     """pipeline stages"""
-    data: Annotated[int, whole("data")] | None = None
+    data: Annotated[int, whole("data", most=MOST_CHIPS)] | None = None
     """attention-data-parallel groups; left out with --tensor given: what remains of the chips"""
-    context_parallel: Annotated[int, whole("context-parallel")] = 1
+    context_parallel: Annotated[int, whole("context-parallel", most=MOST_CHIPS)] = 1
     """ranks that share one sequence's cache"""
-    expert: Annotated[int | str, whole_or("expert", "whole")] = 1
+    expert: Annotated[int | str, whole_or("expert", "whole", most=MOST_CHIPS)] = 1
     """groups that whole experts are dealt to; whole: as many as chips; 1: every expert is sliced"""
-    batch: Annotated[int, whole("batch")] = 1
+    batch: Annotated[int, whole("batch", most=MOST_SEQUENCES)] = 1
     """sequences in the step, over the whole design"""
-    context: Annotated[int, whole("context")] = 8192
+    context: Annotated[int, whole("context", most=MOST_POSITIONS)] = 8192
     """cached positions per sequence (prefill: length of the prompt unless --prompt says otherwise)"""
     phase: Annotated[str, one_of("phase", ("decode", "prefill"))] = "decode"
     """decode or prefill"""
-    prompt: Annotated[int, whole("prompt")] | None = None
+    prompt: Annotated[int, whole("prompt", most=MOST_POSITIONS)] | None = None
     """positions of a prompt (prefill)"""
     cached: Annotated[float, number("cached", "", 0.0, 0.999999, include_low=True)] | None = None
     """share of the prompt already in the cache (prefill)"""
-    weight_bits: Annotated[float, number("weight-bits", "bit", 0.0, 32.0)] = 8.0
+    weight_bits: Annotated[float, number("weight-bits", "bit", FEWEST_BITS, 32.0, include_low=True)] = 8.0
     """bits of a weight"""
-    kv_bits: Annotated[float, number("kv-bits", "bit", 0.0, 32.0)] = 8.0
+    kv_bits: Annotated[float, number("kv-bits", "bit", FEWEST_BITS, 32.0, include_low=True)] = 8.0
     """bits of a cached element"""
-    activation_bits: Annotated[float, number("activation-bits", "bit", 0.0, 32.0)] = 8.0
+    activation_bits: Annotated[float, number("activation-bits", "bit", FEWEST_BITS, 32.0, include_low=True)] = 8.0
     """bits of an activation; arithmetic runs at the wider of weights and activations"""
     execution: Annotated[str, one_of("execution", ("operatorwise", "limit", "dataflow"))] = "operatorwise"
     """how operators follow each other; limit: the limit study of arXiv 2507.14397"""
@@ -52,9 +53,9 @@ class PointArguments:
     """heads: caches are replicated beyond the KV heads; ideal: divided without limit"""
     collective: Annotated[tuple[str, ...], some_of("collective", ALL_REDUCES, "auto")] = ("one-shot", "two-shot")
     """all-reduce algorithms on offer, the fastest is taken; auto: all, in-network reduction included"""
-    syncs_per_layer: Annotated[float, number("syncs-per-layer", "", 0.0, include_low=True)] | None = None
+    syncs_per_layer: Annotated[float, number("syncs-per-layer", "", 0.0, MOST_SYNCS, include_low=True)] | None = None
     """exposed syncs of a layer (execution limit; 3 unless told)"""
-    syncs_per_expert_layer: Annotated[float, number("syncs-per-expert-layer", "", 0.0, include_low=True)] | None = None
+    syncs_per_expert_layer: Annotated[float, number("syncs-per-expert-layer", "", 0.0, MOST_SYNCS, include_low=True)] | None = None
     """further exposed syncs of a layer with experts (execution limit; 0 unless told)"""
     nominal_parameters: Annotated[bool | float, flag_or_count("nominal-parameters")] = False
     """round parameter count as papers use it, or a count of your own; exact otherwise"""
@@ -70,7 +71,7 @@ class PointArguments:
     """builder: bill of materials; buyer: one vendor markup on it"""
     promise_ms: Annotated[float, number("promise-ms", "ms")] | None = None
     """longest time per output token (prefill: to the first token)"""
-    sync_latency_us: Annotated[float, number("sync-latency-us", "us")] | None = None
+    sync_latency_us: Annotated[float, number("sync-latency-us", "us", 1e-6, 1e9, include_low=True)] | None = None
     """one exposed minimal collective, instead of the device's own"""
     json: bool = False
     """only JSON on standard output"""

@@ -16,6 +16,7 @@ from codesign.outcome import Outcome
 from codesign.performance.step import COLLECTIVES
 from codesign.workload.operators import operator_table
 from experiments.operating_point import OperatingPoint, kv_heads
+from experiments.refusal import Refused
 
 MOST_CHIPS = 65536
 """How many chips are tried when asking how many would fit."""
@@ -147,7 +148,8 @@ def point_report(point: OperatingPoint) -> dict[str, Any]:
     }
     if point.arguments.execution == "limit" and point.shares.tensor > kv_heads(point.workload.model):
         report["kv_split"] = both_splits(point)
-    return finite({**report, "inputs": inputs(point), "units": UNITS})
+    refuse_no_numbers(report)
+    return finite({**report, "warnings": point.warnings, "inputs": inputs(point), "units": UNITS})
 
 
 def speeds(outcome: Outcome) -> dict[str, float]:
@@ -183,6 +185,20 @@ def inputs(point: OperatingPoint) -> dict[str, Any]:
     }
     design = {f.name: float(getattr(point.design, f.name)) for f in dataclasses.fields(point.design)}
     return {**given, **degrees, "collective": list(point.arguments.collective), **point.choices, "design_si": design}
+
+
+def refuse_no_numbers(report: dict[str, Any]) -> None:
+    """Refuse an evaluation whose outcome no float holds: what was asked lies outside all that the model is of.
+
+    Limits and elasticities may be infinite where a quantity is absent; the outcomes themselves may not.
+
+    Raises:
+        Refused: naming the outcomes.
+    """
+    wild = [name for name, value in report.items() if isinstance(value, float) and not math.isfinite(value)]
+    wild += [f"{part} of the step" for part, value in report["breakdown"].items() if isinstance(value, float) and not math.isfinite(value)]
+    if wild:
+        raise Refused(f"these inputs give no finite {', '.join(wild)}; expected quantities that a machine could have")
 
 
 def finite(value: Any) -> Any:

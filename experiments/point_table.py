@@ -64,14 +64,13 @@ def _summary(report: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _breakdown(report: dict[str, Any]) -> Any:
-    from rich.markup import escape
     from rich.table import Table
 
     breakdown, total = report["breakdown"], report["step_time_s"]
     table = Table(title="where the step's time goes")
     table.add_column("part")
     for column in ("time [ms]", "share [%]"):
-        table.add_column(escape(column), justify="right")
+        table.add_column(column, justify="right")
     table.add_column("bound by")
 
     def row(name: str, seconds: float, why: str = "", **style: Any) -> None:

@@ -12,7 +12,8 @@ from codesign.search import CONTINUOUS, Bound, Choice, Kind, Service, Space
 from codesign.search.problem import steps
 from codesign.workload.catalogue import model
 from codesign.workload.transformer import UNLIMITED, MixtureOfExperts
-from experiments.scenario import Machine, Scenario, Work
+from experiments.cautions import refuse_more_stages, too_long
+from experiments.scenario import PARTS, Machine, Scenario, Work
 from hardware_priors.quantities import parse
 from objectives import Objective, objective
 
@@ -21,9 +22,6 @@ EXECUTIONS: dict[str, type] = {
     "dataflow": codesign.Dataflow,
     "limit": codesign.Limit,
 }
-
-TECHNOLOGY = ("node", "memory", "link", "cooling", "packaging")
-"""Parts of a technology of which several may compete."""
 
 OUTWARD = 1e3
 """Widening of the clock's range beyond what any process allows: the process's own limit is to bind, not the box."""
@@ -47,6 +45,8 @@ def problem(scenario: Scenario) -> Problem:
         ValueError: an unknown model, technology or objective, with the nearest.
     """
     services = [service(work, scenario.space.batch) for work in scenario.workload]
+    for work, one in zip(scenario.workload, services, strict=True):
+        refuse_more_stages(max(scenario.choices.pipeline), one.model, f"choices.pipeline for {work.model}")
     return Problem(
         spaces=[space(scenario) for _ in scenario.machines],
         services=services,
@@ -55,6 +55,13 @@ def problem(scenario: Scenario) -> Problem:
         bounds=[Bound(limit.outcome, limit.least, limit.most) for limit in scenario.bounds],
         execution=EXECUTIONS[scenario.search.execution](),
     )
+
+
+def warnings(scenario: Scenario) -> list[str]:
+    """What a reader must know before believing the numbers."""
+    asked = [(work.context or 0) if work.phase == "decode" else (work.prompt or 0) + (work.output or 0) for work in scenario.workload]
+    told = [too_long(most, work.model, model(work.model)) for most, work in zip(asked, scenario.workload, strict=True)]
+    return list(dict.fromkeys(line for lines in told for line in lines))
 
 
 def service(work: Work, batch: tuple[int, int]) -> Service:
@@ -140,7 +147,7 @@ def _with_weights(precision: codesign.Precision, bits: float) -> codesign.Precis
 def _kinds(scenario: Scenario, machine: Machine) -> Iterable[tuple[dict[str, str], Kind]]:
     """What one kind of machine may be made with: what tells alternatives apart, and the kind itself."""
     offered = scenario.choices
-    parts = {part: getattr(machine, part) or getattr(scenario.technology, part) for part in TECHNOLOGY}
+    parts = {part: getattr(machine, part) or getattr(scenario.technology, part) for part in PARTS}
     for names in itertools.product(*parts.values()):
         chosen = dict(zip(parts, names, strict=True))
         several = len(parts["cooling"]) > 1 and "3d-stack" in parts["cooling"]

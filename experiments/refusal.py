@@ -38,6 +38,23 @@ def expected(value: str, choices: Sequence[str]) -> str:
     return offered if hint == offered else f"{offered}; {hint}"
 
 
+LONGEST = 700
+"""Characters of a sentence: room for all names of a list, not for a value of a megabyte."""
+
+
 def sentence(error: BaseException) -> str:
-    """An error's message on one line."""
+    """An error's message on one line.
+
+    >>> sentence(ValueError("two\\nlines"))
+    'two lines'
+    """
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def shortened(text: str, longest: int = LONGEST) -> str:
+    """A text, its middle left out where it is endless.
+
+    >>> shortened("1" + "0" * 400, 16)
+    '10000000 … 0000'
+    """
+    return text if len(text) <= longest else f"{text[: longest // 2]} … {text[-longest // 4 :]}"

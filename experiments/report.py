@@ -11,6 +11,7 @@ from experiments.device_points import DevicePoint
 from experiments.figures import DEVICE_COLOUR, PANELS, caption
 from experiments.front_table import columns, displayed, order, scope, summary
 from experiments.scenario import Scenario
+from experiments.screen import plain
 
 
 def write_report(path: Path, front: Front, devices: list[DevicePoint], scenario: Scenario) -> None:
@@ -18,7 +19,7 @@ def write_report(path: Path, front: Front, devices: list[DevicePoint], scenario:
     plane = _plane(front, devices).to_html(full_html=False, include_plotlyjs=True, div_id="front")
     parallel = _parallel(front).to_html(full_html=False, include_plotlyjs=False, div_id="designs")
     lines = "".join(f"<p>{escape(line)}</p>" for line in [*summary(front), scope(front), caption(devices, scenario)])
-    title = escape(scenario.description or scenario.name)
+    title = escape(plain(scenario.title))
     style = "body{font:15px/1.5 system-ui,sans-serif;max-width:1200px;margin:2em auto;padding:0 1em;color:#222}"
     page = (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'

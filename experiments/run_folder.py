@@ -1,8 +1,11 @@
 """Run folders: what a search leaves behind, whole or not at all; and beside them, until then, what it has finished so far.
 
+Only a folder that a run wrote is ever replaced, and of it only the files that the run wrote (``manifest``): notes beside them stay.
+At every moment the name stands for the older run or the newer one (``replacement``).
+
 Beside ``runs/name`` there may be, after a kill: ``.name.unfinished`` (the ledger, from which the same command goes on),
-``.name.writing`` (a folder half written, deleted by the next run) and ``.name.replaced`` (an older run that was being replaced,
-put back or deleted by the next run). One process at a time, for the ledger is locked.
+``.name.writing`` (a folder half written, or an older run just replaced: deleted by the next run) and ``.name.replaced`` (an older
+run, put back or deleted by the next run). One process at a time, for the ledger is locked.
 """
 
 import contextlib
@@ -15,15 +18,16 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
+from codesign.files import own_path
+from experiments import manifest
 from experiments.ledger import Ledger, open_ledger
 from experiments.refusal import Refused
+from experiments.replacement import exchange, keep_notes
 from experiments.scenario import Scenario, written
 
 PACKAGES = ("codesign", "jax", "jaxlib", "optax", "equinox", "numpy", "scipy")
-FILES = ("scenario.toml", "front.csv", "front.png", "report.html", "run.json")
-"""What a finished run folder holds."""
-
 SOURCES = ("codesign", "hardware_priors", "objectives", "experiments")
 """Packages whose code and data decide what a search finds."""
 
@@ -43,7 +47,7 @@ def _model_files(scenario: Scenario) -> bytes:
     """Content of each config.json that the scenario names; nothing for models that are shipped."""
     content = b""
     for work in scenario.workload:
-        path = Path(work.model).expanduser()
+        path = own_path(work.model)
         path = path / "config.json" if path.is_dir() else path
         content += path.read_bytes() if path.is_file() else b""
     return content
@@ -82,26 +86,29 @@ def default_folder(scenario: Scenario) -> Path:
     return Path("runs") / f"{scenario.name}-{fingerprint(scenario)}"
 
 
-def finished(folder: Path, scenario: Scenario) -> bool:
-    """Whether the folder holds a whole run of this very scenario under these versions."""
-    if not all((folder / name).is_file() for name in FILES):
-        return False
-    try:
-        return json.loads((folder / "run.json").read_text(encoding="utf-8"))["fingerprint"] == fingerprint(scenario)
-    except (ValueError, KeyError, TypeError):
-        return False
+def damage(folder: Path, scenario: Scenario) -> list[str] | None:
+    """Files of an earlier run of this very scenario under these versions that are not as it wrote them; None: no such run."""
+    if manifest.raw(folder).get("fingerprint") != fingerprint(scenario):
+        return [manifest.RUN] if _same_scenario(folder, scenario) else None
+    details = manifest.recorded(folder)
+    return [manifest.RUN] if details is None else manifest.changed(folder, details)
 
 
-def check_writable(folder: Path) -> None:
-    """Refuse early what would only fail after the search.
+def _same_scenario(folder: Path, scenario: Scenario) -> bool:
+    """Whether a folder's scenario.toml is, byte for byte, what a run of this scenario writes."""
+    return manifest.hash_of(folder / "scenario.toml") == hashlib.sha256(written(scenario).encode()).hexdigest()
+
+
+def check_writable(folder: Path, scenario: Scenario) -> None:
+    """Refuse early what would only fail after the search, and what would harm someone else's files.
 
     Raises:
-        Refused: the place is taken by something that is no run folder, or cannot be written.
+        Refused: the place is taken by something that no run wrote, or cannot be written.
     """
     if folder.exists() and not folder.is_dir():
         raise Refused(f"--output is {str(folder)!r}, which is a file; expected a folder")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "run.json").is_file():
-        raise Refused(f"--output is {str(folder)!r}, which holds other things than a run; expected a new, empty or run folder")
+    if folder.is_dir() and any(folder.iterdir()):
+        _refuse_others(folder, scenario)
     if os.path.ismount(folder):
         raise Refused(f"--output is {str(folder)!r}, a mount point, which a run cannot replace; expected a folder in it")
     parent = next(place for place in folder.resolve().parents if place.exists())
@@ -109,6 +116,18 @@ def check_writable(folder: Path) -> None:
         os.rmdir(tempfile.mkdtemp(dir=parent))  # only trying tells, whoever the user is
     except OSError as error:
         raise Refused(f"--output is {str(folder)!r}, but {parent} cannot be written ({error.strerror})") from None
+
+
+def _refuse_others(folder: Path, scenario: Scenario) -> None:
+    details = manifest.recorded(folder)
+    if details is None and damage(folder, scenario) is None:
+        raise Refused(
+            f"--output is {str(folder)!r}, which holds other things than a run that codesign wrote; expected a new, empty or run folder"
+        )
+    if details is not None and (others := manifest.strangers(folder, details)):
+        raise Refused(
+            f"--output is {str(folder)!r}, where a run would write {others[0]!r}, which no run wrote; move it away or choose another folder"
+        )
 
 
 @contextlib.contextmanager
@@ -145,12 +164,13 @@ def unfinished(folder: Path, scenario: Scenario) -> Iterator[Ledger]:
         raise
 
 
-def write_run(folder: Path, files: Mapping[str, Callable[[Path], None]]) -> None:
-    """Write every file into a temporary folder beside the final one, then rename it: whole or not at all.
+def write_run(folder: Path, files: Mapping[str, Callable[[Path], None]], details: Callable[[], dict[str, Any]]) -> None:
+    """Write every file into a temporary folder beside the final one, then let it take the name: whole or not at all.
 
     Args:
-        folder: the run folder; an older run there is replaced at the very end.
+        folder: the run folder; an older run there is replaced at the very end, and what else is in it stays.
         files: name → function that writes it to the path it is given.
+        details: what ``run.json`` is to say, asked for once the files are written.
     """
     folder = folder.resolve()
     created = _made_parents(folder)
@@ -161,10 +181,15 @@ def write_run(folder: Path, files: Mapping[str, Callable[[Path], None]]) -> None
         for name, write in files.items():
             (temporary / name).parent.mkdir(exist_ok=True)
             write(temporary / name)
+        manifest.seal(temporary, files, details())
+        for name in manifest.entries(temporary):
             _settle(temporary / name)
         if folder.exists():
-            os.replace(folder, beside(folder, "replaced"))
-        os.replace(temporary, folder)
+            shutil.copystat(folder, temporary)
+            keep_notes(folder, temporary)
+            exchange(temporary, folder, beside(folder, "replaced"))
+        else:
+            os.replace(temporary, folder)
     except BaseException:
         _tidy(folder)
         _remove_empty(created)
@@ -184,11 +209,13 @@ def beside(folder: Path, role: str) -> Path:
 
 def _tidy(folder: Path) -> None:
     """Clear away what a killed process left, and put back the older run where it was killed between two renames."""
-    shutil.rmtree(beside(folder, "writing"), ignore_errors=True)
-    replaced = beside(folder, "replaced")
+    replaced, writing = beside(folder, "replaced"), beside(folder, "writing")
     if replaced.exists() and not folder.exists():
         os.replace(replaced, folder)
-    shutil.rmtree(replaced, ignore_errors=True)
+    for place in (replaced, writing):
+        if folder.exists() and manifest.recorded(place):
+            keep_notes(place, folder)  # written into the older run while it was being replaced
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def _settle(path: Path) -> None:

@@ -1,7 +1,8 @@
 """Scenarios: what to design for, under which technology, in which box; in TOML, every quantity with its unit."""
 
-import tomllib
-import typing
+import json
+import math
+import re
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -9,89 +10,78 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from codesign.files import NOT_TOML, own_path, parse_toml, read_text
+from experiments.complaint import complaint
 from experiments.refusal import Refused, nearest
-from hardware_priors.quantities import parse
+from experiments.scenario_values import (
+    LONGEST_NAME,
+    AnyOf,
+    Bits,
+    Bound,
+    Chips,
+    Count,
+    Name,
+    Names,
+    Positions,
+    Sequences,
+    Share,
+    Text,
+    in_order,
+    once,
+    quantity,
+    quantity_range,
+    several,
+)
 
+SHARES = 1e-6
+"""How far shares may be from summing to 1."""
 
-def _quantity(unit: str) -> Any:
-    """A text such as "20 ms" that converts to a unit; kept as written, so that a scenario survives being written."""
-
-    def check(text: str) -> str:
-        value = parse(text, like=unit)
-        if not 0 < value < float("inf"):
-            raise ValueError(f"{text!r} is not above zero")
-        return text
-
-    return Annotated[str, AfterValidator(check)]
-
-
-def _range(unit: str) -> Any:
-    quantity = _quantity(unit)
-
-    def check(ends: tuple[str, str]) -> tuple[str, str]:
-        low, high = (parse(end, like=unit) for end in ends)
-        if low > high:
-            raise ValueError(f"the range {ends[0]!r} to {ends[1]!r} is reversed; expected the lower end first")
-        return ends
-
-    return Annotated[tuple[quantity, quantity], AfterValidator(check)]
-
-
-def _in_order(ends: tuple[int, int]) -> tuple[int, int]:
-    if ends[0] > ends[1]:
-        raise ValueError(f"the range {ends[0]} to {ends[1]} is reversed; expected the lower end first")
-    return ends
-
-
-def _several(value: Any) -> Any:
-    """One alternative may be written without brackets."""
-    return value if isinstance(value, list | tuple) else [value]
-
-
-Count = Annotated[int, Field(ge=1)]
-Counts = Annotated[tuple[Count, Count], AfterValidator(_in_order)]
-Bits = Annotated[float, Field(gt=0, le=32)]
-Share = Annotated[float, Field(ge=0, lt=1)]
-Names = Annotated[tuple[str, ...], BeforeValidator(_several), Field(min_length=1)]
-"""Alternatives that compete in one run."""
-AnyOf = Annotated[tuple[Count, ...], BeforeValidator(_several), Field(min_length=1)]
+MOST_CHOICES = 4096
+"""Combinations of alternatives that one run tries; each is compiled arrays of its own."""
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Work(_Section):
     """One service: model, phase, precision, promises."""
 
-    model: str
+    model: Annotated[str, Field(min_length=1, max_length=4096)]
     phase: Literal["decode", "prefill", "serving"] = "decode"
-    context: Count | None = None
+    context: Positions | None = None
     """cached positions per sequence (decode)"""
-    prompt: Count | None = None
+    prompt: Positions | None = None
     """positions of a prompt (prefill, serving)"""
-    output: Count | None = None
+    output: Positions | None = None
     """tokens of an output (serving)"""
     cached: Share = 0.0
     """share of the prompt already in a cache"""
     load: Share = 0.7
     """offered load over capacity: how long prompts wait (serving)"""
-    draft_length: Annotated[int, Field(ge=0)] = 0
+    draft_length: Annotated[int, Field(ge=0, le=1000)] = 0
     draft_acceptance: Share = 0.0
-    draft_cost: Annotated[float, Field(ge=0)] = 0.0
+    draft_cost: Annotated[float, Field(ge=0, le=1)] = 0.0
     """draft model over target model"""
     weight_bits: Bits = 8.0
     kv_bits: Bits = 8.0
     activation_bits: Bits = 8.0
     message_bits: Bits = 16.0
-    promise: _quantity("s")  # pyright: ignore[reportInvalidTypeForm]
-    first_promise: _quantity("s") | None = None  # pyright: ignore[reportInvalidTypeForm]
+    promise: quantity("s")  # pyright: ignore[reportInvalidTypeForm]
+    first_promise: quantity("s") | None = None  # pyright: ignore[reportInvalidTypeForm]
     """longest mean time to the first token (serving)"""
     share: Annotated[float, Field(gt=0, le=1)] = 1.0
     """of the fleet's output tokens"""
     decode_machine: Annotated[int, Field(ge=0)] = 0
     prefill_machine: Annotated[int, Field(ge=0)] = 0
     """which of the machines decodes and which prefills; the same one interleaves both"""
+
+    @property
+    def machines(self) -> set[int]:
+        """The machines that work for this service."""
+        return {"decode": {self.decode_machine}, "prefill": {self.prefill_machine}}.get(
+            self.phase, {self.decode_machine, self.prefill_machine}
+        )
 
     @model_validator(mode="after")
     def _whole(self) -> "Work":
@@ -100,6 +90,10 @@ class Work(_Section):
             if getattr(self, name) is None:
                 raise ValueError(f"the phase {self.phase!r} needs {name!r}, which is missing")
         return self
+
+
+PARTS = ("node", "memory", "link", "cooling", "packaging")
+"""Parts of a technology of which several may compete."""
 
 
 class Technologies(_Section):
@@ -118,7 +112,7 @@ class Technologies(_Section):
 class Machine(_Section):
     """One kind of machine, where it is made with something else than the others."""
 
-    name: str = ""
+    name: Name | Literal[""] = ""
     node: Names | None = None
     memory: Names | None = None
     link: Names | None = None
@@ -130,79 +124,91 @@ class Box(_Section):
     """Ranges in which designs are sought, and whether they must be buildable."""
 
     mode: Literal["build", "limit"] = "build"
-    memory_bandwidth: _range("B/s")  # pyright: ignore[reportInvalidTypeForm]
-    memory_capacity: _range("B")  # pyright: ignore[reportInvalidTypeForm]
-    peak_flops: _range("FLOP/s")  # pyright: ignore[reportInvalidTypeForm]
-    sync_latency: _range("s") = ("0.1 us", "100 us")  # pyright: ignore[reportInvalidTypeForm]
+    memory_bandwidth: quantity_range("B/s")  # pyright: ignore[reportInvalidTypeForm]
+    memory_capacity: quantity_range("B")  # pyright: ignore[reportInvalidTypeForm]
+    peak_flops: quantity_range("FLOP/s")  # pyright: ignore[reportInvalidTypeForm]
+    sync_latency: quantity_range("s") = ("0.1 us", "100 us")  # pyright: ignore[reportInvalidTypeForm]
     """free in limit mode; what network and software give in build mode"""
-    link_bandwidth: _range("B/s")  # pyright: ignore[reportInvalidTypeForm]
-    chips: Counts
-    batch: Counts
+    link_bandwidth: quantity_range("B/s")  # pyright: ignore[reportInvalidTypeForm]
+    chips: Annotated[tuple[Chips, Chips], AfterValidator(in_order)]
+    batch: Annotated[tuple[Sequences, Sequences], AfterValidator(in_order)]
 
 
 class Fixed(_Section):
     """Quantities of a design that are not searched."""
 
-    scale_out_bandwidth: _quantity("B/s") = "50 GB/s"  # pyright: ignore[reportInvalidTypeForm]
-    scale_out_latency: _quantity("s") = "20 us"  # pyright: ignore[reportInvalidTypeForm]
+    scale_out_bandwidth: quantity("B/s") = "50 GB/s"  # pyright: ignore[reportInvalidTypeForm]
+    scale_out_latency: quantity("s") = "20 us"  # pyright: ignore[reportInvalidTypeForm]
 
 
 class Alternatives(_Section):
     """Discrete choices; every combination is tried."""
 
-    collectives: Annotated[list[Literal["one-shot", "two-shot", "ring", "tree", "in-network"]], Field(min_length=1)]
+    collectives: Annotated[list[Literal["one-shot", "two-shot", "ring", "tree", "in-network"]], AfterValidator(once), Field(min_length=1)]
     """of decode; prefill, whose messages are long, takes two-shot"""
     dies: AnyOf
     pipeline: AnyOf = (1,)
-    sram: Annotated[tuple[_quantity("B"), ...], BeforeValidator(_several)] = ("60 MB",)  # pyright: ignore[reportInvalidTypeForm]
+    sram: Annotated[tuple[quantity("B"), ...], BeforeValidator(several)] = ("60 MB",)  # pyright: ignore[reportInvalidTypeForm]
     domain: AnyOf = (72,)
     """chips joined by the scale-up network"""
-    experts: Annotated[tuple[Literal["sliced", "whole"], ...], BeforeValidator(_several)] = ("sliced",)
+    experts: Annotated[tuple[Literal["sliced", "whole"], ...], BeforeValidator(several)] = ("sliced",)
     """of models that have them: cut over all chips, or dealt whole to as many groups as there are chips"""
     attention_data: AnyOf = (1,)
     """groups of chips that attend to sequences of their own"""
     context_parallel: AnyOf = (1,)
-    weight_bits: Annotated[tuple[Bits, ...], BeforeValidator(_several)] = ()
+    weight_bits: Annotated[tuple[Bits, ...], BeforeValidator(several)] = ()
     """of all services, instead of their own; what quality few bits cost is not modelled"""
+
+    def combinations(self) -> int:
+        """How many there are for one machine of one technology."""
+        return math.prod(max(len(getattr(self, name)), 1) for name in type(self).model_fields)
 
 
 class Limit(_Section):
     """A bound on an outcome, in SI: ``codesign list objectives`` names them."""
 
     outcome: str
-    least: Annotated[float, Field(gt=0)] | None = None
-    most: Annotated[float, Field(gt=0)] | None = None
+    least: Bound | None = None
+    most: Bound | None = None
+
+    @model_validator(mode="after")
+    def _bounds(self) -> "Limit":
+        if self.least is None and self.most is None:
+            raise ValueError("neither 'least' nor 'most' is given; expected one of them, or both")
+        if self.least is not None and self.most is not None and self.least > self.most:
+            raise ValueError(f"least = {self.least:g} is more than most = {self.most:g}")
+        return self
 
 
 class FleetSize(_Section):
     """How large a fleet the report speaks of."""
 
-    power: _quantity("W") | None = None  # pyright: ignore[reportInvalidTypeForm]
+    power: quantity("W") | None = None  # pyright: ignore[reportInvalidTypeForm]
 
 
 class Search(_Section):
     """How to search, and for what."""
 
     execution: Literal["operatorwise", "dataflow", "limit"] = "operatorwise"
-    objectives: Annotated[list[str], Field(min_length=1, max_length=4)]
+    objectives: Annotated[list[str], AfterValidator(once), Field(min_length=1, max_length=4)]
     weights: Count = 48
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     prove: bool = False
     """bound chips, batch, memory and choices too, by branch and bound"""
 
 
 class Scenario(_Section):
-    """A whole scenario; ``name`` is its file's."""
+    """A whole scenario; ``name`` is its file's unless told."""
 
-    name: str
-    description: str = ""
-    workload: Annotated[tuple[Work, ...], BeforeValidator(_several), Field(min_length=1)]
+    name: Name
+    description: Text = ""
+    workload: Annotated[tuple[Work, ...], BeforeValidator(several), Field(min_length=1)]
     technology: Technologies
-    machines: Annotated[tuple[Machine, ...], BeforeValidator(_several), Field(min_length=1)] = (Machine(),)
+    machines: Annotated[tuple[Machine, ...], BeforeValidator(several), Field(min_length=1)] = (Machine(),)
     space: Box
     fixed: Fixed = Fixed()
     choices: Alternatives
-    bounds: Annotated[tuple[Limit, ...], BeforeValidator(_several)] = ()
+    bounds: Annotated[tuple[Limit, ...], BeforeValidator(several)] = ()
     fleet: FleetSize = FleetSize()
     search: Search
 
@@ -216,6 +222,46 @@ class Scenario(_Section):
                         "the number of [[machines]] less one"
                     )
         return self
+
+    @model_validator(mode="after")
+    def _machines_work(self) -> "Scenario":
+        used = {number for work in self.workload for number in work.machines}
+        for number in range(len(self.machines)):
+            if number not in used:
+                raise ValueError(f"no service uses machine {number}; expected it as a decode_machine or prefill_machine, or left out")
+        return self
+
+    @model_validator(mode="after")
+    def _choices_can_be_counted(self) -> "Scenario":
+        count = self.choices.combinations()
+        for machine in self.machines:
+            count *= math.prod(len(getattr(machine, part) or getattr(self.technology, part)) for part in PARTS)
+        if count > MOST_CHOICES:
+            raise ValueError(f"choices, technology and machines offer {count} combinations; expected at most {MOST_CHOICES} in one run")
+        return self
+
+    @model_validator(mode="after")
+    def _layouts_have_chips(self) -> "Scenario":
+        degrees = (self.choices.pipeline, self.choices.attention_data, self.choices.context_parallel)
+        fewest = math.prod(map(min, degrees))
+        if fewest > self.space.chips[1]:
+            raise ValueError(
+                f"every layout of choices (pipeline, attention_data, context_parallel) takes at least {fewest} chips, "
+                f"more than space.chips = {list(self.space.chips)} has"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _shares_are_shares(self) -> "Scenario":
+        total = sum(work.share for work in self.workload)
+        if abs(total - 1.0) > SHARES:
+            raise ValueError(f"the shares of the services sum to {total:g}; expected 1")
+        return self
+
+    @property
+    def title(self) -> str:
+        """What a reader is told first, on one line."""
+        return " ".join(self.description.split()) or self.name
 
     @property
     def main(self) -> Work:
@@ -247,49 +293,33 @@ def scenario(name_or_path: str) -> Scenario:
     built_in = _built_in()
     if name_or_path in built_in:
         return read(built_in[name_or_path].read_text(encoding="utf-8"), name_or_path, name_or_path)
-    path = Path(name_or_path).expanduser()
-    if not path.is_file():
-        offered = nearest(name_or_path, list(built_in))
-        raise Refused(f"there is no scenario {name_or_path!r}, neither built in nor as a TOML file; {offered}")
-    return read(path.read_text(encoding="utf-8"), path.stem, str(path))
+    try:
+        path = own_path(name_or_path)
+        if not path.exists():
+            offered = nearest(name_or_path, list(built_in))
+            raise Refused(f"there is no scenario {name_or_path!r}, neither built in nor as a TOML file; {offered}")
+        text = read_text(path, NOT_TOML)
+    except ValueError as error:
+        raise Refused(str(error)) from None
+    return read(text, _name_of(path), str(path))
+
+
+def _name_of(path: Path) -> str:
+    """The file's name, cut to what a name may be."""
+    plain = re.sub(r"[^\w+.-]+|\.\.+", "-", path.stem).lstrip(".-")
+    return plain.encode()[:LONGEST_NAME].decode(errors="ignore") or "scenario"
 
 
 def read(text: str, name: str, origin: str) -> Scenario:
     """A scenario from the text of a TOML file; ``origin`` is named in complaints."""
     try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise Refused(f"{origin}: not a TOML file: {error}") from None
+        content = parse_toml(text, origin)
+    except ValueError as error:
+        raise Refused(str(error)) from None
     try:
         return Scenario.model_validate({"name": name, **content})
     except ValidationError as error:
-        raise Refused(f"{origin}: {_complaint(error)}") from None
-
-
-def _complaint(error: ValidationError) -> str:
-    """pydantic's first complaint in one sentence; unknown keys first, for they explain the missing ones."""
-    problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
-    problem = problems[0]
-    where = ".".join(f"{part}" for part in problem["loc"])
-    where = where.replace("workload.0", "workload")
-    if problem["type"] == "extra_forbidden":
-        section = _section(problem["loc"][:-1])
-        return f"unknown key {where!r}; {nearest(str(problem['loc'][-1]), list(section.model_fields))}"
-    if problem["type"] == "missing":
-        return f"the key {where!r} is missing"
-    message = problem["msg"].removeprefix("Value error, ")
-    if not where or isinstance(problem["input"], dict | BaseModel):
-        return f"{where}{': ' if where else ''}{message}"
-    return f"{where} = {problem['input']!r}: {message[0].lower()}{message[1:]}"
-
-
-def _section(location: tuple[int | str, ...]) -> type[BaseModel]:
-    section: type[BaseModel] = Scenario
-    for part in location:
-        if not isinstance(part, int):
-            annotation = section.model_fields[part].annotation
-            section = next((one for one in typing.get_args(annotation) if isinstance(one, type)), annotation)  # pyright: ignore[reportAssignmentType]
-    return section
+        raise Refused(f"{origin}: {complaint(error, Scenario)}") from None
 
 
 def written(resolved: Scenario) -> str:
@@ -310,7 +340,16 @@ def _toml(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+        return toml_text(value)
     if isinstance(value, list | tuple):
         return f"[{', '.join(_toml(entry) for entry in value)}]"
     return repr(value)
+
+
+def toml_text(text: str) -> str:
+    """A text as TOML writes it: JSON's escapes are TOML's, but for DEL, which JSON lets stand.
+
+    >>> print(toml_text('a "quoted" line\\n'))
+    "a \\"quoted\\" line\\n"
+    """
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

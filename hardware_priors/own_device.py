@@ -12,16 +12,19 @@ Keys are the fields of :class:`codesign.hardware.design.Design` without ``chips`
 left out.
 """
 
-import tomllib
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 
+from codesign.files import own_path, read_toml
 from codesign.hardware.design import Design
 from codesign.numerics.fields import units_of
-from hardware_priors.quantities import nearest, parse
+from hardware_priors.quantities import nearest, parse, require_physical
 
 _UNITS = {key: unit for key, unit in units_of(Design).items() if key != "chips"}
 _OPTIONAL = {item.name for item in fields(Design) if item.default is not MISSING}  # pyright: ignore[reportArgumentType]
+
+LONGEST_NAME = 200
+"""Characters of a device's name."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +70,10 @@ def _number(path: Path, key: str, value: object) -> float:
             raise ValueError(f"{path}: {key}: {error}") from error
     else:
         raise ValueError(f"{path}: {key} = {value!r}: write the unit too, as text that converts to {_UNITS[key]!r}")
-    if not 0 < number < float("inf"):
-        raise ValueError(f"{path}: {key} = {value!r}: expected a finite value above zero")
-    return number
+    try:
+        return require_physical(number, _UNITS[key])
+    except ValueError as error:
+        raise ValueError(f"{path}: {key} = {value!r}: {error}") from None
 
 
 def _technology(path: Path, value: object) -> tuple[str, str, str]:
@@ -85,15 +89,15 @@ def read_device(path: Path) -> OwnDevice:
 
     Raises:
         ValueError: no such file, not TOML, an unknown key (with the nearest), a missing one, a wrong unit, or a
-            value ≤ 0.
+            value that no machine has.
     """
-    try:
-        stated = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"{path}: cannot read the device file: {error.strerror}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{path}: not a TOML file: {error}") from error
-    name = str(stated.pop("name", Path(path).stem))
+    path = own_path(path)
+    if not path.exists():
+        raise ValueError(f"{path}: cannot read the device file: there is no such file")
+    stated = read_toml(path)
+    name = stated.pop("name", path.stem)
+    if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME:
+        raise ValueError(f"{path}: name = {name!r}: expected a text of 1 to {LONGEST_NAME} characters")
     technology = _technology(path, stated.pop("technology")) if "technology" in stated else None
     for key in stated:
         if key not in _UNITS:

@@ -6,6 +6,7 @@ the prefixes that people use with it: SI for all, IEC (Ki, Mi, Gi, Ti, Pi) for b
 """
 
 import difflib
+import math
 import re
 from dataclasses import dataclass
 
@@ -57,8 +58,24 @@ SYMBOLS: dict[str, tuple[float, dict[str, int], tuple[str, ...]]] = {
 }
 
 _CELSIUS = "degC"
-_UNIT_TOKEN = re.compile(r"\s*([A-Za-zµ%$]+|1)(?:\^(-?\d+))?\s*")
-_QUANTITY = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(\S.*)?")
+# product = symbol[^power] …;  unit = product { "/" (product | "(" product { "/" product } ")") }
+_SYMBOL = r"(?:[A-Za-zµ%$]+|1)(?:\^-?[1-9](?![0-9]))?"
+_PRODUCT = rf"{_SYMBOL}(?: +{_SYMBOL})*"
+_DENOMINATOR = re.compile(rf" */ *(?:({_PRODUCT})|\( *({_PRODUCT}) *((?:/ *{_PRODUCT} *)*)\))")
+_NUMERATOR = re.compile(_PRODUCT)
+_QUANTITY = re.compile(r" *((?>[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)) *(\S.*)?")
+
+PHYSICAL: dict[str, tuple[float, float]] = {
+    "B/s": (1e3, 1e18),
+    "B": (1e3, 1e18),
+    "FLOP/s": (1e6, 1e22),
+    "s": (1e-12, 1e6),
+    "W": (1e-3, 1e15),
+    "m^2": (1e-10, 1.0),
+    "1": (1e-2, 1e9),
+}
+"""What one quantity of a machine may be, by SI unit: many times beyond all that was ever built, on both sides. What lies outside
+is a slip, and ends in numbers that a float cannot hold."""
 
 
 @dataclass(frozen=True)
@@ -103,13 +120,10 @@ def unit(text: str) -> Unit:
     if text.strip() == _CELSIUS:
         return Unit(1.0, (("K", 1),), CELSIUS_OFFSET)
     factor, powers = 1.0, {}
-    for sign, group in _signed_groups(text):
-        position = 0
-        while position < len(group):
-            match = _UNIT_TOKEN.match(group, position)
-            if match is None:
-                raise ValueError(f"unit {text!r}: cannot read {group[position:]!r}; write units as 'TB/s' or 'K mm^2/W'")
-            symbol, power = match.group(1), sign * int(match.group(2) or 1)
+    for sign, product in _signed_products(text):
+        for token in product.split():
+            symbol, _, exponent = token.partition("^")
+            power = sign * int(exponent or 1)
             if symbol not in _KNOWN:
                 bits = f"{symbol[:-1]}bit"  # 'Gb' is spelled 'Gbit' here; 'GB', the nearest by letters, is eight times it
                 offered = bits if symbol.endswith("b") and bits in _KNOWN else nearest(symbol, list(_KNOWN))
@@ -118,29 +132,28 @@ def unit(text: str) -> Unit:
             factor = factor * scale**power if power > 0 else factor / scale**-power
             for base, exponent in dimensions.items():
                 powers[base] = powers.get(base, 0) + exponent * power
-            position = match.end()
+    if not 0 < factor < float("inf"):
+        raise ValueError(f"unit {text!r}: no number holds it; expected a unit such as 'TB/s'")
     return Unit(factor, tuple(sorted((base, power) for base, power in powers.items() if power)))
 
 
-def _signed_groups(text: str) -> list[tuple[int, str]]:
-    """Split a unit at its slashes into (sign of the power, product of symbols), opening parentheses after a slash."""
-    groups, sign, word, inside = [], 1, "", False
-    for character in text:
-        if character in "/()":
-            if word.strip():
-                groups.append((sign, word))
-            word = ""
-            if character == "/":
-                sign = 1 if inside else -1
-            else:
-                inside = character == "("
-        else:
-            word += character
-    if word.strip():
-        groups.append((sign, word))
-    if not groups or inside:
-        raise ValueError(f"unit {text!r}: expected a unit such as 'TB/s' or 'USD/(GB/s)'")
-    return groups
+def _signed_products(text: str) -> list[tuple[int, str]]:
+    """Split a unit at its slashes into (sign of the powers, product of symbols), opening parentheses after a slash."""
+    text = text.strip(" ")
+    first = _NUMERATOR.match(text)
+    found = [(1, first.group())] if first else []
+    position = first.end() if first else 0
+    while first and position < len(text):
+        match = _DENOMINATOR.match(text, position)
+        if match is None:
+            break
+        plain, inner, deeper = match.groups()
+        found.append((-1, plain or inner))
+        found += [(1, product) for product in (deeper or "").split("/") if product.strip()]
+        position = match.end()
+    if first is None or position < len(text):
+        raise ValueError(f"unit {text!r}: cannot read {text[position:]!r}; expected a unit such as 'TB/s', 'K mm^2/W' or 'USD/(GB/s)'")
+    return found
 
 
 def parse(text: str, like: str | None = None) -> float:
@@ -164,7 +177,29 @@ def parse(text: str, like: str | None = None) -> float:
     found = unit(match.group(2) or "1")
     if like is not None and found.dimension != unit(like).dimension:
         raise ValueError(f"{text!r} has the wrong kind of unit; expected one that converts to {like!r}")
-    return float(match.group(1)) * found.factor + found.offset
+    value = float(match.group(1)) * found.factor + found.offset
+    if not math.isfinite(value):
+        raise ValueError(f"{text!r} is more than a number can hold; expected a finite quantity")
+    return value
+
+
+def require_physical(value: float, unit_text: str) -> float:
+    """An SI value of a machine, refused where no machine has it (``PHYSICAL``).
+
+    Raises:
+        ValueError: what was expected; the caller names the quantity and its value.
+
+    >>> require_physical(1e-300, "B/s")
+    Traceback (most recent call last):
+    ...
+    ValueError: expected 1000 to 1e+18 [B/s]
+    """
+    low, high = PHYSICAL[unit_text]
+    if not value > 0:
+        raise ValueError("expected a finite value above zero")
+    if not low <= value <= high:
+        raise ValueError(f"expected {low:g} to {high:g} [{unit_text}]")
+    return value
 
 
 def to_si(value: float, unit_text: str) -> float:

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 
 PACKAGES = ["codesign", "hardware_priors", "objectives", "experiments"]  # lowest first
 FLOORS = [
-    ["codesign.numerics"],
+    ["codesign.numerics", "codesign.files"],
     ["codesign.workload"],
     ["codesign.hardware"],
     ["codesign.performance"],

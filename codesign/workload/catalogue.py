@@ -9,7 +9,9 @@ from typing import Any
 
 import equinox as eqx
 
+from codesign.files import own_path
 from codesign.numerics.fields import Real, real
+from codesign.workload.parameters import parameter_count
 from codesign.workload.transformer import Transformer
 
 
@@ -32,7 +34,7 @@ def model(name_or_path: str | Path, nominal_parameters: bool | float | None = No
     """
     from codesign.workload.config_json import read_config  # pydantic is heavy: only when a model is read
 
-    path, shipped = Path(name_or_path).expanduser(), index().get(canonical(name_or_path))
+    path, shipped = own_path(name_or_path), index().get(canonical(name_or_path))
     if path.exists() and (shipped is None or len(path.parts) > 1):
         built, shipped = read_config(path), None
     elif shipped is not None:
@@ -41,7 +43,7 @@ def model(name_or_path: str | Path, nominal_parameters: bool | float | None = No
         raise unknown_model(name_or_path)
     if nominal_parameters is None or nominal_parameters is False:
         return built
-    count = nominal_count(name_or_path, shipped) if nominal_parameters is True else positive(nominal_parameters)
+    count = nominal_count(name_or_path, shipped) if nominal_parameters is True else plausible(nominal_parameters, built)
     return eqx.tree_at(lambda m: m.nominal_parameters, built, real(count), is_leaf=lambda leaf: leaf is None)
 
 
@@ -107,8 +109,19 @@ def nominal_count(name: str | Path, shipped: str | None) -> float:
     return float(count)
 
 
-def positive(count: float | Real) -> float | Real:
-    """A count, refused if it is a plain number that is not positive and finite."""
-    if isinstance(count, int | float) and not 0 < count < float("inf"):
-        raise ValueError(f"nominal_parameters = {count!r}, expected a positive number such as 70e9.")
+NOMINAL_FACTOR = 3.0
+"""How far a round count may be from the model's own: it replaces the weights, and the rest of the model stays."""
+
+
+def plausible(count: float | Real, built: Transformer) -> float | Real:
+    """A nominal count of weights; a plain number is refused where it is not about that of the model."""
+    if isinstance(count, int | float):
+        if not 0 < count < float("inf"):
+            raise ValueError(f"nominal_parameters = {count!r}, expected a positive number such as 70e9.")
+        own = float(parameter_count(built))
+        if not own / NOMINAL_FACTOR <= count <= own * NOMINAL_FACTOR:
+            raise ValueError(
+                f"nominal_parameters = {count:g}, but {built.name} has {own:.4g} by its own count; expected a number of weights "
+                f"within a factor of {NOMINAL_FACTOR:g} of that."
+            )
     return count

@@ -21,12 +21,15 @@ class Evaluate(PointArguments):
         shares = self.parallelism()
         from experiments.operating_point import operating_point
         from experiments.point_report import failure, point_report
+        from experiments.screen import say
 
         point = operating_point(self, shares)
         report: dict[str, Any] = point_report(point)
         sentence = failure(point, report)
         if self.json:
             print(json_format.dumps(report, indent=1, allow_nan=False))
+        for warning in point.warnings:
+            say(f"warning: {warning}")
         if sentence:
             raise Refused(sentence, INFEASIBLE)
         if not self.json:

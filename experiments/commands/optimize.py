@@ -51,23 +51,28 @@ class Optimize:
             Refused: bad input, or (exit code 3) no design meets the limits; nothing is written then.
         """
         clock = time.perf_counter()
-        from experiments.run_folder import check_writable, default_folder, finished, unfinished
+        from experiments.run_folder import check_writable, damage, default_folder, unfinished
         from experiments.scenario import scenario
+        from experiments.screen import say
 
         stated = scenario(self.scenario)
         overrides = {name: getattr(self, name) for name in ("weights", "seed") if getattr(self, name) is not None}
         overrides |= {"prove": True} if self.prove else {}
         stated = stated.model_copy(update={"search": stated.search.model_copy(update=overrides)})
         folder = default_folder(stated) if self.output is None else Path(self.output)
-        check_writable(folder)
-        if self.resume and finished(folder, stated):
-            return self._show_again(folder)
+        check_writable(folder, stated)
+        if self.resume and (changed := damage(folder, stated)) is not None:
+            if not changed:
+                return self._show_again(folder)
+            say(f"{folder} is not as the run wrote it ({', '.join(changed)}): the run is repeated")
         with unfinished(folder, stated) as ledger, progress() as tell:
             front, devices, timings = search(stated, tell, ledger)
             tell("writing the run folder", 0, 1)
             details = write(folder, stated, front, devices, {**timings, "start": clock}, ledger.resumed)
             tell("writing the run folder", 1, 1)
         self._show(stated, front, folder, details)
+        for warning in details["warnings"]:
+            say(f"warning: {warning}")
         return 0
 
     def _show(self, stated: "Scenario", front: "Front", folder: Path, details: dict[str, Any]) -> None:
@@ -80,16 +85,20 @@ class Optimize:
         from experiments.screen import results
 
         console = results()
-        console.print(rich_table(front, stated.description or stated.name))
+        console.print(rich_table(front, stated.title))
         for line in [*summary(front), *fleet_lines(front, stated), f"Run folder: {folder} (front.csv, front.png, report.html, run.json)."]:
             console.print(line, soft_wrap=True)
 
     def _show_again(self, folder: Path) -> int:
-        run = json_format.loads((folder / "run.json").read_text(encoding="utf-8"))
+        from experiments.manifest import recorded
+        from experiments.screen import results
+
+        run = recorded(folder) or {}
         if self.json:
             print(json_format.dumps({**run, "run_folder": str(folder)}, indent=1, allow_nan=False))
         else:
-            print(f"Finished before, nothing repeated: {folder}.", *run["summary"], sep="\n")
+            for line in (f"Finished before, nothing repeated: {folder}.", *run["summary"]):
+                results().print(line, soft_wrap=True)
         return 0
 
 
@@ -133,6 +142,7 @@ def write(
     """Write the run folder; what ``run.json`` says of the run."""
     from experiments.figures import draw_front
     from experiments.front_table import columns, csv_text, fleet_lines, order, scope, summary
+    from experiments.problem import warnings
     from experiments.report import write_report
     from experiments.run_folder import fingerprint, versions, write_run
     from experiments.scenario import written
@@ -148,6 +158,7 @@ def write(
         "scope": scope(front),
         "statuses": [front.status[k] for k in rows],
         "resumed_entries": resumed,
+        "warnings": warnings(stated),
         "front_gaps_log": [_number(float(front.front_gap[k])) for k in rows],
         "certified_gaps_log": [float(front.certified_gap[k]) for k in rows],
         "weightings": [list(map(float, front.weights[k])) for k in rows],
@@ -159,13 +170,13 @@ def write(
 
     from experiments.device_files import device_files
 
-    def finish(path: Path) -> None:
+    def finish() -> dict[str, Any]:
         start = timings.pop("start")
         details["timings_s"] = {
             **{k: round(v, 3) for k, v in timings.items()},
             "total": round(time.perf_counter() - start, 3),
         }
-        path.write_text(json_format.dumps(details, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        return details
 
     write_run(
         folder,
@@ -175,8 +186,8 @@ def write(
             "front.png": lambda path: draw_front(path, front, devices, stated),
             "report.html": lambda path: write_report(path, front, devices, stated),
             **{f"designs/{name}": functools.partial(_text, text=text) for name, text in device_files(front, stated).items()},
-            "run.json": finish,
         },
+        finish,
     )
     return details
 

@@ -6,6 +6,7 @@ per token is power × time, and both are measured: the error is split into the t
 
 import csv
 import dataclasses
+import io
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -17,6 +18,7 @@ import numpy as np
 import codesign
 import hardware_priors
 from codesign.evaluate import mean_work
+from codesign.files import read_text
 from codesign.numerics.units import PICO
 from codesign.physical.power import byte_energy, static_power
 from codesign.workload.catalogue import canonical, index, model
@@ -30,6 +32,8 @@ BITS = {"bfloat16": 16, "bf16": 16, "float16": 16, "fp16": 16, "fp8": 8}
 PHASE = "steady_state_serving"
 LONG_PROMPTS = ("sourcegraph-fim",)
 """Tasks whose prompts are long beside their outputs, of a length that nobody published: their energy is mostly prefill."""
+LARGEST, MOST = 256 * 2**20, 1e12
+"""Bytes of the file; any number in it."""
 NEEDED = ("model", "hardware", "n_chips", "tp", "ep", "precision_weights", "phase", "batch_or_concurrency", "input_len",
           "output_len", "metric", "value", "unit", "params_note")  # fmt: skip
 
@@ -127,15 +131,9 @@ def read(path: Path) -> tuple[list[Measured], list[str]]:
     Raises:
         Refused: unreadable, a column is missing, or a value is not a number.
     """
-    try:
-        rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
-    except (OSError, UnicodeDecodeError) as error:
-        raise Refused(f"cannot read {path}: {error}") from error
-    missing = [column for column in NEEDED if column not in (rows[0] if rows else {})]
-    if missing:
-        raise Refused(f"{path} has no column {', '.join(missing)}; expected the schema of the measured energy of ML.ENERGY")
+    rows = _rows(path)
     grouped: dict[tuple[str, ...], tuple[dict[str, str], dict[str, float]]] = {}
-    for line, row in enumerate(rows, start=2):
+    for line, row in rows:
         key = tuple(value for column, value in row.items() if column not in ("metric", "value", "unit"))
         values = grouped.setdefault(key, (row, {}))[1]
         if UNITS.get(row["metric"]) == row["unit"]:
@@ -147,15 +145,33 @@ def read(path: Path) -> tuple[list[Measured], list[str]]:
     return points, reasons
 
 
-def _number(text: str, where: str, blank: float | None = None) -> float:
+def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
+    """The rows with their lines, each with a field for every column."""
+    try:
+        reader = csv.DictReader(io.StringIO(read_text(path, "not a CSV file", LARGEST), newline=""))
+        columns = reader.fieldnames or ()
+        rows = [(reader.line_num, row) for row in reader]
+    except (ValueError, csv.Error) as error:
+        raise Refused(f"cannot read {path}: {error}") from None
+    missing = [column for column in NEEDED if column not in columns or not rows]
+    if missing:
+        raise Refused(f"{path} has no column {', '.join(missing)}; expected the schema of the measured energy of ML.ENERGY")
+    for line, row in rows:
+        if None in row or None in row.values():
+            count = sum(value is not None for name, value in row.items() if name is not None) + len(row.get(None, ()))
+            raise Refused(f"{path} line {line} has {count} fields; expected {len(columns)}, one for each column")
+    return rows
+
+
+def _number(text: str, where: str, blank: float | None = None, least: float = 0.0) -> float:
     if blank is not None and not text.strip():
         return blank
     try:
         number = float(text)
     except ValueError:
         number = float("nan")
-    if not 0 <= number < float("inf"):
-        raise Refused(f"{where} is {text!r}; expected a number of at least 0")
+    if not least <= number <= MOST:
+        raise Refused(f"{where} is {text!r}; expected a number of at least {least:g} and at most {MOST:g}")
     return number
 
 
@@ -187,8 +203,8 @@ def _point(row: dict[str, str], values: dict[str, float], where: str) -> Measure
         task=task[1] if task else "not stated",
         bits=BITS[row["precision_weights"]],
         chips=chips,
-        tensor=_number(row["tp"], f"{where}: tp", blank=chips),
-        expert=_number(row["ep"], f"{where}: ep", blank=1.0),
+        tensor=_number(row["tp"], f"{where}: tp", blank=chips, least=1.0),
+        expert=_number(row["ep"], f"{where}: ep", blank=1.0, least=1.0),
         batch=_number(row["batch_or_concurrency"], f"{where}: batch_or_concurrency"),
         context=prompt + _number(row["output_len"], f"{where}: output_len") / 2,
         energy=values[ENERGY],

@@ -45,21 +45,20 @@ class Table:
 
 def printed(table: Table) -> None:
     """Show a table on the terminal."""
-    from rich.markup import escape
     from rich.table import Table as Drawing
 
     from experiments.screen import results
 
-    drawing = Drawing(title=escape(table.title), pad_edge=False)
+    drawing = Drawing(title=table.title, pad_edge=False)
     for column in table.columns:
         unit = f"\n[{column.unit}]" if column.unit not in ("", "1") else ""
-        drawing.add_column(escape(column.name + unit), justify="right" if column.unit else "left")
+        drawing.add_column(column.name + unit, justify="right" if column.unit else "left")
     for row in table.rows:
-        drawing.add_row(*(escape(_cell(value)) for value in row))
+        drawing.add_row(*(_cell(value) for value in row))
     console = results()
     console.print(drawing)
     for line in (*table.summary, *table.notes):
-        console.print(escape(line), soft_wrap=True)
+        console.print(line, soft_wrap=True)
 
 
 def _cell(value: Any) -> str:

@@ -7,6 +7,9 @@ from typing import NamedTuple
 import pytest
 
 from experiments import cli
+from experiments.commands import optimize as optimize_command
+from experiments.scenario import read
+from tests.experiments.small_scenario import SMALL
 
 
 class Answer(NamedTuple):
@@ -55,3 +58,19 @@ def refused(run: Run) -> Callable[..., str]:
         return lines[0]
 
     return command
+
+
+@pytest.fixture(scope="session")
+def found():
+    """One real search, shared; (scenario, front, devices, timings)."""
+    stated = read(SMALL, "small", "small")
+    told = []
+    return stated, *optimize_command.search(stated, lambda *stage: told.append(stage)), told
+
+
+@pytest.fixture
+def searched(monkeypatch, found):
+    """The command with the search already done."""
+    _, front, devices, timings, _ = found
+    monkeypatch.setattr(optimize_command, "search", lambda stated, tell, memory=None: (front, devices, dict(timings)))
+    return front

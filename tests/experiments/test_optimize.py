@@ -9,27 +9,11 @@ import numpy as np
 import pytest
 
 from codesign.search import Front, Infeasible, optimize
-from experiments import run_folder
+from experiments import manifest
 from experiments.commands import optimize as command
 from experiments.problem import problem
 from experiments.scenario import read, scenario
 from tests.experiments.small_scenario import SMALL
-
-
-@pytest.fixture(scope="module")
-def found():
-    """One real search, shared; (scenario, front, devices, timings)."""
-    stated = read(SMALL, "small", "small")
-    told = []
-    return stated, *command.search(stated, lambda *stage: told.append(stage)), told
-
-
-@pytest.fixture
-def searched(monkeypatch, found):
-    """The command with the search already done."""
-    _, front, devices, timings, _ = found
-    monkeypatch.setattr(command, "search", lambda stated, tell, memory=None: (front, devices, dict(timings)))
-    return front
 
 
 @pytest.fixture
@@ -63,7 +47,7 @@ def test_a_run_folder_is_whole(run, searched, small):
     answer = run("optimize", small, "--json")
     folder = small.parent / answer.json["run_folder"]
     assert folder.parent.name == "runs" and folder.name.startswith("small-")
-    assert {path.name for path in folder.iterdir()} == {*run_folder.FILES, "designs"}
+    assert {path.name for path in folder.iterdir()} == {*manifest.FILES, "designs"}
     assert len(list((folder / "designs").iterdir())) == len(searched)
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
     rows = rows_of(folder)

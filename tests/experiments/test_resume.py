@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import run_folder
+from experiments import replacement, run_folder
 from experiments.ledger import open_ledger
+from experiments.manifest import FILES, recorded
 from experiments.refusal import INFEASIBLE, Refused
-from experiments.run_folder import FILES, beside, unfinished, work_fingerprint, write_run
+from experiments.run_folder import beside, unfinished, work_fingerprint, write_run
 from experiments.scenario import scenario
 from tests.experiments.small_scenario import SMALL
 
@@ -33,6 +34,17 @@ def folder(tmp_path):
 
 def names(place):
     return sorted(path.name for path in place.iterdir())
+
+
+def wrote(folder, word):
+    write_run(folder, {"front.csv": lambda path: path.write_text(word)}, lambda: {"word": word})
+
+
+def stands(folder):
+    """The run that a reader finds: whole, its files of one writing."""
+    details = recorded(folder)
+    assert details is not None and (folder / "front.csv").read_text() == details["word"]
+    return details["word"]
 
 
 def codesign(place, *arguments):
@@ -81,7 +93,7 @@ def test_the_ledger_is_beside_the_folder_until_the_run_is_there(folder, stated):
     with unfinished(folder, stated) as ledger:
         assert names(folder.parent) == [".here.unfinished"]
         ledger.put([((1,), (np.ones(2),))])
-        write_run(folder, {"run.json": lambda path: path.write_text("{}")})
+        wrote(folder, "done")
     assert names(folder.parent) == ["here"]
 
 
@@ -158,40 +170,69 @@ def test_the_fingerprint_is_the_same_in_another_process(stated):
     assert done.stdout.strip() == work_fingerprint(stated)
 
 
-KILLED_BETWEEN_RENAMES = """
+KILLED = """
 import os, signal, sys
 from pathlib import Path
+from experiments import replacement
 from experiments.run_folder import write_run
-moment, rename, count = int(sys.argv[2]), os.replace, 0
-def replace(*places):
-    global count
-    if count == moment:
-        os.kill(os.getpid(), signal.SIGKILL)
-    count += 1
-    rename(*places)
-    if count == moment == 2:
-        os.kill(os.getpid(), signal.SIGKILL)
-os.replace = replace
-write_run(Path(sys.argv[1]), {"run.json": lambda path: path.write_text("new")})
+moment, at_once, count = int(sys.argv[2]), sys.argv[3] == "True", 0
+def counted(move):
+    def moved(*places):
+        global count
+        if count == moment:
+            os.kill(os.getpid(), signal.SIGKILL)
+        count += 1
+        done = move(*places)
+        if count == moment == int(sys.argv[4]):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return done
+    return moved
+if at_once:
+    replacement._exchanged_at_once = counted(replacement._exchanged_at_once)
+else:
+    os.replace, replacement._exchanged_at_once = counted(os.replace), lambda *_: False
+write_run(Path(sys.argv[1]), {"front.csv": lambda path: path.write_text("new")}, lambda: {"word": "new"})
 """
 
 
-@pytest.mark.parametrize(("moment", "left"), [(0, "old"), (1, "old"), (2, "new")])
-def test_killed_between_the_renames(folder, stated, moment, left):
+@pytest.mark.parametrize(
+    ("at_once", "moment", "moves", "left"),
+    [(True, 0, 1, "old"), (True, 1, 1, "new"), (False, 0, 3, "old"), (False, 1, 3, "old"), (False, 2, 3, "new"), (False, 3, 3, "new")],
+)
+def test_killed_while_the_run_takes_the_name(folder, stated, at_once, moment, moves, left):
     """A run folder that is being replaced is the older or the newer one, also when nobody repeats the run that was killed."""
-    write_run(folder, {"run.json": lambda path: path.write_text("old")})
-    command = [sys.executable, "-c", KILLED_BETWEEN_RENAMES, str(folder), str(moment)]
+    wrote(folder, "old")
+    (folder / "notes.md").write_text("mine")
+    command = [sys.executable, "-c", KILLED, str(folder), str(moment), str(at_once), str(moves)]
     assert subprocess.run(command, cwd=ROOT, check=False).returncode == -signal.SIGKILL
     assert names(folder.parent) != ["here"]
+    if at_once:
+        assert stands(folder) == left and (folder / "notes.md").read_text() == "mine"
     with pytest.raises(KeyboardInterrupt), unfinished(folder, stated):
         raise KeyboardInterrupt
-    assert names(folder.parent) == ["here"] and (folder / "run.json").read_text() == left
-    write_run(folder, {"run.json": lambda path: path.write_text("newest")})
-    assert names(folder.parent) == ["here"] and (folder / "run.json").read_text() == "newest"
+    assert names(folder.parent) == ["here"] and stands(folder) == left
+    wrote(folder, "newest")
+    assert names(folder.parent) == ["here"] and stands(folder) == "newest"
+    assert names(folder) == ["front.csv", "notes.md", "run.json"] and (folder / "notes.md").read_text() == "mine"
 
 
-def test_control_c_between_the_renames(folder, monkeypatch):
-    write_run(folder, {"run.json": lambda path: path.write_text("old")})
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux exchanges two names in one step")
+def test_the_name_is_never_free(folder, monkeypatch):
+    """After every move of a name while an older run is replaced, a whole run stands under the folder's."""
+    wrote(folder, "old")
+    rename, found = os.replace, []
+
+    def replace(*places):
+        rename(*places)
+        found.append(folder.exists())
+
+    monkeypatch.setattr(os, "replace", replace)
+    wrote(folder, "new")
+    assert stands(folder) == "new" and all(found)
+
+
+def test_control_c_while_the_run_takes_the_name(folder, monkeypatch):
+    wrote(folder, "old")
     rename = os.replace
 
     def replace(source, target):
@@ -199,25 +240,57 @@ def test_control_c_between_the_renames(folder, monkeypatch):
             raise KeyboardInterrupt
         rename(source, target)
 
+    monkeypatch.setattr(replacement, "_exchanged_at_once", lambda *_: False)
     monkeypatch.setattr(os, "replace", replace)
     with pytest.raises(KeyboardInterrupt):
-        write_run(folder, {"run.json": lambda path: path.write_text("new")})
-    assert names(folder.parent) == ["here"] and (folder / "run.json").read_text() == "old"
+        wrote(folder, "new")
+    assert names(folder.parent) == ["here"] and stands(folder) == "old"
+
+
+def test_only_what_a_run_wrote_is_replaced(folder):
+    """Notes beside the run's files, in folders of their own or of the run, links and pipes: all stay, and are the same files."""
+    wrote(folder, "old")
+    (folder / "designs").mkdir()
+    (folder / "designs/why.md").write_text("because")
+    (folder / "mine/deep").mkdir(parents=True)
+    (folder / "mine/deep/thesis.tex").write_text("years of work")
+    (folder / "mine/empty").mkdir()
+    (folder / "link").symlink_to("/nowhere")
+    os.mkfifo(folder / "pipe")
+    same = (folder / "mine/deep/thesis.tex").stat().st_ino
+    wrote(folder, "new")
+    assert stands(folder) == "new"
+    assert names(folder) == ["designs", "front.csv", "link", "mine", "pipe", "run.json"]
+    assert (folder / "mine/deep/thesis.tex").read_text() == "years of work"
+    assert (folder / "mine/deep/thesis.tex").stat().st_ino == same
+    assert (folder / "designs/why.md").read_text() == "because" and (folder / "mine/empty").is_dir()
+    assert os.readlink(folder / "link") == "/nowhere" and names(folder.parent) == ["here"]
+
+
+def test_a_file_of_the_run_that_someone_changed_is_kept_beside(folder):
+    wrote(folder, "old")
+    for k, name in enumerate(["front.csv.changed", "front.csv.changed-2"]):
+        (folder / "front.csv").write_text(f"with my remarks {k}")
+        wrote(folder, f"new {k}")
+        assert stands(folder) == f"new {k}" and (folder / name).read_text() == f"with my remarks {k}"
+    (folder / "front.csv").write_text("")
+    wrote(folder, "newest")
+    assert names(folder) == ["front.csv", "front.csv.changed", "front.csv.changed-2", "run.json"]
 
 
 def test_a_link_to_a_run_folder_is_followed(folder, stated, tmp_path):
     folder.mkdir(parents=True)
     (tmp_path / "link").symlink_to(folder)
     with unfinished(tmp_path / "link", stated):
-        write_run(tmp_path / "link", {"run.json": lambda path: path.write_text("new")})
-    assert (tmp_path / "link").is_symlink() and (folder / "run.json").read_text() == "new"
+        wrote(tmp_path / "link", "new")
+    assert (tmp_path / "link").is_symlink() and stands(folder) == "new"
     assert names(folder.parent) == ["here"]
 
 
-def test_a_mount_point_is_refused_before_the_search(monkeypatch, tmp_path):
+def test_a_mount_point_is_refused_before_the_search(monkeypatch, tmp_path, stated):
     monkeypatch.setattr(os.path, "ismount", lambda place: place == tmp_path)
     with pytest.raises(Refused, match="a mount point, which a run cannot replace; expected a folder in it"):
-        run_folder.check_writable(tmp_path)
+        run_folder.check_writable(tmp_path, stated)
 
 
 def test_a_file_in_the_ledgers_place_is_left_alone(folder, stated):

@@ -1,11 +1,11 @@
 """From a file, folder or dictionary to the family that reads it."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from codesign.files import own_path, read_json
 from codesign.workload.config_json import dense, hybrid, latent, mixture
 from codesign.workload.config_json.family import Family
 from codesign.workload.config_json.refusal import explain, nearest, refuse_unknown, refuse_value
@@ -16,6 +16,9 @@ FAMILIES: dict[str, type[Family]] = {**dense.FAMILIES, **mixture.FAMILIES, **lat
 
 WRAPPERS = {"gemma3": ["gemma3_text"], "llama4": ["llama4_text"], "kimi_k25": ["kimi_k2", "deepseek_v3"]}
 """Multimodal types whose language model is in ``text_config``, and its types, the default first; vision is not read."""
+
+MOST_LAYERS = 10_000
+"""Layers are looked at one by one; published models have up to 126 of them."""
 
 OUTSIDE_THE_LANGUAGE_MODEL = frozenset(
     {
@@ -51,7 +54,7 @@ def read_config(source: str | Path | dict[str, Any], name: str | None = None) ->
     if isinstance(source, dict):
         label, default_name, content = "the given config", str(source.get("model_type")), source
     else:
-        path = Path(source).expanduser()
+        path = own_path(source)
         path = path / "config.json" if path.is_dir() else path
         label, content = str(path), load(path)
         default_name = path.parent.name if path.name == "config.json" else path.stem
@@ -63,12 +66,9 @@ def read_config(source: str | Path | dict[str, Any], name: str | None = None) ->
 
 def load(path: Path) -> dict[str, Any]:
     """The content of a file, which must be one JSON object."""
-    if not path.is_file():
+    if not path.exists():
         raise ValueError(f"{path}: there is no such file, expected a Hugging Face config.json or a folder with one.")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as problem:
-        raise ValueError(f"{path}: not valid JSON ({problem}), expected a Hugging Face config.json.") from None
+    content = read_json(path)
     if not isinstance(content, dict):
         raise ValueError(f"{path}: holds a {type(content).__name__}, expected a JSON object.")
     return content
@@ -83,6 +83,7 @@ def checked_family(content: dict[str, Any]) -> Family:
         raise ValueError(f"model_type = {model_type!r}, expected one of {', '.join(known)}{nearest(model_type, known)}")
     names = [field.alias or name for name, field in family.model_fields.items()]
     unknown = {name: value for name, value in fields.items() if name not in names and name != "model_type"}
+    _refuse_endless(family.model_fields["num_hidden_layers"].alias or "num_hidden_layers", fields)
     try:
         checked = family.model_validate(fields)
     except ValidationError as error:
@@ -92,6 +93,13 @@ def checked_family(content: dict[str, Any]) -> Family:
         if name in fields and fields[name] != getattr(checked, original):
             raise ValueError(f"{name} = {fields[name]!r}, expected the same as {original} = {getattr(checked, original)}")
     return checked
+
+
+def _refuse_endless(field: str, fields: dict[str, Any]) -> None:
+    """Refuse more layers than anyone has, before they are made."""
+    count = fields.get(field)
+    if isinstance(count, int) and count > MOST_LAYERS:
+        raise ValueError(f"{field} = {count}, expected at most {MOST_LAYERS} layers")
 
 
 def language_model(content: dict[str, Any]) -> tuple[str, dict[str, Any]]:

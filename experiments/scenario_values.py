@@ -1,0 +1,83 @@
+"""What the values of a scenario may be: quantities with units, names, counts, alternatives."""
+
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from experiments.sizes import FEWEST_BITS, MOST_CHIPS, MOST_POSITIONS, MOST_SEQUENCES
+from hardware_priors.quantities import parse, require_physical
+
+
+def quantity(unit: str) -> Any:
+    """A text such as "20 ms" that converts to a unit; kept as written, so that a scenario survives being written."""
+
+    def check(text: str) -> str:
+        value = parse(text, like=unit)
+        if not value > 0:
+            raise ValueError(f"{text!r} is not above zero")
+        require_physical(value, unit)
+        return text
+
+    return Annotated[str, AfterValidator(check)]
+
+
+def quantity_range(unit: str) -> Any:
+    """Two such texts, the lower end first."""
+    end = quantity(unit)
+
+    def check(ends: tuple[str, str]) -> tuple[str, str]:
+        low, high = (parse(text, like=unit) for text in ends)
+        if low > high:
+            raise ValueError(f"the range {ends[0]!r} to {ends[1]!r} is reversed; expected the lower end first")
+        return ends
+
+    return Annotated[tuple[end, end], AfterValidator(check)]
+
+
+def in_order(ends: tuple[int, int]) -> tuple[int, int]:
+    """Two whole numbers, refused where the first is larger."""
+    if ends[0] > ends[1]:
+        raise ValueError(f"the range {ends[0]} to {ends[1]} is reversed; expected the lower end first")
+    return ends
+
+
+def several(value: Any) -> Any:
+    """One alternative may be written without brackets."""
+    return value if isinstance(value, list | tuple) else [value]
+
+
+def _name(name: str) -> str:
+    """A name is a name: it becomes part of a folder's, and never leads elsewhere."""
+    wrong = re.search(r"[/\\]|^\.|\.\.|^\s|\s$", name) or not name.isprintable()
+    if wrong or not 0 < len(name.encode("utf-8", "replace")) <= LONGEST_NAME:
+        raise ValueError(
+            f"expected a name of 1 to {LONGEST_NAME} bytes, such as 'chat-2027': no path, no dot in front, no control characters"
+        )
+    return name
+
+
+LONGEST_NAME = 100
+LONGEST_TEXT = 1000
+
+
+def once(values: Any) -> Any:
+    """Alternatives, refused where one is given twice: it would only cost time."""
+    for place, value in enumerate(values):
+        if value in values[:place]:
+            raise ValueError(f"{value!r} is given twice; expected each once")
+    return values
+
+
+Count = Annotated[int, Field(ge=1, le=10_000)]
+Chips = Annotated[int, Field(ge=1, le=MOST_CHIPS)]
+Positions = Annotated[int, Field(ge=1, le=MOST_POSITIONS)]
+Sequences = Annotated[int, Field(ge=1, le=MOST_SEQUENCES)]
+Name = Annotated[str, AfterValidator(_name)]
+Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
+Bits = Annotated[float, Field(ge=FEWEST_BITS, le=32)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Names = Annotated[tuple[str, ...], BeforeValidator(several), AfterValidator(once), Field(min_length=1)]
+"""Alternatives that compete in one run."""
+AnyOf = Annotated[tuple[Chips, ...], BeforeValidator(several), AfterValidator(once), Field(min_length=1)]
+Bound = Annotated[float, Field(ge=1e-30, le=1e30)]
