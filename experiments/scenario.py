@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from experiments.refusal import Refused, nearest
+from hardware_priors.devices import device
 from hardware_priors.quantities import parse
 
 
@@ -180,6 +181,19 @@ class FleetSize(_Section):
     power: _quantity("W") | None = None  # pyright: ignore[reportInvalidTypeForm]
 
 
+def _known_device(name: str) -> str:
+    """A device of the catalogue or a readable device file; the refusal names the nearest."""
+    found = device(name)
+    return name if name.endswith(".toml") else found.name
+
+
+class Compare(_Section):
+    """Which devices stand beside the designs."""
+
+    devices: Annotated[tuple[Annotated[str, AfterValidator(_known_device)], ...], BeforeValidator(_several)] = ()
+    """names of the catalogue or device files; none: all that datacentres run"""
+
+
 class Search(_Section):
     """How to search, and for what."""
 
@@ -204,6 +218,7 @@ class Scenario(_Section):
     choices: Alternatives
     bounds: Annotated[tuple[Limit, ...], BeforeValidator(_several)] = ()
     fleet: FleetSize = FleetSize()
+    compare: Compare = Compare()
     search: Search
 
     @model_validator(mode="after")

@@ -1,0 +1,336 @@
+"""The best machines that devices on sale make: chips, batches and layouts, sought on the exact model.
+
+A device leaves integers free, nothing else. At given chips and layout a larger batch never yields fewer tokens per dollar, watt or
+joule (the weights of a step are read once for all its sequences), and never a faster token; so the largest batch that fits and keeps
+its promises matters for all but speed. It is found by bisection: exactly, on integers. Chips are tried on a grid that holds every
+small number and both sides of every step of the network, then one by one where a machine comes near the best. ``tests`` hold the
+result to an enumeration of all chips, batches and layouts.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from codesign.hardware.design import Design
+from codesign.numerics.compilation import SELDOM, compiled
+from codesign.physical.cost import annuity
+from codesign.search.exact import Totals, first_token, fleet_of
+from codesign.search.goals import Bound, Goal, bounds_exceeded, log_goals
+from codesign.search.placement import Placed, each_lane
+from codesign.search.problem import Problems, StepKind, machine_seconds, token_times
+from codesign.workload.phases import Serving
+
+CAPITAL = ("logic", "memory", "package", "margin", "network", "server", "facility")
+"""Parts of a machine's price, as ``physical.cost.Cost`` names them."""
+
+LANES = 2048
+"""Machines a call of the compiled program: one program for everything."""
+
+EVERY = 16
+"""Every number of chips up to this one is tried, beyond it steps of ``STEP``."""
+
+STEP = 1.12
+NEAR = 0.03
+"""Log units from the best within which every number of chips between two of the grid is tried."""
+
+CLOSED = 1e-5
+"""Log units by which a larger batch must promise more than the best known, or its bisection ends."""
+
+PARTS = 7
+"""Parts into which each round of bisection divides a bracket."""
+
+POINTS = 24
+"""Speeds at which a device's own front keeps the best machine for each objective."""
+
+
+class Offers(NamedTuple):
+    """What is on offer: every device in every layout; leading axis the offers."""
+
+    problems: Placed
+    steps: tuple[StepKind, ...]
+    services: tuple[Any, ...]
+    device: np.ndarray  # (offers,) index of the device
+    bases: Design  # leaves (offers,); chips and sync latency are put in
+    latencies: np.ndarray  # (offers, most chips + 1) [s], by the number of chips
+    fewest: np.ndarray  # (offers, kinds) chips over which the layout can be divided
+    steps_at: np.ndarray  # (offers, …) numbers of chips beyond which the network changes
+    chips: tuple[int, int]
+    batch: tuple[int, int]
+
+
+class Machines(NamedTuple):
+    """Evaluated machines (fleets of one device), leading axis the machines; ln(used/allowed) of what may stop them."""
+
+    totals: Totals
+    capacity: Any  # (kinds,)
+    late: Any  # (services,) time per token
+    first: Any  # (services,) time to the first token
+    chips_busy: Any  # chip-seconds of an output token [s]
+    capital: Any  # (CAPITAL,) [USD/(token/s)]
+    running: Any  # (CAPITAL and energy,) [USD/token]
+
+
+class Integers(NamedTuple):
+    """Machines to evaluate."""
+
+    offer: np.ndarray  # (machines,)
+    chips: np.ndarray  # (machines, kinds)
+    batch: np.ndarray  # (machines, services)
+
+    def __getitem__(self, rows: Any) -> "Integers":  # pyright: ignore[reportIncompatibleMethodOverride]
+        return Integers(self.offer[rows], self.chips[rows], self.batch[rows])
+
+
+@compiled(SELDOM)
+def _lanes(problems: Placed, bases: Design, offer: jax.Array, chips: jax.Array, latency: jax.Array, batch: jax.Array) -> Machines:
+    def lane(problem: Problems, base: Design, chips: jax.Array, latency: jax.Array, batch: jax.Array) -> Machines:
+        designs = tuple(dataclasses.replace(base, chips=chips[p], sync_latency=latency[p]) for p in range(len(problem.spaces)))
+        return _machine(problem, designs, batch)
+
+    return each_lane(lane, problems, offer, jax.tree.map(lambda leaf: leaf[offer], bases), chips, latency, batch)
+
+
+def _machine(problem: Problems, designs: tuple[Design, ...], batch: jax.Array) -> Machines:
+    found = fleet_of(problem, designs, batch)
+    capacity = [jnp.full_like(batch[0], -jnp.inf) for _ in designs]
+    busy, capital, running = jnp.zeros_like(batch[0]), jnp.zeros(len(CAPITAL), batch.dtype), jnp.zeros(len(CAPITAL) + 1, batch.dtype)
+    for step, outcome in zip(problem.steps, found.outcomes, strict=True):
+        capacity[step.kind] = jnp.maximum(capacity[step.kind], outcome.limits.capacity)
+        seconds = machine_seconds(problem.services[step.service], step, batch[step.service]) * outcome.step_time
+        economics, chips = problem.kinds[step.kind].technology.economics, designs[step.kind].chips
+        parts = jnp.stack([getattr(outcome.cost, name) for name in CAPITAL]) * chips
+        lives = jnp.stack([economics.life] * (len(CAPITAL) - 1) + [economics.facility_life])
+        energy = outcome.running_cost - jnp.sum(parts * annuity(economics.cost_of_capital, lives))
+        each = jnp.append(parts * annuity(economics.cost_of_capital, lives), energy) / economics.utilisation
+        busy, capital, running = busy + seconds * chips, capital + seconds * parts, running + seconds * each
+    late, first = [], []
+    for s, one in enumerate(problem.services):
+        times = [found.outcomes[k].step_time for k, step in enumerate(problem.steps) if step.service == s]
+        decode, prefill = token_times(one, batch[s])
+        late.append(jnp.log((decode * times[0] + (prefill * times[1] if len(times) > 1 else 0.0)) / one.promise))
+        waits = isinstance(one.phase, Serving)
+        first.append(jnp.log(first_token(problem, s, designs, times) / one.first_promise) if waits else jnp.full_like(late[0], -jnp.inf))
+    return Machines(found.totals, jnp.stack(capacity), jnp.stack(late), jnp.stack(first), busy, capital, running)
+
+
+def evaluate(offers: Offers, machines: Integers) -> Machines:
+    """Run machines on the exact model, ``LANES`` at a time; arrays of numpy."""
+    count = len(machines.offer)
+    padded = machines[np.minimum(np.arange(-(-count // LANES) * LANES), count - 1)]
+    latency = offers.latencies[padded.offer[:, None], padded.chips]
+    found = []
+    for start in range(0, len(padded.offer), LANES):
+        rows = slice(start, start + LANES)
+        lanes = _lanes(
+            offers.problems, offers.bases, padded.offer[rows], padded.chips[rows].astype(float), latency[rows],
+            padded.batch[rows].astype(float),
+        )  # fmt: skip
+        found.append(jax.tree.map(np.asarray, lanes))
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:count], *found)
+
+
+class Sought:
+    """The search over all offers at once, with all machines that it saw and that keep every promise."""
+
+    def __init__(self, offers: Offers, objectives: Sequence[Goal], bounds: Sequence[Bound]):
+        self.offers, self.objectives, self.bounds = offers, objectives, bounds
+        self.best = np.full((offers.device.max() + 1, len(objectives)), np.inf)  # ln, to be minimised
+        self.fits = np.zeros(len(self.best), dtype=bool)  # whether any machine of the device holds the models
+        self._seen: list[tuple[Integers, np.ndarray]] = []
+
+    @property
+    def seen(self) -> tuple[Integers, np.ndarray]:
+        """Every machine that keeps its promises, and ln of its objectives, to be minimised."""
+        parts = [Integers(*(np.concatenate(arrays) for arrays in zip(*(one for one, _ in self._seen), strict=True)))]
+        return parts[0], np.concatenate([logs for _, logs in self._seen])
+
+    def look(self, machines: Integers) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Evaluate and remember; ln of objectives (machines, objectives), what kind and what service may be so (machines, …)."""
+        found = evaluate(self.offers, machines)
+        logs = log_goals(self.objectives, found.totals)
+        held = found.capacity <= 0.0
+        kept = (found.late <= 0.0) & (found.first <= 0.0)
+        within = bounds_exceeded(self.bounds, found.totals).max(axis=1, initial=-np.inf) <= 0.0
+        good = held.all(axis=1) & kept.all(axis=1) & within
+        self._seen.append((machines[good], logs[good]))
+        owner = self.offers.device[machines.offer]
+        np.minimum.at(self.best, owner[good], logs[good])
+        np.logical_or.at(self.fits, owner, held.all(axis=1))
+        decode = [step.kind for step in self.offers.steps if not step.prefill]
+        kept = kept & held[:, decode]
+        return logs, (kept & within[:, None]) if len(decode) == 1 else kept, held & (found.first <= 0.0).all(axis=1, keepdims=True)
+
+    def with_largest_batches(self, offer: np.ndarray, chips: np.ndarray) -> np.ndarray:
+        """Look at machines at batches from the least to the largest possible; ln of what they could reach (machines, objectives).
+
+        A grid brackets each service's largest batch; the brackets of machines that may beat the best known are then closed.
+        """
+        count, services = len(offer), len(self.offers.services)
+        grid = _geometric(*self.offers.batch, 2.0)
+        across = Integers(
+            np.repeat(offer, len(grid)), np.repeat(chips, len(grid), axis=0), np.tile(grid, count)[:, None].repeat(services, 1)
+        )
+        logs, kept, _ = self.look(across)
+        kept = kept.reshape(count, len(grid), services)
+        last = np.where(kept, np.arange(len(grid))[:, None], -1).max(axis=1)  # of the grid, by machine and service
+        alive = (last >= 0).all(axis=1)
+        hopes = np.full((count, len(self.objectives)), np.inf)
+        low, high = grid[last], grid[np.minimum(last + 1, len(grid) - 1)]
+        rows = np.flatnonzero(alive)
+        while len(rows):
+            ends = [Integers(offer[rows], chips[rows], side[rows]) for side in (low, high)]
+            at_ends = [self.look(machines)[0] for machines in ends]
+            hopes[rows] = np.minimum(*at_ends)
+            better = (hopes[rows] < self.best[self.offers.device[offer[rows]]] - CLOSED).any(axis=1)
+            rows = rows[better & (high[rows] - low[rows] > 1).any(axis=1)]
+            if len(rows):
+                low[rows], high[rows] = self._narrowed(offer[rows], chips[rows], low[rows], high[rows])
+        hopes[alive] = np.minimum(hopes[alive], logs.reshape(count, len(grid), -1)[alive, 0])
+        return hopes
+
+    def _narrowed(self, offer: np.ndarray, chips: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Brackets of the largest batches, ``PARTS`` times narrower; ``low`` is possible, ``high`` is not."""
+        inside = np.arange(1, PARTS)
+        batches = low[:, None] + -(-(high - low)[:, None] * inside[:, None] // PARTS)  # (machines, inside, services)
+        batches = np.minimum(batches, np.maximum(high - 1, low)[:, None])
+        services = low.shape[1]
+        spread = Integers(np.repeat(offer, len(inside)), np.repeat(chips, len(inside), axis=0), batches.reshape(-1, services))
+        kept = self.look(spread)[1].reshape(batches.shape)
+        lower = np.maximum(low, np.where(kept, batches, 0).max(axis=1))
+        above = ~kept & (batches > lower[:, None])
+        return lower, np.minimum(high, np.where(above, batches, high[:, None]).min(axis=1))
+
+    def sweep(self, kind: int, offer: np.ndarray, chips: np.ndarray) -> None:
+        """Try every number of chips of a kind that may be best, with the others' as given (machines, kinds)."""
+        grids = [self._grid(one, kind) for one in offer]
+        sizes = np.array([len(grid) for grid in grids])
+        rows = np.repeat(np.arange(len(offer)), sizes)
+        trial = chips[rows].copy()
+        trial[:, kind] = np.concatenate(grids)
+        if not len(rows):
+            return
+        hopes = self.with_largest_batches(offer[rows], trial)
+        near = (hopes <= self.best[self.offers.device[offer[rows]]] + NEAR).any(axis=1) & np.isfinite(hopes).any(axis=1)
+        between = [_between(grids[rows[k]], int(trial[k, kind])) for k in np.flatnonzero(near)]
+        if not between:
+            return
+        again = np.repeat(rows[near], [len(one) for one in between])
+        trial = chips[again].copy()
+        trial[:, kind] = np.concatenate(between)
+        fresh = np.unique(np.column_stack([offer[again], trial]), axis=0)
+        if len(fresh):
+            self.with_largest_batches(fresh[:, 0], fresh[:, 1:])
+
+    def scan(self, kind: int, machines: Integers) -> Integers:
+        """Machines with the number of chips of a kind that is best for each objective, batches and other kinds as given.
+
+        Only what this kind decides is asked of it: that it holds the models, and answers first in time.
+        """
+        grids = [self._grid(one, kind) for one in machines.offer]
+        chosen = [np.empty(0, dtype=int)] * len(grids)
+        for _ in range(2):  # on the grid, then between its numbers
+            rows = np.repeat(np.arange(len(grids)), [len(grid) for grid in grids])
+            trial = machines[rows]
+            trial.chips[:, kind] = np.concatenate(grids)
+            logs, _, apart = self.look(trial)
+            logs = np.where(apart[:, kind, None], logs, np.inf)
+            chosen = [self._argmins(logs, trial.chips[:, kind], rows == k) for k in range(len(grids))]
+            full = [self._grid(one, kind) for one in machines.offer]
+            grids = [
+                np.unique(np.concatenate([best, *(_between(grid, one) for one in best)])).astype(int)
+                for grid, best in zip(full, chosen, strict=True)
+            ]
+        rows = np.repeat(np.arange(len(grids)), [len(best) for best in chosen])
+        trial = machines[rows]
+        trial.chips[:, kind] = np.concatenate(chosen)
+        return trial
+
+    @staticmethod
+    def _argmins(logs: np.ndarray, chips: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Numbers of chips that are best for some objective among these rows; none where no row may be."""
+        own = logs[rows]
+        return np.unique(chips[rows][own.argmin(axis=0)]) if len(own) and np.isfinite(own).any() else np.empty(0, dtype=int)
+
+    def leaders(self) -> Integers:
+        """The best machine seen of each device for each objective."""
+        machines, logs = self.seen
+        owner, rows = self.offers.device[machines.offer], set()
+        for device in np.unique(owner):
+            own = np.flatnonzero(owner == device)
+            rows |= set(own[logs[own].argmin(axis=0)].tolist())
+        return machines[np.array(sorted(rows), dtype=int)]
+
+    def _grid(self, offer: int, kind: int) -> np.ndarray:
+        """Numbers of chips to try first: every small one, then in steps, and both sides of where the network changes."""
+        low, high = self.offers.chips
+        low = max(low, int(self.offers.fewest[offer, kind]))
+        steps = self.offers.steps_at[offer]
+        wanted = np.concatenate(
+            [np.arange(low, min(EVERY, high) + 1), _geometric(max(low, EVERY), high, STEP) if high >= low else [], steps, steps + 1]
+        )
+        wanted = np.unique(wanted.astype(int))
+        return wanted[(wanted >= low) & (wanted <= high)]
+
+
+def _geometric(low: int, high: int, step: float) -> np.ndarray:
+    """Whole numbers from low to high, at most ``step`` times apart or next to each other."""
+    count = int(np.ceil(np.log(max(high / low, 1.0)) / np.log(step))) + 1
+    return np.unique(np.round(np.geomspace(low, max(high, low), count))).astype(int)
+
+
+def _between(grid: np.ndarray, at: int) -> np.ndarray:
+    """Numbers between a number of a grid and its neighbours there."""
+    place = int(np.searchsorted(grid, at))
+    low, high = grid[max(place - 1, 0)], grid[min(place + 1, len(grid) - 1)]
+    inside = np.arange(low + 1, high)
+    return inside[inside != at]
+
+
+def search(offers: Offers, objectives: Sequence[Goal], bounds: Sequence[Bound]) -> Sought:
+    """Try every offer; kinds of machine that only prefill are sized by themselves, before the decoding kind and after it.
+
+    Raises:
+        ValueError: several kinds of machine decode; expected one.
+    """
+    decoding = {step.kind for step in offers.steps if not step.prefill}
+    if len(decoding) > 1:
+        raise ValueError(f"{len(decoding)} kinds of machine decode; expected one")
+    (decode,) = decoding
+    prefilling = [p for p in range(offers.fewest.shape[1]) if p != decode]
+    sought = Sought(offers, objectives, bounds)
+    count = len(offers.device)
+    most = np.full((count, offers.fewest.shape[1]), offers.chips[1])
+    start = Integers(np.arange(count), most, np.full((count, len(offers.services)), offers.batch[0]))
+    for kind in prefilling:
+        start = sought.scan(kind, start)
+    sought.sweep(decode, start.offer, start.chips)
+    if prefilling and len(sought.seen[0].offer):
+        again = sought.leaders()
+        for kind in prefilling:
+            again = sought.scan(kind, again)
+        sought.sweep(decode, again.offer, again.chips)
+    return sought
+
+
+def own_front(logs: np.ndarray, speed: int) -> np.ndarray:
+    """Rows of a device's own front, by rising speed: at ``POINTS`` speeds the best for each objective, if no row beats it in all.
+
+    Args:
+        logs: ln of the objectives, to be minimised (machines, objectives).
+        speed: which of them is the speed.
+    """
+    at = logs[:, speed]
+    places = np.minimum((at - at.min()) / max(np.ptp(at), 1e-12) * POINTS, POINTS - 1).astype(int)
+    rows = set()
+    for place in np.unique(places):
+        own = np.flatnonzero(places == place)
+        order = np.lexsort((logs[own].sum(axis=1),))
+        rows |= set(own[order][logs[own][order].argmin(axis=0)].tolist())
+    rows |= set(logs.argmin(axis=0).tolist())
+    kept = [k for k in rows if not ((logs <= logs[k]).all(axis=1) & (logs < logs[k] - 1e-9).any(axis=1)).any()]
+    unique = {tuple(np.round(logs[k], 9)): k for k in sorted(kept)}
+    return np.array(sorted(unique.values(), key=lambda k: -at[k]), dtype=int)
