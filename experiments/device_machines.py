@@ -30,11 +30,16 @@ CAPITAL = ("logic", "memory", "package", "margin", "network", "server", "facilit
 LANES = 2048
 """Machines a call of the compiled program: one program for everything."""
 
-EVERY = 16
-"""Every number of chips up to this one is tried, beyond it steps of ``STEP``."""
+EVERY = 8
+"""Every number of chips up to this one is tried."""
 
-STEP = 1.12
-NEAR = 0.03
+CHIP_STEP = 1.3
+"""Ratio of two numbers of chips of the grid beyond."""
+
+BATCH_STEP = 4.0
+"""Ratio of two batches of the grid."""
+
+NEAR = 0.05
 """Log units from the best within which every number of chips between two of the grid is tried."""
 
 CLOSED = 1e-5
@@ -165,56 +170,60 @@ class Sought:
         return logs, (kept & within[:, None]) if len(decode) == 1 else kept, held & (found.first <= 0.0).all(axis=1, keepdims=True)
 
     def with_largest_batches(self, offer: np.ndarray, chips: np.ndarray) -> np.ndarray:
-        """Look at machines at batches from the least to the largest possible; ln of what they could reach (machines, objectives).
+        """Look at machines at batches from the least to the largest possible; ln of what they may reach (machines, objectives).
 
         A grid brackets each service's largest batch; the brackets of machines that may beat the best known are then closed.
         """
-        count, services = len(offer), len(self.offers.services)
-        grid = _geometric(*self.offers.batch, 2.0)
-        across = Integers(
-            np.repeat(offer, len(grid)), np.repeat(chips, len(grid), axis=0), np.tile(grid, count)[:, None].repeat(services, 1)
-        )
-        logs, kept, _ = self.look(across)
-        kept = kept.reshape(count, len(grid), services)
+        grid = _geometric(*self.offers.batch, BATCH_STEP)
+        batches = np.broadcast_to(grid[:, None], (len(offer), len(grid), len(self.offers.services)))
+        logs, kept = self._at(offer, chips, batches)
         last = np.where(kept, np.arange(len(grid))[:, None], -1).max(axis=1)  # of the grid, by machine and service
         alive = (last >= 0).all(axis=1)
-        hopes = np.full((count, len(self.objectives)), np.inf)
         low, high = grid[last], grid[np.minimum(last + 1, len(grid) - 1)]
-        rows = np.flatnonzero(alive)
-        while len(rows):
-            ends = [Integers(offer[rows], chips[rows], side[rows]) for side in (low, high)]
-            at_ends = [self.look(machines)[0] for machines in ends]
-            hopes[rows] = np.minimum(*at_ends)
-            better = (hopes[rows] < self.best[self.offers.device[offer[rows]]] - CLOSED).any(axis=1)
-            rows = rows[better & (high[rows] - low[rows] > 1).any(axis=1)]
-            if len(rows):
-                low[rows], high[rows] = self._narrowed(offer[rows], chips[rows], low[rows], high[rows])
-        hopes[alive] = np.minimum(hopes[alive], logs.reshape(count, len(grid), -1)[alive, 0])
+        reach = np.arange(len(grid)) <= last.max(axis=1, keepdims=True) + 1
+        hopes = np.where(alive[:, None], np.where(reach[..., None], logs, np.inf).min(axis=1), np.inf)
+        while len(rows := np.flatnonzero(self._promising(offer, hopes) & (high - low > 1).any(axis=1))):
+            low[rows], high[rows], hopes[rows] = self._narrowed(offer[rows], chips[rows], low[rows], high[rows], hopes[rows])
+        if low.shape[1] > 1:  # services end at batches of their own, which no round has looked at together
+            rows = np.flatnonzero(self._promising(offer, hopes))
+            self.look(Integers(offer[rows], chips[rows], low[rows]))
         return hopes
 
-    def _narrowed(self, offer: np.ndarray, chips: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Brackets of the largest batches, ``PARTS`` times narrower; ``low`` is possible, ``high`` is not."""
-        inside = np.arange(1, PARTS)
-        batches = low[:, None] + -(-(high - low)[:, None] * inside[:, None] // PARTS)  # (machines, inside, services)
-        batches = np.minimum(batches, np.maximum(high - 1, low)[:, None])
-        services = low.shape[1]
-        spread = Integers(np.repeat(offer, len(inside)), np.repeat(chips, len(inside), axis=0), batches.reshape(-1, services))
-        kept = self.look(spread)[1].reshape(batches.shape)
+    def _at(self, offer: np.ndarray, chips: np.ndarray, batches: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """``look`` at several batches of each machine (machines, batches, services): ln of objectives, what services keep."""
+        count, several, services = batches.shape
+        rows = np.repeat(np.arange(count), several)
+        logs, kept, _ = self.look(Integers(offer[rows], chips[rows], batches.reshape(-1, services)))
+        return logs.reshape(count, several, -1), kept.reshape(batches.shape)
+
+    def _promising(self, offer: np.ndarray, hopes: np.ndarray, within: float = -CLOSED) -> np.ndarray:
+        """Machines that may be better than the best of their device, or worse by less than ``within``, for some objective."""
+        best = self.best[self.offers.device[offer]]
+        return ((hopes <= best + within) & np.isfinite(hopes)).any(axis=1)
+
+    def _narrowed(self, offer: np.ndarray, chips: np.ndarray, low: np.ndarray, high: np.ndarray, hopes: np.ndarray) -> Any:
+        """Brackets of the largest batches ``PARTS`` times narrower (``low`` is possible, ``high`` is not), and what is still hoped."""
+        inside = np.arange(1, PARTS)[:, None]
+        batches = np.minimum(low[:, None] - (low - high)[:, None] * inside // PARTS, np.maximum(high - 1, low)[:, None])
+        logs, kept = self._at(offer, chips, batches)
         lower = np.maximum(low, np.where(kept, batches, 0).max(axis=1))
-        above = ~kept & (batches > lower[:, None])
-        return lower, np.minimum(high, np.where(above, batches, high[:, None]).min(axis=1))
+        upper = np.minimum(high, np.where(~kept & (batches > lower[:, None]), batches, high[:, None]).min(axis=1))
+        beyond = (batches >= upper[:, None]).all(axis=2)  # larger than any service may take: no machine in reach is better
+        known = beyond.any(axis=1)
+        nearest = logs[np.arange(len(low)), beyond.argmax(axis=1)]
+        reached = np.where(kept.all(axis=2)[..., None], logs, np.inf).min(axis=1)
+        return lower, upper, np.where(known[:, None], np.minimum(nearest, reached), hopes)
 
     def sweep(self, kind: int, offer: np.ndarray, chips: np.ndarray) -> None:
         """Try every number of chips of a kind that may be best, with the others' as given (machines, kinds)."""
+        if not len(offer):
+            return
         grids = [self._grid(one, kind) for one in offer]
-        sizes = np.array([len(grid) for grid in grids])
-        rows = np.repeat(np.arange(len(offer)), sizes)
+        rows = np.repeat(np.arange(len(offer)), [len(grid) for grid in grids])
         trial = chips[rows].copy()
         trial[:, kind] = np.concatenate(grids)
-        if not len(rows):
-            return
         hopes = self.with_largest_batches(offer[rows], trial)
-        near = (hopes <= self.best[self.offers.device[offer[rows]]] + NEAR).any(axis=1) & np.isfinite(hopes).any(axis=1)
+        near = self._promising(offer[rows], hopes, NEAR)
         between = [_between(grids[rows[k]], int(trial[k, kind])) for k in np.flatnonzero(near)]
         if not between:
             return
@@ -270,7 +279,7 @@ class Sought:
         low = max(low, int(self.offers.fewest[offer, kind]))
         steps = self.offers.steps_at[offer]
         wanted = np.concatenate(
-            [np.arange(low, min(EVERY, high) + 1), _geometric(max(low, EVERY), high, STEP) if high >= low else [], steps, steps + 1]
+            [np.arange(low, min(EVERY, high) + 1), _geometric(max(low, EVERY), high, CHIP_STEP) if high >= low else [], steps, steps + 1]
         )
         wanted = np.unique(wanted.astype(int))
         return wanted[(wanted >= low) & (wanted <= high)]
@@ -312,7 +321,9 @@ def search(offers: Offers, objectives: Sequence[Goal], bounds: Sequence[Bound]) 
         again = sought.leaders()
         for kind in prefilling:
             again = sought.scan(kind, again)
-        sought.sweep(decode, again.offer, again.chips)
+        tried = {(one, *others) for one, others in zip(start.offer, map(tuple, start.chips[:, prefilling]), strict=True)}
+        fresh = [k for k, one in enumerate(again.offer) if (one, *again.chips[k, prefilling]) not in tried]
+        sought.sweep(decode, again.offer[fresh], again.chips[fresh])
     return sought
 
 
