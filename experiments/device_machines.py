@@ -17,7 +17,6 @@ import numpy as np
 
 from codesign.hardware.design import Design
 from codesign.numerics.compilation import SELDOM, compiled
-from codesign.physical.cost import annuity
 from codesign.search.exact import Totals, first_token, fleet_of
 from codesign.search.goals import Bound, Goal, bounds_exceeded, log_goals
 from codesign.search.placement import Placed, each_lane
@@ -76,7 +75,6 @@ class Machines(NamedTuple):
     first: Any  # (services,) time to the first token
     chips_busy: Any  # chip-seconds of an output token [s]
     capital: Any  # (CAPITAL,) [USD/(token/s)]
-    running: Any  # (CAPITAL and energy,) [USD/token]
 
 
 class Integers(NamedTuple):
@@ -102,16 +100,13 @@ def _lanes(problems: Placed, bases: Design, offer: jax.Array, chips: jax.Array, 
 def _machine(problem: Problems, designs: tuple[Design, ...], batch: jax.Array) -> Machines:
     found = fleet_of(problem, designs, batch)
     capacity = [jnp.full_like(batch[0], -jnp.inf) for _ in designs]
-    busy, capital, running = jnp.zeros_like(batch[0]), jnp.zeros(len(CAPITAL), batch.dtype), jnp.zeros(len(CAPITAL) + 1, batch.dtype)
+    busy, capital = jnp.zeros_like(batch[0]), jnp.zeros(len(CAPITAL), batch.dtype)
     for step, outcome in zip(problem.steps, found.outcomes, strict=True):
         capacity[step.kind] = jnp.maximum(capacity[step.kind], outcome.limits.capacity)
-        seconds = machine_seconds(problem.services[step.service], step, batch[step.service]) * outcome.step_time
-        economics, chips = problem.kinds[step.kind].technology.economics, designs[step.kind].chips
-        parts = jnp.stack([getattr(outcome.cost, name) for name in CAPITAL]) * chips
-        lives = jnp.stack([economics.life] * (len(CAPITAL) - 1) + [economics.facility_life])
-        energy = outcome.running_cost - jnp.sum(parts * annuity(economics.cost_of_capital, lives))
-        each = jnp.append(parts * annuity(economics.cost_of_capital, lives), energy) / economics.utilisation
-        busy, capital, running = busy + seconds * chips, capital + seconds * parts, running + seconds * each
+        asked = machine_seconds(problem.services[step.service], step, batch[step.service])
+        chip_seconds = asked * outcome.step_time * designs[step.kind].chips
+        busy = busy + chip_seconds
+        capital = capital + chip_seconds * jnp.stack([getattr(outcome.cost, name) for name in CAPITAL])
     late, first = [], []
     for s, one in enumerate(problem.services):
         times = [found.outcomes[k].step_time for k, step in enumerate(problem.steps) if step.service == s]
@@ -119,7 +114,7 @@ def _machine(problem: Problems, designs: tuple[Design, ...], batch: jax.Array) -
         late.append(jnp.log((decode * times[0] + (prefill * times[1] if len(times) > 1 else 0.0)) / one.promise))
         waits = isinstance(one.phase, Serving)
         first.append(jnp.log(first_token(problem, s, designs, times) / one.first_promise) if waits else jnp.full_like(late[0], -jnp.inf))
-    return Machines(found.totals, jnp.stack(capacity), jnp.stack(late), jnp.stack(first), busy, capital, running)
+    return Machines(found.totals, jnp.stack(capacity), jnp.stack(late), jnp.stack(first), busy, capital)
 
 
 def evaluate(offers: Offers, machines: Integers) -> Machines:

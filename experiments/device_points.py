@@ -6,7 +6,9 @@ its published rates. Chips beyond that domain are allowed, as they are to the de
 scale-out network, at the scenario's latency. So the comparison is between machines, not between vendors' margins or searches.
 """
 
+import csv
 import dataclasses
+import io
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,9 @@ from objectives import Objective, objective
 SPEED = "tokens/s/user"
 PER_DOLLAR = "tokens/s/$"
 
+BEST_SAME, BEST_OF_YEAR, MOST_DRAWN = 4, 2, 12
+"""Devices in a picture: of the scenario's generation, of each year beside, and altogether."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Machine:
@@ -42,7 +47,6 @@ class Machine:
     cost_per_token: float
     chips_busy: float  # chip-seconds of an output token [s]
     capital: dict[str, float]  # by part [USD/(token/s)]; sums to 1 / tokens_per_second_per_dollar
-    running: dict[str, float]  # by part [USD/token]; sums to cost_per_token
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,6 +129,55 @@ def device_points(scenario: Scenario, problem: Problem) -> list[DevicePoint]:
     return [found[one.name] for one in devices]
 
 
+def drawn(points: list[DevicePoint], scenario: Scenario) -> list[DevicePoint]:
+    """The devices of a picture: all that the scenario names, else the best few of its generation and of every year beside."""
+    found = [point for point in points if point.best]
+    if scenario.compare.devices:
+        return found
+    name = leading(scenario)
+    found.sort(key=lambda point: -objective(name).sense * point.best.values[name] if point.best else 0.0)
+    same = [point for point in found if point.same_generation][:BEST_SAME]
+    years = sorted({point.year or 0 for point in found if not point.same_generation}, reverse=True)
+    for year in years:
+        same += [point for point in found if not point.same_generation and (point.year or 0) == year][:BEST_OF_YEAR]
+    return same[:MOST_DRAWN]
+
+
+def record(point: DevicePoint) -> dict[str, Any]:
+    """A device as JSON: integers and values of its best machine, its own front, or why it is absent."""
+
+    def machine(one: Machine) -> dict[str, Any]:
+        return {
+            "chips": one.chips[0], "machine_chips": list(one.chips), "batch": one.batch[0], "service_batches": list(one.batch),
+            "plan": one.plan, "values": one.values,
+        }  # fmt: skip
+
+    best = machine(point.best) if point.best else {"chips": None, "batch": None, "plan": None, "values": {}}
+    return {
+        "name": point.name, "year": point.year, "technology": list(point.technology or ()), "same_generation": point.same_generation,
+        **best, "capital_usd_per_token_per_second": point.best.capital if point.best else {},
+        "absent_because": point.absent_because or None, "front": [machine(one) for one in point.front],
+    }  # fmt: skip
+
+
+def devices_csv(points: list[DevicePoint], scenario: Scenario) -> str:
+    """A line a device, with units in the header: what ``devices.csv`` holds."""
+    asked = objectives_of(scenario)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    quantities = [f"{one.name} [{one.unit}]" for one in asked]
+    writer.writerow(
+        ["name", "year", "node", "memory", "link", "same_generation", "chips [1]", "batch [1]", "plan", *quantities, "absent_because"]
+    )
+    for point in points:
+        best = point.best
+        made = ["+".join(map(str, best.chips)), "+".join(map(str, best.batch)), best.plan] if best else ["", "", ""]
+        values = [f"{best.values[one.name]:.9g}" if best else "" for one in asked]
+        known = [point.name, point.year or "", *(point.technology or ("", "", "")), "yes" if point.same_generation else "no"]
+        writer.writerow([*known, *made, *values, point.absent_because])
+    return text.getvalue()
+
+
 def _point(one: Compared, **more: Any) -> DevicePoint:
     return DevicePoint(one.name, one.year, one.technology, one.same_generation, **more)
 
@@ -152,9 +205,7 @@ def _technology(one: Compared, scenario: Scenario) -> codesign.Technology:
     )  # fmt: skip
 
 
-def _offers(
-    scenario: Scenario, problem: Problem, ways: list[Layout], described: list[tuple[Compared, list[codesign.Design]]]
-) -> Offers:
+def _offers(scenario: Scenario, problem: Problem, ways: list[Layout], described: list[tuple[Compared, list[codesign.Design]]]) -> Offers:
     kinds, choices, bases, latencies, edges = len(problem.spaces), [], [], [], []
     numbers = np.arange(scenario.space.chips[1] + 1)
     for one, designs in described:
@@ -242,7 +293,6 @@ def _told(scenario: Scenario, ways: list[Layout], integers: Integers, found: Mac
             cost_per_token=float(totals.cost_per_token[k]),
             chips_busy=float(found.chips_busy[k]),
             capital=dict(zip(CAPITAL, map(float, found.capital[k]), strict=True)),
-            running=dict(zip((*CAPITAL, "energy"), map(float, found.running[k]), strict=True)),
         )
         for k in range(len(integers.offer))
     ]

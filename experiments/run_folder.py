@@ -21,7 +21,7 @@ from experiments.refusal import Refused
 from experiments.scenario import Scenario, written
 
 PACKAGES = ("codesign", "jax", "jaxlib", "optax", "equinox", "numpy", "scipy")
-FILES = ("scenario.toml", "front.csv", "front.png", "report.html", "run.json")
+FILES = ("scenario.toml", "front.csv", "devices.csv", "front.png", "report.html", "run.json")
 """What a finished run folder holds."""
 
 SOURCES = ("codesign", "hardware_priors", "objectives", "experiments")
