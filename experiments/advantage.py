@@ -77,7 +77,8 @@ def _design(front: Front, scenario: Scenario, name: str) -> Side:
     """The best design of a front."""
     column = [one.name for one in front.objectives].index(name)
     row = int(np.argmax(front.objectives[column].sense * front.values[:, column]))
-    kinds, busy, capital = _kinds(scenario), 0.0, dict.fromkeys(CAPITAL, 0.0)
+    kinds, busy = _kinds(scenario), 0.0
+    capital: dict[str, float] = dict.fromkeys(CAPITAL, 0.0)
     for p, design in enumerate(front.designs):
         cost = front.outcomes[kinds.index(p)].cost
         seconds = float(front.machine_seconds[row, p]) * float(np.asarray(design.chips)[row])

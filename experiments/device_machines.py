@@ -194,7 +194,7 @@ class Sought:
     def _promising(self, offer: np.ndarray, hopes: np.ndarray, within: float = -CLOSED) -> np.ndarray:
         """Machines that may be better than the best of their device, or worse by less than ``within``, for some objective."""
         best = self.best[self.offers.device[offer]]
-        return ((hopes <= best + within) & np.isfinite(hopes)).any(axis=1)
+        return np.any((hopes <= best + within) & np.isfinite(hopes), axis=1)
 
     def _narrowed(self, offer: np.ndarray, chips: np.ndarray, low: np.ndarray, high: np.ndarray, hopes: np.ndarray) -> Any:
         """Brackets of the largest batches ``PARTS`` times narrower (``low`` is possible, ``high`` is not), and what is still hoped."""
@@ -203,9 +203,9 @@ class Sought:
         logs, kept = self._at(offer, chips, batches)
         lower = np.maximum(low, np.where(kept, batches, 0).max(axis=1))
         upper = np.minimum(high, np.where(~kept & (batches > lower[:, None]), batches, high[:, None]).min(axis=1))
-        beyond = (batches >= upper[:, None]).all(axis=2)  # larger than any service may take: no machine in reach is better
-        known = beyond.any(axis=1)
-        nearest = logs[np.arange(len(low)), beyond.argmax(axis=1)]
+        beyond: Any = np.all(batches >= upper[:, None], axis=2)  # larger than any service may take: no machine in reach is better
+        known = np.any(beyond, axis=1)
+        nearest = logs[np.arange(len(low)), np.argmax(beyond, axis=1)]
         reached = np.where(kept.all(axis=2)[..., None], logs, np.inf).min(axis=1)
         return lower, upper, np.where(known[:, None], np.minimum(nearest, reached), hopes)
 

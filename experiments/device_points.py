@@ -17,6 +17,7 @@ import codesign
 import hardware_priors
 from codesign.search import Choice, Kind
 from codesign.search.choices import stacked
+from codesign.search.goals import log_goals
 from codesign.search.placement import placed
 from codesign.search.problem import assemble
 from experiments.comparison import Compared, compared
@@ -31,6 +32,9 @@ PER_DOLLAR = "tokens/s/$"
 
 BEST_SAME, BEST_OF_YEAR, MOST_DRAWN = 4, 2, 12
 """Devices in a picture: of the scenario's generation, of each year beside, and altogether."""
+
+FAR = 20.0
+"""Times that a device in a picture may be worse than the best one."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,17 +134,26 @@ def device_points(scenario: Scenario, problem: Problem) -> list[DevicePoint]:
 
 
 def drawn(points: list[DevicePoint], scenario: Scenario) -> list[DevicePoint]:
-    """The devices of a picture: all that the scenario names, else the best few of its generation and of every year beside."""
+    """The devices of a picture: all that the scenario names, else the best few of its generation and of every year beside.
+
+    Those far behind the best are left to ``devices.csv``: they would take most of the picture.
+    """
     found = [point for point in points if point.best]
-    if scenario.compare.devices:
+    if scenario.compare.devices or not found:
         return found
-    name = leading(scenario)
-    found.sort(key=lambda point: -objective(name).sense * point.best.values[name] if point.best else 0.0)
-    same = [point for point in found if point.same_generation][:BEST_SAME]
-    years = sorted({point.year or 0 for point in found if not point.same_generation}, reverse=True)
-    for year in years:
-        same += [point for point in found if not point.same_generation and (point.year or 0) == year][:BEST_OF_YEAR]
-    return same[:MOST_DRAWN]
+    behind = {point.name: _behind(point, found, leading(scenario)) for point in found}
+    found = sorted((point for point in found if behind[point.name] <= FAR), key=lambda point: behind[point.name])
+    chosen = [point for point in found if point.same_generation][:BEST_SAME]
+    for year in sorted({point.year or 0 for point in found}, reverse=True):
+        chosen += [point for point in found if not point.same_generation and (point.year or 0) == year][:BEST_OF_YEAR]
+    return chosen[:MOST_DRAWN]
+
+
+def _behind(point: DevicePoint, points: list[DevicePoint], name: str) -> float:
+    """How many times the best device is better."""
+    sense = objective(name).sense
+    best = max(sense * np.log(one.best.values[name]) for one in points if one.best)
+    return float(np.exp(best - sense * np.log(point.best.values[name]))) if point.best else float("inf")
 
 
 def record(point: DevicePoint) -> dict[str, Any]:
@@ -263,23 +276,25 @@ def _points(scenario: Scenario, devices: list[Compared], ways: list[Layout], sou
         rows = np.flatnonzero(owner == k)
         chosen.append(rows[own_front(logs[rows], speed)] if len(rows) else rows)
     if not sum(map(len, chosen)):
-        return [_point(one, absent_because=_reason(bool(fits))) for one, fits in zip(devices, sought.fits, strict=True)]
+        return [_point(one, absent_because=_reason(scenario, bool(fits))) for one, fits in zip(devices, sought.fits, strict=True)]
     flat = np.concatenate(chosen).astype(int)
     told = _told(scenario, ways, machines[flat], evaluate(sought.offers, machines[flat]))
     points = []
     for one, rows, fits in zip(devices, chosen, sought.fits, strict=True):
         front, told = tuple(told[: len(rows)]), told[len(rows) :]
         best = front[int(logs[rows][:, lead].argmin())] if front else None
-        points.append(_point(one, best=best, front=front, absent_because="" if front else _reason(bool(fits))))
+        points.append(_point(one, best=best, front=front, absent_because="" if front else _reason(scenario, bool(fits))))
     return points
 
 
-def _reason(fits: bool) -> str:
-    return "too slow for the promise" if fits else "too small for the model"
+def _reason(scenario: Scenario, fits: bool) -> str:
+    if not fits:
+        return f"too small for the model: up to {scenario.space.chips[1]} chips do not hold it"
+    return "too slow for the promise" if not scenario.bounds else "too slow for the promise, or beyond the bounds"
 
 
 def _told(scenario: Scenario, ways: list[Layout], integers: Integers, found: Machines) -> list[Machine]:
-    values = {one.name: np.asarray(one(found.totals)) for one in objectives_of(scenario)}
+    values = {one.name: np.exp(-one.sense * log_goals([one], found.totals)[:, 0]) for one in objectives_of(scenario)}
     totals = found.totals
     return [
         Machine(

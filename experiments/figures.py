@@ -59,8 +59,8 @@ def draw_front(path: Path, front: Front, devices: list[DevicePoint], scenario: S
 
     shown = panels(front)
     title = textwrap.fill(_literal(scenario.description or scenario.name), 95)
-    below = textwrap.fill(_literal(sentence(advantage(front, devices, scenario), scenario)), 125)
-    below += "\n" + textwrap.fill(_literal(caption(devices, scenario)), 125)
+    below = textwrap.fill(_literal(sentence(advantage(front, devices, scenario), scenario)), 130)
+    below += "\n" + textwrap.fill(_literal(caption(devices, scenario)), 130)
     heights = _room(title, 11) + 0.15, PANEL * len(shown), _room(below, 8.5) + 0.75  # above, panels, below [inches]
     size = (WIDTH, sum(heights))
     figure = Figure(figsize=size, dpi=150)
@@ -73,20 +73,19 @@ def draw_front(path: Path, front: Front, devices: list[DevicePoint], scenario: S
     across = batch if shown[0].name == SPEED else np.asarray(front.totals.user_tokens_per_second)
     beside = drawn(devices, scenario)
     reach = np.array([*across, *(_across(one, shown[0]) for point in beside for one in point.front)])
-    points = None
+    points = [_designs(axis, panel, across, batch, norm) for axis, panel in zip(axes, shown, strict=True)]
     for axis, panel in zip(axes, shown, strict=True):
-        points = _designs(axis, panel, across, batch, norm)
         _devices(axis, panel, beside)
         axis.set_ylabel(panel.label, fontsize=11)
         _plain_ticks(axis)
-    room = 0.25 if beside else 0.04  # of the panel's width at the left, for the devices' names
+    longest = max((len(_named(point)) for point in beside), default=0)
+    room = 0.04 + longest * 0.58 * LABEL_SIZE / (0.77 * WIDTH * 72.0)  # of the panel's width at the left, for the devices' names
     slowest, fastest = reach.min(), max(reach.max(), reach.min() * 1.05)
     axes[0].set_xlim(slowest * (slowest / fastest) ** (room / (0.96 - room)), fastest * (fastest / slowest) ** 0.05)
     axes[-1].set_xlabel("batch [sequences]" if shown[0].name == SPEED else "speed that one user sees [token/s]", fontsize=11)
-    upper = shown[0].sense > 0 and shown[0].name != SPEED
-    axes[0].legend(loc="upper right" if upper else "lower right", fontsize=9, framealpha=0.95)
+    axes[0].legend(loc="upper right" if shown[0].sense > 0 else "upper left", fontsize=9, framealpha=0.95)
     axes[0].set_title(title, fontsize=11)
-    bar = figure.colorbar(points, cax=figure.add_axes((0.89, bottom, 0.02, top - bottom)))
+    bar = figure.colorbar(points[0], cax=figure.add_axes((0.89, bottom, 0.02, top - bottom)))
     bar.set_label("batch [sequences]", fontsize=11)
     _plain_ticks(bar.ax, only="y")
     figure.text(0.02, 0.1 / size[1], below, fontsize=8.5, ha="left", va="bottom")
@@ -149,9 +148,10 @@ def caption(devices: list[DevicePoint], scenario: Scenario) -> str:
     low, high = scenario.space.chips
     first, last = scenario.space.batch
     text = (
-        f"Designs: {made}. Devices: ×n chips of {low} to {high}, batch of {first} to {last}, the designs' layouts and promises; priced by the "
-        f"same model with their own node, memory and links ({chosen.price_basis} prices: {margin}). Diamonds: devices with the designs' "
-        "memory; lines: each device's own front. Chips beyond a device's scale-up domain talk over the scenario's scale-out network."
+        f"Designs: {made}. Devices: ×n chips of {low} to {high}, batch of {first} to {last}, the designs' layouts and promises; "
+        f"priced by the same model with their own node, memory and links ({chosen.price_basis} prices: {margin}). "
+        "Diamonds: devices with the designs' memory; lines: each device's own front. Chips beyond a device's scale-up domain "
+        "talk over the scenario's scale-out network."
     )
     told = drawn(devices, scenario)
     rest = len([point for point in devices if point.best]) - len(told)
@@ -201,6 +201,10 @@ def spaced(wanted: list[float], least: float, low: float, high: float) -> list[f
     return placed
 
 
+def _named(point: DevicePoint) -> str:
+    return _literal(f"{point.name} {point.size}" + (f" ({point.year})" if point.year else ""))
+
+
 def _label(axis: Any, labels: list[tuple[float, float, DevicePoint]]) -> None:
     """Names in a column at the left edge, never over each other, each with a line to its point."""
     to_screen, frame = axis.transData, axis.get_window_extent()
@@ -210,9 +214,8 @@ def _label(axis: Any, labels: list[tuple[float, float, DevicePoint]]) -> None:
     heights = spaced(wanted, line_height, 0.7 * line_height, frame.height - 0.7 * line_height)
     for (x, y, point), height in zip(ordered, heights, strict=True):
         line = {"arrowstyle": "-", "color": "0.75", "linewidth": 0.5, "shrinkA": 1, "shrinkB": 3, "relpos": (1, 0.5)}
-        year = f" ({point.year})" if point.year else ""
         axis.annotate(
-            _literal(f"{point.name} {point.size}{year}"), (x, y), (0.01, height / frame.height), textcoords="axes fraction",
+            _named(point), (x, y), (0.01, height / frame.height), textcoords="axes fraction",
             fontsize=LABEL_SIZE, va="center", ha="left", arrowprops=line, zorder=2,
             color="black" if point.same_generation else "0.35", fontweight="bold" if point.same_generation else "normal",
         )  # fmt: skip

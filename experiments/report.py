@@ -23,7 +23,8 @@ def write_report(path: Path, front: Front, devices: list[DevicePoint], scenario:
     """Write ``report.html``: needs no network and no other file."""
     plane = _plane(front, devices).to_html(full_html=False, include_plotlyjs=True, div_id="front")
     parallel = _parallel(front).to_html(full_html=False, include_plotlyjs=False, div_id="designs")
-    lines = "".join(f"<p>{escape(line)}</p>" for line in [*summary(front), sentence(advantage(front, devices, scenario), scenario), scope(front), caption(devices, scenario)])
+    told = sentence(advantage(front, devices, scenario), scenario)
+    lines = "".join(f"<p>{escape(line)}</p>" for line in [*summary(front), told, scope(front), caption(devices, scenario)])
     title = escape(scenario.description or scenario.name)
     style = "body{font:15px/1.5 system-ui,sans-serif;max-width:1200px;margin:2em auto;padding:0 1em;color:#222}"
     page = (
