@@ -3,11 +3,14 @@
 A device leaves integers free, nothing else. At given chips and layout a larger batch never yields fewer tokens per dollar, watt or
 joule (the weights of a step are read once for all its sequences), and never a faster token; so the largest batch that fits and keeps
 its promises matters for all but speed. It is found by bisection: exactly, on integers. Chips are tried on a grid that holds every
-small number and both sides of every step of the network, then one by one where a machine comes near the best. ``tests`` hold the
-result to an enumeration of all chips, batches and layouts.
+small number and both sides of every step of the network, then one by one where a machine comes near the best. ``tests`` hold the best
+for each objective to an enumeration of all chips, batches and layouts within 0.1 % (``benchmarks/enumerate_devices`` does so over
+whole scenarios). Between its ends a device's own front is made of machines looked at nearby: each exists, and a better one of the
+same speed by a few per cent may (by 15 % in a fleet of several services).
 """
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -46,6 +49,12 @@ CLOSED = 1e-5
 
 PARTS = 7
 """Parts into which each round of bisection divides a bracket."""
+
+HELPED = ("cost_per_token", "energy_per_token", "system_tokens_per_second", "tokens_per_second_per_dollar", "tokens_per_second_per_watt")
+"""Outcomes whose bounds a larger batch helps to keep; it endangers all others or leaves them as they are."""
+
+CLOSER = (1.7, 1.35, 1.15)
+"""Ratios of chips and batches that each round tries about the machines of a front."""
 
 POINTS = 24
 """Speeds at which a device's own front keeps the best machine for each objective."""
@@ -133,6 +142,16 @@ def evaluate(offers: Offers, machines: Integers) -> Machines:
     return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:count], *found)
 
 
+class Looked(NamedTuple):
+    """What a look at machines says, leading axis the machines."""
+
+    logs: np.ndarray  # (objectives,) ln, to be minimised
+    kept: np.ndarray  # (services,) whether a service may have that batch: it fits and keeps its promises
+    apart: np.ndarray  # (kinds,) whether a kind may have that many chips, whatever the others
+    enough: np.ndarray  # () whether bounds are kept that a larger batch helps to keep
+    good: np.ndarray  # () whether the machine may be
+
+
 class Sought:
     """The search over all offers at once, with all machines that it saw and that keep every promise."""
 
@@ -148,21 +167,21 @@ class Sought:
         parts = [Integers(*(np.concatenate(arrays) for arrays in zip(*(one for one, _ in self._seen), strict=True)))]
         return parts[0], np.concatenate([logs for _, logs in self._seen])
 
-    def look(self, machines: Integers) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Evaluate and remember; ln of objectives (machines, objectives), what kind and what service may be so (machines, …)."""
+    def look(self, machines: Integers) -> Looked:
+        """Evaluate machines and remember those that may be."""
         found = evaluate(self.offers, machines)
         logs = log_goals(self.objectives, found.totals)
-        held = found.capacity <= 0.0
-        kept = (found.late <= 0.0) & (found.first <= 0.0)
-        within = bounds_exceeded(self.bounds, found.totals).max(axis=1, initial=-np.inf) <= 0.0
-        good = held.all(axis=1) & kept.all(axis=1) & within
+        held, first = found.capacity <= 0.0, found.first <= 0.0
+        kept = (found.late <= 0.0) & first & held[:, [step.kind for step in self.offers.steps if not step.prefill]]
+        helped, others = ([bound for bound in self.bounds if (bound.outcome in HELPED) == yes] for yes in (True, False))
+        enough, within = (bounds_exceeded(own, found.totals).max(axis=1, initial=-np.inf) <= 0.0 for own in (helped, others))
+        good = held.all(axis=1) & kept.all(axis=1) & enough & within
         self._seen.append((machines[good], logs[good]))
         owner = self.offers.device[machines.offer]
         np.minimum.at(self.best, owner[good], logs[good])
         np.logical_or.at(self.fits, owner, held.all(axis=1))
-        decode = [step.kind for step in self.offers.steps if not step.prefill]
-        kept = kept & held[:, decode]
-        return logs, (kept & within[:, None]) if len(decode) == 1 else kept, held & (found.first <= 0.0).all(axis=1, keepdims=True)
+        kept = kept & within[:, None] if kept.shape[1] == 1 else kept
+        return Looked(logs, kept, held & first.all(axis=1, keepdims=True), enough, good)
 
     def with_largest_batches(self, offer: np.ndarray, chips: np.ndarray) -> np.ndarray:
         """Look at machines at batches from the least to the largest possible; ln of what they may reach (machines, objectives).
@@ -171,25 +190,40 @@ class Sought:
         """
         grid = _geometric(*self.offers.batch, BATCH_STEP)
         batches = np.broadcast_to(grid[:, None], (len(offer), len(grid), len(self.offers.services)))
-        logs, kept = self._at(offer, chips, batches)
-        last = np.where(kept, np.arange(len(grid))[:, None], -1).max(axis=1)  # of the grid, by machine and service
+        at = self._at(offer, chips, batches)
+        last = np.where(at.kept, np.arange(len(grid))[:, None], -1).max(axis=1)  # of the grid, by machine and service
         alive = (last >= 0).all(axis=1)
         low, high = grid[last], grid[np.minimum(last + 1, len(grid) - 1)]
-        reach = np.arange(len(grid)) <= last.max(axis=1, keepdims=True) + 1
-        hopes = np.where(alive[:, None], np.where(reach[..., None], logs, np.inf).min(axis=1), np.inf)
+        reach = (np.arange(len(grid)) <= last.max(axis=1, keepdims=True) + 1) & at.enough
+        hopes = np.where(alive[:, None], np.where(reach[..., None], at.logs, np.inf).min(axis=1), np.inf)
         while len(rows := np.flatnonzero(self._promising(offer, hopes) & (high - low > 1).any(axis=1))):
             low[rows], high[rows], hopes[rows] = self._narrowed(offer[rows], chips[rows], low[rows], high[rows], hopes[rows])
-        if low.shape[1] > 1:  # services end at batches of their own, which no round has looked at together
-            rows = np.flatnonzero(self._promising(offer, hopes))
+        ending = self._promising(offer, hopes) if low.shape[1] > 1 else np.zeros(len(offer), dtype=bool)
+        if len(rows := np.flatnonzero(ending)):  # services end at batches of their own, which no round has looked at together
             self.look(Integers(offer[rows], chips[rows], low[rows]))
+        if any(bound.outcome in HELPED for bound in self.bounds) and alive.any():
+            hopes[alive] = np.minimum(hopes[alive], self._at_least_batches(offer[alive], chips[alive], low[alive], high[alive]))
         return hopes
 
-    def _at(self, offer: np.ndarray, chips: np.ndarray, batches: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """``look`` at several batches of each machine (machines, batches, services): ln of objectives, what services keep."""
+    def _at_least_batches(self, offer: np.ndarray, chips: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        """Look at the least batches that satisfy bounds which a larger batch helps to keep; ln of what machines there reach.
+
+        The largest batches need not be known exactly: halving starts from above them.
+        """
+        least, most = np.full_like(low, self.offers.batch[0] - 1), high.copy()
+        while (open_ := np.flatnonzero((most - least > 1).any(axis=1))).size:
+            middle = (least[open_] + most[open_]) // 2
+            enough = self.look(Integers(offer[open_], chips[open_], np.maximum(middle, 1))).enough[:, None]
+            most[open_], least[open_] = np.where(enough, middle, most[open_]), np.where(enough, least[open_], middle)
+        looked = self.look(Integers(offer, chips, np.maximum(most, 1)))
+        return np.where(looked.good[:, None], looked.logs, np.inf)
+
+    def _at(self, offer: np.ndarray, chips: np.ndarray, batches: np.ndarray) -> Looked:
+        """``look`` at several batches of each machine (machines, batches, services); two leading axes instead of one."""
         count, several, services = batches.shape
         rows = np.repeat(np.arange(count), several)
-        logs, kept, _ = self.look(Integers(offer[rows], chips[rows], batches.reshape(-1, services)))
-        return logs.reshape(count, several, -1), kept.reshape(batches.shape)
+        looked = self.look(Integers(offer[rows], chips[rows], batches.reshape(-1, services)))
+        return Looked(*(part.reshape(count, several, *part.shape[1:]) for part in looked))
 
     def _promising(self, offer: np.ndarray, hopes: np.ndarray, within: float = -CLOSED) -> np.ndarray:
         """Machines that may be better than the best of their device, or worse by less than ``within``, for some objective."""
@@ -200,13 +234,14 @@ class Sought:
         """Brackets of the largest batches ``PARTS`` times narrower (``low`` is possible, ``high`` is not), and what is still hoped."""
         inside = np.arange(1, PARTS)[:, None]
         batches = np.minimum(low[:, None] - (low - high)[:, None] * inside // PARTS, np.maximum(high - 1, low)[:, None])
-        logs, kept = self._at(offer, chips, batches)
+        looked = self._at(offer, chips, batches)
+        logs, kept = looked.logs, looked.kept
         lower = np.maximum(low, np.where(kept, batches, 0).max(axis=1))
         upper = np.minimum(high, np.where(~kept & (batches > lower[:, None]), batches, high[:, None]).min(axis=1))
         beyond: Any = np.all(batches >= upper[:, None], axis=2)  # larger than any service may take: no machine in reach is better
         known = np.any(beyond, axis=1)
         nearest = logs[np.arange(len(low)), np.argmax(beyond, axis=1)]
-        reached = np.where(kept.all(axis=2)[..., None], logs, np.inf).min(axis=1)
+        reached = np.where(looked.good[..., None], logs, np.inf).min(axis=1)
         return lower, upper, np.where(known[:, None], np.minimum(nearest, reached), hopes)
 
     def sweep(self, kind: int, offer: np.ndarray, chips: np.ndarray) -> None:
@@ -240,8 +275,8 @@ class Sought:
             rows = np.repeat(np.arange(len(grids)), [len(grid) for grid in grids])
             trial = machines[rows]
             trial.chips[:, kind] = np.concatenate(grids)
-            logs, _, apart = self.look(trial)
-            logs = np.where(apart[:, kind, None], logs, np.inf)
+            looked = self.look(trial)
+            logs = np.where(looked.apart[:, kind, None], looked.logs, np.inf)
             chosen = [self._argmins(logs, trial.chips[:, kind], rows == k) for k in range(len(grids))]
             full = [self._grid(one, kind) for one in machines.offer]
             grids = [
@@ -267,6 +302,28 @@ class Sought:
             own = np.flatnonzero(owner == device)
             rows |= set(own[logs[own].argmin(axis=0)].tolist())
         return machines[np.array(sorted(rows), dtype=int)]
+
+    def fill_fronts(self, speed: int, decode: int) -> None:
+        """Look near the best machines of each device at every speed, closer each round: its own front between the ends."""
+        low, high = np.array([self.offers.chips, self.offers.batch]).T
+        for step in CLOSER:
+            machines, logs = self.seen
+            owner = self.offers.device[machines.offer]
+            rows = np.concatenate([own[leading_rows(logs[own], speed)] for own in (np.flatnonzero(owner == k) for k in np.unique(owner))])
+            around = []
+            services = machines.batch.shape[1]
+            ways = [np.full(services, larger) for larger in (-1, 0, 1)]
+            ways += [sign * one for one in np.eye(services, dtype=int) for sign in (-1, 1)] if services > 1 else []
+            for fewer, larger in itertools.product((-1, 0, 1), ways):
+                near = machines[rows]
+                near.chips[:, decode] = _moved(near.chips[:, decode], step, fewer)
+                around.append(np.column_stack([near.offer, near.chips, _moved(near.batch, step, larger)]))
+            kinds = machines.chips.shape[1]
+            fresh = np.unique(np.concatenate(around), axis=0)
+            chips, batch = fresh[:, 1 : 1 + kinds], fresh[:, 1 + kinds :]
+            inside = ((chips >= np.maximum(self.offers.fewest[fresh[:, 0]], low[0])) & (chips <= high[0])).all(axis=1)
+            fresh = fresh[inside & ((batch >= low[1]) & (batch <= high[1])).all(axis=1)]
+            self.look(Integers(fresh[:, 0], fresh[:, 1 : 1 + kinds], fresh[:, 1 + kinds :]))
 
     def _grid(self, offer: int, kind: int) -> np.ndarray:
         """Numbers of chips to try first: every small one, then in steps, and both sides of where the network changes."""
@@ -294,8 +351,14 @@ def _between(grid: np.ndarray, at: int) -> np.ndarray:
     return inside[inside != at]
 
 
-def search(offers: Offers, objectives: Sequence[Goal], bounds: Sequence[Bound]) -> Sought:
+def search(offers: Offers, objectives: Sequence[Goal], bounds: Sequence[Bound], speed: int) -> Sought:
     """Try every offer; kinds of machine that only prefill are sized by themselves, before the decoding kind and after it.
+
+    Args:
+        offers: devices and layouts.
+        objectives: what is wanted of a machine.
+        bounds: limits on outcomes.
+        speed: which of the objectives is the speed of a user.
 
     Raises:
         ValueError: several kinds of machine decode; expected one.
@@ -319,11 +382,13 @@ def search(offers: Offers, objectives: Sequence[Goal], bounds: Sequence[Bound]) 
         tried = {(one, *others) for one, others in zip(start.offer, map(tuple, start.chips[:, prefilling]), strict=True)}
         fresh = [k for k, one in enumerate(again.offer) if (one, *again.chips[k, prefilling]) not in tried]
         sought.sweep(decode, again.offer[fresh], again.chips[fresh])
+    if len(sought.seen[0].offer):
+        sought.fill_fronts(speed, decode)
     return sought
 
 
-def own_front(logs: np.ndarray, speed: int) -> np.ndarray:
-    """Rows of a device's own front, by rising speed: at ``POINTS`` speeds the best for each objective, if no row beats it in all.
+def leading_rows(logs: np.ndarray, speed: int) -> np.ndarray:
+    """Rows that are best for some objective among those of about the same speed, at ``POINTS`` speeds.
 
     Args:
         logs: ln of the objectives, to be minimised (machines, objectives).
@@ -331,12 +396,23 @@ def own_front(logs: np.ndarray, speed: int) -> np.ndarray:
     """
     at = logs[:, speed]
     places = np.minimum((at - at.min()) / max(np.ptp(at), 1e-12) * POINTS, POINTS - 1).astype(int)
-    rows = set()
-    for place in np.unique(places):
-        own = np.flatnonzero(places == place)
-        order = np.lexsort((logs[own].sum(axis=1),))
-        rows |= set(own[order][logs[own][order].argmin(axis=0)].tolist())
-    rows |= set(logs.argmin(axis=0).tolist())
+    order = np.argsort(logs.sum(axis=1), kind="stable")
+    rows = set(order[logs[order].argmin(axis=0)].tolist())
+    for column in logs.T:
+        best = np.lexsort((logs.sum(axis=1), column, places))
+        rows |= set(best[np.unique(places[best], return_index=True)[1]].tolist())
+    return np.array(sorted(rows), dtype=int)
+
+
+def own_front(logs: np.ndarray, speed: int) -> np.ndarray:
+    """Rows of a device's own front, by rising speed: the leading ones that no row at all beats; arguments of ``leading_rows``."""
+    rows = leading_rows(logs, speed)
     kept = [k for k in rows if not ((logs <= logs[k]).all(axis=1) & (logs < logs[k] - 1e-9).any(axis=1)).any()]
-    unique = {tuple(np.round(logs[k], 9)): k for k in sorted(kept)}
-    return np.array(sorted(unique.values(), key=lambda k: -at[k]), dtype=int)
+    unique = {tuple(np.round(logs[k], 9)): k for k in kept}
+    return np.array(sorted(unique.values(), key=lambda k: -logs[k, speed]), dtype=int)
+
+
+def _moved(numbers: np.ndarray, step: float, direction: Any) -> np.ndarray:
+    """Numbers larger or smaller by a ratio, and by one at least."""
+    far = np.round(numbers * step**direction).astype(int)
+    return np.where(far == numbers, numbers + direction, far)

@@ -126,7 +126,9 @@ def device_points(scenario: Scenario, problem: Problem) -> list[DevicePoint]:
             found[one.name] = _point(one, absent_because=str(error).removeprefix(f"{one.name}: ").split(";")[0])
     if described:
         try:
-            sought = search(_offers(scenario, problem, ways, described), objectives_of(scenario), problem.bounds)
+            goals = objectives_of(scenario)
+            speed = [one.name for one in goals].index(SPEED)
+            sought = search(_offers(scenario, problem, ways, described), goals, problem.bounds, speed)
         except ValueError as error:
             return [_point(one, absent_because=one.absent_because or str(error)) for one in devices]
         found |= {point.name: point for point in _points(scenario, [one for one, _ in described], ways, sought)}

