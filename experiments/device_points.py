@@ -1,130 +1,319 @@
-"""Real devices on the same workload: for each, the machine with most tokens/s/$ under the promise.
+"""Real devices on a scenario's work, with the freedom that its designs have and on the same prices.
 
-Each is priced by the same model as the designs, on the scenario's price basis and with the technology of its own node,
-memory and links; so the picture compares machines, not vendors' margins.
+Each device may take every number of chips and every batch of the scenario's ranges, every layout of its ``[choices]``, and must keep
+the same promises and bounds. It brings its own technology (node, memory, links: what prices its silicon), its own scale-up domain and
+its published rates. Chips beyond that domain are allowed, as they are to the designs beyond theirs: the model charges both for the
+scale-out network, at the scenario's latency. So the comparison is between machines, not between vendors' margins or searches.
 """
 
+import csv
 import dataclasses
-from typing import Any, NamedTuple
+import io
+from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 import codesign
 import hardware_priors
-from codesign.numerics.compilation import SELDOM, compiled
-from codesign.numerics.fields import real
 from codesign.search import Choice, Kind
 from codesign.search.choices import stacked
-from codesign.search.exact import FLEET_LIMITS, fleet_of
-from codesign.search.placement import Placed, each_lane, placed
-from codesign.search.problem import Problems, assemble, steps
-from experiments.problem import Problem
+from codesign.search.goals import log_goals
+from codesign.search.placement import placed
+from codesign.search.problem import assemble
+from experiments.comparison import Compared, compared
+from experiments.device_machines import CAPITAL, Integers, Machines, Offers, Sought, evaluate, own_front, search
+from experiments.problem import Layout, Problem, layouts
 from experiments.scenario import Scenario
+from hardware_priors.devices import Device
+from objectives import Objective, objective
 
-DEVICES = ("a100", "h100", "h200", "b200", "gb200", "mi300x", "mi355x", "tpu-v5p", "tpu-v6e", "tpu-v7", "trainium2")
-CHIPS = (1, 2, 4, 8, 16, 32, 64, 72, 128)
+SPEED = "tokens/s/user"
+PER_DOLLAR = "tokens/s/$"
+
+BEST_SAME, BEST_OF_YEAR, MOST_DRAWN = 4, 2, 12
+"""Devices in a picture: of the scenario's generation, of each year beside, and altogether."""
+
+FAR = 20.0
+"""Times that a device in a picture may be worse than the best one."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Machine:
+    """One machine made of a device: integers, layout, and what it yields."""
+
+    chips: tuple[int, ...]  # of each kind of machine: decode first
+    batch: tuple[int, ...]  # of each service
+    plan: str
+    values: dict[str, float]  # objectives by name
+    user_tokens_per_second: float
+    tokens_per_second_per_dollar: float
+    tokens_per_second_per_watt: float
+    cost_per_token: float
+    chips_busy: float  # chip-seconds of an output token [s]
+    capital: dict[str, float]  # by part [USD/(token/s)]; sums to 1 / tokens_per_second_per_dollar
 
 
 @dataclasses.dataclass(frozen=True)
 class DevicePoint:
-    """One device at its best; ``missing`` says why there is no such point."""
+    """One device: its best machine for ``leading`` objective, and its own front; or the reason why there is none."""
 
     name: str
-    chips: int = 0
-    batch: int = 0
-    user_tokens_per_second: float = float("nan")
-    tokens_per_second_per_dollar: float = float("nan")
-    tokens_per_second_per_watt: float = float("nan")
-    missing: str = ""
+    year: int | None = None
+    technology: tuple[str, str, str] | None = None  # node, memory, link
+    same_generation: bool = False
+    best: Machine | None = None
+    front: tuple[Machine, ...] = ()  # by rising speed
+    absent_because: str = ""
+
+    @property
+    def chips(self) -> int:
+        """Of the kind of machine that decodes; 0 where there is none."""
+        return self.best.chips[0] if self.best else 0
+
+    @property
+    def batch(self) -> int:
+        """Of the first service."""
+        return self.best.batch[0] if self.best else 0
+
+    @property
+    def user_tokens_per_second(self) -> float:
+        """Of the best machine."""
+        return self.best.user_tokens_per_second if self.best else float("nan")
+
+    @property
+    def tokens_per_second_per_dollar(self) -> float:
+        """Of the best machine."""
+        return self.best.tokens_per_second_per_dollar if self.best else float("nan")
+
+    @property
+    def tokens_per_second_per_watt(self) -> float:
+        """Of the best machine."""
+        return self.best.tokens_per_second_per_watt if self.best else float("nan")
+
+    @property
+    def size(self) -> str:
+        """``×5``, or ``×16+8`` where machines of two kinds work together."""
+        return "×" + "+".join(map(str, self.best.chips)) if self.best else ""
 
 
-class _Speeds(NamedTuple):
-    user: Any
-    per_dollar: Any
-    per_watt: Any
-    capacity: Any
-    late: Any
+def leading(scenario: Scenario) -> str:
+    """The objective by which a device's best machine is told: tokens/s/$ where it is asked for, else the first.
 
-
-@compiled(SELDOM)
-def _all(problems: Placed, designs: codesign.Design, batches: jax.Array) -> _Speeds:
-    """Every machine (rows, the problem's choices) at every batch (columns): one program for all devices."""
-
-    def machine(problem: Problems, design: codesign.Design) -> _Speeds:
-        def at(batch: jax.Array) -> _Speeds:
-            found = fleet_of(problem, (design,) * len(problem.spaces), batch[None])
-            limit = dict(zip(FLEET_LIMITS, found.limits, strict=True))
-            return _Speeds(
-                found.totals.user_tokens_per_second,
-                found.totals.tokens_per_second_per_dollar,
-                found.totals.tokens_per_second_per_watt,
-                limit["capacity"],
-                jnp.maximum(limit["promise"], limit["first_token"]),
-            )
-
-        return jax.vmap(at)(batches)
-
-    return each_lane(machine, problems, np.arange(len(problems.rows)), designs)
-
-
-def device_points(scenario: Scenario, problem: Problem, names: tuple[str, ...] = DEVICES) -> list[DevicePoint]:
-    """The best machine of each device over the scenario's collectives; those that cannot, with the reason.
-
-    A service with prefill runs on the same device in both roles. Fleets of several services are not compared: no one device
-    is their yardstick.
+    >>> from experiments.scenario import scenario
+    >>> leading(scenario("llama-405b")), leading(scenario("chat"))
+    ('tokens/s/$', '$/token')
     """
-    if len(problem.services) > 1:
-        return []
-    bits = max(scenario.main.weight_bits, scenario.main.activation_bits)
-    machines = [(name, chips, collective) for name in names for chips in _counts(name) for collective in scenario.choices.collectives]
-    designs = stacked([hardware_priors.device(name).design(chips, bits) for name, chips, _ in machines])
-    own = {name: _technology(name, scenario) for name in names}
-    kinds = len(problem.spaces)
-    choices = []
-    for name, chips, collective in machines:
-        design = hardware_priors.device(name).design(chips, bits)
-        kind = Kind(own[name], design.dies, design.sram_capacity, design.scale_up_domain)
-        plan = codesign.Plan(all_reduce=real(codesign.ALGORITHMS[collective])[None])
-        choices.append(Choice(name, (plan,) * len(steps(problem.services)), (kind,) * kinds))
-    problems = assemble(problem.spaces, problem.services, choices, problem.execution)
-    low, high = scenario.space.batch
-    batches = np.array([2**k for k in range(20) if low <= 2**k <= high] or [low], dtype=float)
-    found = jax.tree.map(np.asarray, _all(placed(problems), designs, jnp.asarray(batches)))
-    rows = {name: [k for k, (owner, *_) in enumerate(machines) if owner == name] for name in names}
-    return [_best(name, rows[name], machines, batches, found) for name in names]
+    asked = scenario.search.objectives
+    return PER_DOLLAR if PER_DOLLAR in asked else asked[0]
 
 
-def _counts(name: str) -> list[int]:
-    device = hardware_priors.device(name)
-    domain = device.find("scale_up_domain")  # pyright: ignore[reportAttributeAccessIssue]
-    return [chips for chips in CHIPS if domain is None or chips <= domain.value]
+def objectives_of(scenario: Scenario) -> list[Objective]:
+    """Those of the scenario, and the speed a user sees: a device's front always has it."""
+    names = list(scenario.search.objectives)
+    return [objective(name) for name in [*names, *([] if SPEED in names else [SPEED])]]
 
 
-def _technology(name: str, scenario: Scenario) -> codesign.Technology:
-    node, memory, link = hardware_priors.device(name).technology_names()
+def device_points(scenario: Scenario, problem: Problem) -> list[DevicePoint]:
+    """Every device of the comparison, those of the scenario's generation first; what cannot serve, with the reason."""
+    devices = compared(scenario)
+    found = {one.name: _point(one, absent_because=one.absent_because) for one in devices}
+    asked = [one for one in devices if not one.absent_because]
+    described, ways = [], layouts(scenario, problem.services)
+    for one in asked:
+        try:
+            described.append((one, [_design(one, _bits(scenario, way), problem) for way in ways]))
+        except ValueError as error:
+            found[one.name] = _point(one, absent_because=str(error).removeprefix(f"{one.name}: ").split(";")[0])
+    if described:
+        try:
+            goals = objectives_of(scenario)
+            speed = [one.name for one in goals].index(SPEED)
+            sought = search(_offers(scenario, problem, ways, described), goals, problem.bounds, speed)
+        except ValueError as error:
+            return [_point(one, absent_because=one.absent_because or str(error)) for one in devices]
+        found |= {point.name: point for point in _points(scenario, [one for one, _ in described], ways, sought)}
+    return [found[one.name] for one in devices]
+
+
+def drawn(points: list[DevicePoint], scenario: Scenario) -> list[DevicePoint]:
+    """The devices of a picture: all that the scenario names, else the best few of its generation and of every year beside.
+
+    Those far behind the best are left to ``devices.csv``: they would take most of the picture.
+    """
+    found = [point for point in points if point.best]
+    if scenario.compare.devices or not found:
+        return found
+    behind = {point.name: _behind(point, found, leading(scenario)) for point in found}
+    found = sorted((point for point in found if behind[point.name] <= FAR), key=lambda point: behind[point.name])
+    chosen = [point for point in found if point.same_generation][:BEST_SAME]
+    for year in sorted({point.year or 0 for point in found}, reverse=True):
+        chosen += [point for point in found if not point.same_generation and (point.year or 0) == year][:BEST_OF_YEAR]
+    return chosen[:MOST_DRAWN]
+
+
+def _behind(point: DevicePoint, points: list[DevicePoint], name: str) -> float:
+    """How many times the best device is better."""
+    sense = objective(name).sense
+    best = max(sense * np.log(one.best.values[name]) for one in points if one.best)
+    return float(np.exp(best - sense * np.log(point.best.values[name]))) if point.best else float("inf")
+
+
+def record(point: DevicePoint) -> dict[str, Any]:
+    """A device as JSON: integers and values of its best machine, its own front, or why it is absent."""
+
+    def machine(one: Machine) -> dict[str, Any]:
+        return {
+            "chips": one.chips[0], "machine_chips": list(one.chips), "batch": one.batch[0], "service_batches": list(one.batch),
+            "plan": one.plan, "values": one.values,
+        }  # fmt: skip
+
+    best = machine(point.best) if point.best else {"chips": None, "batch": None, "plan": None, "values": {}}
+    return {
+        "name": point.name, "year": point.year, "technology": list(point.technology or ()), "same_generation": point.same_generation,
+        **best, "capital_usd_per_token_per_second": point.best.capital if point.best else {},
+        "absent_because": point.absent_because or None, "front": [machine(one) for one in point.front],
+    }  # fmt: skip
+
+
+def devices_csv(points: list[DevicePoint], scenario: Scenario) -> str:
+    """A line a device, with units in the header: what ``devices.csv`` holds."""
+    asked = objectives_of(scenario)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    quantities = [f"{one.name} [{one.unit}]" for one in asked]
+    writer.writerow(
+        ["name", "year", "node", "memory", "link", "same_generation", "chips [1]", "batch [1]", "plan", *quantities, "absent_because"]
+    )
+    for point in points:
+        best = point.best
+        made = ["+".join(map(str, best.chips)), "+".join(map(str, best.batch)), best.plan] if best else ["", "", ""]
+        values = [f"{best.values[one.name]:.9g}" if best else "" for one in asked]
+        known = [point.name, point.year or "", *(point.technology or ("", "", "")), "yes" if point.same_generation else "no"]
+        writer.writerow([*known, *made, *values, point.absent_because])
+    return text.getvalue()
+
+
+def _point(one: Compared, **more: Any) -> DevicePoint:
+    return DevicePoint(one.name, one.year, one.technology, one.same_generation, **more)
+
+
+def _bits(scenario: Scenario, way: Layout) -> float:
+    """Width of the products: the widest that any service multiplies with [bit]."""
+    return max(max(work.weight_bits if way.bits is None else way.bits, work.activation_bits) for work in scenario.workload)
+
+
+def _design(one: Compared, bits: float, problem: Problem) -> codesign.Design:
+    """One chip; the catalogue has no scale-out latency of single devices, so all take the scenario's."""
+    design = one.device.design(1, bits)
+    if isinstance(one.device, Device):
+        design = dataclasses.replace(design, scale_out_latency=problem.spaces[0].base.scale_out_latency)
+    return design
+
+
+def _technology(one: Compared, scenario: Scenario) -> codesign.Technology:
+    """The device's own node, memory and links; cooling, packaging and prices are the scenario's."""
     chosen = scenario.technology
+    assert one.technology is not None
     return hardware_priors.technology(
-        node, memory, link, cooling=chosen.cooling[0], price_basis=chosen.price_basis, packaging=chosen.packaging[0],
+        *one.technology, cooling=chosen.cooling[0], price_basis=chosen.price_basis, packaging=chosen.packaging[0],
         utilisation=chosen.utilisation,
     )  # fmt: skip
 
 
-def _best(name: str, rows: list[int], machines: list[Any], batches: np.ndarray, found: _Speeds) -> DevicePoint:
-    fits = found.capacity[rows] <= 0
-    good = fits & (found.late[rows] <= 0)
-    if not good.any():
-        why = "too slow for the promise" if fits.any() else "too small for the model"
-        return DevicePoint(name, missing=f"{why} in one scale-up domain")
-    value = np.where(good, found.per_dollar[rows], -np.inf)
-    machine, batch = np.unravel_index(int(value.argmax()), value.shape)
-    at = (rows[machine], batch)
-    return DevicePoint(
-        name,
-        machines[rows[machine]][1],
-        int(batches[batch]),
-        float(found.user[at]),
-        float(found.per_dollar[at]),
-        float(found.per_watt[at]),
+def _offers(scenario: Scenario, problem: Problem, ways: list[Layout], described: list[tuple[Compared, list[codesign.Design]]]) -> Offers:
+    kinds, choices, bases, latencies, edges = len(problem.spaces), [], [], [], []
+    numbers = np.arange(scenario.space.chips[1] + 1)
+    for one, designs in described:
+        technology = _technology(one, scenario)
+        for way, design in zip(ways, designs, strict=True):
+            kind = Kind(technology, design.dies, design.sram_capacity, design.scale_up_domain)
+            choices.append(Choice(one.name, way.plans, (kind,) * kinds, way.precisions))
+            bases.append(design)
+            latencies.append(_latencies(one, design, numbers))
+            edges.append(_edges(one, design))
+    problems = assemble(problem.spaces, problem.services, choices, problem.execution)
+    return Offers(
+        problems=placed(problems),
+        steps=problems.steps,
+        services=problems.services,
+        device=np.repeat(np.arange(len(described)), len(ways)),
+        bases=stacked(bases),
+        latencies=np.array(latencies),
+        fewest=np.tile([_fewest(way, problems.steps, kinds) for way in ways], (len(described), 1)),
+        steps_at=np.array(edges),
+        chips=scenario.space.chips,
+        batch=scenario.space.batch,
     )
+
+
+def _latencies(one: Compared, design: codesign.Design, numbers: np.ndarray) -> np.ndarray:
+    if isinstance(one.device, Device):
+        return one.device.sync_latencies(np.maximum(numbers, 1))
+    return np.full(len(numbers), float(design.sync_latency))
+
+
+def _edges(one: Compared, design: codesign.Design) -> list[int]:
+    """Numbers of chips beyond which messages take another way: the domain, and where its latency changes."""
+    threshold = one.device.find("sync_threshold") if isinstance(one.device, Device) else None
+    domain = int(min(float(design.scale_up_domain), 1e9))
+    return [domain, int(threshold.value) if threshold else domain]
+
+
+def _fewest(way: Layout, steps: tuple[Any, ...], kinds: int) -> list[int]:
+    """Chips that a layout needs of each kind: one for every stage, context and attention group."""
+    needed = [1] * kinds
+    for step, plan in zip(steps, way.plans, strict=True):
+        groups = float(plan.pipeline) * float(plan.context) * float(plan.data)
+        needed[step.kind] = max(needed[step.kind], round(groups))
+    return needed
+
+
+def _points(scenario: Scenario, devices: list[Compared], ways: list[Layout], sought: Sought) -> list[DevicePoint]:
+    machines, logs = sought.seen
+    owner = sought.offers.device[machines.offer]
+    names = [one.name for one in sought.objectives]
+    lead, speed = names.index(leading(scenario)), names.index(SPEED)
+    chosen = []
+    for k in range(len(devices)):
+        rows = np.flatnonzero(owner == k)
+        chosen.append(rows[own_front(logs[rows], speed)] if len(rows) else rows)
+    if not sum(map(len, chosen)):
+        return [_point(one, absent_because=_reason(scenario, bool(fits))) for one, fits in zip(devices, sought.fits, strict=True)]
+    flat = np.concatenate(chosen).astype(int)
+    told = _told(scenario, ways, machines[flat], evaluate(sought.offers, machines[flat]))
+    points = []
+    for one, rows, fits in zip(devices, chosen, sought.fits, strict=True):
+        front, told = tuple(told[: len(rows)]), told[len(rows) :]
+        best = front[int(logs[rows][:, lead].argmin())] if front else None
+        points.append(_point(one, best=best, front=front, absent_because="" if front else _reason(scenario, bool(fits))))
+    return points
+
+
+def _reason(scenario: Scenario, fits: bool) -> str:
+    if not fits:
+        return f"too small for the model: up to {scenario.space.chips[1]} chips do not hold it"
+    return "too slow for the promise" if not scenario.bounds else "too slow for the promise, or beyond the bounds"
+
+
+def _told(scenario: Scenario, ways: list[Layout], integers: Integers, found: Machines) -> list[Machine]:
+    values = {one.name: np.exp(-one.sense * log_goals([one], found.totals)[:, 0]) for one in objectives_of(scenario)}
+    totals = found.totals
+    return [
+        Machine(
+            chips=tuple(map(int, integers.chips[k])),
+            batch=tuple(map(int, integers.batch[k])),
+            plan=", ".join(_plan_words(ways[integers.offer[k] % len(ways)])),
+            values={name: float(column[k]) for name, column in values.items()},
+            user_tokens_per_second=float(totals.user_tokens_per_second[k]),
+            tokens_per_second_per_dollar=float(totals.tokens_per_second_per_dollar[k]),
+            tokens_per_second_per_watt=float(totals.tokens_per_second_per_watt[k]),
+            cost_per_token=float(totals.cost_per_token[k]),
+            chips_busy=float(found.chips_busy[k]),
+            capital=dict(zip(CAPITAL, map(float, found.capital[k]), strict=True)),
+        )
+        for k in range(len(integers.offer))
+    ]
+
+
+def _plan_words(way: Layout) -> tuple[str, ...]:
+    return way.words if way.bits is None else (*way.words, f"{way.bits:g}-bit weights")

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 RUN = "run.json"
-FILES = ("scenario.toml", "front.csv", "front.png", "report.html", RUN)
+FILES = ("scenario.toml", "front.csv", "devices.csv", "front.png", "report.html", RUN)
 """What a finished run folder holds, beside a file for each design."""
 
-OURS = re.compile(r"scenario\.toml|front\.csv|front\.png|report\.html|run\.json|designs/[0-9]+(-machine-[0-9]+)?\.toml")
+OURS = re.compile(r"scenario\.toml|front\.csv|devices\.csv|front\.png|report\.html|run\.json|designs/[0-9]+(-machine-[0-9]+)?\.toml")
 """Every name that a run may write."""
 
 

@@ -122,21 +122,40 @@ def technology(scenario: Scenario, names: dict[str, str]) -> codesign.Technology
     return hardware_priors.technology(**names, price_basis=chosen.price_basis, utilisation=chosen.utilisation)
 
 
-def choices(scenario: Scenario, services: list[Service]) -> list[Choice]:
-    """Every combination of the alternatives, named so that a person recognises it."""
+class Layout(NamedTuple):
+    """How a scenario's models may be laid out and stored, whatever the machine: half of a ``Choice``."""
+
+    words: tuple[str, ...]
+    plans: tuple[codesign.Plan, ...]  # one a step
+    bits: float | None  # of the weights; None: as each service says
+    precisions: tuple[codesign.Precision, ...]  # one a service, none where bits are no matter of choice
+
+
+def layouts(scenario: Scenario, services: list[Service]) -> list[Layout]:
+    """Every combination of the alternatives that any machine may take: designs and devices alike."""
     offered = scenario.choices
-    machines = [list(_kinds(scenario, machine)) for machine in scenario.machines]
     has_experts = any(isinstance(kind.feed_forward, MixtureOfExperts) for one in services for kind in one.model.layers)
-    layouts = itertools.product(
+    ways = itertools.product(
         offered.collectives, offered.pipeline, offered.experts if has_experts else ("",), offered.attention_data,
         offered.context_parallel,
     )  # fmt: skip
     found = []
-    for layout, kinds, bits in itertools.product(layouts, itertools.product(*machines), offered.weight_bits or (None,)):
-        plans = [_plan(*layout, prefill=step.prefill, one=services[step.service]) for step in steps(services)]
-        name = _name(layout, kinds, machines) + ("" if bits is None else f", {bits:g}-bit weights")
+    for way, bits in itertools.product(ways, offered.weight_bits or (None,)):
+        plans = tuple(_plan(*way, prefill=step.prefill, one=services[step.service]) for step in steps(services))
         precisions = () if bits is None else tuple(_with_weights(one.precision, bits) for one in services)
-        found.append(Choice(name, tuple(plans), tuple(kind for _, kind in kinds), precisions))
+        found.append(Layout(_words(*way), plans, bits, precisions))
+    return found
+
+
+def choices(scenario: Scenario, services: list[Service]) -> list[Choice]:
+    """Every layout on every machine that the alternatives allow, named so that a person recognises it."""
+    machines = [list(_kinds(scenario, machine)) for machine in scenario.machines]
+    found = []
+    for way, kinds in itertools.product(layouts(scenario, services), itertools.product(*machines)):
+        own = [" ".join(label.values()) for label, _ in kinds]
+        name = ", ".join([*way.words, " + ".join(own) if len(machines) > 1 else own[0]])
+        name += "" if way.bits is None else f", {way.bits:g}-bit weights"
+        found.append(Choice(name, way.plans, tuple(kind for _, kind in kinds), way.precisions))
     return found
 
 
@@ -173,12 +192,10 @@ def _plan(collective: str, pipeline: int, experts: str, data: int, context: int,
     )
 
 
-def _name(layout: tuple[Any, ...], kinds: tuple[Any, ...], machines: list[Any]) -> str:
-    collective, pipeline, experts, data, context = layout
+def _words(collective: str, pipeline: int, experts: str, data: int, context: int) -> tuple[str, ...]:
     words = [collective]
     words += [f"{pipeline} stages"] if pipeline > 1 else []
     words += [f"{experts} experts"] if experts else []
     words += [f"{data} attention groups"] if data > 1 else []
     words += [f"context over {context}"] if context > 1 else []
-    own = [" ".join(label.values()) for label, _ in kinds]
-    return ", ".join([*words, " + ".join(own) if len(machines) > 1 else own[0]])
+    return tuple(words)

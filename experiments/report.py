@@ -7,18 +7,25 @@ from typing import Any
 import numpy as np
 
 from codesign.search import Front
+from experiments.advantage import advantage, sentence
 from experiments.device_points import DevicePoint
-from experiments.figures import DEVICE_COLOUR, PANELS, caption
+from experiments.figures import DEVICE_COLOUR, caption
 from experiments.front_table import columns, displayed, order, scope, summary
 from experiments.scenario import Scenario
 from experiments.screen import plain
+
+PANELS = (
+    ("tokens_per_second_per_dollar", "tokens/s per $ of capital [token/s/USD]"),
+    ("tokens_per_second_per_watt", "tokens/s per provisioned W [token/s/W]"),
+)
 
 
 def write_report(path: Path, front: Front, devices: list[DevicePoint], scenario: Scenario) -> None:
     """Write ``report.html``: needs no network and no other file."""
     plane = _plane(front, devices).to_html(full_html=False, include_plotlyjs=True, div_id="front")
     parallel = _parallel(front).to_html(full_html=False, include_plotlyjs=False, div_id="designs")
-    lines = "".join(f"<p>{escape(line)}</p>" for line in [*summary(front), scope(front), caption(devices, scenario)])
+    told = sentence(advantage(front, devices, scenario), scenario)
+    lines = "".join(f"<p>{escape(line)}</p>" for line in [*summary(front), told, scope(front), caption(devices, scenario)])
     title = escape(plain(scenario.title))
     style = "body{font:15px/1.5 system-ui,sans-serif;max-width:1200px;margin:2em auto;padding:0 1em;color:#222}"
     page = (
@@ -50,7 +57,7 @@ def _plane(front: Front, devices: list[DevicePoint]) -> Any:
     rows = order(front)
     speed = np.asarray(front.totals.user_tokens_per_second)[rows]
     batch = np.asarray(front.batch, dtype=float)[rows]
-    shown = [point for point in devices if not point.missing]
+    shown = [point for point in devices if not point.absent_because]
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.05)
     exponents = np.arange(0, np.ceil(np.log2(batch.max())) + 1, 2)
     marker = {

@@ -32,6 +32,7 @@ from experiments.scenario_values import (
     quantity_range,
     several,
 )
+from hardware_priors.devices import device
 
 SHARES = 1e-6
 """How far shares may be from summing to 1."""
@@ -186,6 +187,19 @@ class FleetSize(_Section):
     power: quantity("W") | None = None  # pyright: ignore[reportInvalidTypeForm]
 
 
+def _known_device(name: str) -> str:
+    """A device of the catalogue or a readable device file; the refusal names the nearest."""
+    found = device(name)
+    return name if name.endswith(".toml") else found.name
+
+
+class Compare(_Section):
+    """Which devices stand beside the designs."""
+
+    devices: Annotated[tuple[Annotated[str, AfterValidator(_known_device)], ...], BeforeValidator(several), AfterValidator(once)] = ()
+    """names of the catalogue or device files; none: all that datacentres run"""
+
+
 class Search(_Section):
     """How to search, and for what."""
 
@@ -210,6 +224,7 @@ class Scenario(_Section):
     choices: Alternatives
     bounds: Annotated[tuple[Limit, ...], BeforeValidator(several)] = ()
     fleet: FleetSize = FleetSize()
+    compare: Compare = Compare()
     search: Search
 
     @model_validator(mode="after")

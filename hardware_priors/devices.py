@@ -7,6 +7,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from codesign.hardware.design import Design
 from hardware_priors.own_device import OwnDevice, read_device
 from hardware_priors.prior import Prior, lookup, names
@@ -105,6 +107,21 @@ class Device:
         return self.find("price")
 
     @property
+    def year(self) -> int | None:
+        """The year its main memory is published for, that of its generation; None where nobody described it."""
+        memory = self.find("memory_bandwidth")
+        return None if memory is None else memory.year
+
+    @property
+    def market(self) -> str:
+        """Whom it is for: ``"datacentre"``, or what the catalogue labels it: ``"desktop"``, ``"study"`` (never built).
+
+        >>> device("h100").market, device("xpu-hbm3").market
+        ('datacentre', 'study')
+        """
+        return _labels()[self.name].get("market", "datacentre")
+
+    @property
     def node(self) -> str:
         """Process as published, or the catalogue's nearest where it is not."""
         return _labels()[self.name].get("process", self.technology_names()[0])
@@ -143,13 +160,19 @@ class Device:
 
         On a torus: hop latency × half of each ring, d·n^(1/d)/2 hops. Elsewhere one number, or two about a threshold.
         """
+        return float(self.sync_latencies(np.array([chips]))[0])
+
+    def sync_latencies(self, chips: np.ndarray) -> np.ndarray:
+        """``sync_latency`` of several numbers of chips at once [s]."""
         if self.find("hop_latency") is not None:
             dimensions = self.fact("torus_dimensions").value
-            hops = max(1.0, dimensions * min(chips, self.fact("scale_up_domain").value) ** (1 / dimensions) / 2)
-            return hops * self.fact("hop_latency").si.value
+            rings = np.minimum(chips, self.fact("scale_up_domain").value) ** (1 / dimensions)
+            return np.maximum(1.0, dimensions * rings / 2) * self.fact("hop_latency").si.value
+        near = self.fact("sync_latency").si.value
         threshold = self.find("sync_threshold")
-        beyond = threshold is not None and chips > threshold.value
-        return self.fact("sync_latency_beyond" if beyond else "sync_latency").si.value
+        if threshold is None:
+            return np.full(np.shape(chips), near)
+        return np.where(chips > threshold.value, self.fact("sync_latency_beyond").si.value, near)
 
     def design(self, chips: float, compute_bits: float = 8) -> Design:
         """A machine of so many of these chips, in SI.

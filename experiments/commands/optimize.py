@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from experiments.arguments import whole
-from experiments.refusal import INFEASIBLE, Refused, sentence
+from experiments.refusal import INFEASIBLE, Refused
+from experiments.refusal import sentence as on_one_line
 
 if TYPE_CHECKING:
     from codesign.search import Front
@@ -76,7 +77,7 @@ class Optimize:
         return 0
 
     def _show(self, stated: "Scenario", front: "Front", folder: Path, details: dict[str, Any]) -> None:
-        from experiments.front_table import columns, fleet_lines, records, rich_table, summary
+        from experiments.front_table import columns, records, rich_table
 
         if self.json:
             answer = {**details, "front": records(columns(front)), "run_folder": str(folder)}
@@ -86,7 +87,7 @@ class Optimize:
 
         console = results()
         console.print(rich_table(front, stated.title))
-        for line in [*summary(front), *fleet_lines(front, stated), f"Run folder: {folder} (front.csv, front.png, report.html, run.json)."]:
+        for line in [*details["summary"], f"Run folder: {folder} (front.csv, devices.csv, front.png, report.html, run.json)."]:
             console.print(line, soft_wrap=True)
 
     def _show_again(self, folder: Path) -> int:
@@ -128,7 +129,7 @@ def search(stated: "Scenario", tell: Tell, memory: "Ledger | None" = None) -> tu
                 weights=settings.weights, seed=settings.seed, prove=settings.prove, memory=memory, progress=told,
             )  # fmt: skip
         except Infeasible as error:
-            raise Refused(sentence(error), INFEASIBLE) from None
+            raise Refused(on_one_line(error), INFEASIBLE) from None
         tell("real devices", 0, 1)
         clock = time.perf_counter()
         devices = waiting[0].result()
@@ -140,6 +141,8 @@ def write(
     folder: Path, stated: "Scenario", front: "Front", devices: list["DevicePoint"], timings: dict[str, float], resumed: int = 0
 ) -> dict[str, Any]:
     """Write the run folder; what ``run.json`` says of the run."""
+    from experiments.advantage import advantage, as_record, sentence
+    from experiments.device_points import devices_csv, record
     from experiments.figures import draw_front
     from experiments.front_table import columns, csv_text, fleet_lines, order, scope, summary
     from experiments.problem import warnings
@@ -147,7 +150,7 @@ def write(
     from experiments.run_folder import fingerprint, versions, write_run
     from experiments.scenario import written
 
-    rows = order(front)
+    rows, found = order(front), advantage(front, devices, stated)
     details: dict[str, Any] = {
         "scenario": stated.name,
         "fingerprint": fingerprint(stated),
@@ -164,8 +167,9 @@ def write(
         "weightings": [list(map(float, front.weights[k])) for k in rows],
         "times_per_token_asked_s": [_number(float(front.time_asked[k])) for k in rows],
         "multipliers": {name: [float(values[k]) for k in rows] for name, values in front.multipliers.items()},
-        "devices": [{k: v for k, v in dataclasses.asdict(p).items() if v == v} for p in devices],
-        "summary": [*summary(front), *fleet_lines(front, stated)],
+        "devices": [record(point) for point in devices],
+        "advantage": as_record(found),
+        "summary": [*summary(front), sentence(found, stated), *fleet_lines(front, stated)],
     }
 
     from experiments.device_files import device_files
@@ -183,6 +187,7 @@ def write(
         {
             "scenario.toml": lambda path: _text(path, written(stated)),
             "front.csv": lambda path: _text(path, csv_text(columns(front))),
+            "devices.csv": lambda path: _text(path, devices_csv(devices, stated)),
             "front.png": lambda path: draw_front(path, front, devices, stated),
             "report.html": lambda path: write_report(path, front, devices, stated),
             **{f"designs/{name}": functools.partial(_text, text=text) for name, text in device_files(front, stated).items()},

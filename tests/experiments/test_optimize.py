@@ -23,8 +23,8 @@ def small(tmp_path):
     return path
 
 
-def rows_of(folder):
-    with (folder / "front.csv").open() as file:
+def rows_of(folder, name="front.csv"):
+    with (folder / name).open() as file:
         return list(csv.DictReader(file))
 
 
@@ -131,40 +131,26 @@ def test_an_infeasible_promise(run, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["fast.toml"]
 
 
-def test_devices_are_the_best_of_their_kind(found):
-    """No other number of chips or batch on the grid is feasible and better per dollar, by evaluating them one by one."""
-    import codesign
-    import hardware_priors
-    from codesign.numerics.fields import real
-    from experiments.problem import problem
-
-    stated, _, devices, *_ = found
-    posed = problem(stated)
-    (served,) = posed.services
-    point = next(point for point in devices if point.name == "h100")
-    technology = hardware_priors.technology(*hardware_priors.device("h100").technology_names())
-    best = -np.inf
-    for chips in (1, 2, 4, 8):
-        for batch in (32, 64, 128, 256):
-            phase = codesign.Decode(batch=real(batch), context=real(4096))
-            work = codesign.Workload(served.model, phase, served.precision, served.promise)
-            design = hardware_priors.device("h100").design(chips)
-            plan = posed.choices[0].plans[0]
-            outcome = codesign.evaluate(design, work, plan, technology=technology, execution=posed.execution)
-            if outcome.fits and outcome.limits.promise <= 0:
-                best = max(best, float(outcome.tokens_per_second_per_dollar))
-    assert point.tokens_per_second_per_dollar == pytest.approx(best, rel=1e-12)
-    assert point.chips <= 8 and point.user_tokens_per_second >= 50
-
-
 def test_devices_that_cannot_are_named_in_the_caption(found):
     from experiments.device_points import DevicePoint
     from experiments.figures import caption
 
     stated, _, devices, *_ = found
-    text = caption([*devices, DevicePoint("abacus", missing="too slow for the promise")], stated)
-    assert "Absent" in text and "abacus (too slow for the promise)" in text
-    assert all(point.missing or math.isfinite(point.user_tokens_per_second) for point in devices)
+    text = caption([*devices, DevicePoint("abacus", absent_because="too slow for the promise")], stated)
+    assert "Absent" in text and "abacus" in text and "(too slow for the promise)" in text
+    assert all(point.absent_because or math.isfinite(point.user_tokens_per_second) for point in devices)
+
+
+def test_devices_stand_in_the_run_folder_and_in_json(run, searched, small):
+    answer = run("optimize", small, "--json").json
+    assert {"name", "chips", "batch", "values", "year", "absent_because"} <= set(answer["devices"][0])
+    assert answer["devices"][0]["same_generation"] and answer["devices"][0]["values"]["tokens/s/$"] > 0
+    assert answer["advantage"]["ratio"] == pytest.approx(np.prod(list(answer["advantage"]["factors"].values())))
+    folder = small.parent / answer["run_folder"]
+    assert json.loads((folder / "run.json").read_text())["devices"] == answer["devices"]
+    rows = rows_of(folder, "devices.csv")
+    assert [row["name"] for row in rows] == [one["name"] for one in answer["devices"]]
+    assert "At equal accounting" in run("optimize", small).out and "At equal accounting" in (folder / "report.html").read_text()
 
 
 def test_box_flags_name_the_bound(found):
