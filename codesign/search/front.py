@@ -76,7 +76,7 @@ class Infeasible(ValueError):
 class Front:
     """Designs that no other found design dominates, best first by the last objective.
 
-    Shapes: N designs, G objectives. ``designs`` holds a machine of each kind, ``outcomes`` an outcome of each step, ``totals`` the
+    Shapes: N designs, G objectives. ``designs`` holds a machine of each kind, ``outcomes`` an outcome of each step (``step_kinds``: on which), ``totals`` the
     fleet's, ``times`` what users of each service wait for (N, services). ``integers`` are in the order of ``integer_names`` (0:
     left free). ``values`` are in the objectives' units, larger or smaller better by their sense; ``certified_gap`` is the weighted sum of log objectives above its proved bound for the
     design's own choice and integers, ``front_gap`` above the bound over all choices and integers (NaN unless proved).
@@ -92,6 +92,7 @@ class Front:
     totals: Totals
     machine_seconds: np.ndarray
     times: ServiceTimes
+    step_kinds: tuple[int, ...]
     integers: np.ndarray
     integer_names: tuple[str, ...]
     choice: np.ndarray
@@ -277,6 +278,7 @@ def _assemble(
         totals=taken_rows(seen.fleet.totals),
         machine_seconds=taken_rows(seen.fleet.machine_seconds),
         times=taken_rows(seen.fleet.times),
+        step_kinds=tuple(step.kind for step in problems.steps),
         integers=integers,
         integer_names=integer_names(problems),
         choice=np.array([task.choice for task in kept]),

@@ -1,0 +1,113 @@
+"""What a run answers, in sentences: the best designs, promises and what was reached, what binds, what was proved."""
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from experiments.number_format import in_scale, scale, written
+from experiments.run_record import RunRecord
+
+BEST = {
+    "tokens/s/$": "best per $",
+    "tokens/s/W": "best per W",
+    "tokens/s/user": "fastest",
+    "tokens/s": "most tokens/s",
+    "$/token": "cheapest",
+    "J/token": "least energy",
+    "capital": "least capital",
+    "power": "least power",
+}
+"""What the best design for an objective is called."""
+
+
+def best_lines(run: RunRecord) -> list[str]:
+    """Name the best design for each objective: value, unit, chips, batch, status."""
+    cells = []
+    for objective in run.objectives:
+        k = run.best(objective)
+        value = written(float(run.column(objective["name"]).values[k]), objective["name"], objective["unit"])
+        status = str(run.column("status").values[k])
+        cells.append([f"{BEST.get(objective['name'], 'best ' + objective['name'])}:", value, _made(run, k), status])
+    widths = [max(len(row[place]) for row in cells) for place in range(3)]
+    return ["  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]) for row in cells]
+
+
+def _made(run: RunRecord, k: int) -> str:
+    chips = "+".join(f"{column.values[k]:.0f}" for column in run.each_machine("chips"))
+    batches = "+".join(f"{column.values[k]:.0f}" for column in run.each_service("batch"))
+    return f"{chips} {'chip' if chips == '1' else 'chips'}, batch {batches} (design {k})"
+
+
+def promise_lines(run: RunRecord) -> list[str]:
+    """Say what was promised and what was reached, over all designs."""
+    return [_kept(promise) for promise in run.details["promises"]]
+
+
+def _kept(promise: dict[str, Any]) -> str:
+    asked = promise["most"] if promise["most"] is not None else promise["least"]
+    unit = promise["unit"]
+    chosen = scale(promise["name"], unit, [asked])
+    low, high = (in_scale(value, chosen, unit) for value in promise["reached"])
+    word = "at most" if promise["most"] is not None else "at least"
+    span = low if low == high else f"{low} to {high}"
+    return f"promised: {promise['name']} {word} {in_scale(asked, chosen, unit)} {chosen.unit}; reached: {span}".replace("  ", " ")
+
+
+def binding_line(run: RunRecord) -> str:
+    """Count which limits bind."""
+    bound = Counter(name for text in run.column("binding").values for name in str(text).split("; ") if name)
+    most = sorted(bound.items(), key=lambda item: (-item[1], item[0]))
+    return f"What binds, of {_designs(len(run))}: {', '.join(f'{name} {times}' for name, times in most) or 'nothing'}."
+
+
+def box_line(run: RunRecord) -> list[str]:
+    """Say where designs rest on a bound of the box, if any does."""
+    flags = Counter(name for text in run.column("box").values for name in str(text).split("; ") if name)
+    told = ", ".join(f"{name} {times}" for name, times in sorted(flags.items(), key=lambda item: (-item[1], item[0])))
+    return [f"BOX: the scenario's range decides, not a cost or a limit: {told}."] if told else []
+
+
+def status_lines(run: RunRecord) -> list[str]:
+    """Say what each status that occurs claims, and for how many designs."""
+    counts = Counter(map(str, run.column("status").values))
+    return [f"{status} ({count} of {len(run)}): {claim(run, status)}." for status, count in counts.most_common()]
+
+
+def claim(run: RunRecord, status: str) -> str:
+    """What a status word claims in this run, with the largest gap among the designs that have it."""
+    rows = run.column("status").values == status
+    own, front = (_largest(run.column(name).values[rows]) for name in ("certified_gap", "front_gap"))
+    searched = "stacks, layers and plan" if run.details["buildable"] else "and plan"
+    if status == "GLOBAL" and front is not None:
+        return f"no integers, choice or plan of the scenario improve all objectives together by more than {front} in log"
+    if status.startswith("GLOBAL"):
+        return (
+            f"proved the best for its own chips, batch, {searched}, within {own} in log; other chips, batches and plans were "
+            "searched, not proved"
+        )
+    return "the best that the search found; nothing is proved" if status == "LOCAL" else "see run.json"
+
+
+def _largest(gaps: np.ndarray) -> str | None:
+    finite = gaps[np.isfinite(gaps)]
+    return f"{max(float(finite.max()), 0.0):.1g}" if len(finite) else None
+
+
+def note_lines(run: RunRecord) -> list[str]:
+    """What a reader must know to judge the designs, the shortest way."""
+    plans = sorted(set(map(str, run.column("plan").values)))
+    lines = [f"All designs: {plans[0]}."] if len(plans) == 1 else []
+    lines += [binding_line(run), *box_line(run), *status_lines(run)]
+    if not run.details["buildable"]:
+        lines.append("Limit mode: quantities are free within stacks, shoreline and area; not buildable as they are.")
+    return [*lines, *run.details["fleet"]]
+
+
+def summary(run: RunRecord) -> list[str]:
+    """The whole answer in sentences, for files."""
+    return [*best_lines(run), *promise_lines(run), *note_lines(run)]
+
+
+def _designs(count: int) -> str:
+    return f"{count} {'design' if count == 1 else 'designs'}"
