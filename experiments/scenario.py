@@ -244,14 +244,27 @@ def scenario(name_or_path: str) -> Scenario:
     Raises:
         Refused: unknown name, unreadable file, unknown key (with the nearest), wrong unit, reversed range.
     """
+    text = scenario_text(name_or_path)
+    if name_or_path in _built_in():
+        return read(text, name_or_path, name_or_path)
+    path = Path(name_or_path).expanduser()
+    return read(text, path.stem, str(path))
+
+
+def scenario_text(name_or_path: str) -> str:
+    """The text of a scenario's file as it is, comments and all.
+
+    Raises:
+        Refused: unknown name.
+    """
     built_in = _built_in()
     if name_or_path in built_in:
-        return read(built_in[name_or_path].read_text(encoding="utf-8"), name_or_path, name_or_path)
+        return built_in[name_or_path].read_text(encoding="utf-8")
     path = Path(name_or_path).expanduser()
     if not path.is_file():
         offered = nearest(name_or_path, list(built_in))
         raise Refused(f"there is no scenario {name_or_path!r}, neither built in nor as a TOML file; {offered}")
-    return read(path.read_text(encoding="utf-8"), path.stem, str(path))
+    return path.read_text(encoding="utf-8")
 
 
 def read(text: str, name: str, origin: str) -> Scenario:

@@ -1,15 +1,35 @@
-"""Where text goes: results to standard output, messages and progress to standard error."""
+"""Where text goes: results to standard output, messages and progress to standard error.
 
+A terminal is as wide as it is; a file or a pipe has 80 columns; ``COLUMNS`` overrides both. Text of strangers (names in files,
+paths, descriptions) is text: its control characters are shown, not obeyed.
+"""
+
+import os
 import sys
+import unicodedata
 from typing import Any
 
 from rich.console import Console
 
-WIDE = 160  # columns for output that goes to a file or a pipe, where tables must not be cut
+PIPE = 80  # columns of output that nobody's terminal limits
+NARROWEST = 40  # columns: below, no table is readable, and lines are this long
+
+UNSEEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+"""Unicode's classes of characters that a terminal obeys or cannot show: controls, marks that turn the direction of writing,
+halves of pairs (bytes of a path that are no text), unassigned."""
+
+
+def plain(text: str) -> str:
+    """Write the control characters of a text out; line ends stay.
+
+    >>> plain("a\\x1b[2Jb"), plain("two\\nlines")
+    ('a\\\\x1b[2Jb', 'two\\nlines')
+    """
+    return "".join(repr(c)[1:-1] if c != "\n" and unicodedata.category(c) in UNSEEN else c for c in text)
 
 
 def results() -> Console:
-    """Standard output, wide where nobody's terminal limits it."""
+    """Standard output."""
     return _console(sys.stdout)
 
 
@@ -19,4 +39,12 @@ def messages() -> Console:
 
 
 def _console(stream: Any) -> Console:
-    return Console(file=stream, highlight=False, width=None if stream.isatty() else WIDE)
+    return Console(file=stream, highlight=False, width=columns(stream))
+
+
+def columns(stream: Any) -> int | None:
+    """Columns of a stream; None lets the terminal tell."""
+    asked = os.environ.get("COLUMNS", "")
+    if asked.isdecimal() and 0 < len(asked) < 5:
+        return max(int(asked), NARROWEST)
+    return None if stream.isatty() else PIPE

@@ -28,6 +28,7 @@ SIZES = {
     "interposer_area": "area of the interposer",
     "clock": "clock over the nominal one",
 }
+PACKAGE_PRICE = {"package_price": "of it a package: logic, memory, package, margin"}
 HEAT = {
     "package_power": "package power, at its peak",
     "mean_power": "package power, mean",
@@ -42,7 +43,7 @@ def print_sheet(run: RunRecord, k: int, width: int) -> str:
     sections = [
         (f"Design {k} of {len(run)}", _deeds(run, k)),
         ("One chip", _quantities(run, k, SIZES)),
-        ("Capital of one chip", _parts(run, k, "capital", CAPITAL_PARTS)),
+        ("Capital of one chip", [*_parts(run, k, "capital", CAPITAL_PARTS), *_quantities(run, k, PACKAGE_PRICE)]),
         ("Silicon of one package", _parts(run, k, "area", AREA_PARTS)),
         ("Power and heat", _quantities(run, k, HEAT)),
         ("Limits: used, of what is allowed", _limits(run, k)),
@@ -91,7 +92,7 @@ def _parts(run: RunRecord, k: int, group: str, parts: tuple[str, ...]) -> list[R
     rows = [
         (name.replace("_", " "), *(f"{in_scale(v, chosen, unit)} {chosen.unit} {v / s:4.0%}" for v, s in zip(values, sums, strict=True)))
         for name, values in found.items()
-        if any(value > 0 for value in values)
+        if any(v > 1e-6 * s for v, s in zip(values, sums, strict=True))  # white silicon is never quite nothing
     ]
     return [*rows, ("sum", *(f"{in_scale(s, chosen, unit)} {chosen.unit} {1:4.0%}" for s in sums))]
 

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import functools
 import json as json_format
-import math
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -41,11 +40,13 @@ class Optimize:
     """bound chips, batch, memory and choices too, by branch and bound: how far the whole front is from the best"""
     resume: bool = False
     """show a finished run of the same scenario and versions instead of repeating it; an unfinished one goes on by itself"""
+    write_template: str | None = None
+    """write the scenario's annotated file here, to be edited, and search nothing"""
     json: bool = False
     """only JSON on standard output"""
 
     def run(self) -> int:
-        """Search, print, write the run folder.
+        """Search, write the run folder, print it.
 
         Raises:
             Refused: bad input, or (exit code 3) no design meets the limits; nothing is written then.
@@ -54,43 +55,54 @@ class Optimize:
         from experiments.run_folder import check_writable, default_folder, finished, unfinished
         from experiments.scenario import scenario
 
+        if self.write_template is not None:
+            return write_template(self.scenario, Path(self.write_template))
         stated = scenario(self.scenario)
         overrides = {name: getattr(self, name) for name in ("weights", "seed") if getattr(self, name) is not None}
         overrides |= {"prove": True} if self.prove else {}
         stated = stated.model_copy(update={"search": stated.search.model_copy(update=overrides)})
         folder = default_folder(stated) if self.output is None else Path(self.output)
         check_writable(folder)
-        if self.resume and finished(folder, stated):
-            return self._show_again(folder)
-        with unfinished(folder, stated) as ledger, progress() as tell:
-            front, devices, timings = search(stated, tell, ledger)
-            tell("writing the run folder", 0, 1)
-            details = write(folder, stated, front, devices, {**timings, "start": clock}, ledger.resumed)
-            tell("writing the run folder", 1, 1)
-        self._show(stated, front, folder, details)
+        if not (self.resume and finished(folder, stated)):
+            with unfinished(folder, stated) as ledger, progress() as tell:
+                front, devices, timings = search(stated, tell, ledger)
+                tell("writing the run folder", 0, 1)
+                write(folder, stated, front, devices, {**timings, "start": clock}, ledger.resumed)
+                tell("writing the run folder", 1, 1)
+        show_run(folder, json=self.json)
         return 0
 
-    def _show(self, stated: "Scenario", front: "Front", folder: Path, details: dict[str, Any]) -> None:
-        from experiments.front_table import columns, fleet_lines, records, rich_table, summary
 
-        if self.json:
-            answer = {**details, "front": records(columns(front)), "run_folder": str(folder)}
-            print(json_format.dumps(answer, indent=1, allow_nan=False))
-            return
-        from experiments.screen import results
+def write_template(name_or_path: str, path: Path) -> int:
+    """Write a scenario's annotated file where there is none yet.
 
-        console = results()
-        console.print(rich_table(front, stated.description or stated.name))
-        for line in [*summary(front), *fleet_lines(front, stated), f"Run folder: {folder} (front.csv, front.png, report.html, run.json)."]:
-            console.print(line, soft_wrap=True)
+    Raises:
+        Refused: there is something at the path.
+    """
+    from experiments.scenario import scenario_text
 
-    def _show_again(self, folder: Path) -> int:
-        run = json_format.loads((folder / "run.json").read_text(encoding="utf-8"))
-        if self.json:
-            print(json_format.dumps({**run, "run_folder": str(folder)}, indent=1, allow_nan=False))
-        else:
-            print(f"Finished before, nothing repeated: {folder}.", *run["summary"], sep="\n")
-        return 0
+    text = scenario_text(name_or_path)
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise Refused(f"--write-template is {str(path)!r}, which is there already; expected the name of a new file") from None
+    print(f"Written: {path}; edit it, then: codesign optimize {path}")
+    return 0
+
+
+def show_run(folder: Path, *, json: bool = False, everything: bool = False) -> None:
+    """Print a run from its folder: the same whether it has just ended or is shown again."""
+    from experiments.front_table import print_run
+    from experiments.run_record import read_run
+    from experiments.screen import plain, results
+
+    run = read_run(folder)
+    if json:
+        print(json_format.dumps({**run.as_json(), "run_folder": str(folder)}, indent=1, allow_nan=False))
+        return
+    last = f"Run folder: {folder}; codesign show {folder} --all, or --design {run.best(run.objectives[0])}."
+    print(plain(print_run(run, results().width, everything=everything, last=last)))
 
 
 def search(stated: "Scenario", tell: Tell, memory: "Ledger | None" = None) -> tuple["Front", list["DevicePoint"], dict[str, float]]:
@@ -129,61 +141,35 @@ def search(stated: "Scenario", tell: Tell, memory: "Ledger | None" = None) -> tu
 
 def write(
     folder: Path, stated: "Scenario", front: "Front", devices: list["DevicePoint"], timings: dict[str, float], resumed: int = 0
-) -> dict[str, Any]:
-    """Write the run folder; what ``run.json`` says of the run."""
+) -> None:
+    """Write the run folder."""
+    from experiments.columns import csv_text
+    from experiments.device_files import device_files
     from experiments.figures import draw_front
-    from experiments.front_table import columns, csv_text, fleet_lines, order, scope, summary
     from experiments.report import write_report
-    from experiments.run_folder import fingerprint, versions, write_run
+    from experiments.run_details import run_record
+    from experiments.run_folder import write_run
     from experiments.scenario import written
 
-    rows = order(front)
-    details: dict[str, Any] = {
-        "scenario": stated.name,
-        "fingerprint": fingerprint(stated),
-        "versions": versions(),
-        "seed": stated.search.seed,
-        "weights": stated.search.weights,
-        "objectives": [{"name": o.name, "unit": o.unit, "sense": o.sense} for o in front.objectives],
-        "scope": scope(front),
-        "statuses": [front.status[k] for k in rows],
-        "resumed_entries": resumed,
-        "front_gaps_log": [_number(float(front.front_gap[k])) for k in rows],
-        "certified_gaps_log": [float(front.certified_gap[k]) for k in rows],
-        "weightings": [list(map(float, front.weights[k])) for k in rows],
-        "times_per_token_asked_s": [_number(float(front.time_asked[k])) for k in rows],
-        "multipliers": {name: [float(values[k]) for k in rows] for name, values in front.multipliers.items()},
-        "devices": [{k: v for k, v in dataclasses.asdict(p).items() if v == v} for p in devices],
-        "summary": [*summary(front), *fleet_lines(front, stated)],
-    }
-
-    from experiments.device_files import device_files
+    run = run_record(front, stated, devices)
 
     def finish(path: Path) -> None:
-        start = timings.pop("start")
-        details["timings_s"] = {
-            **{k: round(v, 3) for k, v in timings.items()},
-            "total": round(time.perf_counter() - start, 3),
-        }
+        seconds = {**timings, "total": time.perf_counter() - timings.pop("start")}
+        took = {name: round(value, 3) for name, value in seconds.items() if name != "start"}
+        details = {**run.details, "resumed_entries": resumed, "timings_s": took}
         path.write_text(json_format.dumps(details, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
     write_run(
         folder,
         {
             "scenario.toml": lambda path: _text(path, written(stated)),
-            "front.csv": lambda path: _text(path, csv_text(columns(front))),
+            "front.csv": lambda path: _text(path, csv_text(run.columns)),
             "front.png": lambda path: draw_front(path, front, devices, stated),
-            "report.html": lambda path: write_report(path, front, devices, stated),
+            "report.html": lambda path: write_report(path, run, devices, stated),
             **{f"designs/{name}": functools.partial(_text, text=text) for name, text in device_files(front, stated).items()},
             "run.json": finish,
         },
     )
-    return details
-
-
-def _number(value: float) -> float | None:
-    """A number that JSON can hold."""
-    return value if math.isfinite(value) else None
 
 
 def _text(path: Path, text: str) -> None:
