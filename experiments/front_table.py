@@ -1,15 +1,12 @@
 """A run on a terminal: the answer first, then the designs that represent the front, in the columns that decide."""
 
-import textwrap
-from dataclasses import dataclass
-from itertools import zip_longest
-
 import numpy as np
 
 from experiments.answer import best_lines, note_lines, promise_lines
 from experiments.columns import Column
 from experiments.number_format import OBJECTIVE_SCALES, Scale, in_scale, scale
 from experiments.run_record import RunRecord
+from experiments.text_table import Printed, table_lines, table_width, wrapped
 
 MOST_ROWS, FEWEST_ROWS = 12, 8
 """Designs shown unless all are asked for."""
@@ -47,43 +44,6 @@ MORE = (
 """Columns that a wider terminal adds, the most wanted first."""
 
 OF_SERVICES = ("batch", "time_to_first_token")
-SHORT_STATUS = {"GLOBAL AT ITS INTEGERS": "INTEGERS"}
-"""Long status words, for narrow terminals; the sentence below the table has the word in full."""
-
-
-@dataclass(frozen=True)
-class Printed:
-    """One column ready to print: header lines, and the parts of each cell (one a kind of machine or service)."""
-
-    name: str
-    header: tuple[str, ...]
-    cells: tuple[tuple[str, ...], ...]
-    text: bool = False
-
-    def joined(self) -> "Printed":
-        """The same with the parts of a cell side by side: ``72+2``."""
-        return self._with(tuple(("+".join(parts),) for parts in self.cells))
-
-    def spanned(self) -> "Printed":
-        """The same with the ends of the parts alone: ``32–512``."""
-        ends = ((min(parts, key=float), max(parts, key=float)) for parts in self.cells)
-        return self._with(tuple((low if low == high else f"{low}–{high}",) for low, high in ends))
-
-    def shortened(self) -> "Printed":
-        """The same with short words."""
-        return self._with(tuple(tuple(SHORT_STATUS.get(part, part) for part in parts) for parts in self.cells))
-
-    def _with(self, cells: tuple[tuple[str, ...], ...]) -> "Printed":
-        return Printed(self.name, self.header, cells, self.text)
-
-    @property
-    def width(self) -> int:
-        """Characters that the widest line takes."""
-        return max(map(len, (*self.header, *(part for parts in self.cells for part in parts))))
-
-    def line(self, text: str) -> str:
-        """A line of the column at its width."""
-        return text.ljust(self.width) if self.text else text.rjust(self.width)
 
 
 def print_run(run: RunRecord, width: int, *, everything: bool = False, last: str = "") -> str:
@@ -95,9 +55,9 @@ def print_run(run: RunRecord, width: int, *, everything: bool = False, last: str
         everything: all designs instead of those that represent the front.
         last: a last sentence.
     """
-    title = _wrapped([run.details["title"]], width)
-    answer = [*best_lines(run), *_wrapped(promise_lines(run), width)]
-    notes = _wrapped([*note_lines(run), last], width)
+    title = wrapped([run.details["title"]], width)
+    answer = [*best_lines(run), *wrapped(promise_lines(run), width)]
+    notes = wrapped([*note_lines(run), last], width)
     around = len(title) + len(answer) + len(notes) + 2  # and blank lines
     if everything:
         return "\n".join([*title, *answer, "", *_table(run, list(range(len(run))), width), "", *notes])
@@ -110,11 +70,7 @@ def print_run(run: RunRecord, width: int, *, everything: bool = False, last: str
 
 def _table(run: RunRecord, rows: list[int], width: int) -> list[str]:
     """The designs of some rows, and how to read them."""
-    return [*table_lines(fitting(run, rows, width), width), *_wrapped(_table_notes(run, rows), width)]
-
-
-def _wrapped(sentences: list[str], width: int) -> list[str]:
-    return [line for text in sentences if text for line in textwrap.wrap(text, max(width, 20), subsequent_indent="  ")]
+    return [*table_lines(fitting(run, rows, width), width), *wrapped(_table_notes(run, rows), width)]
 
 
 def _table_notes(run: RunRecord, rows: list[int]) -> list[str]:
@@ -197,21 +153,3 @@ def _header(name: str, unit: str) -> tuple[str, ...]:
         head, slash, rest = unit.partition("/")
         return (head, slash + rest)
     return (*HEADERS.get(name, (name.replace("_", " "),)), *((unit,) if unit else ()))
-
-
-def table_width(columns: list[Printed], between: int = 1) -> int:
-    """Characters that a line of the table takes, with so many blanks between columns."""
-    return sum(column.width for column in columns) + between * (len(columns) - 1)
-
-
-def table_lines(columns: list[Printed], width: int) -> list[str]:
-    """Write a table, two blanks between columns where there is room: headers at the foot of their lines, then the designs."""
-    between, lines = " " * (2 if table_width(columns, 2) <= width else 1), []
-    height = max(len(column.header) for column in columns)
-    for at in range(height):
-        words = [(("",) * (height - len(column.header)) + column.header)[at] for column in columns]
-        lines.append(between.join(column.line(word) for column, word in zip(columns, words, strict=True)).rstrip())
-    for row in zip(*(column.cells for column in columns), strict=True):
-        for parts in zip_longest(*row, fillvalue=""):
-            lines.append(between.join(column.line(part) for column, part in zip(columns, parts, strict=True)).rstrip())
-    return lines

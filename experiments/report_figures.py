@@ -183,8 +183,8 @@ def parallel_figure(run: RunRecord) -> Any:
                 dimensions.append(_dimension([*([owner] if owner else []), *found.header], values))
     batch = np.maximum(run.each_service("batch")[0].values.astype(float), 1.0)
     line = {"color": np.log2(batch).tolist(), "colorscale": "Cividis"}
-    figure = go.Figure(go.Parcoords(dimensions=dimensions[:MOST_AXES], line=line, labelfont={"size": 11}))
-    figure.update_layout(height=460, margin={"l": 80, "r": 80, "t": 100, "b": 30}, template="plotly_white")
+    figure = go.Figure(go.Parcoords(dimensions=dimensions[:MOST_AXES], line=line, labelfont={"size": 11}, labelside="bottom"))
+    figure.update_layout(height=460, margin={"l": 80, "r": 80, "t": 40, "b": 90}, template="plotly_white")
     return figure
 
 

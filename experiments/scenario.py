@@ -1,7 +1,6 @@
 """Scenarios: what to design for, under which technology, in which box; in TOML, every quantity with its unit."""
 
 import tomllib
-import typing
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -10,7 +9,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from experiments.refusal import Refused, nearest
+from experiments.scenario_faults import faults, refusal
 from hardware_priors.quantities import parse
+from objectives import OBJECTIVES
 
 
 def _quantity(unit: str) -> Any:
@@ -48,12 +49,42 @@ def _several(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else [value]
 
 
+def _on_offer(part: str) -> Any:
+    """Check the name of a technology's part; as it is spelled on offer."""
+
+    def check(name: str) -> str:
+        from hardware_priors.technologies import choice  # needs JAX: only when a scenario is read
+
+        return choice(part, name)
+
+    return Annotated[tuple[Annotated[str, AfterValidator(check)], ...], BeforeValidator(_several), Field(min_length=1)]
+
+
+def _objective(name: str) -> str:
+    if name not in OBJECTIVES:
+        raise ValueError(f"unknown objective {name!r}; {nearest(name, list(OBJECTIVES))}")
+    return name
+
+
+def _outcome(name: str) -> str:
+    from codesign.search.goals import MEANINGS
+
+    if name not in MEANINGS:
+        raise ValueError(f"unknown outcome {name!r}; {nearest(name, list(MEANINGS))}")
+    return name
+
+
+def _model(name: str) -> str:
+    from codesign.workload.catalogue import model
+
+    model(name)
+    return name
+
+
 Count = Annotated[int, Field(ge=1)]
 Counts = Annotated[tuple[Count, Count], AfterValidator(_in_order)]
 Bits = Annotated[float, Field(gt=0, le=32)]
 Share = Annotated[float, Field(ge=0, lt=1)]
-Names = Annotated[tuple[str, ...], BeforeValidator(_several), Field(min_length=1)]
-"""Alternatives that compete in one run."""
 AnyOf = Annotated[tuple[Count, ...], BeforeValidator(_several), Field(min_length=1)]
 
 
@@ -64,7 +95,7 @@ class _Section(BaseModel):
 class Work(_Section):
     """One service: model, phase, precision, promises."""
 
-    model: str
+    model: Annotated[str, AfterValidator(_model)]
     phase: Literal["decode", "prefill", "serving"] = "decode"
     context: Count | None = None
     """cached positions per sequence (decode)"""
@@ -105,11 +136,11 @@ class Work(_Section):
 class Technologies(_Section):
     """Names of ``hardware_priors.technology``; several of one kind compete."""
 
-    node: Names
-    memory: Names
-    link: Names
-    cooling: Names = ("cold-plate",)
-    packaging: Names = ("CoWoS-L",)
+    node: _on_offer("node")  # pyright: ignore[reportInvalidTypeForm]
+    memory: _on_offer("memory")  # pyright: ignore[reportInvalidTypeForm]
+    link: _on_offer("link")  # pyright: ignore[reportInvalidTypeForm]
+    cooling: _on_offer("cooling") = ("cold-plate",)  # pyright: ignore[reportInvalidTypeForm]
+    packaging: _on_offer("packaging") = ("CoWoS-L",)  # pyright: ignore[reportInvalidTypeForm]
     price_basis: Literal["builder", "buyer"] = "builder"
     utilisation: Annotated[float, Field(gt=0, le=1)] | None = None
     """share of the time in which the machine earns; the prior's nominal where left out"""
@@ -119,11 +150,11 @@ class Machine(_Section):
     """One kind of machine, where it is made with something else than the others."""
 
     name: str = ""
-    node: Names | None = None
-    memory: Names | None = None
-    link: Names | None = None
-    cooling: Names | None = None
-    packaging: Names | None = None
+    node: _on_offer("node") | None = None  # pyright: ignore[reportInvalidTypeForm]
+    memory: _on_offer("memory") | None = None  # pyright: ignore[reportInvalidTypeForm]
+    link: _on_offer("link") | None = None  # pyright: ignore[reportInvalidTypeForm]
+    cooling: _on_offer("cooling") | None = None  # pyright: ignore[reportInvalidTypeForm]
+    packaging: _on_offer("packaging") | None = None  # pyright: ignore[reportInvalidTypeForm]
 
 
 class Box(_Section):
@@ -169,7 +200,7 @@ class Alternatives(_Section):
 class Limit(_Section):
     """A bound on an outcome, in SI: ``codesign list objectives`` names them."""
 
-    outcome: str
+    outcome: Annotated[str, AfterValidator(_outcome)]
     least: Annotated[float, Field(gt=0)] | None = None
     most: Annotated[float, Field(gt=0)] | None = None
 
@@ -184,7 +215,7 @@ class Search(_Section):
     """How to search, and for what."""
 
     execution: Literal["operatorwise", "dataflow", "limit"] = "operatorwise"
-    objectives: Annotated[list[str], Field(min_length=1, max_length=4)]
+    objectives: Annotated[list[Annotated[str, AfterValidator(_objective)]], Field(min_length=1, max_length=4)]
     weights: Count = 48
     seed: Annotated[int, Field(ge=0)] = 0
     prove: bool = False
@@ -274,35 +305,14 @@ def read(text: str, name: str, origin: str) -> Scenario:
     except tomllib.TOMLDecodeError as error:
         raise Refused(f"{origin}: not a TOML file: {error}") from None
     try:
-        return Scenario.model_validate({"name": name, **content})
-    except ValidationError as error:
-        raise Refused(f"{origin}: {_complaint(error)}") from None
+        return _validated({"name": name, **content})
+    except ValidationError:
+        sound = tomllib.loads(_built_in()["llama-405b"].read_text(encoding="utf-8"))
+        raise refusal(origin, faults(_validated, {"name": name, **content}, Scenario, {"name": "sound", **sound})) from None
 
 
-def _complaint(error: ValidationError) -> str:
-    """pydantic's first complaint in one sentence; unknown keys first, for they explain the missing ones."""
-    problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
-    problem = problems[0]
-    where = ".".join(f"{part}" for part in problem["loc"])
-    where = where.replace("workload.0", "workload")
-    if problem["type"] == "extra_forbidden":
-        section = _section(problem["loc"][:-1])
-        return f"unknown key {where!r}; {nearest(str(problem['loc'][-1]), list(section.model_fields))}"
-    if problem["type"] == "missing":
-        return f"the key {where!r} is missing"
-    message = problem["msg"].removeprefix("Value error, ")
-    if not where or isinstance(problem["input"], dict | BaseModel):
-        return f"{where}{': ' if where else ''}{message}"
-    return f"{where} = {problem['input']!r}: {message[0].lower()}{message[1:]}"
-
-
-def _section(location: tuple[int | str, ...]) -> type[BaseModel]:
-    section: type[BaseModel] = Scenario
-    for part in location:
-        if not isinstance(part, int):
-            annotation = section.model_fields[part].annotation
-            section = next((one for one in typing.get_args(annotation) if isinstance(one, type)), annotation)  # pyright: ignore[reportAssignmentType]
-    return section
+def _validated(content: dict[str, Any]) -> Scenario:
+    return Scenario.model_validate(content)
 
 
 def written(resolved: Scenario) -> str:
