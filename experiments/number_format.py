@@ -46,7 +46,9 @@ SCALES: dict[str, tuple[Scale, ...]] = {
     "B": _scales(("GB", GIGA), ("MB", MEGA), ("TB", TERA)),
     "FLOP/s": _scales(("PFLOP/s", PETA), ("TFLOP/s", TERA), ("EFLOP/s", KILO * PETA)),
     "s": _scales(("ms", MILLI), ("us", MICRO), ("ns", NANO), ("s", 1.0)),
-    "m^2": _scales(("mm²", MILLI**2),),
+    "m^2": _scales(
+        ("mm²", MILLI**2),
+    ),
     "K": (Scale("°C", 1.0, -CELSIUS_OFFSET),),
     "W": _scales(("W", 1.0), ("kW", KILO), ("MW", MEGA)),
     "USD": _scales(("USD", 1.0), ("kUSD", KILO), ("MUSD", MEGA)),

@@ -39,7 +39,6 @@ def axes_of(run: RunRecord) -> tuple[str, list[str]]:
 
 def plane_figure(run: RunRecord, devices: list[DevicePoint]) -> Any:
     """Draw each objective against speed, on logarithmic axes, with everything about a design where the pointer is."""
-    import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 
     across, panels = axes_of(run)
@@ -88,8 +87,10 @@ def values_of(point: DevicePoint) -> dict[str, float]:
     """What a device's best machine yields, by the names of columns; nothing where there is none."""
     best = getattr(point, "best", None)
     values = dict(best.values) if best else {}
-    known = {"tokens/s/user": "user_tokens_per_second", "tokens/s/$": "tokens_per_second_per_dollar", "tokens/s/W": "tokens_per_second_per_watt"}
-    values = {name: getattr(point, field) for name, field in known.items()} | values | {"batch": float(point.batch)}
+    for name, outcome in (("tokens/s/user", "user"), ("tokens/s/$", "per_dollar"), ("tokens/s/W", "per_watt")):
+        field = "user_tokens_per_second" if outcome == "user" else f"tokens_per_second_{outcome}"
+        values.setdefault(name, getattr(point, field))
+    values["batch"] = float(point.batch)
     return {name: value for name, value in values.items() if np.isfinite(value) and value > 0}
 
 
@@ -97,7 +98,12 @@ def _designs(run: RunRecord, x: np.ndarray, y: np.ndarray, *, legend: bool) -> A
     import plotly.graph_objects as go
 
     batch = np.maximum(run.each_service("batch")[0].values.astype(float), 1.0)
-    marker: dict[str, Any] = {"color": np.log2(batch).tolist(), "colorscale": "Cividis", "size": 10, "line": {"width": 0.5, "color": "white"}}
+    marker: dict[str, Any] = {
+        "color": np.log2(batch).tolist(),
+        "colorscale": "Cividis",
+        "size": 10,
+        "line": {"width": 0.5, "color": "white"},
+    }
     if legend and np.ptp(batch) > 0:  # one batch needs no scale of batches
         exponents = np.arange(np.floor(np.log2(batch.min())), np.ceil(np.log2(batch.max())) + 1, 2)
         marker |= {"colorbar": {"title": "batch", "tickvals": exponents.tolist(), "ticktext": [f"{2**e:g}" for e in exponents]}}
@@ -192,4 +198,9 @@ def _dimension(words: list[str], values: np.ndarray) -> dict[str, Any]:
     logs = np.log10(values)
     ticks = np.linspace(logs.min(), logs.max(), 6)
     text = [digits(10**tick) for tick in ticks]
-    return {"label": "<br>".join(escape(plain(word)) for word in words), "values": logs.tolist(), "tickvals": ticks.tolist(), "ticktext": text}
+    return {
+        "label": "<br>".join(escape(plain(word)) for word in words),
+        "values": logs.tolist(),
+        "tickvals": ticks.tolist(),
+        "ticktext": text,
+    }

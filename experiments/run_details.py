@@ -35,10 +35,10 @@ def run_record(front: Front, scenario: Scenario, devices: list[DevicePoint]) -> 
         "fleet": _fleet(front, scenario),
         "statuses": [front.status[k] for k in rows],
         "proof": {"front_gap": _number(_largest(front.front_gap)), "coverage": None},
-        "certified_gaps_log": [_number(front.certified_gap[k]) for k in rows],
-        "front_gaps_log": [_number(front.front_gap[k]) for k in rows],
+        "certified_gaps_log": [_number(float(front.certified_gap[k])) for k in rows],
+        "front_gaps_log": [_number(float(front.front_gap[k])) for k in rows],
         "weightings": [list(map(float, front.weights[k])) for k in rows],
-        "times_per_token_asked_s": [_number(front.time_asked[k]) for k in rows],
+        "times_per_token_asked_s": [_number(float(front.time_asked[k])) for k in rows],
         "multipliers": {limit_words(name): [float(values[k]) for k in rows] for name, values in front.multipliers.items()},
         "devices": [_finite(dataclasses.asdict(point)) for point in devices],
     }

@@ -76,10 +76,11 @@ class Infeasible(ValueError):
 class Front:
     """Designs that no other found design dominates, best first by the last objective.
 
-    Shapes: N designs, G objectives. ``designs`` holds a machine of each kind, ``outcomes`` an outcome of each step (``step_kinds``: on which), ``totals`` the
-    fleet's, ``times`` what users of each service wait for (N, services). ``integers`` are in the order of ``integer_names`` (0:
-    left free). ``values`` are in the objectives' units, larger or smaller better by their sense; ``certified_gap`` is the weighted sum of log objectives above its proved bound for the
-    design's own choice and integers, ``front_gap`` above the bound over all choices and integers (NaN unless proved).
+    Shapes: N designs, G objectives. ``designs`` holds a machine of each kind, ``outcomes`` an outcome of each step (``step_kinds``:
+    on which kind), ``totals`` the fleet's, ``times`` what users of each service wait for (N, services). ``integers`` are in the order
+    of ``integer_names`` (0: left free). ``values`` are in the objectives' units, larger or smaller better by their sense;
+    ``certified_gap`` is the weighted sum of log objectives above its proved bound for the design's own choice and integers,
+    ``front_gap`` above the bound over all choices and integers (NaN unless proved).
     ``residual`` is the norm of the exact model's optimality conditions of a design that is not ``GLOBAL`` (NaN otherwise), ``spread``
     how far the relaxed search's starts ended apart for its weighting and choice (NaN for weightings added later).
     ``multipliers`` say how much that weighted sum would gain per log unit of each limit. A design is the best for its ``weights``

@@ -23,8 +23,9 @@ LOOKS = """<script>
 window.addEventListener("load", () => setTimeout(() => {
   const shown = element => { const box = element.getBoundingClientRect(); return box.width > 0 && box.height > 0; };
   const texts = [...document.querySelectorAll("svg text")].filter(text => shown(text) && text.textContent.trim());
-  const boxes = texts.map(text => [text.textContent, text.getBoundingClientRect(), text.closest("svg, .js-plotly-plot")]);
-  const over = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1 && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 3;
+  const boxes = texts.map(text => [text.textContent, text.getBoundingClientRect()]);
+  const shared = (a, b, low, high) => Math.min(a[high], b[high]) - Math.max(a[low], b[low]);
+  const over = (a, b) => shared(a, b, "left", "right") > 1 && shared(a, b, "top", "bottom") > 3;
   found.overlaps = [];
   for (let i = 0; i < boxes.length; i++)
     for (let j = 0; j < i; j++)
@@ -48,9 +49,10 @@ def look_at(page: str, folder: Path) -> dict[str, Any]:
     head, rest = page.split("<title>", 1)
     assert "Content-Security-Policy" in head
     path.write_text(f"{head}{LISTENS}<title>{rest.replace('</body>', LOOKS + '</body>')}", encoding="utf-8")
-    options = ("--headless", "--no-sandbox", "--disable-gpu", "--enable-unsafe-swiftshader", "--window-size=1280,2400",
-               "--virtual-time-budget=20000", f"--user-data-dir={folder / 'profile'}", "--disable-background-networking", "--dump-dom")  # fmt: skip
-    done = subprocess.run([CHROMIUM, *options, path.as_uri()], capture_output=True, text=True, timeout=240, check=True)
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-unsafe-swiftshader", "--disable-background-networking"]
+    options += ["--window-size=1280,2400", "--virtual-time-budget=20000", f"--user-data-dir={folder / 'profile'}", "--dump-dom"]
+    command = [CHROMIUM, *options, path.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)
     match = re.search(r'<pre id="found">(.*?)</pre>', done.stdout, re.DOTALL)
     assert match, (done.stdout[-500:], done.stderr[-2000:])
     return json.loads(html.unescape(match[1]))
