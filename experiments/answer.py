@@ -7,6 +7,7 @@ import numpy as np
 
 from experiments.number_format import in_scale, scale, written
 from experiments.run_record import RunRecord
+from experiments.text_table import SHORT_STATUS
 
 BEST = {
     "tokens/s/$": "best per $",
@@ -21,22 +22,45 @@ BEST = {
 """What the best design for an objective is called."""
 
 
-def best_lines(run: RunRecord) -> list[str]:
-    """Name the best design for each objective: value, unit, chips, batch, status."""
-    cells = []
-    for objective in run.objectives:
-        k = run.best(objective)
-        value = written(float(run.column(objective["name"]).values[k]), objective["name"], objective["unit"])
-        status = str(run.column("status").values[k])
-        cells.append([f"{BEST.get(objective['name'], 'best ' + objective['name'])}:", value, _made(run, k), status])
+def best_lines(run: RunRecord, width: int = 10_000) -> list[str]:
+    """Name the best design for each objective, a line each: value, unit, chips, batch, status; in fewer words where it must be."""
+    for words in (_in_full, _briefly, _most_briefly):
+        lines = _aligned([words(run, objective) for objective in run.objectives])
+        if max(map(len, lines)) <= width:
+            break
+    return lines
+
+
+def _aligned(cells: list[list[str]]) -> list[str]:
     widths = [max(len(row[place]) for row in cells) for place in range(3)]
     return ["  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]) for row in cells]
 
 
-def _made(run: RunRecord, k: int) -> str:
-    chips = "+".join(f"{column.values[k]:.0f}" for column in run.each_machine("chips"))
-    batches = "+".join(f"{column.values[k]:.0f}" for column in run.each_service("batch"))
-    return f"{chips} {'chip' if chips == '1' else 'chips'}, batch {batches} (design {k})"
+def _in_full(run: RunRecord, objective: dict[str, Any]) -> list[str]:
+    k, batches = run.best(objective), "+".join(_counts(run, objective, "batch"))
+    chips = "+".join(_counts(run, objective, "chips"))
+    value = written(float(run.column(objective["name"]).values[k]), objective["name"], objective["unit"])
+    made = f"{chips} {'chip' if chips == '1' else 'chips'}, batch {batches} (design {k})"
+    return [f"{BEST.get(objective['name'], 'best ' + objective['name'])}:", value, made, str(run.column("status").values[k])]
+
+
+def _briefly(run: RunRecord, objective: dict[str, Any]) -> list[str]:
+    """Batches of several services as a span, the design as its number."""
+    name, value, _, status = _in_full(run, objective)
+    chips, batches = "+".join(_counts(run, objective, "chips")), _counts(run, objective, "batch")
+    ends = min(batches, key=float), max(batches, key=float)
+    span = "–".join(ends) if len(batches) > 1 else batches[0]
+    return [name, value, f"{chips} chips, batch {span} (#{run.best(objective)})", status]
+
+
+def _most_briefly(run: RunRecord, objective: dict[str, Any]) -> list[str]:
+    *rest, status = _briefly(run, objective)
+    return [*rest, SHORT_STATUS.get(status, status)]
+
+
+def _counts(run: RunRecord, objective: dict[str, Any], name: str) -> list[str]:
+    found = run.each_service(name) if name == "batch" else run.each_machine(name)
+    return [f"{column.values[run.best(objective)]:.0f}" for column in found]
 
 
 def promise_lines(run: RunRecord) -> list[str]:
@@ -82,10 +106,7 @@ def claim(run: RunRecord, status: str) -> str:
     if status == "GLOBAL" and front is not None:
         return f"no integers, choice or plan of the scenario improve all objectives together by more than {front} in log"
     if status.startswith("GLOBAL"):
-        return (
-            f"proved the best for its own chips, batch, {searched}, within {own} in log; other chips, batches and plans were "
-            "searched, not proved"
-        )
+        return f"proved the best for its own chips, batch, {searched}, within {own} in log; others were searched, not proved"
     return "the best that the search found; nothing is proved" if status == "LOCAL" else "see run.json"
 
 
@@ -102,11 +123,6 @@ def note_lines(run: RunRecord) -> list[str]:
     if not run.details["buildable"]:
         lines.append("Limit mode: quantities are free within stacks, shoreline and area; not buildable as they are.")
     return [*lines, *run.details["fleet"]]
-
-
-def summary(run: RunRecord) -> list[str]:
-    """The whole answer in sentences, for files."""
-    return [*best_lines(run), *promise_lines(run), *note_lines(run)]
 
 
 def _designs(count: int) -> str:

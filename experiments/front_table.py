@@ -56,7 +56,7 @@ def print_run(run: RunRecord, width: int, *, everything: bool = False, last: str
         last: a last sentence.
     """
     title = wrapped([run.details["title"]], width)
-    answer = [*best_lines(run), *wrapped(promise_lines(run), width)]
+    answer = [*best_lines(run, width), *wrapped(promise_lines(run), width)]
     notes = wrapped([*note_lines(run), last], width)
     around = len(title) + len(answer) + len(notes) + 2  # and blank lines
     if everything:

@@ -1,5 +1,6 @@
 """The interactive page of a run: the answer, the front, and all designs, everything in one file that talks to nobody."""
 
+import re
 from html import escape
 from pathlib import Path
 
@@ -14,11 +15,13 @@ from experiments.screen import plain
 
 CONFIG = {
     "displaylogo": False,
-    "plotlyServerURL": "",
     "showSendToCloud": False,
     "modeBarButtonsToRemove": ["sendChartToCloud", "sendDataToCloud"],
 }
 """No control of a figure leads off the page: a front may be a chip that nobody else is to know of."""
+
+UPLOAD = re.compile(r"https://(cloud\.plotly\.com|chart-studio\.plotly\.com|plot\.ly)[^\"'` ]*")
+"""Where plotly's own code would send a figure: taken out of it."""
 
 POLICY = "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data: blob:; form-action 'none'"
 """What the browser may load (nothing that is not in the file) and where it may send forms (nowhere). WebGL's shaders need 'unsafe-eval'."""
@@ -39,6 +42,7 @@ def write_report(path: Path, run: RunRecord, devices: list[DevicePoint], scenari
 def page(run: RunRecord, devices: list[DevicePoint], scenario: Scenario) -> str:
     """The page as text; whatever a scenario says is escaped."""
     plane = plane_figure(run, devices).to_html(full_html=False, include_plotlyjs=True, div_id="front", config=CONFIG)
+    plane = UPLOAD.sub("", plane)
     several = len(run) > 1
     parallel = parallel_figure(run).to_html(full_html=False, include_plotlyjs=False, div_id="designs", config=CONFIG) if several else ""
     title = escape(plain(run.details["title"]))

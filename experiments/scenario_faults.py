@@ -82,7 +82,10 @@ def _mend(content: Content, problem: Any, sound: Content) -> None:
     if problem["type"] == "extra_forbidden":
         table.pop(key, None)
         return
-    source = sound.get(section, {}) if section else sound
+    if section and section not in sound:
+        content.pop(section, None)  # a sound file does without
+        return
+    source = sound[section] if section else sound
     if key in source:
         table[key] = copy.deepcopy(source[key])
     else:
