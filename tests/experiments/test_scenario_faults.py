@@ -1,5 +1,7 @@
 """A scenario with several faults is told all of them at once."""
 
+import itertools
+
 import pytest
 
 from tests.experiments.small_scenario import SMALL
@@ -45,8 +47,7 @@ def test_all_faults_at_once(run, tmp_path):
 
 
 def test_any_two_faults(run, tmp_path):
-    changes = list(FAULTS)
-    for first, second in zip(changes, changes[1:], strict=False):
+    for first, second in itertools.pairwise(FAULTS):
         (tmp_path / "mine.toml").write_text(broken(first, second))
         told = run("optimize", "mine.toml").err
         assert "2 faults" in told and FAULTS[first] in told and FAULTS[second] in told
