@@ -9,10 +9,11 @@ import numpy as np
 from experiments.columns import SPEED
 from experiments.device_points import DevicePoint
 from experiments.figures import DEVICE_COLOUR
-from experiments.front_table import DECISIVE, Printed, printed
+from experiments.front_table import DECISIVE, printed
 from experiments.number_format import Scale, digits, scale
 from experiments.run_record import RunRecord
 from experiments.screen import plain
+from experiments.text_table import Printed
 
 PANEL_HEIGHT, LABEL_HEIGHT = 400, 17  # pixels
 LEFT = 0.2  # of a panel's width, for the names of devices
