@@ -42,6 +42,37 @@ class Limits(eqx.Module):
 LIMIT_NAMES = tuple(field.name for field in dataclasses.fields(Limits))
 """Names of the limits, in the order of ``Limits``."""
 
+LIMIT_WORDS: dict[str, str] = {
+    "capacity": "memory capacity",
+    "die_area": "die area",
+    "dies": "dies in a package",
+    "shoreline": "shoreline",
+    "stacks": "memory stacks",
+    "layers_most": "most layers",
+    "layers_fewest": "fewest layers",
+    "power_density": "power density",
+    "package_power": "package power",
+    "temperature": "junction temperature",
+    "memory_temperature": "memory temperature",
+    "interposer": "interposer area",
+    "warpage": "warpage",
+    "clock_fewest": "slowest clock",
+    "clock_most": "fastest clock",
+    "sync_floor": "sync latency floor",
+    "promise": "promise",
+    "first_token": "first-token promise",
+}
+"""What each limit is called wherever people read it: tables, files, reports, refusals."""
+
+
+def limit_words(name: str) -> str:
+    """Call a limit by its words; a bound that a user put on an outcome has its own.
+
+    >>> limit_words("layers_most"), limit_words("cost_per_token at most")
+    ('most layers', 'cost per token at most')
+    """
+    return LIMIT_WORDS.get(name, name.replace("_", " "))
+
 
 def stack_limits(limits: Limits) -> Real:
     """The limits as one array, last axis in the order of ``LIMIT_NAMES`` [1]."""

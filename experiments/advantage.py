@@ -18,6 +18,7 @@ from codesign.physical.cost import annuity
 from codesign.search import Front
 from experiments.device_machines import CAPITAL
 from experiments.device_points import PER_DOLLAR, DevicePoint, Machine, leading
+from experiments.number_format import written
 from experiments.scenario import Scenario
 from objectives import objective
 
@@ -121,11 +122,15 @@ def sentence(found: Advantage | None, scenario: Scenario) -> str:
     if found is None:
         return "No device of the comparison keeps the promises: see devices.csv for the reasons."
     device, unit = found.device, objective(found.objective).unit
+
+    def value(side: Side) -> str:
+        return written(side.value, found.objective, unit)
+
     memory = device.technology[1] if device.technology else "own file"
-    kind = "of the same generation" if device.same_generation else "of another generation, none of the scenario's own keeps the promises"
+    kind = "same generation" if device.same_generation else "another generation, none of the scenario's own keeps the promises"
     text = (
-        f"At equal accounting ({scenario.technology.price_basis} prices) the best design, {found.design.value:.3g} {unit}, is "
-        f"{found.ratio:.2f} times as good as {device.name} {device.size} ({device.year}, {memory}, {kind}), {found.other.value:.3g}"
+        f"At equal accounting ({scenario.technology.price_basis} prices) the best design, {value(found.design)}, is "
+        f"{found.ratio:.2f} times as good as {device.name} {device.size} ({device.year}, {memory}, {kind}), {value(found.other).split()[0]}"
     )
     if found.objective not in (PER_DOLLAR, PER_TOKEN):
         return f"{text}."

@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,12 +19,18 @@ from experiments.commands.evaluate import Evaluate
 from experiments.commands.listing import List
 from experiments.commands.optimize import Optimize
 from experiments.commands.reproduce import Reproduce
+from experiments.commands.show import Show
+from experiments.examples import ending
 from experiments.refusal import BAD_INPUT, INTERRUPTED, Refused, nearest, sentence, shortened
 
-COMMANDS: dict[str, type] = {"evaluate": Evaluate, "list": List, "optimize": Optimize, "reproduce": Reproduce}
+COMMANDS: dict[str, type] = {"evaluate": Evaluate, "list": List, "optimize": Optimize, "reproduce": Reproduce, "show": Show}
 """Commands by name; each is a dataclass of its arguments with a method ``run`` that returns the exit code."""
 
-DESCRIPTION = "Differentiable hardware co-design for LLM inference. Exit codes: 0, 2 bad input, 3 infeasible."
+DESCRIPTION = (
+    "Differentiable hardware co-design for LLM inference. codesign --version: versions.\n"
+    "Exit codes: 0, 2 bad input, 3 infeasible, 130 interrupted, 1 a fault of the program.\n"
+    "Output is as wide as the terminal, 80 columns in a pipe; COLUMNS overrides both."
+)
 
 COLLECTIONS = (50_000, 50, 100)
 """When Python looks for garbage: tracing makes hundreds of thousands of objects that stay, and looking through them again and again
@@ -87,7 +94,9 @@ def exit_code(arguments: list[str]) -> int:
         prepare_jax()
         return command.run()
     except Refused as refusal:
-        return _say(sentence(refusal), refusal.exit_code)
+        for fault in (sentence(refusal), *refusal.faults):
+            _say(fault, refusal.exit_code)
+        return refusal.exit_code
     except ValueError as error:
         return _say(sentence(error), BAD_INPUT)
     except BrokenPipeError:  # the reader of our output has gone: nothing left to say to it
@@ -112,11 +121,14 @@ def _say(message: str, code: int) -> int:
 
 
 def parsed(arguments: list[str]) -> Any:
-    """The command with its arguments, or None where help was asked for (and printed).
+    """The command with its arguments, or None where help or versions were asked for (and printed).
 
     Raises:
         Refused: anything that cannot be read, in one sentence.
     """
+    if arguments == ["--version"]:
+        print(f"codesign {version('codesign')}, JAX {version('jax')}")
+        return None
     _check_words(arguments)
     commands = [Annotated[command, tyro.conf.subcommand(name, prefix_name=False)] for name, command in COMMANDS.items()]
     complaint = io.StringIO()
@@ -131,6 +143,7 @@ def parsed(arguments: list[str]) -> Any:
             )
     except SystemExit as stop:
         if not stop.code:
+            print(ending(arguments[0]))
             return None
         raise Refused(_first_sentence(complaint.getvalue())) from None
 
@@ -147,7 +160,7 @@ def _check_words(arguments: list[str]) -> None:
     if not arguments:
         raise Refused(f"no command given; expected one of {', '.join(COMMANDS)} (codesign --help says more)")
     first, *rest = arguments
-    if first in ("-h", "--help"):
+    if first in ("-h", "--help"):  # the parser's own
         return
     if first not in COMMANDS:
         raise Refused(f"unknown command {first!r}; {nearest(first, list(COMMANDS))}")

@@ -3,7 +3,7 @@
 import numpy as np
 
 from codesign.search import Front
-from experiments.front_table import order
+from experiments.columns import order
 from experiments.scenario import Scenario, toml_text
 
 WRITTEN = {

@@ -1,17 +1,13 @@
 """One evaluation as tables for people."""
 
-import dataclasses
 import math
 from typing import Any
 
 import hardware_priors
-from codesign import Limits
 from codesign.numerics.units import GIBI, KILO, MICRO, MILLI, PETA, TERA
+from codesign.outcome import limit_words
 from experiments.operating_point import OperatingPoint
 from experiments.screen import results
-
-LIMIT_MEANING = {field.name: field.metadata["description"] for field in dataclasses.fields(Limits)}
-"""Limits in words."""
 
 
 def show(point: OperatingPoint, report: dict[str, Any]) -> None:
@@ -128,7 +124,7 @@ def notes(point: OperatingPoint, report: dict[str, Any]) -> list[str]:
 def broken_limits(limits: dict[str, float | None]) -> str:
     """The technology limits that a design breaks, with how far beyond them it is."""
     over = {name: value for name, value in limits.items() if value and value > 1e-9 and name not in ("capacity", "promise")}
-    return ", ".join(f"{LIMIT_MEANING[name]} at {math.exp(value):.2f} × the limit" for name, value in over.items())
+    return ", ".join(f"{limit_words(name)} at {math.exp(value):.2f} × the limit" for name, value in over.items())
 
 
 def prior_lines(choices: dict[str, str]) -> list[str]:

@@ -8,11 +8,15 @@ BAD_INPUT, INFEASIBLE, INTERRUPTED = 2, 3, 130
 
 
 class Refused(Exception):
-    """A request that is turned down. Not a ``ValueError``, so that the argument parser lets it through as it is."""
+    """A request that is turned down. Not a ``ValueError``, so that the argument parser lets it through as it is.
 
-    def __init__(self, sentence: str, exit_code: int = BAD_INPUT):
+    Where several things are wrong, ``sentence`` counts them and ``faults`` tells them, a line each.
+    """
+
+    def __init__(self, sentence: str, exit_code: int = BAD_INPUT, faults: Sequence[str] = ()):
         super().__init__(sentence)
         self.exit_code = exit_code
+        self.faults = tuple(faults)
 
 
 def nearest(value: str, choices: Sequence[str]) -> str:

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from codesign.files import NOT_TOML, own_path, parse_toml, read_text
-from experiments.complaint import complaint
 from experiments.refusal import Refused, nearest
+from experiments.scenario_faults import faults, refusal
 from experiments.scenario_values import (
     LONGEST_NAME,
     AnyOf,
@@ -21,18 +21,21 @@ from experiments.scenario_values import (
     Chips,
     Count,
     Name,
-    Names,
     Positions,
     Sequences,
     Share,
     Text,
+    catalogue_device,
+    catalogue_model,
     in_order,
+    known_objective,
+    known_outcome,
+    on_offer,
     once,
     quantity,
     quantity_range,
     several,
 )
-from hardware_priors.devices import device
 
 SHARES = 1e-6
 """How far shares may be from summing to 1."""
@@ -48,7 +51,7 @@ class _Section(BaseModel):
 class Work(_Section):
     """One service: model, phase, precision, promises."""
 
-    model: Annotated[str, Field(min_length=1, max_length=4096)]
+    model: Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(catalogue_model)]
     phase: Literal["decode", "prefill", "serving"] = "decode"
     context: Positions | None = None
     """cached positions per sequence (decode)"""
@@ -100,11 +103,11 @@ PARTS = ("node", "memory", "link", "cooling", "packaging")
 class Technologies(_Section):
     """Names of ``hardware_priors.technology``; several of one kind compete."""
 
-    node: Names
-    memory: Names
-    link: Names
-    cooling: Names = ("cold-plate",)
-    packaging: Names = ("CoWoS-L",)
+    node: on_offer("node")  # pyright: ignore[reportInvalidTypeForm]
+    memory: on_offer("memory")  # pyright: ignore[reportInvalidTypeForm]
+    link: on_offer("link")  # pyright: ignore[reportInvalidTypeForm]
+    cooling: on_offer("cooling") = ("cold-plate",)  # pyright: ignore[reportInvalidTypeForm]
+    packaging: on_offer("packaging") = ("CoWoS-L",)  # pyright: ignore[reportInvalidTypeForm]
     price_basis: Literal["builder", "buyer"] = "builder"
     utilisation: Annotated[float, Field(gt=0, le=1)] | None = None
     """share of the time in which the machine earns; the prior's nominal where left out"""
@@ -114,11 +117,11 @@ class Machine(_Section):
     """One kind of machine, where it is made with something else than the others."""
 
     name: Name | Literal[""] = ""
-    node: Names | None = None
-    memory: Names | None = None
-    link: Names | None = None
-    cooling: Names | None = None
-    packaging: Names | None = None
+    node: on_offer("node") | None = None  # pyright: ignore[reportInvalidTypeForm]
+    memory: on_offer("memory") | None = None  # pyright: ignore[reportInvalidTypeForm]
+    link: on_offer("link") | None = None  # pyright: ignore[reportInvalidTypeForm]
+    cooling: on_offer("cooling") | None = None  # pyright: ignore[reportInvalidTypeForm]
+    packaging: on_offer("packaging") | None = None  # pyright: ignore[reportInvalidTypeForm]
 
 
 class Box(_Section):
@@ -168,7 +171,7 @@ class Alternatives(_Section):
 class Limit(_Section):
     """A bound on an outcome, in SI: ``codesign list objectives`` names them."""
 
-    outcome: str
+    outcome: Annotated[str, AfterValidator(known_outcome)]
     least: Bound | None = None
     most: Bound | None = None
 
@@ -187,16 +190,10 @@ class FleetSize(_Section):
     power: quantity("W") | None = None  # pyright: ignore[reportInvalidTypeForm]
 
 
-def _known_device(name: str) -> str:
-    """A device of the catalogue or a readable device file; the refusal names the nearest."""
-    found = device(name)
-    return name if name.endswith(".toml") else found.name
-
-
 class Compare(_Section):
     """Which devices stand beside the designs."""
 
-    devices: Annotated[tuple[Annotated[str, AfterValidator(_known_device)], ...], BeforeValidator(several), AfterValidator(once)] = ()
+    devices: Annotated[tuple[Annotated[str, AfterValidator(catalogue_device)], ...], BeforeValidator(several), AfterValidator(once)] = ()
     """names of the catalogue or device files; none: all that datacentres run"""
 
 
@@ -204,10 +201,10 @@ class Search(_Section):
     """How to search, and for what."""
 
     execution: Literal["operatorwise", "dataflow", "limit"] = "operatorwise"
-    objectives: Annotated[list[str], AfterValidator(once), Field(min_length=1, max_length=4)]
+    objectives: Annotated[list[Annotated[str, AfterValidator(known_objective)]], AfterValidator(once), Field(min_length=1, max_length=4)]
     weights: Count = 48
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    prove: bool = False
+    prove: bool = True
     """bound chips, batch, memory and choices too, by branch and bound"""
 
 
@@ -305,18 +302,30 @@ def scenario(name_or_path: str) -> Scenario:
     Raises:
         Refused: unknown name, unreadable file, unknown key (with the nearest), wrong unit, reversed range.
     """
+    text = scenario_text(name_or_path)
+    if name_or_path in _built_in():
+        return read(text, name_or_path, name_or_path)
+    path = own_path(name_or_path)
+    return read(text, _name_of(path), str(path))
+
+
+def scenario_text(name_or_path: str) -> str:
+    """The text of a scenario's file as it is, comments and all.
+
+    Raises:
+        Refused: unknown name.
+    """
     built_in = _built_in()
     if name_or_path in built_in:
-        return read(built_in[name_or_path].read_text(encoding="utf-8"), name_or_path, name_or_path)
+        return built_in[name_or_path].read_text(encoding="utf-8")
     try:
         path = own_path(name_or_path)
         if not path.exists():
             offered = nearest(name_or_path, list(built_in))
             raise Refused(f"there is no scenario {name_or_path!r}, neither built in nor as a TOML file; {offered}")
-        text = read_text(path, NOT_TOML)
+        return read_text(path, NOT_TOML)
     except ValueError as error:
         raise Refused(str(error)) from None
-    return read(text, _name_of(path), str(path))
 
 
 def _name_of(path: Path) -> str:
@@ -332,9 +341,14 @@ def read(text: str, name: str, origin: str) -> Scenario:
     except ValueError as error:
         raise Refused(str(error)) from None
     try:
-        return Scenario.model_validate({"name": name, **content})
-    except ValidationError as error:
-        raise Refused(f"{origin}: {complaint(error, Scenario)}") from None
+        return _validated({"name": name, **content})
+    except ValidationError:
+        sound = parse_toml(_built_in()["llama-405b"].read_text(encoding="utf-8"), "llama-405b")
+        raise refusal(origin, faults(_validated, {"name": name, **content}, Scenario, {"name": "sound", **sound})) from None
+
+
+def _validated(content: dict[str, Any]) -> Scenario:
+    return Scenario.model_validate(content)
 
 
 def written(resolved: Scenario) -> str:

@@ -1,12 +1,15 @@
 """What the values of a scenario may be: quantities with units, names, counts, alternatives."""
 
 import re
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from experiments.refusal import nearest, shortened
 from experiments.sizes import FEWEST_BITS, MOST_CHIPS, MOST_POSITIONS, MOST_SEQUENCES
 from hardware_priors.quantities import parse, require_physical
+from objectives import OBJECTIVES
 
 
 def quantity(unit: str) -> Any:
@@ -69,6 +72,51 @@ def once(values: Any) -> Any:
     return values
 
 
+def on_offer(part: str) -> Any:
+    """Names of a technology's part that compete in one run, as they are spelled on offer."""
+
+    def check(name: str) -> str:
+        from hardware_priors.technologies import choice  # needs JAX: only when a scenario is read
+
+        return choice(part, name)
+
+    return Annotated[tuple[Annotated[str, AfterValidator(check)], ...], BeforeValidator(several), AfterValidator(once), Field(min_length=1)]
+
+
+def _known(kind: str, name: str, known: Iterable[str]) -> str:
+    if name not in known:
+        raise ValueError(f"unknown {kind} {shortened(repr(name), 100)}; {nearest(name, list(known))}")
+    return name
+
+
+def known_objective(name: str) -> str:
+    """A name of ``objectives.OBJECTIVES``."""
+    return _known("objective", name, OBJECTIVES)
+
+
+def known_outcome(name: str) -> str:
+    """An outcome that can be bounded."""
+    from codesign.search.goals import MEANINGS  # needs JAX: only when a scenario is read
+
+    return _known("outcome", name, MEANINGS)
+
+
+def catalogue_model(name: str) -> str:
+    """A shipped model, or a config.json that can be read."""
+    from codesign.workload.catalogue import model
+
+    model(name)
+    return name
+
+
+def catalogue_device(name: str) -> str:
+    """A device of the catalogue, or a device file that can be read."""
+    from hardware_priors.devices import device
+
+    found = device(name)
+    return name if name.endswith(".toml") else found.name
+
+
 Count = Annotated[int, Field(ge=1, le=10_000)]
 Chips = Annotated[int, Field(ge=1, le=MOST_CHIPS)]
 Positions = Annotated[int, Field(ge=1, le=MOST_POSITIONS)]
@@ -77,7 +125,5 @@ Name = Annotated[str, AfterValidator(_name)]
 Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
 Bits = Annotated[float, Field(ge=FEWEST_BITS, le=32)]
 Share = Annotated[float, Field(ge=0, lt=1)]
-Names = Annotated[tuple[str, ...], BeforeValidator(several), AfterValidator(once), Field(min_length=1)]
-"""Alternatives that compete in one run."""
 AnyOf = Annotated[tuple[Chips, ...], BeforeValidator(several), AfterValidator(once), Field(min_length=1)]
 Bound = Annotated[float, Field(ge=1e-30, le=1e30)]

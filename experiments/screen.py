@@ -1,9 +1,10 @@
 """Where text goes: results to standard output, messages and progress to standard error.
 
-Text of strangers (names in files, paths, descriptions) is text: nothing in it is markup, and its control characters are shown,
-not obeyed.
+A terminal is as wide as it is; a file or a pipe has 80 columns; ``COLUMNS`` overrides both. Text of strangers (names in files,
+paths, descriptions) is text: its control characters are shown, not obeyed.
 """
 
+import os
 import sys
 import unicodedata
 from typing import Any
@@ -11,7 +12,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-WIDE = 160  # columns for output that goes to a file or a pipe, where tables must not be cut
+PIPE = 80  # columns of output that nobody's terminal limits
+NARROWEST = 40  # columns: below, no table is readable, and lines are this long
 
 UNSEEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 """Unicode's classes of characters that a terminal obeys or cannot show: controls, marks that turn the direction of writing,
@@ -19,7 +21,7 @@ halves of pairs (bytes of a path that are no text), unassigned."""
 
 
 def plain(text: str) -> str:
-    """A text with its control characters written out; line ends stay.
+    """Write the control characters of a text out; line ends stay.
 
     >>> plain("a\\x1b[2Jb"), plain("two\\nlines")
     ('a\\\\x1b[2Jb', 'two\\nlines')
@@ -35,7 +37,7 @@ class Screen(Console):
 
 
 def results() -> Console:
-    """Standard output, wide where nobody's terminal limits it."""
+    """Standard output."""
     return _console(sys.stdout)
 
 
@@ -45,7 +47,15 @@ def messages() -> Console:
 
 
 def _console(stream: Any) -> Console:
-    return Screen(file=stream, highlight=False, markup=False, emoji=False, width=None if stream.isatty() else WIDE)
+    return Screen(file=stream, highlight=False, markup=False, emoji=False, width=columns(stream))
+
+
+def columns(stream: Any) -> int | None:
+    """Columns of a stream; None lets the terminal tell."""
+    asked = os.environ.get("COLUMNS", "")
+    if asked.isdecimal() and 0 < len(asked) < 5:
+        return max(int(asked), NARROWEST)
+    return None if stream.isatty() else PIPE
 
 
 def say(message: str) -> None:

@@ -2,6 +2,9 @@
 
 from codesign.search.choices import Choice as Choice
 from codesign.search.choices import Kind as Kind
+from codesign.search.front import GLOBAL as GLOBAL
+from codesign.search.front import GLOBAL_AT_ITS_INTEGERS as GLOBAL_AT_ITS_INTEGERS
+from codesign.search.front import LOCAL as LOCAL
 from codesign.search.front import Front as Front
 from codesign.search.front import Infeasible as Infeasible
 from codesign.search.front import optimize as optimize

@@ -56,6 +56,16 @@ class Totals(eqx.Module):
     tokens_per_second_per_watt: Real = quantity("token/s/W", "output tokens/s over provisioned power")
 
 
+class ServiceTimes(NamedTuple):
+    """What each service's user waits for: mean time per output token and, of services with prompts, to the first [s].
+
+    Both have shape (services,); ``first_token`` is NaN for services of one phase.
+    """
+
+    token: Any
+    first_token: Any
+
+
 class Fleet(NamedTuple):
     """A fleet on the exact model: a design a kind of machine, an outcome a step, totals, and ln(used/allowed) of every limit."""
 
@@ -64,6 +74,7 @@ class Fleet(NamedTuple):
     machine_seconds: Any  # (kinds,) per output token [s]
     totals: Totals
     limits: Any  # (FLEET_LIMITS,)
+    times: ServiceTimes
 
 
 def design_of(space: Space, kind: Kind, values: Float[Array, "continuous"], chips: Real, white_silicon: Real) -> Design:
@@ -104,9 +115,11 @@ def fleet_of(
         outcomes.append(outcome)
         asked = machine_seconds(one, step, batches[step.service])
         seconds[step.kind] = seconds[step.kind] + asked * outcome.step_time
-    limits, pace = _limits(problems, designs, outcomes, batches)
+    times = service_times(problems, designs, outcomes, batches)
+    promises = jnp.stack([one.promise for one in problems.services])
+    pace = jnp.max(times.token * promises[0] / promises)
     totals = _totals(problems, kinds, designs, outcomes, jnp.stack(seconds), batches, pace)
-    return Fleet(designs, tuple(outcomes), jnp.stack(seconds), totals, limits)
+    return Fleet(designs, tuple(outcomes), jnp.stack(seconds), totals, _limits(problems, outcomes, times), times)
 
 
 def workload_of(one: Service, step: StepKind, batch: Real) -> Workload:
@@ -123,23 +136,30 @@ def transfer_seconds(one: Service, table: Any, sender: Design, receiver: Design,
     return kept / (jnp.minimum(*wires) * link_efficiency)
 
 
-def _limits(
+def service_times(
     problems: Problems, designs: tuple[Design, ...], outcomes: list[Outcome], batches: Float[Array, "services"]
-) -> tuple[Float[Array, "limits"], Real]:
-    """ln(used/allowed) of every limit, the worst over machines and services; and the pace: time per token of the first service."""
-    worst = jnp.max(jnp.stack([stack_limits(outcome.limits) for outcome in outcomes]), axis=0)
-    promise = LIMIT_NAMES.index("promise")
-    paces, kept, first = [], [worst[promise]], [jnp.full_like(worst[promise], -jnp.inf)]
+) -> ServiceTimes:  # fmt: skip
+    """Time each service: between two tokens of a user, and to the first token."""
+    tokens, firsts = [], []
     for s, one in enumerate(problems.services):
         times = [outcomes[k].step_time for k, step in enumerate(problems.steps) if step.service == s]
         decode, prefill = token_times(one, batches[s])
-        per_token = decode * times[0] + (prefill * times[1] if len(times) > 1 else 0.0)
-        paces.append(per_token * problems.services[0].promise / one.promise)
-        kept.append(jnp.log(per_token / one.promise))
+        tokens.append(decode * times[0] + (prefill * times[1] if len(times) > 1 else 0.0))
+        served = isinstance(one.phase, Serving)
+        firsts.append(first_token(problems, s, designs, times) if served else jnp.full_like(tokens[-1], jnp.nan))
+    return ServiceTimes(jnp.stack(tokens), jnp.stack(firsts))
+
+
+def _limits(problems: Problems, outcomes: list[Outcome], times: ServiceTimes) -> Float[Array, "limits"]:
+    """ln(used/allowed) of every limit, the worst over machines and services."""
+    worst = jnp.max(jnp.stack([stack_limits(outcome.limits) for outcome in outcomes]), axis=0)
+    promise = LIMIT_NAMES.index("promise")
+    kept, first = [worst[promise]], [jnp.full_like(worst[promise], -jnp.inf)]
+    for s, one in enumerate(problems.services):
+        kept.append(jnp.log(times.token[s] / one.promise))
         if isinstance(one.phase, Serving):
-            first.append(jnp.log(first_token(problems, s, designs, times) / one.first_promise))
-    worst = worst.at[promise].set(jnp.max(jnp.stack(kept)))
-    return jnp.append(worst, jnp.max(jnp.stack(first))), jnp.max(jnp.stack(paces))
+            first.append(jnp.log(times.first_token[s] / one.first_promise))
+    return jnp.append(worst.at[promise].set(jnp.max(jnp.stack(kept))), jnp.max(jnp.stack(first)))
 
 
 def first_token(problems: Problems, s: int, designs: tuple[Design, ...], times: list[Real]) -> Real:

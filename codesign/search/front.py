@@ -19,7 +19,7 @@ from codesign.search.choices import Choice, Tree
 from codesign.search.coefficients import operator_counts
 from codesign.search.decomposition import prove as bounded
 from codesign.search.descent import descend
-from codesign.search.exact import FLEET_LIMITS, Totals
+from codesign.search.exact import FLEET_LIMITS, ServiceTimes, Totals
 from codesign.search.goals import LEAST_WEIGHT, Bound, BoundRows, Goal, bound_rows, goals
 from codesign.search.infeasible import ROOM, Conflict, conflict, sentence
 from codesign.search.integers import Known, Memory, Search, Task
@@ -81,10 +81,11 @@ class Infeasible(ValueError):
 class Front:
     """Designs that no other found design dominates, best first by the last objective.
 
-    Shapes: N designs, G objectives. ``designs`` holds a machine of each kind, ``outcomes`` an outcome of each step, ``totals`` the
-    fleet's. ``integers`` are in the order of ``integer_names`` (0: left free). ``values`` are in the objectives' units, larger
-    or smaller better by their sense; ``certified_gap`` is the weighted sum of log objectives above its proved bound for the
-    design's own choice and integers, ``front_gap`` above the bound over all choices and integers (NaN unless proved).
+    Shapes: N designs, G objectives. ``designs`` holds a machine of each kind, ``outcomes`` an outcome of each step (``step_kinds``:
+    on which kind), ``totals`` the fleet's, ``times`` what users of each service wait for (N, services). ``integers`` are in the order
+    of ``integer_names`` (0: left free). ``values`` are in the objectives' units, larger or smaller better by their sense;
+    ``certified_gap`` is the weighted sum of log objectives above its proved bound for the design's own choice and integers,
+    ``front_gap`` above the bound over all choices and integers (NaN unless proved).
     ``residual`` is the norm of the exact model's optimality conditions of a design that is not ``GLOBAL`` (NaN otherwise), ``spread``
     how far the relaxed search's starts ended apart for its weighting and choice (NaN for weightings added later).
     ``multipliers`` say how much that weighted sum would gain per log unit of each limit. A design is the best for its ``weights``
@@ -96,6 +97,8 @@ class Front:
     outcomes: tuple[Outcome, ...]
     totals: Totals
     machine_seconds: np.ndarray
+    times: ServiceTimes
+    step_kinds: tuple[int, ...]
     integers: np.ndarray
     integer_names: tuple[str, ...]
     choice: np.ndarray
@@ -310,6 +313,8 @@ def _assemble(
         outcomes=taken_rows(seen.fleet.outcomes),
         totals=taken_rows(seen.fleet.totals),
         machine_seconds=taken_rows(seen.fleet.machine_seconds),
+        times=taken_rows(seen.fleet.times),
+        step_kinds=tuple(step.kind for step in problems.steps),
         integers=integers,
         integer_names=integer_names(problems),
         choice=np.array([task.choice for task in kept]),

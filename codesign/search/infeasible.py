@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from codesign.outcome import limit_words
 from codesign.search.branch import prove
 from codesign.search.goals import Goals
 from codesign.search.integers import Known, Search, Task
@@ -112,8 +113,8 @@ def sentence(found: Conflict, search: Search) -> str:
     at = ", ".join(
         f"{name} {number}" for name, number in zip(integer_names(search.problems)[:counted], found.task.integers[:counted], strict=True)
     )
-    limits = " and ".join(name.replace("_", " ") for name in found.limits) or "integrality"
-    ways = "; ".join(f"{name.replace('_', ' ')} relaxed by {_percent(factor)} alone would do" for name, factor in found.relaxations.items())
+    limits = " and ".join(map(limit_words, found.limits)) or "integrality"
+    ways = "; ".join(f"{limit_words(name)} relaxed by {_percent(factor)} alone would do" for name, factor in found.relaxations.items())
     head = "no design in the space meets every limit (proved)" if found.proved else "no design was found that meets every limit"
     together = f"in conflict: {limits}; with every limit relaxed by {_percent(max(found.least, 0.0))} there would be one ({at})"
     return f"{head}; {together}{'; ' + ways if ways else ''}"

@@ -2,11 +2,14 @@
 
 import dataclasses
 import json as json_format
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from experiments.arguments import one_of
+
+if TYPE_CHECKING:
+    from experiments.text_table import Printed
 
 CATALOGUES = ("models", "devices", "technologies", "objectives", "scenarios")
 
@@ -127,47 +130,96 @@ def scenarios(sources: bool) -> list[dict[str, Any]]:
 
 
 def show(what: str, rows: list[dict[str, Any]], sources: bool) -> None:
-    """Print a list as a table."""
-    from rich.table import Table
+    """Print a list: a line a row, as many columns as the screen has room for, names never cut."""
+    from experiments.screen import plain, results
 
-    from experiments.screen import results
-
-    table = Table(title=what)
-    if what in ("devices", "technologies") and sources:
-        for column in ("name", "quantity", "value", "low", "high", "unit", "year", "confidence", "source"):
-            table.add_column(column, overflow="fold")
-        for row in rows:
-            for fact in row["facts"]:
-                cells = [row["name"], *(fact[key] for key in ("quantity", "value", "low", "high", "unit", "year"))]
-                table.add_row(*map(_cell, [*cells, fact["confidence"], fact["source"]]))
-    elif what == "devices":
-        shown = (
-            "memory_bandwidth",
-            "memory_capacity",
-            "peak_bf16",
-            "peak_fp8",
-            "scale_up_bandwidth_bidirectional",
-            "tdp",
-        )
-        for column in ("name", "full name", "node", "memory", "link", *shown):
-            table.add_column(column.replace("_", " "))
-        for row in rows:
-            facts = {fact["quantity"]: f"{fact['value']:g} {fact['unit']}" for fact in row["facts"]}
-            cells = [row["name"], row["full_name"], *row["technology"].values()]
-            table.add_row(*cells, *(facts.get(quantity, "–") for quantity in shown))
+    width = results().width
+    if sources and what in ("models", "devices", "technologies"):
+        lines = [line for row in rows for line in _with_sources(row, width)]
     else:
-        hidden = {"choice"}
-        columns = [key for key in rows[0] if key not in hidden]
-        for column in columns:
-            table.add_column(column.replace("_", " "), overflow="fold")
-        for row in rows:
-            table.add_row(*(_cell(row[key]) for key in columns))
-    results().print(table)
+        lines = _fitting(_columns(what, rows), width)
+    print(plain("\n".join(lines)))
 
 
-def _cell(value: Any) -> str:
-    if isinstance(value, dict):
-        return "; ".join(f"{key}: {entry}" for key, entry in value.items())
-    if isinstance(value, int) and not isinstance(value, bool) and value > 9999:
-        return f"{value:,}"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def _columns(what: str, rows: list[dict[str, Any]]) -> list["Printed"]:
+    """The columns of a list, the most wanted first."""
+    from experiments.text_table import Printed
+
+    def column(header: tuple[str, ...], cells: list[str], *, text: bool = False) -> Printed:
+        return Printed(header[0], header, tuple((cell,) for cell in cells), text=text)
+
+    if what == "models":
+        counts = {"parameters": ("parameters",), "active_parameters": ("active",)}
+        found = [column(("name",), [row["name"] for row in rows], text=True)]
+        found += [column(header, [_billions(row[key]) for row in rows]) for key, header in counts.items()]
+        found.append(column(("layers",), [str(row["layers"]) for row in rows]))
+        found.append(column(("KiB a token,", "8-bit cache"), [f"{row['state_bytes_per_token_at_8_bit'] / 1024:.1f}" for row in rows]))
+    elif what == "devices":
+        found = [column(("name",), [row["name"] for row in rows], text=True)]
+        facts = [{fact["quantity"]: fact for fact in row["facts"]} for row in rows]
+        for quantity, (header, unit) in DEVICE_FACTS.items():
+            found.append(column((header, unit), [_in(unit, fact.get(quantity)) for fact in facts]))
+        for part in ("node", "memory", "link"):
+            found.append(column((part,), [row["technology"][part] for row in rows], text=True))
+        found.append(column(("full name",), [row["full_name"] for row in rows], text=True))
+    else:
+        keys = sorted((key for key in rows[0] if key != "choice"), key=lambda key: key == "description")  # prose last
+        found = [column((key,), [row[key] for row in rows], text=True) for key in keys]
+    return found
+
+
+DEVICE_FACTS = {
+    "memory_bandwidth": ("bandwidth", "TB/s"),
+    "memory_capacity": ("capacity", "GB"),
+    "peak_bf16": ("BF16", "PFLOP/s"),
+    "peak_fp8": ("FP8", "PFLOP/s"),
+    "scale_up_bandwidth_bidirectional": ("links", "GB/s"),
+    "tdp": ("power", "W"),
+}
+"""Facts of a device in its list, with their headers and units."""
+
+
+def _in(unit: str, fact: dict[str, Any] | None) -> str:
+    """A fact in the unit of its column; a dash where there is none."""
+    from experiments.number_format import digits
+    from hardware_priors.quantities import parse
+
+    return "–" if fact is None else digits(parse(f"{fact['value']} {fact['unit']}", like=unit) / parse(f"1 {unit}", like=unit))
+
+
+def _billions(count: float) -> str:
+    """A number of parameters in billions.
+
+    >>> _billions(405853388800)
+    '405.9 B'
+    """
+    return f"{count / 1e9:.1f} B"
+
+
+def _fitting(columns: list["Printed"], width: int) -> list[str]:
+    """The table with as many columns as there is room for; prose in the last one wraps under itself."""
+    from experiments.text_table import hanging, table_lines, table_width
+
+    if columns[-1].name == "description" and table_width(columns, 2) > width:
+        return hanging(columns, width)
+    chosen = columns[:1]
+    for column in columns[1:]:
+        if table_width([*chosen, column], 2) <= width:
+            chosen.append(column)
+    missing = [column for column in columns if column not in chosen]
+    note = [f"(wider screens add: {', '.join(' '.join(column.header) for column in missing)})"] if missing else []
+    return [*table_lines(chosen, width), *note]
+
+
+def _with_sources(row: dict[str, Any], width: int) -> list[str]:
+    """A row's name, and under it each of its facts with range, year, confidence and source."""
+    import textwrap
+
+    facts = [
+        f"{fact['quantity']} = {fact['value']:g} {fact['unit']} ({fact['low']:g} to {fact['high']:g}), {fact['year']}, "
+        f"confidence {fact['confidence']}: {fact['source']}"
+        for fact in row.get("facts", ())
+    ]
+    facts += [f"{key.replace('_', ' ')}: {value}" for key, value in row.get("source", {}).items()]
+    lines = [textwrap.wrap(fact, width, initial_indent="  ", subsequent_indent="      ") for fact in facts]
+    return [f"{row['name']}  {row.get('full_name') or row.get('argument', '')}".rstrip(), *(line for one in lines for line in one), ""]

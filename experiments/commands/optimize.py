@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import functools
 import json as json_format
-import math
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -39,68 +38,92 @@ class Optimize:
     seed: Annotated[int, whole("seed", least=0)] | None = None
     """seed of weightings and starts, instead of the scenario's"""
     prove: bool = False
-    """bound chips, batch, memory and choices too, by branch and bound: how far the whole front is from the best"""
+    """bound chips, batch, memory and choices too, by branch and bound, though the scenario says not to"""
+    no_prove: bool = False
+    """search only: faster for fleets of several kinds of machine, and no design is called GLOBAL"""
     resume: bool = False
     """show a finished run of the same scenario and versions instead of repeating it; an unfinished one goes on by itself"""
+    write_template: str | None = None
+    """write the scenario's annotated file here, to be edited, and search nothing"""
     json: bool = False
     """only JSON on standard output"""
 
     def run(self) -> int:
-        """Search, print, write the run folder.
+        """Search, write the run folder, print it.
 
         Raises:
             Refused: bad input, or (exit code 3) no design meets the limits; nothing is written then.
         """
         clock = time.perf_counter()
         from experiments.run_folder import check_writable, damage, default_folder, unfinished
-        from experiments.scenario import scenario
         from experiments.screen import say
 
-        stated = scenario(self.scenario)
-        overrides = {name: getattr(self, name) for name in ("weights", "seed") if getattr(self, name) is not None}
-        overrides |= {"prove": True} if self.prove else {}
-        stated = stated.model_copy(update={"search": stated.search.model_copy(update=overrides)})
+        if self.write_template is not None:
+            return write_template(self.scenario, Path(self.write_template))
+        stated = self._stated()
         folder = default_folder(stated) if self.output is None else Path(self.output)
         check_writable(folder, stated)
         if self.resume and (changed := damage(folder, stated)) is not None:
             if not changed:
-                return self._show_again(folder)
+                say(f"{folder} is finished: nothing is repeated")
+                return self._show(folder)
             say(f"{folder} is not as the run wrote it ({', '.join(changed)}): the run is repeated")
         with unfinished(folder, stated) as ledger, progress() as tell:
             front, devices, timings = search(stated, tell, ledger)
             tell("writing the run folder", 0, 1)
-            details = write(folder, stated, front, devices, {**timings, "start": clock}, ledger.resumed)
+            write(folder, stated, front, devices, {**timings, "start": clock}, ledger.resumed)
             tell("writing the run folder", 1, 1)
-        self._show(stated, front, folder, details)
-        for warning in details["warnings"]:
-            say(f"warning: {warning}")
+        return self._show(folder)
+
+    def _stated(self) -> "Scenario":
+        """The scenario, with what the options say instead."""
+        from experiments.scenario import scenario
+
+        if self.prove and self.no_prove:
+            raise Refused("--prove and --no-prove are both given; expected one of them")
+        stated = scenario(self.scenario)
+        overrides: dict[str, Any] = {name: getattr(self, name) for name in ("weights", "seed") if getattr(self, name) is not None}
+        if self.prove or self.no_prove:
+            overrides["prove"] = self.prove
+        return stated.model_copy(update={"search": stated.search.model_copy(update=overrides)})
+
+    def _show(self, folder: Path) -> int:
+        show_run(folder, json=self.json)
         return 0
 
-    def _show(self, stated: "Scenario", front: "Front", folder: Path, details: dict[str, Any]) -> None:
-        from experiments.front_table import columns, records, rich_table
 
-        if self.json:
-            answer = {**details, "front": records(columns(front)), "run_folder": str(folder)}
-            print(json_format.dumps(answer, indent=1, allow_nan=False))
-            return
-        from experiments.screen import results
+def write_template(name_or_path: str, path: Path) -> int:
+    """Write a scenario's annotated file where there is none yet.
 
-        console = results()
-        console.print(rich_table(front, stated.title))
-        for line in [*details["summary"], f"Run folder: {folder} (front.csv, devices.csv, front.png, report.html, run.json)."]:
-            console.print(line, soft_wrap=True)
+    Raises:
+        Refused: there is something at the path.
+    """
+    from experiments.scenario import scenario_text
 
-    def _show_again(self, folder: Path) -> int:
-        from experiments.manifest import recorded
-        from experiments.screen import results
+    text = scenario_text(name_or_path)
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise Refused(f"--write-template is {str(path)!r}, which is there already; expected the name of a new file") from None
+    print(f"Written: {path}; edit it, then: codesign optimize {path}")
+    return 0
 
-        run = recorded(folder) or {}
-        if self.json:
-            print(json_format.dumps({**run, "run_folder": str(folder)}, indent=1, allow_nan=False))
-        else:
-            for line in (f"Finished before, nothing repeated: {folder}.", *run["summary"]):
-                results().print(line, soft_wrap=True)
-        return 0
+
+def show_run(folder: Path, *, json: bool = False, everything: bool = False) -> None:
+    """Print a run from its folder: the same whether it has just ended or is shown again."""
+    from experiments.front_table import print_run
+    from experiments.run_record import read_run
+    from experiments.screen import plain, results, say
+
+    run = read_run(folder)
+    for warning in run.details["warnings"]:
+        say(f"warning: {warning}")
+    if json:
+        print(json_format.dumps({**run.as_json(), "run_folder": str(folder)}, indent=1, allow_nan=False))
+        return
+    last = f"Run folder: {folder}; codesign show {folder} --all, or --design {run.best(run.objectives[0])}."
+    print(plain(print_run(run, results().width, everything=everything, last=last)))
 
 
 def search(stated: "Scenario", tell: Tell, memory: "Ledger | None" = None) -> tuple["Front", list["DevicePoint"], dict[str, float]]:
@@ -139,67 +162,36 @@ def search(stated: "Scenario", tell: Tell, memory: "Ledger | None" = None) -> tu
 
 def write(
     folder: Path, stated: "Scenario", front: "Front", devices: list["DevicePoint"], timings: dict[str, float], resumed: int = 0
-) -> dict[str, Any]:
-    """Write the run folder; what ``run.json`` says of the run."""
-    from experiments.advantage import advantage, as_record, sentence
-    from experiments.device_points import devices_csv, record
+) -> None:
+    """Write the run folder."""
+    from experiments.columns import csv_text
+    from experiments.device_files import device_files
+    from experiments.device_points import devices_csv
     from experiments.figures import draw_front
-    from experiments.front_table import columns, csv_text, fleet_lines, order, scope, summary
-    from experiments.problem import warnings
     from experiments.report import write_report
-    from experiments.run_folder import fingerprint, versions, write_run
+    from experiments.run_details import run_record
+    from experiments.run_folder import write_run
     from experiments.scenario import written
 
-    rows, found = order(front), advantage(front, devices, stated)
-    details: dict[str, Any] = {
-        "scenario": stated.name,
-        "fingerprint": fingerprint(stated),
-        "versions": versions(),
-        "seed": stated.search.seed,
-        "weights": stated.search.weights,
-        "objectives": [{"name": o.name, "unit": o.unit, "sense": o.sense} for o in front.objectives],
-        "scope": scope(front),
-        "statuses": [front.status[k] for k in rows],
-        "resumed_entries": resumed,
-        "warnings": warnings(stated),
-        "front_gaps_log": [_number(float(front.front_gap[k])) for k in rows],
-        "certified_gaps_log": [float(front.certified_gap[k]) for k in rows],
-        "weightings": [list(map(float, front.weights[k])) for k in rows],
-        "times_per_token_asked_s": [_number(float(front.time_asked[k])) for k in rows],
-        "multipliers": {name: [float(values[k]) for k in rows] for name, values in front.multipliers.items()},
-        "devices": [record(point) for point in devices],
-        "advantage": as_record(found),
-        "summary": [*summary(front), sentence(found, stated), *fleet_lines(front, stated)],
-    }
-
-    from experiments.device_files import device_files
+    run = run_record(front, stated, devices)
 
     def finish() -> dict[str, Any]:
-        start = timings.pop("start")
-        details["timings_s"] = {
-            **{k: round(v, 3) for k, v in timings.items()},
-            "total": round(time.perf_counter() - start, 3),
-        }
-        return details
+        seconds = {**timings, "total": time.perf_counter() - timings.pop("start")}
+        took = {name: round(value, 3) for name, value in seconds.items() if name != "start"}
+        return {**run.details, "resumed_entries": resumed, "timings_s": took}
 
     write_run(
         folder,
         {
             "scenario.toml": lambda path: _text(path, written(stated)),
-            "front.csv": lambda path: _text(path, csv_text(columns(front))),
+            "front.csv": lambda path: _text(path, csv_text(run.columns)),
             "devices.csv": lambda path: _text(path, devices_csv(devices, stated)),
             "front.png": lambda path: draw_front(path, front, devices, stated),
-            "report.html": lambda path: write_report(path, front, devices, stated),
+            "report.html": lambda path: write_report(path, run, devices, stated),
             **{f"designs/{name}": functools.partial(_text, text=text) for name, text in device_files(front, stated).items()},
         },
         finish,
     )
-    return details
-
-
-def _number(value: float) -> float | None:
-    """A number that JSON can hold."""
-    return value if math.isfinite(value) else None
 
 
 def _text(path: Path, text: str) -> None:

@@ -33,5 +33,28 @@ def test_tables_for_people(run, what, word):
     assert word in run("list", what, "--json").out
 
 
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+@pytest.mark.parametrize("what", ["models", "devices", "technologies", "objectives", "scenarios"])
+def test_names_are_never_cut(run, monkeypatch, what, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    names = [row["name"] for row in run("list", what, "--json").json]
+    for sources in ((), ("--sources",)):
+        out = run("list", what, *sources).out
+        lines = [line.split() for line in out.splitlines()]
+        assert all(any(name in words for words in lines) for name in names)
+        assert sources or max(map(len, out.splitlines())) <= width
+        assert "…" not in out
+
+
+def test_parameters_are_aligned_and_in_billions(run):
+    lines = run("list", "models").out.splitlines()
+    llama = next(line for line in lines if line.startswith("llama-3.1-405b"))
+    exact = next(row["parameters"] for row in run("list", "models", "--json").json if row["name"] == "llama-3.1-405b")
+    assert f"{exact / 1e9:.1f} B" in llama and 405e9 < exact < 406e9
+    rows = lines[2:]
+    assert len({line.index(" B ") for line in rows}) == 1
+    assert {"bandwidth", "TB/s"} <= set(run("list", "devices").out.split())
+
+
 def test_sources_for_people(run):
     assert "confidence" in run("list", "devices", "--sources").out

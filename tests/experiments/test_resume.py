@@ -83,7 +83,7 @@ def test_killed_runs_go_on_to_the_same_bytes(tmp_path):
         told, complaints = whole.communicate()
     assert process.returncode == whole.returncode == 0, (complaint, complaints)
     assert (tmp_path / "runs/here/front.csv").read_bytes() == (tmp_path / "whole/front.csv").read_bytes()
-    assert json.loads(again)["front"] == json.loads(told)["front"]
+    assert json.loads(again)["designs"] == json.loads(told)["designs"]
     assert names(tmp_path / "runs") == ["here"] and names(tmp_path) == ["runs", "small.toml", "whole"]
 
     assert json.loads(told)["resumed_entries"] == 0 < json.loads(again)["resumed_entries"]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from codesign.hardware.technology import Technology
+from codesign.outcome import limit_words
 from codesign.search import Front, Infeasible, Space
 from codesign.search.infeasible import Conflict
 from codesign.search.space import CONTINUOUS
@@ -101,7 +102,7 @@ def test_the_impossible_limit_is_named_and_its_relaxation_admits_a_design(case, 
     assert found.proved
     assert case.limit in found.limits
     assert case.limit in found.relaxations, "the one limit at fault can be let off alone"
-    assert case.limit.replace("_", " ") in message and "\n" not in message and ". " not in message
+    assert limit_words(case.limit) in message and "\n" not in message and ". " not in message
     for limit, factor in found.relaxations.items():
         assert factor > 0.0
         assert len(search(relaxed(problem, limit, float(np.exp(factor))))) > 0, limit

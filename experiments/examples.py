@@ -1,0 +1,41 @@
+"""Two commands that show what each command is for: the end of its help. A test reads every one of them."""
+
+EXAMPLES: dict[str, tuple[str, str]] = {
+    "": (
+        "codesign optimize llama-405b",
+        "codesign evaluate --model llama-3.1-70b --device h200 --chips 8 --batch 32 --context 8192",
+    ),
+    "evaluate": (
+        "codesign evaluate --model llama-3.1-70b --device h200 --chips 8 --batch 32 --context 8192",
+        "codesign evaluate --model deepseek-v3 --device b200 --chips 8 --phase prefill --prompt 4096 --json",
+    ),
+    "list": (
+        "codesign list models",
+        "codesign list devices --sources --json",
+    ),
+    "optimize": (
+        "codesign optimize chat --output runs/chat",
+        "codesign optimize llama-405b --write-template mine.toml",
+    ),
+    "reproduce": (
+        "codesign reproduce devices",
+        "codesign reproduce flips --seed 1 --json",
+    ),
+    "show": (
+        "codesign show llama-405b",
+        "codesign show runs/chat --design 0",
+    ),
+}
+"""Examples by command; of the program itself under the empty name."""
+
+
+def ending(command: str) -> str:
+    """The last lines of a command's help.
+
+    >>> print(ending("list"))
+    <BLANKLINE>
+    examples:
+      codesign list models
+      codesign list devices --sources --json
+    """
+    return "\n".join(["", "examples:", *(f"  {example}" for example in EXAMPLES.get(command, EXAMPLES[""]))])

@@ -1,0 +1,98 @@
+"""The page of a run in a browser: it talks to nobody, leads nowhere, and can be read."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from experiments.device_points import DevicePoint
+from experiments.report import page
+from experiments.report_figures import axes_of, plane_figure
+from experiments.run_record import RunRecord, read_run
+from experiments.scenario import scenario
+from tests.experiments.browser import CHROMIUM, look_at
+
+FINISHED = Path(__file__).parent / "finished"
+NAMES = ("h100", "h200", "b200", "mi355x", "tpu-v7", "trainium2")
+
+in_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (Debian: apt-get install chromium)")
+
+
+def devices(count: int = len(NAMES)) -> list[DevicePoint]:
+    """Devices close together, whose names would stand over each other."""
+    near = np.linspace(1.0, 1.05, len(NAMES))
+    return [DevicePoint(name, 8, 64, 60 * x, 0.012 * x, 0.3 * x) for name, x in zip(NAMES[:count], near, strict=False)]
+
+
+def page_of(name: str, run: RunRecord | None = None) -> str:
+    return page(run or read_run(FINISHED / name), devices(), scenario("llama-405b"))
+
+
+@in_a_browser
+@pytest.mark.parametrize("name", ["llama-405b", "chat", "cost-alone"])
+def test_in_a_browser(name, tmp_path):
+    """Every button pressed: no error, nothing loaded, no way off the page, no two labels over each other."""
+    seen = look_at(page_of(name), tmp_path)
+    assert seen["errors"] == [] and seen["refused"] == [] and seen["loaded"] == []
+    assert seen["opened"] == [] and seen["links"] == [] and seen["place"].endswith("page.html")
+    assert seen["overlaps"] == []
+    assert {"Zoom", "Download plot as a PNG"} <= set(seen["buttons"])
+    assert not [title for title in seen["buttons"] if any(word in title.lower() for word in ("share", "cloud", "edit", "produced"))]
+    assert any("[tokens/s]" in text for text in seen["texts"])  # an axis says what it is in
+
+
+@in_a_browser
+def test_the_browser_sees_what_leads_off(tmp_path):
+    """The look finds a button that shares, a link and a picture from elsewhere: it can fail."""
+    import plotly.graph_objects as go
+
+    shared = go.Figure(go.Scatter(x=[1, 1], y=[1, 1], text=["one", "two"], mode="text")).to_html(full_html=False, include_plotlyjs=True)
+    policy = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src * 'unsafe-inline' 'unsafe-eval' data: blob:\">"
+    away = '<a href="https://example.com">away</a><img src="https://example.invalid/x.png">'
+    seen = look_at(f"<!doctype html><head>{policy}<title>x</title></head><body>{shared}{away}</body>", tmp_path)
+    assert [title for title in seen["buttons"] if "Share" in title]
+    assert len(seen["links"]) >= 2 and ["one", "two"] in seen["overlaps"]
+
+
+def test_no_host_to_upload_to():
+    """Whatever a browser makes of it: the page names no host for its figures, and its policy lets nothing out."""
+    text = page_of("llama-405b")
+    body = text[text.rindex("Plotly.newPlot") :]
+    body = body.replace(": ", ":")
+    assert '"showSendToCloud":false' in body and '"displaylogo":false' in body
+    assert "cloud.plotly.com" not in text and "chart-studio.plotly.com" not in text
+    assert "default-src 'none'" in text and "connect-src" not in text
+
+
+@pytest.mark.parametrize(
+    ("asked", "across", "panels"),
+    [
+        (["tokens/s/$", "tokens/s/W", "tokens/s/user"], "tokens/s/user", ["tokens/s/$", "tokens/s/W"]),
+        (["$/token"], "tokens/s/user", ["$/token"]),
+        (["J/token", "capital"], "tokens/s/user", ["J/token", "capital"]),
+        (["tokens/s/user"], "batch", ["tokens/s/user"]),
+    ],
+)
+def test_what_was_asked_for_is_drawn(asked, across, panels):
+    run = read_run(FINISHED / "llama-405b")
+    units = {column.name: column.unit for column in run.columns}
+    objectives = [{"name": name, "unit": units[name], "sense": 1} for name in asked]
+    run = dataclasses.replace(run, details={**run.details, "objectives": objectives})
+    assert axes_of(run) == (across, panels)
+    figure = plane_figure(run, devices())
+    titles = [axis.title.text for axis in figure.select_yaxes()]
+    assert len(titles) == len(panels) and all("[" in title for title in titles)
+
+
+def test_no_legend_of_what_is_not_there():
+    run = read_run(FINISHED / "llama-405b")
+    assert plane_figure(run, devices()).layout.showlegend
+    assert not plane_figure(run, []).layout.showlegend
+
+
+def test_text_of_strangers_is_escaped():
+    run = read_run(FINISHED / "cost-alone")
+    odd = dataclasses.replace(run, details={**run.details, "title": "<script>alert(1)</script> \x1b[31m"})
+    text = page_of("", odd)
+    assert "<script>alert(1)" not in text and "&lt;script&gt;alert(1)&lt;/script&gt;" in text and "\x1b" not in text
