@@ -12,6 +12,7 @@ from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
 from codesign.numerics.curvature import Curvature, declares
 from codesign.numerics.fields import Real, units_of
+from codesign.numerics.ties import at_least, greater
 from codesign.outcome import Limits, Outcome
 from codesign.performance.execution import Execution, Limit, Operatorwise
 from codesign.performance.load import Footprint, footprint
@@ -190,14 +191,8 @@ def _fullest_tier(design: Design, plan: Plan, kept: Footprint) -> Real:
         return (kept.weights + kept.state) / design.memory_capacity
     main = kept.weights * (1.0 - tiers.weights_on_chip - tiers.weights_in_pool) + kept.state * (1.0 - tiers.state_in_pool)
     pool = kept.weights * tiers.weights_in_pool + kept.state * tiers.state_in_pool
-    ratios = jnp.stack(
-        [
-            main / design.memory_capacity,
-            kept.weights * tiers.weights_on_chip / design.sram_capacity,
-            pool / jnp.maximum(design.pool_capacity, 1.0),
-        ]
-    )
-    return jnp.max(ratios)
+    on_chip = kept.weights * tiers.weights_on_chip / design.sram_capacity
+    return greater(greater(main / design.memory_capacity, on_chip), pool / at_least(design.pool_capacity, 1.0))
 
 
 def limits(

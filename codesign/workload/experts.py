@@ -114,7 +114,8 @@ def busiest_touched(experts: Real, active: Real, rows: Real, groups: Real) -> Re
     missed_next = _log_miss(jnp.maximum(experts - 1.0, active), active)
     one = jnp.exp(rows * missed)
     variance = -experts * one * jnp.expm1(rows * missed_next) + (experts * one) ** 2 * jnp.expm1(rows * (missed_next - missed))
-    return largest_share(touched, spare, groups, jnp.maximum(variance, 0.0))
+    # one token draws `active` for sure: a variance that rounding puts below 0 there keeps its derivative
+    return largest_share(touched, spare, groups, jnp.where(variance > -1e-6, variance, 0.0), active)
 
 
 @_with_partials
@@ -129,10 +130,10 @@ def busiest_rows(experts: Real, active: Real, rows: Real, groups: Real) -> Real:
     draws = rows * active
     # k = 1 is the limit of infinite spare slots; 1e-3 in place of 0 keeps them finite, a variance error below 0.1 %.
     spare = (experts - active) * (draws - 1.0) / jnp.maximum(active - 1.0, 1e-3)
-    return largest_share(draws, jnp.maximum(spare, 0.0), groups, jnp.zeros_like(draws))
+    return largest_share(draws, jnp.maximum(spare, 0.0), groups, jnp.zeros_like(draws), draws)
 
 
-def largest_share(draws: Real, spare: Real, groups: Real, draws_variance: Real) -> Real:
+def largest_share(draws: Real, spare: Real, groups: Real, draws_variance: Real, fewest: Real) -> Real:
     """Expected largest count on a chip when ``draws`` of ``draws + spare`` slots, split evenly, are drawn [1].
 
     Args:
@@ -140,10 +141,11 @@ def largest_share(draws: Real, spare: Real, groups: Real, draws_variance: Real) 
         spare: expected number of slots left, ≥ 0.
         groups: number of chips, ≥ 1.
         draws_variance: variance of the number drawn (0 when it is known).
+        fewest: draws that there are at least.
     """
     slots = (draws + spare) / groups
     expansion = _by_expansion(draws, spare, groups, draws_variance)
-    counts = _by_counts(draws, spare, groups, draws_variance)
+    counts = _by_counts(draws, spare, groups, draws_variance, fewest)
     # The expansion takes over where the maximum is large, needs more slots than there are counts to be safe, and is
     # exact for one chip. Where and how fast (4, 0.3, 6 to 8) was chosen on the simulation named at the top.
     many = jax.nn.sigmoid((expansion - 4.0) / 0.3) * _ramp((slots - 6.0) / 2.0)
@@ -170,10 +172,13 @@ def _by_expansion(draws: Real, spare: Real, groups: Real, draws_variance: Real) 
     # and the expansion has no meaning.
     excess = deviation * first + skew * (second - 1.0) / 6.0 * left / (left + 0.1)
     excess = excess + tails * deviation / (variance + 0.05)
-    return jnp.minimum(mean + excess, total / groups)
+    # What even the busiest of several chips has left: nothing where the mean chip has less than a fifth of a slot and the
+    # corrections have no meaning. Both factors grow with what the mean chip has left, so the share grows with draws.
+    some = 1.0 - _ramp(groups - 1.0) * (1.0 - _ramp((left - 0.2) / 0.3))
+    return total / groups - jnp.maximum(left - excess, 0.0) * some
 
 
-def _by_counts(draws: Real, spare: Real, groups: Real, draws_variance: Real) -> Real:
+def _by_counts(draws: Real, spare: Real, groups: Real, draws_variance: Real, fewest: Real) -> Real:
     """Σ_j P(max > j), j < 8, by Levin's representation of the largest of negatively dependent counts.
 
     Levin, Annals of Statistics 9 (1981) 1123: take the chips as *independent* binomials Bin(N/G, n/N) and condition on
@@ -196,8 +201,9 @@ def _by_counts(draws: Real, spare: Real, groups: Real, draws_variance: Real) -> 
     count = _counts(1, mean)
     above = 1.0 - jnp.minimum(density_ratio, 1.0)
     above = above * _ramp(draws - count)  # n ≤ j draws cannot exceed j
-    blur = 3.0 * _safe_sqrt(draws_variance)  # how far draws may stray from their mean
-    forced = _ramp((draws - count * groups) / (1.0 + blur))  # n > j·G draws must
+    blur = 3.0 * draws_variance / jnp.sqrt(draws_variance + 0.01)  # about 3σ: how far draws may stray from their mean
+    beyond = jnp.maximum((draws - count * groups) / (1.0 + blur), fewest - count * groups)
+    forced = _ramp(beyond)  # n > j·G draws must
     above = above + (1.0 - above) * forced
     # The last expert of a chip that holds a fraction more than j whole ones counts for that fraction.
     part = _positive(slots - count)
@@ -230,15 +236,15 @@ def _counts(first: int, like: Real) -> Real:
 
 def _edgeworth(groups: Real, variance: Real, third: Real, fourth: Real, offset: Real) -> tuple[Real, Real]:
     """Density of a sum of G variables, each at ``offset`` above its mean: log of the normal density, and a factor."""
-    square = groups * offset**2 / variance
-    bounded = jnp.minimum(square, 60.0)  # e^(−30) is nothing, and powers of z stay finite in float32
-    z = jnp.sign(offset) * _safe_sqrt(bounded)
+    deviate = offset * jnp.sqrt(groups / variance)
+    z = jnp.clip(deviate, -7.7, 7.7)  # e^(−30) is nothing, and powers of z stay finite in float32
+    bounded = z * z
     per_root = third / (variance * _safe_sqrt(groups * variance))
     hermite3 = z * (bounded - 3.0)
     hermite4 = bounded * (bounded - 6.0) + 3.0
     hermite6 = bounded * (bounded * (bounded - 15.0) + 45.0) - 15.0
     factor = 1.0 + per_root * hermite3 / 6.0 + fourth / (groups * variance**2) * hermite4 / 24.0
-    return -0.5 * (jnp.log(variance) + square), jnp.maximum(factor + per_root**2 * hermite6 / 72.0, 0.0)
+    return -0.5 * (jnp.log(variance) + deviate**2), jnp.maximum(factor + per_root**2 * hermite6 / 72.0, 0.0)
 
 
 def _normal_maximum(groups: Real) -> tuple[Real, Real, Real]:
