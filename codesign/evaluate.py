@@ -10,6 +10,7 @@ from jax.core import Tracer
 
 from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
+from codesign.numerics.compilation import computed_once
 from codesign.numerics.curvature import Curvature, declares
 from codesign.numerics.fields import Real, units_of
 from codesign.numerics.ties import at_least, greater
@@ -64,7 +65,7 @@ def evaluate(
     plan = Plan() if plan is None else plan
     execution = Operatorwise() if execution is None else execution
     check(design, workload, plan, technology)
-    return _evaluate(design, workload, plan, technology, execution)
+    return _evaluate(*computed_once((design, workload, plan, technology, execution)))
 
 
 @jax.jit
@@ -80,7 +81,7 @@ def evaluate_table(
 
     Of ``workload`` only phase and promise are used. Nothing is checked.
     """
-    timed = run_step(design, table, workload, plan, technology, execution)
+    timed = computed_once(run_step(design, table, workload, plan, technology, execution))
     silicon = area(design, technology, table.compute_bits)
     degree = degrees(design, plan, table.experts)
     kept = footprint(table, workload.phase, plan, degree, ideal=isinstance(execution, Limit))
@@ -147,7 +148,7 @@ def assess(
     peak = peak_power(design, technology, silicon, compute_bits)
     idle = static_power(design, technology, silicon)
     mean = dynamic_energy(work, technology, compute_bits, design.clock) / step_time + idle
-    price = costs.cost(design, technology, silicon, peak)
+    price = computed_once(costs.cost(design, technology, silicon, peak))
     economics = technology.economics
     running = costs.running_cost(price, design.chips, mean * design.chips, economics)
     capital, provisioned = price.capital * design.chips, provisioned_power(peak, design.chips, technology)

@@ -15,7 +15,7 @@ from codesign.numerics.fields import Real
 from codesign.numerics.ties import at_least, greater, lesser
 from codesign.performance.plan import Degrees, Plan, from_fewer
 from codesign.workload import phases
-from codesign.workload.experts import busiest_rows, busiest_touched, touched_experts
+from codesign.workload.experts import busiest, touched_experts
 from codesign.workload.operators import ATTENTION, EXPERT, HEAD, OperatorTable
 from codesign.workload.phases import Decode, Draft, Phase
 
@@ -79,9 +79,10 @@ def expert_load(table: OperatorTable, plan: Plan, degree: Degrees, rows: Real) -
     Copies count as experts of their own among which the tokens are dealt: the touched copies of one expert all stream it.
     """
     experts, active = table.experts * plan.expert_copies, table.active
+    most_touched, most_rows = busiest(experts, active, rows, degree.expert)
     return ExpertLoad(
-        busiest_touched=busiest_touched(experts, active, rows, degree.expert),
-        busiest_rows=busiest_rows(experts, active, rows, degree.expert) * plan.routing_skew,
+        busiest_touched=most_touched,
+        busiest_rows=most_rows * plan.routing_skew,
         mean_touched=touched_experts(experts, active, rows) / degree.expert,
         mean_rows=rows * active / degree.expert,
     )

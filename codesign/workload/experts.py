@@ -54,8 +54,7 @@ def touched_experts(experts: Real, active: Real, rows: Real) -> Real:
     """Expected number of distinct experts that ``rows`` tokens are sent to: E (1 − (1 − k/E)^m) [1].
 
     Exact for uniform routing, since a token misses a given expert with probability 1 − k/E. All arguments are real and
-    broadcast; 1 ≤ active ≤ experts, rows ≥ 1. At active = experts it is E, and the derivative by ``active``
-    is set to 0 there, whatever rows (exact for rows > 1).
+    broadcast; 1 ≤ active ≤ experts, rows ≥ 1. At active = experts it is E, with derivatives from fewer active ones.
 
     Log-log curvature: log-concave in rows with the rest fixed (log(1 − e^(−a·e^s)) is concave in s), so that its chord
     in log-log is its convex envelope.
@@ -64,7 +63,9 @@ def touched_experts(experts: Real, active: Real, rows: Real) -> Real:
     222.4
     """
     experts, active, rows = _floats(experts, active, rows)
-    return -experts * jnp.expm1(rows * _log_miss(experts, active))
+    # where none is missed, 0^m has the slope 1 of one row and 0 of more
+    all_active = experts - jnp.where(rows > 1.0, 0.0, experts - active)
+    return jnp.where(active < experts, -experts * jnp.expm1(rows * _log_miss(experts, active)), all_active)
 
 
 def _with_partials(function: Callable[..., Real]) -> Callable[..., Real]:
@@ -75,7 +76,7 @@ def _with_partials(function: Callable[..., Real]) -> Callable[..., Real]:
     with_partials = jax.custom_jvp(function)
 
     def rule(primals: tuple[Real, ...], tangents: tuple[Any, ...]) -> tuple[Real, Real]:
-        change = 0.0
+        value, change = None, 0.0
         for k, tangent in enumerate(tangents):
             if isinstance(tangent, SymbolicZero):
                 continue
@@ -83,8 +84,9 @@ def _with_partials(function: Callable[..., Real]) -> Callable[..., Real]:
             def along(x: Real, k: int = k) -> Real:
                 return function(*primals[:k], x, *primals[k + 1 :])
 
-            change = change + jax.jvp(along, (primals[k],), (jnp.ones_like(primals[k]),))[1] * tangent
-        value = function(*primals)
+            value, partial = jax.jvp(along, (primals[k],), (jnp.ones_like(primals[k]),))
+            change = change + partial * tangent
+        value = function(*primals) if value is None else value
         return value, jnp.zeros_like(value) + change
 
     with_partials.defjvp(rule, symbolic_zeros=True)
@@ -97,28 +99,39 @@ def _with_partials(function: Callable[..., Real]) -> Callable[..., Real]:
 
 
 @_with_partials
+def busiest(experts: Real, active: Real, rows: Real, groups: Real) -> Real:
+    """``busiest_touched`` and ``busiest_rows``, along a leading axis: one urn problem of two, so one small program."""
+    missed = _log_miss(experts, active)
+    touched, spare = touched_experts(experts, active, rows), experts * jnp.exp(rows * missed)
+    # Two given experts are both missed with probability a2 = ((1 − k/E)(1 − k/(E−1)))^m, one with a1 = (1 − k/E)^m.
+    # Then Var = E (a1 − a2) + E² (a2 − a1²); second factor guarded for k > E − 1, where nothing is missed twice.
+    missed_next = _log_miss(jnp.maximum(experts - 1.0, active), active)
+    variance = -spare * jnp.expm1(rows * missed_next) + spare**2 * jnp.expm1(rows * (missed_next - missed))
+    variance = jnp.where(variance > -1e-6, variance, 0.0)  # one token draws k for sure; rounding keeps its derivative
+    draws = rows * active
+    # k = 1 is the limit of infinite spare slots; 1e-3 in place of 0 keeps them finite, a variance error below 0.1 %.
+    undrawn = (experts - active) * (draws - 1.0) / jnp.maximum(active - 1.0, 1e-3)
+    return largest_share(
+        jnp.stack([touched, draws]),
+        jnp.stack([spare, jnp.maximum(undrawn, 0.0)]),
+        groups,
+        jnp.stack([variance, jnp.zeros_like(draws)]),
+        jnp.stack([active, draws]),
+    )
+
+
 def busiest_touched(experts: Real, active: Real, rows: Real, groups: Real) -> Real:
     """Expected largest number of distinct touched experts on one of ``groups`` chips [1].
 
     It sets the weight bytes that the slowest chip streams. Real arguments that broadcast; 1 ≤ active ≤ experts, rows ≥
     1, 1 ≤ groups ≤ experts. It is ``touched_experts`` at groups = 1, tends to experts/groups at many rows, and is 1 at
-    groups = experts. Between whole experts per chip it interpolates.
+    groups = experts. It never falls as rows rise; between whole experts per chip it interpolates.
 
     Log-log curvature: neither convex nor concave in rows (a step wherever the busiest chip gets its next whole expert).
     """
-    missed = _log_miss(experts, active)
-    touched = -experts * jnp.expm1(rows * missed)
-    spare = experts * jnp.exp(rows * missed)
-    # Two given experts are both missed with probability a2 = ((1 − k/E)(1 − k/(E−1)))^m, one with a1 = (1 − k/E)^m.
-    # Then Var = E (a1 − a2) + E² (a2 − a1²); second factor guarded for k > E − 1, where nothing is missed twice.
-    missed_next = _log_miss(jnp.maximum(experts - 1.0, active), active)
-    one = jnp.exp(rows * missed)
-    variance = -experts * one * jnp.expm1(rows * missed_next) + (experts * one) ** 2 * jnp.expm1(rows * (missed_next - missed))
-    # one token draws `active` for sure: a variance that rounding puts below 0 there keeps its derivative
-    return largest_share(touched, spare, groups, jnp.where(variance > -1e-6, variance, 0.0), active)
+    return busiest(experts, active, rows, groups)[0]
 
 
-@_with_partials
 def busiest_rows(experts: Real, active: Real, rows: Real, groups: Real) -> Real:
     """Expected largest number of (token, expert) rows that one of ``groups`` chips receives [1].
 
@@ -127,10 +140,7 @@ def busiest_rows(experts: Real, active: Real, rows: Real, groups: Real) -> Real:
 
     Log-log curvature: neither convex nor concave in rows.
     """
-    draws = rows * active
-    # k = 1 is the limit of infinite spare slots; 1e-3 in place of 0 keeps them finite, a variance error below 0.1 %.
-    spare = (experts - active) * (draws - 1.0) / jnp.maximum(active - 1.0, 1e-3)
-    return largest_share(draws, jnp.maximum(spare, 0.0), groups, jnp.zeros_like(draws), draws)
+    return busiest(experts, active, rows, groups)[1]
 
 
 def largest_share(draws: Real, spare: Real, groups: Real, draws_variance: Real, fewest: Real) -> Real:
