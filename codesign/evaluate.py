@@ -10,8 +10,10 @@ from jax.core import Tracer
 
 from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
+from codesign.numerics.compilation import computed_once
 from codesign.numerics.curvature import Curvature, declares
 from codesign.numerics.fields import Real, units_of
+from codesign.numerics.ties import at_least, greater
 from codesign.outcome import Limits, Outcome
 from codesign.performance.execution import Execution, Limit, Operatorwise
 from codesign.performance.load import Footprint, footprint
@@ -63,7 +65,7 @@ def evaluate(
     plan = Plan() if plan is None else plan
     execution = Operatorwise() if execution is None else execution
     check(design, workload, plan, technology)
-    return _evaluate(design, workload, plan, technology, execution)
+    return _evaluate(*computed_once((design, workload, plan, technology, execution)))
 
 
 @jax.jit
@@ -79,7 +81,7 @@ def evaluate_table(
 
     Of ``workload`` only phase and promise are used. Nothing is checked.
     """
-    timed = run_step(design, table, workload, plan, technology, execution)
+    timed = computed_once(run_step(design, table, workload, plan, technology, execution))
     silicon = area(design, technology, table.compute_bits)
     degree = degrees(design, plan, table.experts)
     kept = footprint(table, workload.phase, plan, degree, ideal=isinstance(execution, Limit))
@@ -146,7 +148,7 @@ def assess(
     peak = peak_power(design, technology, silicon, compute_bits)
     idle = static_power(design, technology, silicon)
     mean = dynamic_energy(work, technology, compute_bits, design.clock) / step_time + idle
-    price = costs.cost(design, technology, silicon, peak)
+    price = computed_once(costs.cost(design, technology, silicon, peak))
     economics = technology.economics
     running = costs.running_cost(price, design.chips, mean * design.chips, economics)
     capital, provisioned = price.capital * design.chips, provisioned_power(peak, design.chips, technology)
@@ -190,14 +192,8 @@ def _fullest_tier(design: Design, plan: Plan, kept: Footprint) -> Real:
         return (kept.weights + kept.state) / design.memory_capacity
     main = kept.weights * (1.0 - tiers.weights_on_chip - tiers.weights_in_pool) + kept.state * (1.0 - tiers.state_in_pool)
     pool = kept.weights * tiers.weights_in_pool + kept.state * tiers.state_in_pool
-    ratios = jnp.stack(
-        [
-            main / design.memory_capacity,
-            kept.weights * tiers.weights_on_chip / design.sram_capacity,
-            pool / jnp.maximum(design.pool_capacity, 1.0),
-        ]
-    )
-    return jnp.max(ratios)
+    on_chip = kept.weights * tiers.weights_on_chip / design.sram_capacity
+    return greater(greater(main / design.memory_capacity, on_chip), pool / at_least(design.pool_capacity, 1.0))
 
 
 def limits(

@@ -18,6 +18,7 @@ from jaxtyping import Array, Float
 
 from codesign.hardware.design import Design
 from codesign.numerics.fields import Number, Real, Truth, real
+from codesign.numerics.ties import at_least, greater, lesser
 
 ALGORITHMS: dict[str, np.ndarray] = {
     #                        s0   s1   s2   v0   v1   v2
@@ -83,8 +84,8 @@ def network(design: Design, efficiency: Number = 1.0) -> Network:
 def steps_and_volume(algorithm: Float[Array, "... 6"], n: Real) -> tuple[Real, Real]:
     """Latency steps and bytes sent per byte of message, over n ≥ 1 chips [1]. Both are 0 at n = 1."""
     beyond = jnp.where(several(n), n - 1.0, 0.0)
-    steps = algorithm[..., 0] + algorithm[..., 1] * beyond + algorithm[..., 2] * jnp.log2(jnp.maximum(n, 1.0))
-    volume = algorithm[..., 3] + algorithm[..., 4] * beyond + algorithm[..., 5] * beyond / jnp.maximum(n, 1.0)
+    steps = algorithm[..., 0] + algorithm[..., 1] * beyond + algorithm[..., 2] * jnp.log2(at_least(n, 1.0))
+    volume = algorithm[..., 3] + algorithm[..., 4] * beyond + algorithm[..., 5] * beyond / at_least(n, 1.0)
     return jnp.where(several(n), steps, 0.0), jnp.where(several(n), volume, 0.0)
 
 
@@ -105,7 +106,7 @@ def all_reduce(network: Network, algorithms: Float[Array, "algorithms 6"], n: Re
         n: chips in the group [1].
         message: bytes of the vector [B].
     """
-    inner = jnp.minimum(n, network.domain)
+    inner = lesser(n, network.domain)
     leaves = n > network.domain
     outer = jnp.where(leaves, n / inner, 1.0)
     steps, volume = steps_and_volume(algorithms, inner)
@@ -126,14 +127,14 @@ def all_to_all(network: Network, n: Real, message: Real) -> Cost:
 
     The share that leaves the domain goes over the outer tier, at the same time as the rest goes over the inner one.
     """
-    inner = jnp.minimum(n, network.domain)
+    inner = lesser(n, network.domain)
     inside = jnp.where(several(n), inner - 1.0, 0.0) / n * message
     outside = (n - inner) / n * message
     beyond = n > inner
-    latency = jnp.where(beyond, jnp.maximum(network.outer_latency, network.inner_latency), network.inner_latency)
+    latency = jnp.where(beyond, greater(network.outer_latency, network.inner_latency), network.inner_latency)
     return Cost(
         latency=jnp.where(several(n), latency, 0.0),
-        transfer=jnp.maximum(inside / network.inner_bandwidth, outside / network.outer_bandwidth),
+        transfer=greater(inside / network.inner_bandwidth, outside / network.outer_bandwidth),
         wire=inside + outside,
         syncs=jnp.where(several(n) & ~beyond, 1.0, 0.0),
         inner=jnp.where(beyond, 0.0, inside / network.efficiency),

@@ -12,9 +12,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from codesign.numerics.fields import Real
-from codesign.performance.plan import Degrees, Plan
+from codesign.numerics.ties import at_least, greater, lesser
+from codesign.performance.plan import Degrees, Plan, from_fewer
 from codesign.workload import phases
-from codesign.workload.experts import busiest_rows, busiest_touched, touched_experts
+from codesign.workload.experts import busiest, touched_experts
 from codesign.workload.operators import ATTENTION, EXPERT, HEAD, OperatorTable
 from codesign.workload.phases import Decode, Draft, Phase
 
@@ -52,7 +53,8 @@ class MicroBatch(eqx.Module):
 def micro_batch(phase: Phase, degree: Degrees) -> MicroBatch:
     """Divide a batch over attention groups and pipeline stages; a group without a whole sequence still works on one."""
     groups = degree.data * degree.pipeline
-    share = 1.0 / jnp.minimum(groups, jnp.maximum(phase.batch, 1.0))
+    # as many sequences as groups: more of either changes nothing; where chips allow no more groups, fewer of them do
+    share = 1.0 / lesser(groups, at_least(phase.batch, 1.0), (jnp.where(degree.tensor > 1.0, 0.0, 1.0), 0.0))
     rows = phases.rows(phase) * share
     return MicroBatch(
         sequences=phase.batch * share,
@@ -77,9 +79,10 @@ def expert_load(table: OperatorTable, plan: Plan, degree: Degrees, rows: Real) -
     Copies count as experts of their own among which the tokens are dealt: the touched copies of one expert all stream it.
     """
     experts, active = table.experts * plan.expert_copies, table.active
+    most_touched, most_rows = busiest(experts, active, rows, degree.expert)
     return ExpertLoad(
-        busiest_touched=busiest_touched(experts, active, rows, degree.expert),
-        busiest_rows=busiest_rows(experts, active, rows, degree.expert) * plan.routing_skew,
+        busiest_touched=most_touched,
+        busiest_rows=most_rows * plan.routing_skew,
         mean_touched=touched_experts(experts, active, rows) / degree.expert,
         mean_rows=rows * active / degree.expert,
     )
@@ -101,8 +104,8 @@ def step_load(table: OperatorTable, phase: Phase, plan: Plan, degree: Degrees, s
     divided = jnp.where(op.division == ATTENTION, degree.tensor, degree.feed_forward)
     if table.has_experts:
         divided = jnp.where(op.division == EXPERT, degree.expert_slices, divided)
-    slices = divided if ideal else jnp.minimum(divided, op.slices)
-    state_ranks = jnp.where(plan.kv_ideal > 0, degree.tensor, jnp.minimum(degree.tensor, op.state_slices))
+    slices = divided if ideal else used(divided, op.slices)
+    state_ranks = jnp.where(plan.kv_ideal > 0, degree.tensor, used(degree.tensor, op.state_slices))
 
     rows = jnp.where(op.division == HEAD, batch.head_rows, batch.rows)
     read, mean_flops, mean_touched = 1.0, jnp.ones_like(op.streamed), jnp.ones_like(op.streamed)
@@ -142,6 +145,11 @@ def step_load(table: OperatorTable, phase: Phase, plan: Plan, degree: Degrees, s
     )
 
 
+def used(ranks: Real, most: PerOperator) -> PerOperator:
+    """Parts that an operator is cut into: one for each rank, at most as many as it has [1]."""
+    return lesser(ranks, most, from_fewer(ranks))
+
+
 def reuse_bound(row_work: PerOperator, context_work: PerOperator, tile: PerOperator, element: Real, sram: Real) -> PerOperator:
     """Least off-chip traffic that S bytes of SRAM allow [B].
 
@@ -149,7 +157,7 @@ def reuse_bound(row_work: PerOperator, context_work: PerOperator, tile: PerOpera
     arXiv 1702.02017); fused attention moves N²d²/S elements (Dao et al., FlashAttention, arXiv 2205.14135, theorem 2),
     which is FLOPs·d/(4S).
     """
-    elements = jnp.maximum(sram / element, 1.0)
+    elements = at_least(sram / element, 1.0)
     return element * (row_work / jnp.sqrt(elements) + context_work * tile / (4.0 * elements))
 
 
@@ -172,15 +180,15 @@ def footprint(table: OperatorTable, phase: Phase, plan: Plan, degree: Degrees, *
     """Capacity that weights and caches take on a chip; replicas (KV heads, router, latent projections) are counted."""
     op = table.operators
     divided = jnp.where(op.division == ATTENTION, degree.tensor, degree.feed_forward)
-    slices = divided if ideal else jnp.minimum(divided, op.slices)
+    slices = divided if ideal else used(divided, op.slices)
     stored = op.stored
     if table.has_experts:
         is_expert = op.division == EXPERT
         slices = jnp.where(is_expert, degree.stage, slices)  # experts never lie idle in a copy that nobody asked for
         stored = stored * jnp.where(is_expert, plan.expert_copies, 1.0)
-    state_ranks = jnp.where(plan.kv_ideal > 0, degree.tensor, jnp.minimum(degree.tensor, op.state_slices))
+    state_ranks = jnp.where(plan.kv_ideal > 0, degree.tensor, used(degree.tensor, op.state_slices))
     positions = phases.stored_positions(phase, op.store_window) / plan.context
-    sequences = jnp.maximum(phase.batch / degree.data, 1.0)
+    sequences = greater(phase.batch, degree.data, (1.0, jnp.where(degree.tensor > 1.0, 1.0, 0.0))) / degree.data
     kept = (op.state_stored * positions + op.state_fixed) * sequences / state_ranks
     draft = phase.draft if isinstance(phase, Decode) else None
     models = 1.0 if draft is None else 1.0 + draft.cost

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 
 from codesign.hardware.design import Design
 from codesign.numerics.fields import Real, quantity, real
+from codesign.numerics.ties import NEITHER, Slopes, at_least, lesser
 from codesign.performance.collectives import ALGORITHMS
 from codesign.workload.transformer import UNLIMITED
 
@@ -65,7 +66,8 @@ def degrees(design: Design, plan: Plan, experts: Real) -> Degrees:
     """Group sizes of a plan on a design; ``experts`` bounds the number of expert groups."""
     stage = design.chips / plan.pipeline
     tensor = stage / (plan.context * plan.data)
-    expert = jnp.clip(plan.expert, 1.0, jnp.minimum(stage, experts * plan.expert_copies))
+    groups = lesser(plan.expert, experts * plan.expert_copies, NEITHER)
+    expert = at_least(lesser(stage, groups, from_fewer(stage)), 1.0)
     return Degrees(
         pipeline=plan.pipeline,
         context=plan.context,
@@ -74,5 +76,10 @@ def degrees(design: Design, plan: Plan, experts: Real) -> Degrees:
         feed_forward=tensor * plan.context,
         stage=stage,
         expert=expert,
-        expert_slices=jnp.where(expert >= stage, 1.0, stage / expert),
+        expert_slices=stage / expert,
     )
+
+
+def from_fewer(chips: Real) -> Slopes:
+    """Slopes of a minimum of a group's chips and of what it can use: from fewer chips, but from more where there is one."""
+    return jnp.where(chips > 1.0, 1.0, 0.0), 0.0

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from codesign.numerics.curvature import Curvature, declares
 from codesign.numerics.fields import Real
+from codesign.numerics.ties import at_least, at_most, lesser
 
 
 class Service(eqx.Module):
@@ -22,13 +23,13 @@ class Service(eqx.Module):
 @declares(Curvature.CONVEX, service=(1e-4, 1e2), utilisation=(1e-3, 0.999))
 def waiting_time(service: Real, utilisation: Real) -> Real:
     """Mean wait of Poisson arrivals at one server of constant service time: ρ/(2(1 − ρ)) of it (Pollaczek–Khinchine) [s]."""
-    rho = jnp.clip(utilisation, 0.0, 1.0 - 1e-6)
+    rho = at_most(at_least(utilisation, 0.0), 1.0 - 1e-6)
     return service * rho / (2.0 * (1.0 - rho))
 
 
 def utilisation_within(service: Real, wait: Real) -> Real:
     """Largest utilisation at which the mean wait stays within ``wait``: 2w/(s + 2w), 0 for no time to wait [1]."""
-    patience = jnp.maximum(wait, 0.0)
+    patience = at_least(wait, 0.0)
     return 2.0 * patience / (service + 2.0 * patience)
 
 
@@ -71,11 +72,11 @@ def disaggregated(
     """
     prefill_capacity = prefill_instances / prefill
     decode_capacity = decode_instances * batch * tokens / (output * decode)
-    capacity = jnp.minimum(prefill_capacity, decode_capacity)
+    capacity = lesser(prefill_capacity, decode_capacity)
     busy = capacity / prefill_capacity  # of the prefill pool when the service runs at capacity
     alone = prefill + transfer
     first = alone + waiting_time(prefill, load * busy)
-    within = jnp.minimum(utilisation_within(prefill, first_promise - alone) / busy, 1.0)
+    within = at_most(utilisation_within(prefill, first_promise - alone) / busy, 1.0)
     per_token = decode / tokens
     kept = (alone <= first_promise) & (per_token <= token_promise)
     return Service(first, per_token, capacity, goodput=jnp.where(kept, within * capacity, 0.0))

@@ -11,6 +11,7 @@ from codesign.hardware.design import Design
 from codesign.hardware.technology import Attainable
 from codesign.numerics.fields import Real
 from codesign.numerics.smooth import smooth_maximum
+from codesign.numerics.ties import at_least, greater
 from codesign.performance import collectives
 from codesign.performance.collectives import Cost
 from codesign.performance.execution import Dataflow, Execution, Limit, Operatorwise
@@ -133,11 +134,11 @@ def traffic(load: Load, plan: Plan, execution: Execution) -> Traffic:
     tiers = plan.tiers
     if tiers is None:
         none = jnp.zeros_like(load.weights)
-        return Traffic(jnp.maximum(load.weights + load.state + activations, reused), none, none)
+        return Traffic(greater(load.weights + load.state + activations, reused), none, none)
     weights_main = 1.0 - tiers.weights_on_chip - tiers.weights_in_pool
     main = load.weights * weights_main + load.state * (1.0 - tiers.state_in_pool) + activations
     pool = load.weights * tiers.weights_in_pool + load.state * tiers.state_in_pool
-    return Traffic(jnp.maximum(main, reused), pool, load.weights * tiers.weights_on_chip)
+    return Traffic(greater(main, reused), pool, load.weights * tiers.weights_on_chip)
 
 
 def _memory_time(moved: Traffic, plan: Plan, rates: Rates, design: Design) -> Float[Array, "operators"]:
@@ -145,7 +146,8 @@ def _memory_time(moved: Traffic, plan: Plan, rates: Rates, design: Design) -> Fl
     main = moved.main / rates.memory
     if plan.tiers is None:
         return main
-    return jnp.maximum(jnp.maximum(main, moved.pool / jnp.maximum(design.pool_bandwidth, 1.0)), moved.on_chip / design.sram_bandwidth)
+    pool, on_chip = moved.pool / at_least(design.pool_bandwidth, 1.0), moved.on_chip / design.sram_bandwidth
+    return greater(greater(main, pool), on_chip)
 
 
 def _schedule(
@@ -156,9 +158,9 @@ def _schedule(
     if isinstance(execution, Operatorwise):
         if execution.temperature is not None:
             return smooth_maximum(jnp.stack([compute, vector, memory]), execution.temperature)
-        return jnp.maximum(jnp.maximum(compute, vector), memory)
+        return greater(greater(compute, vector), memory)
     if isinstance(execution, Limit):
-        return jnp.where(jnp.sum(compute) > jnp.sum(memory), compute, memory)
+        return jnp.where(jnp.sum(compute) >= jnp.sum(memory), compute, memory)
     # Dataflow: within a group resources overlap; the group's slowest resource names each member's share
     same = jnp.where(group[:, None] == group[None, :], 1.0, 0.0).astype(compute.dtype)
     sums = jnp.stack([same @ compute, same @ vector, same @ memory])

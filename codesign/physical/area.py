@@ -10,6 +10,7 @@ from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
 from codesign.numerics.curvature import Curvature, declares
 from codesign.numerics.fields import Real
+from codesign.numerics.ties import at_least, greater, lesser
 
 
 def precision_ratio(bits: Real, at_8_bit: Real, at_4_bit: Real) -> Real:
@@ -20,7 +21,7 @@ def precision_ratio(bits: Real, at_8_bit: Real, at_4_bit: Real) -> Real:
     2.0
     """
     halvings = 4.0 - jnp.log2(bits)  # 0 at 16 bit, 1 at 8 bit, 2 at 4 bit
-    first, second = jnp.clip(halvings, 0.0, 1.0), jnp.clip(halvings - 1.0, 0.0, 1.0)
+    first, second = (greater(0.0, lesser(x, 1.0)) for x in (halvings, halvings - 1.0))  # at a tie, from more bits
     return jnp.exp(first * jnp.log(at_8_bit) + second * (jnp.log(at_4_bit) - jnp.log(at_8_bit)))
 
 
@@ -75,7 +76,7 @@ def core_area(design: Design, technology: Technology, compute_bits: Real) -> Rea
 def sram_area(design: Design, technology: Technology) -> Real:
     """On-chip SRAM: the larger of what its bytes and what its ports and wires take, max(S/σ, bandwidth/β) [m²]."""
     logic = technology.logic
-    return jnp.maximum(design.sram_capacity / logic.sram_density, design.sram_bandwidth / logic.sram_bandwidth_density)
+    return greater(design.sram_capacity / logic.sram_density, design.sram_bandwidth / logic.sram_bandwidth_density)
 
 
 @declares(
@@ -97,7 +98,7 @@ def area(design: Design, technology: Technology, compute_bits: Real) -> Area:
     logic, memory = technology.logic, technology.memory
     core = core_area(design, technology, compute_bits)
     main = stacks(design, technology) * memory.phy_area
-    sram = jnp.maximum(sram_area(design, technology) - (1.0 - memory.staged) * main, 0.0)
+    sram = at_least(sram_area(design, technology) - (1.0 - memory.staged) * main, 0.0)
     interface = main + pool_ports(design, technology) * technology.pool.phy_area
     links = design.link_bandwidth * technology.links.area
     die_to_die = (design.dies - 1.0) * technology.packaging.die_to_die_area

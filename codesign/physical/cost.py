@@ -7,6 +7,7 @@ from codesign.hardware.design import Design
 from codesign.hardware.technology import Economics, Technology
 from codesign.numerics.curvature import Curvature, declares
 from codesign.numerics.fields import Real
+from codesign.numerics.ties import at_least, at_most, greater, lesser
 from codesign.physical.area import interposer_area, layers, pool_layers, pool_ports, stacks
 from codesign.physical.latency import sync_floor, tiers
 from codesign.physical.wafer import die_price
@@ -54,7 +55,7 @@ def sync_price(design: Design, technology: Technology) -> Real:
     """
     links = technology.links
     floor = sync_floor(design.chips, design.scale_up_domain, links)
-    slack = jnp.maximum(design.sync_latency - floor, 1e-3 * floor)
+    slack = greater(design.sync_latency - floor, 1e-3 * floor)
     return links.sync_price / slack
 
 
@@ -95,8 +96,8 @@ def priced(design: Design, technology: Technology, silicon: Real, chip_power: Re
     dram = stacks(design, technology) * memory.stack_price + layers(design, technology) * memory.layer_price
     dram = dram + pool_ports(design, technology) * pool.stack_price + pool_layers(design, technology) * pool.layer_price
     package = packaging.area_price * interposer_area(design, technology, silicon) + packaging.assembly_price
-    package = package + packaging.multi_die_price * jnp.minimum(design.dies - 1.0, 1.0)
-    joined = tiers(jnp.minimum(design.chips, design.scale_up_domain), links.radix)
+    package = package + packaging.multi_die_price * at_most(design.dies - 1.0, 1.0)
+    joined = tiers(lesser(design.chips, design.scale_up_domain), links.radix)
     network = links.price * design.link_bandwidth * joined + links.scale_out_price * design.scale_out_bandwidth
     return Cost(
         logic=logic,
@@ -116,7 +117,7 @@ def annuity(cost_of_capital: Real, life: Real) -> Real:
     u/(1 − e^(−u)) is log-convex; r → 0 gives 1/life.
     """
     u = cost_of_capital * life
-    safe = jnp.maximum(u, 1e-4)
+    safe = at_least(u, 1e-4)
     return jnp.where(u < 1e-4, 1.0 + u / 2.0 + u**2 / 12.0, safe / -jnp.expm1(-safe)) / life
 
 

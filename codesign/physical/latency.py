@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from codesign.hardware.technology import Links
 from codesign.numerics.curvature import Curvature, declares
 from codesign.numerics.fields import Real
+from codesign.numerics.ties import at_least, greater, lesser
 
 
 @declares(Curvature.CONCAVE, domain=(100.0, 1e6))
@@ -23,7 +24,7 @@ def tiers(domain: Real, radix: Real) -> Real:
     >>> [round(float(tiers(jnp.array(n), jnp.array(72.0))), 4) for n in (8.0, 72.0, 5184.0)]
     [1.0, 1.0, 2.0]
     """
-    return jnp.maximum(1.0, jnp.log(jnp.maximum(domain, 1.0)) / jnp.log(jnp.maximum(radix, 2.0)))
+    return greater(1.0, jnp.log(at_least(domain, 1.0)) / jnp.log(at_least(radix, 2.0)))
 
 
 @declares(Curvature.CONCAVE, chips=(100.0, 1e5))
@@ -39,5 +40,5 @@ def sync_floor(chips: Real, scale_up_domain: Real, links: Links) -> Real:
         scale_up_domain: most chips that the scale-up network joins [1].
         links: their latencies and radix.
     """
-    hops = 2.0 * tiers(jnp.minimum(chips, scale_up_domain), links.radix) - 1.0
+    hops = 2.0 * tiers(lesser(chips, scale_up_domain), links.radix) - 1.0
     return links.endpoint_latency + hops * (links.switch_latency + links.wire_latency)

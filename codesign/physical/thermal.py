@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from codesign.hardware.technology import Cooling, Memory
 from codesign.numerics.curvature import Curvature, declares
 from codesign.numerics.fields import Real
+from codesign.numerics.ties import at_least
 
 LEAST_RISE = 1e-9
 """Smallest temperature rise that a logarithm is taken of [K]: no heat, or a memory that the die does not warm."""
@@ -47,5 +48,5 @@ def temperature_excess(temperature: Real, allowed: Real, coolant: Real) -> Real:
 
     The offset drops out, which leaves ln of a monomial in power and area.
     """
-    rise = jnp.maximum(temperature - coolant, LEAST_RISE)
-    return jnp.log(rise / jnp.maximum(allowed - coolant, LEAST_RISE))
+    rise = at_least(temperature - coolant, LEAST_RISE)
+    return jnp.log(rise / at_least(allowed - coolant, LEAST_RISE))

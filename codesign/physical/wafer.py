@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from codesign.hardware.technology import Logic
 from codesign.numerics.curvature import Curvature, declares
 from codesign.numerics.fields import Real
+from codesign.numerics.ties import at_least, greater
 
 
 @declares(Curvature.CONCAVE, die_area=(1e-5, 2e-3))
@@ -22,7 +23,7 @@ def dies_per_wafer(die_area: Real, diameter: Real, edge_exclusion: Real) -> Real
     gross = jnp.pi * (usable / 2.0) ** 2 / die_area
     lost = jnp.pi * usable / jnp.sqrt(2.0 * die_area)
     # Never below a twentieth of the gross count: dies of more than a quarter wafer keep a finite, steep price.
-    return jnp.maximum(gross - lost, 0.05 * gross)
+    return greater(gross - lost, 0.05 * gross)
 
 
 @declares(Curvature.CONCAVE, critical_area=(1e-6, 5e-3), defect_density=(10.0, 1e4))
@@ -47,7 +48,7 @@ def murphy_yield(critical_area: Real, defect_density: Real) -> Real:
     Defect density spread over wafers as a triangle; between Poisson and strong clustering.
     """
     defects = critical_area * defect_density
-    safe = jnp.maximum(defects, 1e-4)
+    safe = at_least(defects, 1e-4)
     return jnp.where(defects < 1e-4, 1.0 - defects + 7.0 / 12.0 * defects**2, (-jnp.expm1(-safe) / safe) ** 2)
 
 

@@ -54,8 +54,7 @@ def touched_experts(experts: Real, active: Real, rows: Real) -> Real:
     """Expected number of distinct experts that ``rows`` tokens are sent to: E (1 − (1 − k/E)^m) [1].
 
     Exact for uniform routing, since a token misses a given expert with probability 1 − k/E. All arguments are real and
-    broadcast; 1 ≤ active ≤ experts, rows ≥ 1. At active = experts it is E, and the derivative by ``active``
-    is set to 0 there, whatever rows (exact for rows > 1).
+    broadcast; 1 ≤ active ≤ experts, rows ≥ 1. At active = experts it is E, with derivatives from fewer active ones.
 
     Log-log curvature: log-concave in rows with the rest fixed (log(1 − e^(−a·e^s)) is concave in s), so that its chord
     in log-log is its convex envelope.
@@ -64,7 +63,9 @@ def touched_experts(experts: Real, active: Real, rows: Real) -> Real:
     222.4
     """
     experts, active, rows = _floats(experts, active, rows)
-    return -experts * jnp.expm1(rows * _log_miss(experts, active))
+    # where none is missed, 0^m has the slope 1 of one row and 0 of more
+    all_active = experts - jnp.where(rows > 1.0, 0.0, experts - active)
+    return jnp.where(active < experts, -experts * jnp.expm1(rows * _log_miss(experts, active)), all_active)
 
 
 def _with_partials(function: Callable[..., Real]) -> Callable[..., Real]:
@@ -75,7 +76,7 @@ def _with_partials(function: Callable[..., Real]) -> Callable[..., Real]:
     with_partials = jax.custom_jvp(function)
 
     def rule(primals: tuple[Real, ...], tangents: tuple[Any, ...]) -> tuple[Real, Real]:
-        change = 0.0
+        value, change = None, 0.0
         for k, tangent in enumerate(tangents):
             if isinstance(tangent, SymbolicZero):
                 continue
@@ -83,8 +84,9 @@ def _with_partials(function: Callable[..., Real]) -> Callable[..., Real]:
             def along(x: Real, k: int = k) -> Real:
                 return function(*primals[:k], x, *primals[k + 1 :])
 
-            change = change + jax.jvp(along, (primals[k],), (jnp.ones_like(primals[k]),))[1] * tangent
-        value = function(*primals)
+            value, partial = jax.jvp(along, (primals[k],), (jnp.ones_like(primals[k]),))
+            change = change + partial * tangent
+        value = function(*primals) if value is None else value
         return value, jnp.zeros_like(value) + change
 
     with_partials.defjvp(rule, symbolic_zeros=True)
@@ -97,27 +99,39 @@ def _with_partials(function: Callable[..., Real]) -> Callable[..., Real]:
 
 
 @_with_partials
+def busiest(experts: Real, active: Real, rows: Real, groups: Real) -> Real:
+    """``busiest_touched`` and ``busiest_rows``, along a leading axis: one urn problem of two, so one small program."""
+    missed = _log_miss(experts, active)
+    touched, spare = touched_experts(experts, active, rows), experts * jnp.exp(rows * missed)
+    # Two given experts are both missed with probability a2 = ((1 − k/E)(1 − k/(E−1)))^m, one with a1 = (1 − k/E)^m.
+    # Then Var = E (a1 − a2) + E² (a2 − a1²); second factor guarded for k > E − 1, where nothing is missed twice.
+    missed_next = _log_miss(jnp.maximum(experts - 1.0, active), active)
+    variance = -spare * jnp.expm1(rows * missed_next) + spare**2 * jnp.expm1(rows * (missed_next - missed))
+    variance = jnp.where(variance > -1e-6, variance, 0.0)  # one token draws k for sure; rounding keeps its derivative
+    draws = rows * active
+    # k = 1 is the limit of infinite spare slots; 1e-3 in place of 0 keeps them finite, a variance error below 0.1 %.
+    undrawn = (experts - active) * (draws - 1.0) / jnp.maximum(active - 1.0, 1e-3)
+    return largest_share(
+        jnp.stack([touched, draws]),
+        jnp.stack([spare, jnp.maximum(undrawn, 0.0)]),
+        groups,
+        jnp.stack([variance, jnp.zeros_like(draws)]),
+        jnp.stack([active, draws]),
+    )
+
+
 def busiest_touched(experts: Real, active: Real, rows: Real, groups: Real) -> Real:
     """Expected largest number of distinct touched experts on one of ``groups`` chips [1].
 
     It sets the weight bytes that the slowest chip streams. Real arguments that broadcast; 1 ≤ active ≤ experts, rows ≥
     1, 1 ≤ groups ≤ experts. It is ``touched_experts`` at groups = 1, tends to experts/groups at many rows, and is 1 at
-    groups = experts. Between whole experts per chip it interpolates.
+    groups = experts. It never falls as rows rise; between whole experts per chip it interpolates.
 
     Log-log curvature: neither convex nor concave in rows (a step wherever the busiest chip gets its next whole expert).
     """
-    missed = _log_miss(experts, active)
-    touched = -experts * jnp.expm1(rows * missed)
-    spare = experts * jnp.exp(rows * missed)
-    # Two given experts are both missed with probability a2 = ((1 − k/E)(1 − k/(E−1)))^m, one with a1 = (1 − k/E)^m.
-    # Then Var = E (a1 − a2) + E² (a2 − a1²); second factor guarded for k > E − 1, where nothing is missed twice.
-    missed_next = _log_miss(jnp.maximum(experts - 1.0, active), active)
-    one = jnp.exp(rows * missed)
-    variance = -experts * one * jnp.expm1(rows * missed_next) + (experts * one) ** 2 * jnp.expm1(rows * (missed_next - missed))
-    return largest_share(touched, spare, groups, jnp.maximum(variance, 0.0))
+    return busiest(experts, active, rows, groups)[0]
 
 
-@_with_partials
 def busiest_rows(experts: Real, active: Real, rows: Real, groups: Real) -> Real:
     """Expected largest number of (token, expert) rows that one of ``groups`` chips receives [1].
 
@@ -126,13 +140,10 @@ def busiest_rows(experts: Real, active: Real, rows: Real, groups: Real) -> Real:
 
     Log-log curvature: neither convex nor concave in rows.
     """
-    draws = rows * active
-    # k = 1 is the limit of infinite spare slots; 1e-3 in place of 0 keeps them finite, a variance error below 0.1 %.
-    spare = (experts - active) * (draws - 1.0) / jnp.maximum(active - 1.0, 1e-3)
-    return largest_share(draws, jnp.maximum(spare, 0.0), groups, jnp.zeros_like(draws))
+    return busiest(experts, active, rows, groups)[1]
 
 
-def largest_share(draws: Real, spare: Real, groups: Real, draws_variance: Real) -> Real:
+def largest_share(draws: Real, spare: Real, groups: Real, draws_variance: Real, fewest: Real) -> Real:
     """Expected largest count on a chip when ``draws`` of ``draws + spare`` slots, split evenly, are drawn [1].
 
     Args:
@@ -140,10 +151,11 @@ def largest_share(draws: Real, spare: Real, groups: Real, draws_variance: Real) 
         spare: expected number of slots left, ≥ 0.
         groups: number of chips, ≥ 1.
         draws_variance: variance of the number drawn (0 when it is known).
+        fewest: draws that there are at least.
     """
     slots = (draws + spare) / groups
     expansion = _by_expansion(draws, spare, groups, draws_variance)
-    counts = _by_counts(draws, spare, groups, draws_variance)
+    counts = _by_counts(draws, spare, groups, draws_variance, fewest)
     # The expansion takes over where the maximum is large, needs more slots than there are counts to be safe, and is
     # exact for one chip. Where and how fast (4, 0.3, 6 to 8) was chosen on the simulation named at the top.
     many = jax.nn.sigmoid((expansion - 4.0) / 0.3) * _ramp((slots - 6.0) / 2.0)
@@ -170,10 +182,13 @@ def _by_expansion(draws: Real, spare: Real, groups: Real, draws_variance: Real) 
     # and the expansion has no meaning.
     excess = deviation * first + skew * (second - 1.0) / 6.0 * left / (left + 0.1)
     excess = excess + tails * deviation / (variance + 0.05)
-    return jnp.minimum(mean + excess, total / groups)
+    # What even the busiest of several chips has left: nothing where the mean chip has less than a fifth of a slot and the
+    # corrections have no meaning. Both factors grow with what the mean chip has left, so the share grows with draws.
+    some = 1.0 - _ramp(groups - 1.0) * (1.0 - _ramp((left - 0.2) / 0.3))
+    return total / groups - jnp.maximum(left - excess, 0.0) * some
 
 
-def _by_counts(draws: Real, spare: Real, groups: Real, draws_variance: Real) -> Real:
+def _by_counts(draws: Real, spare: Real, groups: Real, draws_variance: Real, fewest: Real) -> Real:
     """Σ_j P(max > j), j < 8, by Levin's representation of the largest of negatively dependent counts.
 
     Levin, Annals of Statistics 9 (1981) 1123: take the chips as *independent* binomials Bin(N/G, n/N) and condition on
@@ -196,8 +211,9 @@ def _by_counts(draws: Real, spare: Real, groups: Real, draws_variance: Real) -> 
     count = _counts(1, mean)
     above = 1.0 - jnp.minimum(density_ratio, 1.0)
     above = above * _ramp(draws - count)  # n ≤ j draws cannot exceed j
-    blur = 3.0 * _safe_sqrt(draws_variance)  # how far draws may stray from their mean
-    forced = _ramp((draws - count * groups) / (1.0 + blur))  # n > j·G draws must
+    blur = 3.0 * draws_variance / jnp.sqrt(draws_variance + 0.01)  # about 3σ: how far draws may stray from their mean
+    beyond = jnp.maximum((draws - count * groups) / (1.0 + blur), fewest - count * groups)
+    forced = _ramp(beyond)  # n > j·G draws must
     above = above + (1.0 - above) * forced
     # The last expert of a chip that holds a fraction more than j whole ones counts for that fraction.
     part = _positive(slots - count)
@@ -230,15 +246,15 @@ def _counts(first: int, like: Real) -> Real:
 
 def _edgeworth(groups: Real, variance: Real, third: Real, fourth: Real, offset: Real) -> tuple[Real, Real]:
     """Density of a sum of G variables, each at ``offset`` above its mean: log of the normal density, and a factor."""
-    square = groups * offset**2 / variance
-    bounded = jnp.minimum(square, 60.0)  # e^(−30) is nothing, and powers of z stay finite in float32
-    z = jnp.sign(offset) * _safe_sqrt(bounded)
+    deviate = offset * jnp.sqrt(groups / variance)
+    z = jnp.clip(deviate, -7.7, 7.7)  # e^(−30) is nothing, and powers of z stay finite in float32
+    bounded = z * z
     per_root = third / (variance * _safe_sqrt(groups * variance))
     hermite3 = z * (bounded - 3.0)
     hermite4 = bounded * (bounded - 6.0) + 3.0
     hermite6 = bounded * (bounded * (bounded - 15.0) + 45.0) - 15.0
     factor = 1.0 + per_root * hermite3 / 6.0 + fourth / (groups * variance**2) * hermite4 / 24.0
-    return -0.5 * (jnp.log(variance) + square), jnp.maximum(factor + per_root**2 * hermite6 / 72.0, 0.0)
+    return -0.5 * (jnp.log(variance) + deviate**2), jnp.maximum(factor + per_root**2 * hermite6 / 72.0, 0.0)
 
 
 def _normal_maximum(groups: Real) -> tuple[Real, Real, Real]:

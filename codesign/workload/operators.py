@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from codesign.numerics.fields import Number, Real, real
+from codesign.numerics.ties import at_least
 from codesign.numerics.units import BITS_PER_BYTE
 from codesign.workload.precision import Precision
 from codesign.workload.transformer import (
@@ -176,7 +177,7 @@ def _finish(model: Transformer, precision: Precision, columns: Operator, names: 
         experts=mixtures[0].experts if mixtures else one,
         active=mixtures[0].active if mixtures else one,
         hidden_bytes=model.hidden * message,
-        merge_bytes=merge / jnp.maximum(attention, 1.0) * message,
+        merge_bytes=merge / at_least(attention, 1.0) * message,
         logit_bytes=model.vocabulary * message,
         activation_bytes=precision.activation_bits / BITS_PER_BYTE,
         compute_bits=precision.compute_bits,
@@ -233,7 +234,7 @@ class _Writer:
 
     def columns(self, width: Real) -> Real:
         """The most slices that leave ``slice_columns`` columns on each chip."""
-        return jnp.maximum(width / self.slice_columns, 1.0)
+        return at_least(width / self.slice_columns, 1.0)
 
     def layer(self, kind: LayerKind) -> list[tuple[str, Operator]]:
         rows: list[tuple[str, Operator]] = []
@@ -331,7 +332,7 @@ class _Writer:
             state_stored=keys,
             slices=1.0,
             state_slices=1.0,
-            tile=jnp.maximum(a.indexer_dim, 1.0),
+            tile=at_least(a.indexer_dim, 1.0),
         )
         return [("indexer", project), ("index scores", score)]
 

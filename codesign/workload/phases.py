@@ -10,7 +10,7 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from codesign.numerics.fields import Real, quantity
-from codesign.workload.transformer import UNLIMITED
+from codesign.numerics.ties import lesser
 
 
 class Draft(eqx.Module):
@@ -89,10 +89,22 @@ def tokens_per_step(phase: Phase) -> Real:
     """
     if isinstance(phase, Prefill) or phase.draft is None:
         return jnp.ones_like(phase.batch)
-    k, a = phase.draft.length, phase.draft.acceptance
-    tiny = jnp.finfo(a.dtype).eps
-    inside = jnp.clip(a, tiny, 1.0 - 1e-6)  # both ends have removable singularities in value or gradient
-    return jnp.where(a > 1.0 - 1e-6, 1.0 + k, -jnp.expm1((k + 1.0) * jnp.log(inside)) / (1.0 - inside))
+    return _geometric(phase.draft.acceptance, phase.draft.length)
+
+
+def _geometric(a: Real, k: Real) -> Real:
+    """(1 − a^(k+1)) / (1 − a) for real k ≥ 0, with its derivatives at both ends of 0 ≤ a ≤ 1.
+
+    Near 1 by the binomial series in 1 − a, Σ_j C(k + 1, j + 1) (a − 1)^j; at 0 it begins with 1 + a (1 without drafts).
+    """
+    tiny, near = jnp.finfo(a.dtype).tiny, 1e-3
+    inside = jnp.clip(a, tiny, 1.0 - near)
+    middle = -jnp.expm1((k + 1.0) * jnp.log(inside)) / (1.0 - inside)
+    series = jnp.ones_like(a)
+    for j in range(6, 0, -1):
+        series = 1.0 + series * (a - 1.0) * (k + 1.0 - j) / (j + 1.0)
+    start = 1.0 + jnp.where(k > 0, a, 0.0)
+    return jnp.where(a >= 1.0 - near, (k + 1.0) * series, jnp.where(a > tiny, middle, start))
 
 
 def tokens_served(phase: Phase) -> Real:
@@ -103,14 +115,16 @@ def tokens_served(phase: Phase) -> Real:
 def attended(phase: Phase, window: Real) -> Real:
     """Mean number of positions that a row attends to, itself included in prefill [1].
 
-    Decode: min(context, window). Prefill, causal: the mean of min(i, window) over the new positions i, in closed form.
+    Decode: min(context, window). Prefill, causal: the mean of min(i, window) over the new positions i, in closed form. A window
+    that no position reaches takes no part in it: adjoints of its size would cancel in reverse mode, and not to the last digit.
     """
     if isinstance(phase, Decode):
-        return jnp.minimum(phase.context, window)
+        return lesser(window, phase.context)
     first, last = phase.prompt * phase.cached, phase.prompt
-    low, high = jnp.minimum(first, window), jnp.minimum(last, window)
-    growing = 0.5 * (high * (high + 1.0) - low * (low + 1.0))  # positions that still see everything before them
-    saturated = jnp.minimum(window, UNLIMITED) * ((last - high) - (first - low))  # the others see one window each
+    low, high = lesser(window, first), lesser(window, last)
+    growing = 0.5 * (high - low) * (high + low + 1.0)  # positions that still see everything before them
+    reached = jnp.where(window <= last, window, 0.0)
+    saturated = reached * ((last - high) - (first - low))  # the others see one window each
     return (growing + saturated) / (last - first)
 
 
@@ -120,8 +134,8 @@ def read_positions(phase: Phase, window: Real) -> Real:
     A prefill reads its whole visible cache once: rows of one sequence share what they read, tile by tile.
     """
     if isinstance(phase, Decode):
-        return jnp.minimum(phase.context, window)
-    return jnp.minimum(phase.prompt, window + rows_per_sequence(phase))
+        return lesser(window, phase.context)
+    return lesser(window, phase.prompt * phase.cached) + rows_per_sequence(phase)
 
 
 def head_rows(phase: Phase) -> Real:
@@ -132,4 +146,4 @@ def head_rows(phase: Phase) -> Real:
 def stored_positions(phase: Phase, window: Real) -> Real:
     """Positions that one sequence keeps in memory [1]."""
     length = phase.context if isinstance(phase, Decode) else phase.prompt
-    return jnp.minimum(length, window)
+    return lesser(window, length)

@@ -1,9 +1,9 @@
 """Bits of weights, cache, activations and messages."""
 
 import equinox as eqx
-import jax.numpy as jnp
 
 from codesign.numerics.fields import Number, Real, quantity, real
+from codesign.numerics.ties import greater
 from codesign.numerics.units import BITS_PER_BYTE
 
 
@@ -26,7 +26,7 @@ class Precision(eqx.Module):
     @property
     def compute_bits(self) -> Real:
         """Width of the matrix arithmetic [bit]."""
-        return jnp.maximum(self.weight_bits, self.activation_bits)
+        return greater(self.weight_bits, self.activation_bits)
 
     @property
     def weight_bytes(self) -> Real:
