@@ -3,7 +3,7 @@
 import numpy as np
 
 from codesign.search.integers import Known, Task, best_of, rounded_memory
-from codesign.search.local_search import improved
+from codesign.search.local_search import FOLLOWED, WIDE, batches_around, improved, settled
 
 CARRIED, ROUNDED = 6, 2
 """Tasks of a weighting whose free memory is rounded, and tasks with whole memory that are improved."""
@@ -19,8 +19,12 @@ def descend(known: Known, starts: list[list[Task]]) -> list[Task]:
     if _whole_memory(known):
         near = [[n for task in tasks for n in (task, *_fewer_and_more_chips(known, task))] for tasks in rows]
         known.learn(task for tasks in near for task in tasks)
-        rounded = [[r for task in tasks if np.isfinite(known.value(task)) for r in rounded_memory(known, task)] for tasks in near]
-        rows = best_of(known, rounded, ROUNDED)
+        whole = [{r for task in tasks if np.isfinite(known.value(task)) for r in rounded_memory(known, task)} for tasks in near]
+        boxes = [
+            (row[0].weighting, [batches_around(known.search, task, WIDE) for task in sorted(own)])
+            for row, own in zip(starts, whole, strict=True)
+        ]
+        rows = best_of(known, settled(known, boxes, FOLLOWED), ROUNDED)
     ends = iter(improved(known, [task for tasks in rows for task in tasks]))
     best = [min([next(ends) for _ in tasks], key=known.value, default=None) for tasks in rows]
     return [task for task in best if task is not None]

@@ -248,7 +248,7 @@ def searched(
 
     def settled(starts: list[list[Task]]) -> list[Task]:
         if not together:
-            return descended(known, starts)
+            return [task for task in polished(known, starts) if np.isfinite(known.value(task))]
         known.learn(task for row in starts for task in row)
         return bounded(known, [min(row, key=known.value) for row in starts], progress=told).best
 

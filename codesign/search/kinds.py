@@ -15,6 +15,9 @@ from codesign.search.local_search import improved
 from codesign.search.part import parts
 from codesign.search.scan import scanned
 
+WHOLE = 0.2
+"""Log units that whole stacks and layers are taken to cost at most, compared with free ones, where numbers of chips are scanned."""
+
 ROUNDS = 3
 """How often a fleet is taken apart anew around the best found."""
 
@@ -73,5 +76,11 @@ def _each_kind(known: Known, tasks: list[Task], *, free: bool) -> Iterator[tuple
 
 
 def with_scan(known: Known, starts: list[list[Task]]) -> list[list[Task]]:
-    """Starts of weightings, and what a scan of the numbers of chips finds."""
-    return [[*row, *more] for row, more in zip(starts, scanned(known, [row[0].weighting for row in starts]), strict=True)]
+    """Starts of weightings, and what a scan of the numbers of chips finds.
+
+    Starts with free memory are no designs yet, and those with whole memory none that a scan with free memory need better: both only
+    say below what a number of chips is worth a look.
+    """
+    known.learn(task for row in starts for task in row)
+    least = np.array([min(known.value(task) for task in row) for row in starts]) + WHOLE
+    return [[*row, *more] for row, more in zip(starts, scanned(known, [row[0].weighting for row in starts], least), strict=True)]

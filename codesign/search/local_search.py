@@ -10,6 +10,7 @@ import itertools
 import numpy as np
 
 from codesign.search.boxes import Box, nearest_task, solve_boxes
+from codesign.search.branch import EMPTY
 from codesign.search.integers import WORTHWHILE, Known, Search, Task
 
 WIDE, NARROW = 1.6, 1.1
@@ -39,29 +40,43 @@ def improved(known: Known, tasks: list[Task]) -> list[Task]:
 
 def followed(known: Known, pairs: list[tuple[Box, Task]]) -> dict[Task, list[Task]]:
     """The tasks that the most promising boxes around each task lead to, solved; none where no box has a better bound than the task."""
-    pairs = sorted(set(pairs))
-    found = _bounded(known, pairs)
-    hopeful: dict[Task, list[tuple[float, Task]]] = {}
-    for (box, task), bound, y in zip(pairs, *found, strict=True):
-        if bound < known.value(task) - WORTHWHILE:
-            hopeful.setdefault(task, []).append((bound, nearest_task(known.search, box, task.weighting, y)))
-    closer = [
-        (batches_around(known.search, near, NARROW), task) for task, several in hopeful.items() for _, near in sorted(several)[:FOLLOWED]
-    ]
+    around: dict[Task, list[Box]] = {}
+    for box, task in _hopeful(known, sorted(set(pairs))):
+        around.setdefault(task, []).append(box)
+    found = settled(known, [(task.weighting, boxes) for task, boxes in around.items()], FOLLOWED)
+    return dict(zip(around, found, strict=True))
+
+
+def settled(known: Known, rows: list[tuple[int, list[Box]]], most: int) -> list[list[Task]]:
+    """For each weighting with its boxes: the integers that the boxes with the best bounds are narrowed down to, solved.
+
+    Args:
+        known: solves so far.
+        rows: weightings and boxes.
+        most: boxes of a row that are narrowed.
+    """
+    pairs = [(box, k) for k, boxes in rows for box in boxes]
+    if not pairs:
+        return [[] for _ in rows]
+    found = iter(zip(pairs, *solve_boxes(known, pairs), strict=True))
+    best = []
+    for k, boxes in rows:
+        own = [(bound, nearest_task(known.search, box, k, y)) for (box, _), bound, y in (next(found) for _ in boxes)]
+        best.append([task for bound, task in sorted(own)[:most] if bound < EMPTY])
+    closer = [(batches_around(known.search, task, NARROW), task.weighting) for tasks in best for task in tasks]
     if not closer:
-        return {}
-    met: dict[Task, list[Task]] = {}
-    for (box, task), bound, y in zip(closer, *_bounded(known, closer), strict=True):
-        if bound < known.value(task) - WORTHWHILE:
-            met.setdefault(task, []).extend(rounded_batches(known.search, box, task.weighting, y))
-    known.learn(task for several in met.values() for task in several)
-    return met
+        return [[] for _ in rows]
+    rounded = iter([rounded_batches(known.search, box, k, y) for (box, k), y in zip(closer, solve_boxes(known, closer).y, strict=True)])
+    tasks = [[task for _ in own for task in next(rounded)] for own in best]
+    known.learn(task for several in tasks for task in several)
+    return tasks
 
 
-def _bounded(known: Known, pairs: list[tuple[Box, Task]]) -> tuple[np.ndarray, np.ndarray]:
-    enough = np.array([known.value(task) - WORTHWHILE for _, task in pairs])
-    found = solve_boxes(known, [(box, task.weighting) for box, task in pairs], enough)
-    return found.bound, found.y
+def _hopeful(known: Known, pairs: list[tuple[Box, Task]]) -> list[tuple[Box, Task]]:
+    """Pairs whose box has a better bound than the task."""
+    better = np.array([known.value(task) - WORTHWHILE for _, task in pairs])
+    bound = solve_boxes(known, [(box, task.weighting) for box, task in pairs], better).bound
+    return [pairs[k] for k in np.flatnonzero(bound < better)]
 
 
 def surroundings(search: Search, task: Task) -> list[Box]:

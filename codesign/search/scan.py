@@ -32,10 +32,15 @@ def grid(low: int, high: int) -> list[int]:
     return sorted({low, high, *(n for n in (*range(1, EACH + 1), *map(int, beyond)) if low <= n <= high)})
 
 
-def scanned(known: Known, weightings: Sequence[int]) -> list[list[Task]]:
+def scanned(known: Known, weightings: Sequence[int], enough: np.ndarray) -> list[list[Task]]:
     """The most promising tasks of some weightings, stacks and layers free, best bound first; none where nothing is feasible.
 
     For one kind of machine (or the one that is meant by itself).
+
+    Args:
+        known: solves so far.
+        weightings: which.
+        enough: for each, a value that a box must promise to better, else nothing more is asked of it.
     """
     search, counted, kinds = known.search, known.search.layout.counted, known.search.layout.kinds
     low, high = (np.where(np.arange(len(side)) < counted, side, 0) for side in search.ranges)
@@ -46,12 +51,18 @@ def scanned(known: Known, weightings: Sequence[int]) -> list[list[Task]]:
         for chips in grid(int(low[own]), int(high[own])):
             ends = [np.where(np.arange(len(side)) == own, chips, side) for side in (low, high)]
             boxes.append(Box(choice, *(tuple(map(int, end)) for end in ends)))
-    found = solve_boxes(known, [(box, k) for k in weightings for box in boxes])
-    shape = len(weightings), len(boxes)
-    tasks = []
-    for k, bound, y in zip(weightings, found.bound.reshape(shape), found.y.reshape(*shape, -1), strict=True):
-        best = [j for j in np.argsort(bound, kind="stable")[:PROMISING] if bound[j] < EMPTY]
-        tasks.append([nearest_task(search, boxes[j], k, y[j]) for j in best])
+    pairs = [(box, k) for k in weightings for box in boxes]
+    sought = np.minimum(np.repeat(enough, len(boxes)), EMPTY)
+    bounds = solve_boxes(known, pairs, sought).bound
+    rows = np.flatnonzero(bounds < sought)
+    if not len(rows):
+        return [[] for _ in weightings]
+    closely = solve_boxes(known, [pairs[row] for row in rows])
+    hopeful: dict[int, list[tuple[float, Task]]] = {k: [] for k in weightings}
+    for row, bound, y in zip(rows, closely.bound, closely.y, strict=True):
+        box, k = pairs[row]
+        hopeful[k].append((bound, nearest_task(search, box, k, y)))
+    tasks = [[task for _, task in sorted(hopeful[k])[:PROMISING]] for k in weightings]
     for factor in NARROWER:
         pairs = [(narrowed(task, factor, low, high, kinds, counted), task.weighting) for row in tasks for task in row]
         if not pairs:

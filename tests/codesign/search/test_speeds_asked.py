@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from codesign.search.branch import Proof
 from codesign.search.front import SPEED_ASKED
 from codesign.search.integers import Known, Task
 from codesign.search.judgement import front_gaps
@@ -39,12 +38,13 @@ def test_a_bound_speaks_only_of_designs_as_fast_as_asked():
     class Asked(Known):
         def __init__(self):
             self.weights, self.slowest = np.array([[0.5, 0.5], [0.5, 0.5]]), np.array([np.inf, -1.0])
+            self.bounds = np.array([0.9, 1.95])
 
     logs = np.array([[1.0, 1.0], [2.0, 2.0]])
-    proof = Proof(np.array([0.9, 1.95]), [], 1, 1, True)
-    gaps = front_gaps(Asked(), logs, np.array([-0.5, -1.5]), proof, sure=True)
-    np.testing.assert_allclose(gaps, [0.1, 0.05])
-    assert np.isnan(front_gaps(Asked(), logs, np.array([-0.5, -1.5]), proof, sure=False)).all()
+    asked = Asked()
+    np.testing.assert_allclose(front_gaps(asked, logs, np.array([-0.5, -1.5])), [0.1, 0.05])
+    asked.bounds[:] = -np.inf
+    assert np.isnan(front_gaps(asked, logs, np.array([-0.5, -1.5]))).all(), "nothing is proved"
 
 
 def test_dents_of_the_front_are_filled(build_front):
