@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from codesign.evaluate import check, evaluate_table
+from codesign.evaluate import evaluate_table
 from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
 from codesign.numerics.fields import Number, Real, quantity
@@ -14,6 +14,7 @@ from codesign.outcome import Outcome
 from codesign.performance.execution import Execution, Operatorwise
 from codesign.performance.plan import Plan
 from codesign.performance.serving import Service, aggregated, disaggregated
+from codesign.validity import check
 from codesign.workload import phases
 from codesign.workload.operators import OperatorTable, operator_table
 from codesign.workload.phases import Serving

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import codesign
-from codesign.evaluate import check
+from codesign.validity import check
 from codesign.numerics.fields import Real
 from codesign.numerics.units import GIBI, MILLI
 from codesign.outcome import Outcome
@@ -130,7 +130,7 @@ def point_report(point: OperatingPoint) -> dict[str, Any]:
         "step_time_s": float(outcome.step_time),
         "time_per_token_s": float(outcome.time_per_token),
         **speeds(outcome),
-        "fits": bool(outcome.fits),
+        "fits": bool(outcome.fits_memory),
         "capacity_needed_bytes": float(outcome.capacity_needed),
         "capacity_available_bytes": float(outcome.capacity_available),
         "bound": bound(breakdown),
@@ -164,7 +164,7 @@ def both_splits(point: OperatingPoint) -> dict[str, Any]:
         found[name] = {
             "step_time_s": float(outcome.step_time),
             **speeds(outcome),
-            "fits": bool(outcome.fits),
+            "fits": bool(outcome.fits_memory),
             "capacity_needed_bytes": float(outcome.capacity_needed),
         }
     return found

@@ -167,7 +167,7 @@ def test_devices_are_the_best_of_their_kind(found):
             design = hardware_priors.device("h100").design(chips)
             plan = posed.choices[0].plans[0]
             outcome = codesign.evaluate(design, work, plan, technology=technology, execution=posed.execution)
-            if outcome.fits and outcome.limits.promise <= 0:
+            if outcome.fits_memory and outcome.limits.promise <= 0:
                 best = max(best, float(outcome.tokens_per_second_per_dollar))
     assert point.tokens_per_second_per_dollar == pytest.approx(best, rel=1e-12)
     assert point.chips <= 8 and point.user_tokens_per_second >= 50
