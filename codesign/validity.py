@@ -236,12 +236,12 @@ NOTHING = 1e-18
 def spoiled(outcome: Outcome, distance: Real) -> Outcome:
     """The outcome as it is where ``distance`` is 0; elsewhere one that nobody wants.
 
-    Every limit is ln(1 + distance) > 0, every gain ``NOTHING`` / (1 + distance), and every cost, time, area and byte one over that.
+    With b = ln(1 + distance), every limit is b > 0, every gain ``NOTHING`` / (1 + b), and every cost, time, area and byte one over that.
     """
-    good = distance == 0.0
-    far = 1.0 + jnp.where(distance <= 1.0 / NOTHING, distance, 1.0 / NOTHING)  # not NaN either
-    # computed once: XLA would copy all of it into every loop that writes an outcome
-    good, beyond, gain, cost = jax.lax.optimization_barrier((good, jnp.log(far), NOTHING / far, far / NOTHING))
+    # all follows from one logarithm: XLA copies cheap operations into every loop that uses them, but not that one
+    beyond = jnp.log1p(jnp.where(distance <= 1.0 / NOTHING, distance, 1.0 / NOTHING))  # NaN is far out too
+    good = beyond == 0.0
+    gain, cost = NOTHING / (1.0 + beyond), (1.0 + beyond) / NOTHING
 
     def instead(value: Any, worst: Real) -> Any:
         return jax.tree.map(lambda leaf: jnp.where(good, leaf, worst.astype(leaf.dtype)), value)
