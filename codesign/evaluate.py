@@ -68,7 +68,7 @@ def evaluate(
 def _evaluate(design: Design, workload: Workload, plan: Plan, technology: Technology, execution: Execution) -> Outcome:
     table = operator_table(workload.model, workload.precision, slice_columns=technology.attainable.slice_columns)
     outcome = evaluate_table(design, table, workload, plan, technology, execution)
-    return spoiled(outcome, far_from_legal(workload.model, technology, precision=workload.precision))
+    return spoiled(outcome, far_from_legal(workload.model, technology, [(design, plan)], ("precision", workload.precision)))
 
 
 def evaluate_table(
@@ -76,8 +76,8 @@ def evaluate_table(
 ) -> Outcome:
     """``evaluate`` on an operator table already written: one compiled program for models of one (padded) shape.
 
-    Of ``workload`` only phase and promise are used. Nothing is refused; a design, phase, promise or plan out of range spoils the
-    outcome as in ``evaluate``, a model or a technology is taken as it is.
+    Of ``workload`` only phase and promise are used. Nothing is refused; a number of design, phase, promise or plan out of range spoils
+    the outcome as in ``evaluate``. Model and technology are taken as they are, and so is a plan of more groups than chips (a limit of its own to the search).
     """
     design, phase, promise, plan, distance = legal(design, workload.phase, workload.promise, plan)
     workload = dataclasses.replace(workload, phase=phase, promise=promise)

@@ -87,6 +87,8 @@ class Outcome(eqx.Module):
         return jnp.all(stack_limits(self.limits) <= 0.0, axis=-1)
 
 
-GAINS = ("user_tokens_per_second", "system_tokens_per_second", "capacity_available", "tokens_per_second_per_dollar",
-         "tokens_per_second_per_watt")  # fmt: skip
-"""Outcomes of which more is better; all others are costs, times, areas and bytes."""
+GAINS = (
+    "user_tokens_per_second", "system_tokens_per_second", "capacity_available", "tokens_per_second_per_dollar",
+    "tokens_per_second_per_watt", "requests_per_second", "output_tokens_per_second", "goodput",
+)  # fmt: skip
+"""Outcomes, of a step or of a service, of which more is better; all others are costs, times, areas and bytes."""

@@ -7,9 +7,10 @@ grow worse with the distance from the range, so that an optimiser that walks out
 
 import dataclasses
 import math
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -62,10 +63,11 @@ RANGES: dict[str, dict[str, Range]] = {
         "length": Range(0.0, name="draft length"),
         "acceptance": Range(0.0, 1.0, name="draft acceptance"),
         "cost": Range(0.0, name="draft cost"),
+        "output": POSITIVE,
+        "chunk": POSITIVE,
+        "load": Range(0.0, 1.0 - 1e-7),
     },
-    "serving": {"output": POSITIVE, "chunk": POSITIVE, "load": Range(0.0, 1.0 - 1e-7)},
-    "promise": {"promise": POSITIVE, "first_promise": POSITIVE, "token_promise": POSITIVE},
-    "pool": {"instances": POSITIVE},
+    **{name: {name: POSITIVE} for name in ("promise", "first_promise", "token_promise", "instances")},
     "precision": {
         **dict.fromkeys(
             ("weight_bits", "expert_weight_bits", "state_bits", "activation_bits", "message_bits", "recurrent_bits"), POSITIVE,
@@ -198,15 +200,13 @@ class Legal(NamedTuple):
 
 
 def legal(design: Design, phase: Phase, promise: Real, plan: Plan) -> Legal:
-    """Replace what is outside its range, elementwise; legal numbers keep every bit and their derivatives."""
+    """Replace what is outside its range, number by number; legal ones keep every bit and their derivatives."""
     distance = jnp.zeros(())
     parts = {"design": design, "phase": phase, "promise": promise, "plan": plan}
     for what, tree in parts.items():
         numbers = [_inside(one) for one in _leaves(what, tree)]
         distance = sum((far for _, far in numbers), start=distance)
         parts[what] = jax.tree.unflatten(jax.tree.structure(tree), [number for number, _ in numbers])
-    for one in _derived(parts["design"], parts["plan"]):
-        distance = distance + _inside(one)[1]
     return Legal(**parts, distance=distance)
 
 
@@ -220,32 +220,43 @@ def _inside(stated: Stated) -> tuple[Real, Real]:
     return inside, far if far.ndim == 0 else jnp.sum(far)
 
 
-def far_from_legal(model: Transformer, technology: Technology, **parts: Any) -> Real:
-    """How far the numbers of a model, a technology and other parts (keys of ``RANGES``) are from their ranges: 0 where legal [1]."""
-    stated = [one for what, tree in {"model": model, "technology": technology, **parts}.items() for one in _leaves(what, tree)]
+def far_from_legal(model: Transformer, technology: Technology, machines: Sequence[tuple[Design, Plan]], *parts: tuple[str, Any]) -> Real:
+    """How far what ``legal`` does not look at is from its ranges: 0 where legal [1].
+
+    That is a model, a technology, what must hold between a plan and its machine, and other parts (keys of ``RANGES``).
+    """
+    stated = [one for what, tree in (("model", model), ("technology", technology), *parts) for one in _leaves(what, tree)]
     plain = jnp.stack([jnp.ravel(one.value)[0] for one in stated if one.range == NOT_NEGATIVE])
     others = [_inside(one)[1] for one in stated if one.range != NOT_NEGATIVE]
     more = [_inside(Stated("", mixture.experts - mixture.active, NOT_NEGATIVE))[1] for mixture in _mixtures(model)]
-    return sum([*others, *more], start=_inside(Stated("", plain, NOT_NEGATIVE))[1])
+    between = [_inside(one)[1] for machine in machines for one in _derived(*machine)]
+    return sum([*others, *more, *between], start=_inside(Stated("", plain, NOT_NEGATIVE))[1])
 
 
 NOTHING = 1e-18
 """What a gain is at most where an argument is illegal, and one over what a cost is at least: finite in single precision, with logarithm."""
 
 
-def spoiled(outcome: Outcome, distance: Real) -> Outcome:
+Judged = TypeVar("Judged", bound=eqx.Module)
+
+
+def spoiled(outcome: Judged, distance: Real) -> Judged:
     """The outcome as it is where ``distance`` is 0; elsewhere one that nobody wants.
 
     With b = ln(1 + distance), every limit is b > 0, every gain ``NOTHING`` / (1 + b), and every cost, time, area and byte one over that.
     """
     # all follows from one logarithm: XLA copies cheap operations into every loop that uses them, but not that one
     beyond = jnp.log1p(jnp.where(distance <= 1.0 / NOTHING, distance, 1.0 / NOTHING))  # NaN is far out too
-    good = beyond == 0.0
-    gain, cost = NOTHING / (1.0 + beyond), (1.0 + beyond) / NOTHING
+    return _spoiled(outcome, beyond == 0.0, beyond, NOTHING / (1.0 + beyond), (1.0 + beyond) / NOTHING)
 
-    def instead(value: Any, worst: Real) -> Any:
-        return jax.tree.map(lambda leaf: jnp.where(good, leaf, worst.astype(leaf.dtype)), value)
 
-    fields = {field.name: getattr(outcome, field.name) for field in dataclasses.fields(outcome)}
-    worst = {name: beyond if isinstance(value, Limits) else gain if name in GAINS else cost for name, value in fields.items()}
-    return Outcome(**{name: instead(value, worst[name]) for name, value in fields.items()})
+def _spoiled(outcome: Judged, good: Real, limit: Real, gain: Real, cost: Real) -> Judged:
+    found = {}
+    for field in dataclasses.fields(outcome):  # pyright: ignore[reportArgumentType]
+        value = getattr(outcome, field.name)
+        worst = limit if isinstance(value, Limits) or field.name == "first_token" else gain if field.name in GAINS else cost
+        if isinstance(value, Outcome):
+            found[field.name] = _spoiled(value, good, limit, gain, cost)
+        else:
+            found[field.name] = jax.tree.map(lambda leaf, worst=worst: jnp.where(good, leaf, worst.astype(leaf.dtype)), value)
+    return dataclasses.replace(outcome, **found)  # pyright: ignore[reportArgumentType]
