@@ -215,9 +215,10 @@ def _inside(stated: Stated) -> tuple[Real, Real]:
     value, range_ = jnp.asarray(stated.value), stated.range
     most = float(jnp.finfo(value.dtype).max)
     good = (value > range_.low) if range_.above else (value >= max(range_.low, -most))
-    inside = jnp.where(good & (value <= min(range_.high, most)), value, range_.inside)
-    far = jnp.abs(value - inside)
-    return inside, far if far.ndim == 0 else jnp.sum(far)
+    good = good & (value <= min(range_.high, most))
+    # not |value - inside|: a fused multiply-add leaves the rounding of the value in a difference of equals
+    far = jnp.where(good, 0.0, jnp.abs(value - range_.inside))
+    return jnp.where(good, value, range_.inside), far if far.ndim == 0 else jnp.sum(far)
 
 
 def far_from_legal(model: Transformer, technology: Technology, machines: Sequence[tuple[Design, Plan]], *parts: tuple[str, Any]) -> Real:
