@@ -81,12 +81,18 @@ def evaluate_table(
     """
     design, phase, promise, plan, distance = legal(design, workload.phase, workload.promise, plan)
     workload = dataclasses.replace(workload, phase=phase, promise=promise)
+    return spoiled(judge_table(design, table, workload, plan, technology, execution), distance)
+
+
+def judge_table(
+    design: Design, table: OperatorTable, workload: Workload, plan: Plan, technology: Technology, execution: Execution
+) -> Outcome:
+    """``evaluate_table`` of legal arguments: nothing is looked at. The search's are, by the box that it searches."""
     timed = run_step(design, table, workload, plan, technology, execution)
     silicon = area(design, technology, table.compute_bits)
     degree = degrees(design, plan, table.experts)
     kept = footprint(table, workload.phase, plan, degree, ideal=isinstance(execution, Limit))
-    outcome = assess(design, workload, plan, technology, table.compute_bits, timed, timed.time, kept, silicon, silicon.total)
-    return spoiled(outcome, distance)
+    return assess(design, workload, plan, technology, table.compute_bits, timed, timed.time, kept, silicon, silicon.total)
 
 
 @declares(
