@@ -77,7 +77,7 @@ def evaluate_table(
     """``evaluate`` on an operator table already written: one compiled program for models of one (padded) shape.
 
     Of ``workload`` only phase and promise are used. Nothing is refused; a number of design, phase, promise or plan out of range spoils
-    the outcome as in ``evaluate``. Model and technology are taken as they are, and so is a plan of more groups than chips (a limit of its own to the search).
+    the outcome as in ``evaluate``. Model and technology are taken as they are, and so is a plan of more groups than chips.
     """
     design, phase, promise, plan, distance = legal(design, workload.phase, workload.promise, plan)
     workload = dataclasses.replace(workload, phase=phase, promise=promise)
