@@ -184,5 +184,13 @@ def technology_choices(arguments: "PointArguments", device: Any) -> dict[str, st
         own = device.technology_names()
         stated = {name: value or own[k] for k, (name, value) in enumerate(stated.items())}
     stated |= {"cooling": arguments.cooling, "pool": arguments.pool}
-    names = {name: choice(name, value) for name, value in stated.items() if value is not None}
+    names = {name: _choice(name, value) for name, value in stated.items() if value is not None}
     return {**names, "price_basis": arguments.price_basis}
+
+
+def _choice(name: str, value: str) -> str:
+    try:
+        return choice(name, value)
+    except ValueError as error:
+        asked = {"link": "--link-bandwidth and --sync-latency-us", "memory": "--memory-bandwidth and --memory-capacity"}.get(name)
+        raise Refused(f"{error}" + (f"; what other speeds would do: {asked}" if asked else "")) from None

@@ -131,7 +131,7 @@ class Device:
     def assumed(self, chips: float) -> list[str]:
         """What no fact of this device says and a machine of so many chips needs, with the value that ``design`` takes."""
         design = self.design(chips, min(bits for bits, names in FLOATING_FORMATS.items() if any(map(self.find, names))))
-        needed = [name for name in ("sram_capacity", "dies") if not any(map(self.find, _WHERE_KNOWN[name]))]
+        needed = [name for name in ("sram_capacity",) if not any(map(self.find, _WHERE_KNOWN[name]))]
         if chips > float(design.scale_up_domain):
             needed += [] if self.find("scale_out_bandwidth_bidirectional") else ["scale_out_bandwidth"]
             needed += ["scale_out_latency"]
