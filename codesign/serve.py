@@ -130,7 +130,9 @@ def _serve(
     limits = jax.tree.map(jnp.maximum, decoding.limits, filling.limits)
     limits = dataclasses.replace(limits, promise=jnp.log(service.time_per_token / token_promise))
     service = dataclasses.replace(service, goodput=jnp.where(limits.capacity <= 0.0, service.goodput, 0.0))
-    outcome = _priced(service, serving, pools, (decoding, filling), limits, jnp.log(service.time_to_first_token / first_promise), technology)
+    outcome = _priced(
+        service, serving, pools, (decoding, filling), limits, jnp.log(service.time_to_first_token / first_promise), technology
+    )
     distance = legal(decode.design, serving.decode, token_promise, decode.plan).distance
     distance = distance + legal(other.design, serving.prefill, first_promise, other.plan).distance
     machines = [(decode.design, decode.plan), (other.design, other.plan)]

@@ -82,7 +82,9 @@ class OwnDevice:
         if not wide_enough:
             stated = ", ".join(f"peak_flops_{bits}bit" for bits in sorted(self.rates))
             needed = next((bits for bits in WIDTHS if bits >= compute_bits), WIDTHS[-1])
-            raise ValueError(f"{self.name}: no rate for {compute_bits:g}-bit products is stated (found {stated}); add peak_flops_{needed}bit")
+            raise ValueError(
+                f"{self.name}: no rate for {compute_bits:g}-bit products is stated (found {stated}); add peak_flops_{needed}bit"
+            )
         return wide_enough[0]
 
     def design(self, chips: float, compute_bits: float = 8) -> Design:

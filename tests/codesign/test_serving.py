@@ -146,7 +146,12 @@ def test_limits_are_the_worse_of_both_phases(small, serving, machine, technology
 
 @pytest.mark.parametrize(
     ("change", "told"),
-    [({"output": -5.0}, "output is -5"), ({"load": 1.0}, "load is 1; .* at most 1"), ({"chunk": 0.0}, "chunk is 0"), ({"cached": 2.0}, "cached")],
+    [
+        ({"output": -5.0}, "output is -5"),
+        ({"load": 1.0}, "load is 1; .* at most 1"),
+        ({"chunk": 0.0}, "chunk is 0"),
+        ({"cached": 2.0}, "cached"),
+    ],
 )
 def test_an_illegal_service_is_no_service(small, serving, machine, technology, change, told):
     bad = dataclasses.replace(serving, **change)

@@ -57,7 +57,9 @@ def test_layouts(name, arguments, told):
     assert any(re.search(told, sentence) for sentence in found), found
 
 
-@pytest.mark.parametrize(("name", "chips"), [("llama-3.1-70b", 8), ("llama-3.1-70b", 64), ("deepseek-v3", 16), ("qwen3-next-80b-a3b", 4), ("gpt2", 4)])
+@pytest.mark.parametrize(
+    ("name", "chips"), [("llama-3.1-70b", 8), ("llama-3.1-70b", 64), ("deepseek-v3", 16), ("qwen3-next-80b-a3b", 4), ("gpt2", 4)]
+)
 def test_layouts_that_engines_have(name, chips):
     phase = codesign.Decode(batch=64, context=1024)
     assert remarks(model(name), phase, codesign.Plan(), hardware_priors.device("h100").design(chips)) == []
@@ -115,7 +117,7 @@ def test_bytes_in_a_pool(run, refused, tmp_path):
     assert "the pool of 476.8 GiB a chip lies idle" in warnings(run, *small)
     assert run(*small, "--state-in-pool", 1.0).json["capacity_available_bytes"] == pytest.approx(536e9)
     told = refused(*(word for word in arguments if word != "--json"), "--weights-in-pool", 0.5, code=3)
-    assert "50% of the weights" in told and "the fuller of both would hold 7." in told
+    assert "50% of the weights" in told and "the fuller of both would hold 6.99 times" in told
     nowhere = refused("evaluate", "--model", "llama-3.1-8b", "--device", "h100", "--weights-in-pool", 0.5)
     assert "--weights-in-pool is 0.5, but h100 has no pool; expected --pool-capacity and --pool-bandwidth" in nowhere
     alone = refused("evaluate", "--model", "llama-3.1-8b", "--device", "h100", "--pool-capacity", "1 TB")
@@ -128,7 +130,9 @@ def test_a_rate_a_width_and_a_domain(run, refused, tmp_path):
     arguments = ("evaluate", "--model", "llama-3.1-8b", "--device", "h20.toml", "--phase", "prefill", "--prompt", 8192, "--json")
     narrow, wide = run(*arguments).json, run(*arguments, *WIDE).json
     assert wide["breakdown"]["compute"] == pytest.approx(2 * narrow["breakdown"]["compute"], rel=0.02)
-    assert "h20 has no rate for 4-bit products: those of 8 bits are used" in warnings(run, *arguments, "--weight-bits", 4, "--activation-bits", 4)
+    assert "h20 has no rate for 4-bit products: those of 8 bits are used" in warnings(
+        run, *arguments, "--weight-bits", 4, "--activation-bits", 4
+    )
     assert "h20 does not state everything; assumed: sram_capacity 50 MB" in warnings(run, *arguments)
     told = refused(*arguments, "--weight-bits", 32)
     assert "h20: no rate for 32-bit products is stated (found peak_flops_8bit, peak_flops_16bit); add peak_flops_32bit" in told

@@ -155,7 +155,11 @@ def test_a_device_of_ones_own(tmp_path):
         ('"hbm4"', '"hbm8"', "did you mean 'HBM"),
         ("= 72", "= = 72", "not a TOML file"),
         ("= 72", "= true", "scale_up_domain = True"),
-        ("peak_flops_8bit", "peak_flops", r"does not say at which width it holds; add peak_flops_bits = 8, or write peak_flops_8bit = '1.979"),
+        (
+            "peak_flops_8bit",
+            "peak_flops",
+            r"does not say at which width it holds; add peak_flops_bits = 8, or write peak_flops_8bit = '1.979",
+        ),
         ("peak_flops_8bit", "peak_flops_bits = 12\npeak_flops", "peak_flops_bits = 12: expected one of 4, 8, 16, 32"),
         ("peak_flops_8bit", "peak_flops_bits = 16\npeak_flops", "both state the rate at 16 bits"),
         ("scale_up", "peak_flops_bits = 8\nscale_up", "without peak_flops"),
@@ -175,7 +179,12 @@ def test_rates_by_width(tmp_path):
     assert [chip.width(bits) for bits in (16, 9, 8, 4)] == [16, 16, 8, 8]
     with pytest.raises(ValueError, match=r"no rate for 32-bit products .*found peak_flops_8bit, peak_flops_16bit.*add peak_flops_32bit"):
         chip.design(1, 32)
-    narrow = device(written(tmp_path, FILE.replace('peak_flops_16bit = "0.99 PFLOP/s"', "").replace("_8bit", "").replace("= 72", "= 72\npeak_flops_bits = 8")))
+    narrow = device(
+        written(
+            tmp_path,
+            FILE.replace('peak_flops_16bit = "0.99 PFLOP/s"', "").replace("_8bit", "").replace("= 72", "= 72\npeak_flops_bits = 8"),
+        )
+    )
     assert float(narrow.design(1, 8).peak_flops) == 1.979e15
     with pytest.raises(ValueError, match="add peak_flops_16bit"):
         narrow.design(1, 16)
