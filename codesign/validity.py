@@ -1,8 +1,8 @@
 """Which values are legal: concrete ones outside are refused, traced ones spoil the outcome.
 
 Inside ``jit``, ``vmap`` and ``grad`` a value cannot be looked at. An illegal one is therefore replaced by one inside its range, so that
-nothing becomes NaN, and the outcome is spoiled: every limit is violated, every gain next to nothing, every cost next to infinite. All of them
-grow worse with the distance from the range, so that an optimiser that walks out of it is sent back.
+nothing becomes NaN, and the outcome is spoiled: every limit is violated, every gain next to nothing, every cost next to infinite. All
+of them grow worse with the distance from the range, so that an optimiser that walks out of it is sent back.
 """
 
 import dataclasses

@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 
 import codesign
-from codesign.validity import check
 from codesign.numerics.fields import Real
 from codesign.numerics.units import GIBI, MILLI
 from codesign.outcome import Outcome
 from codesign.performance.step import COLLECTIVES
+from codesign.validity import check
 from codesign.workload.operators import operator_table
 from experiments.operating_point import OperatingPoint, kv_heads
 from experiments.remarks import device_remarks, price_remarks, remarks

@@ -20,7 +20,7 @@ def show(point: OperatingPoint, report: dict[str, Any]) -> None:
     from rich.table import Table
 
     console = results()
-    console.print(_headline(point, report))
+    console.print(_headline(point, report), markup=False)
     summary = Table(show_header=False, box=None, pad_edge=False)
     for name, value in _summary(report):
         summary.add_row(name, value)
@@ -37,9 +37,11 @@ def _headline(point: OperatingPoint, report: dict[str, Any]) -> str:
     arguments, shares, design = point.arguments, point.shares, report["inputs"]["design_si"]
     length = f"context {arguments.context:,}" if arguments.phase == "decode" else f"prompt {arguments.prompt or arguments.context:,}"
     degrees = f"tensor {shares.tensor} × pipeline {shares.pipeline} × context {shares.context} × data {shares.data}"
+    bits = max(arguments.weight_bits, arguments.activation_bits)
     rates = (
         f"{design['memory_bandwidth'] / TERA:.4g} TB/s, {design['memory_capacity'] / GIBI:.4g} GiB, "
-        f"{design['peak_flops'] / PETA:.4g} PFLOP/s at {max(arguments.weight_bits, arguments.activation_bits):g} bit, sync {design['sync_latency'] / MICRO:.3g} us a chip"
+        f"{design['peak_flops'] / PETA:.4g} PFLOP/s at {bits:g} bit, "
+        f"sync {design['sync_latency'] / MICRO:.3g} us a chip"
     )
     return (
         f"{point.workload.model.name}, {arguments.phase}, batch {arguments.batch:,}, {length}, "

@@ -28,7 +28,10 @@ def remarks(model: Transformer, phase: codesign.Phase, plan: codesign.Plan, desi
 def _positions(model: Transformer, phase: codesign.Phase) -> Iterator[str]:
     length, most = float(stored_positions(phase, UNLIMITED)), float(model.positions)
     if 0.0 < most < length:
-        yield f"{model.name} has {most:,.0f} learned positions and {length:,.0f} are asked for: it cannot run there; expected at most {most:,.0f}"
+        yield (
+            f"{model.name} has {most:,.0f} learned positions and {length:,.0f} are asked for: it cannot run there; "
+            f"expected at most {most:,.0f}"
+        )
 
 
 def _heads(model: Transformer, tensor: float) -> Iterator[str]:
@@ -75,7 +78,8 @@ def _experts(model: Transformer, plan: codesign.Plan, stage: float) -> Iterator[
             continue
         copies, groups = float(mixture.experts * plan.expert_copies), min(float(plan.expert), stage)
         if groups > copies:
-            yield f"{groups:g} expert groups for {copies:g} experts: {copies:g} groups are used, each expert cut over {stage / copies:.3g} chips"
+            cut = stage / copies
+            yield f"{groups:g} expert groups for {copies:g} experts: {copies:g} groups are used, each expert cut over {cut:.3g} chips"
         elif groups > 1.0 and not _whole(copies / groups):
             yield f"{groups:g} expert groups do not divide the {copies:g} experts: the groups are taken as equal"
 

@@ -14,14 +14,15 @@ import codesign
 import hardware_priors
 from codesign.outcome import GAINS, stack_limits
 from codesign.validity import RANGES, Range, check
+from codesign.workload.transformer import GroupedAttention, LayerKind, MixtureOfExperts
 
 EXPERTS = codesign.Transformer(
     hidden=1024, vocabulary=32000,
     layers=(
-        codesign.workload.transformer.LayerKind(
+        LayerKind(
             count=4,
-            attention=codesign.workload.transformer.GroupedAttention(heads=16, kv_heads=4, head_dim=64),
-            feed_forward=codesign.workload.transformer.MixtureOfExperts(experts=16, active=2, width=512, shared_width=512),
+            attention=GroupedAttention(heads=16, kv_heads=4, head_dim=64),
+            feed_forward=MixtureOfExperts(experts=16, active=2, width=512, shared_width=512),
         ),
     ),
 )  # fmt: skip

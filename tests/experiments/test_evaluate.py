@@ -8,7 +8,8 @@ from codesign import DESIGN_VARIABLES
 
 LIMIT_STUDY = ("--model", "llama-3.1-405b", "--device", "xpu-hbm3", "--execution", "limit", "--nominal-parameters", "--json")
 
-KEYS = """step_time_s user_tokens_per_second system_tokens_per_second fits fits_memory limits_broken warnings capacity_needed_bytes capacity_available_bytes
+KEYS = """step_time_s user_tokens_per_second system_tokens_per_second fits fits_memory limits_broken warnings
+capacity_needed_bytes capacity_available_bytes
 bound breakdown power_w energy_per_token_j capital_cost_usd cost_per_million_tokens_usd tokens_per_second_per_dollar
 tokens_per_second_per_watt elasticities limits inputs units""".split()
 
