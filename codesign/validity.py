@@ -201,8 +201,8 @@ class Legal(NamedTuple):
 
 def legal(design: Design, phase: Phase, promise: Real, plan: Plan) -> Legal:
     """Replace what is outside its range, number by number; legal ones keep every bit and their derivatives."""
-    distance = jnp.zeros(())
-    parts = {"design": design, "phase": phase, "promise": promise, "plan": plan}
+    distance: Any = 0.0
+    parts: dict[str, Any] = {"design": design, "phase": phase, "promise": promise, "plan": plan}
     for what, tree in parts.items():
         numbers = [_inside(one) for one in _leaves(what, tree)]
         distance = sum((far for _, far in numbers), start=distance)

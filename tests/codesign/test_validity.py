@@ -159,9 +159,9 @@ def test_legal_numbers_keep_their_derivatives():
     """At the ends of ranges too: sync latency 0, one chip a group."""
     arguments = point()
     arguments["design"] = dataclasses.replace(arguments["design"], sync_latency=0.0, chips=4.0, dies=1.0)
-    slopes = jax.jit(jax.grad(lambda all_: jnp.log(judged(all_).user_tokens_per_second)))(arguments)
+    slopes = jax.jit(jax.grad(lambda design: jnp.log(judged({**arguments, "design": design}).user_tokens_per_second)))(arguments["design"])
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(slopes))
-    assert float(slopes["design"].memory_bandwidth) > 0.0 > float(slopes["design"].sync_latency)
+    assert float(slopes.memory_bandwidth) > 0.0 > float(slopes.sync_latency)
 
 
 def test_a_bad_lane_does_not_fail_the_others():
@@ -176,11 +176,13 @@ def test_a_bad_lane_does_not_fail_the_others():
 
 
 def test_single_precision():
-    arguments = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), point())
-    good, bad = judged(arguments), judged(changed(arguments, "['design'].memory_bandwidth", -3e12))
-    assert bool(good.fits_memory) and good.step_time.dtype == jnp.float32
-    leaves = jax.tree.leaves(bad)
-    assert all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in leaves) and 0.0 < float(bad.tokens_per_second_per_dollar) < 1e-17
+    """JAX's default: what is far out must stay finite there too."""
+    with jax.enable_x64(False):
+        arguments = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), point())
+        good, bad = judged(arguments), judged(changed(arguments, "['design'].memory_bandwidth", -3e12))
+        assert bool(good.fits_memory) and good.step_time.dtype == jnp.float32
+        assert all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in jax.tree.leaves(bad))
+        assert 0.0 < float(bad.tokens_per_second_per_dollar) < 1e-17
 
 
 def test_fits_is_of_every_limit():
