@@ -1,23 +1,20 @@
 """The one door: design + workload + plan + technology → outcome (DESIGN.md §1)."""
 
-import math
-from typing import Any
+import dataclasses
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.core import Tracer
 
 from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
 from codesign.numerics.compilation import computed_once
 from codesign.numerics.curvature import Curvature, declares
-from codesign.numerics.fields import Real, units_of
+from codesign.numerics.fields import Real
 from codesign.numerics.ties import at_least, greater
 from codesign.outcome import Limits, Outcome
 from codesign.performance.execution import Execution, Limit, Operatorwise
 from codesign.performance.load import Footprint, footprint
-from codesign.performance.plan import Plan, TierShares, degrees
+from codesign.performance.plan import Plan, degrees
 from codesign.performance.step import Step, attained_rates, step
 from codesign.physical import cost as costs
 from codesign.physical.area import Area, area, interposer_area, layers, needed_edge, precision_ratio, stacks, usable_edge
@@ -25,9 +22,9 @@ from codesign.physical.latency import sync_floor
 from codesign.physical.power import Work, dynamic_energy, peak_power, provisioned_power, static_power
 from codesign.physical.thermal import junction_temperature, memory_temperature, temperature_excess
 from codesign.physical.warpage import warpage
+from codesign.validity import check, far_from_legal, legal, spoiled
 from codesign.workload import phases
 from codesign.workload.operators import OperatorTable, operator_table
-from codesign.workload.transformer import MixtureOfExperts, Transformer
 from codesign.workload.workload import Workload
 
 
@@ -51,7 +48,8 @@ def evaluate(
         execution: ``Operatorwise()`` unless told.
 
     Raises:
-        ValueError: a concrete argument is outside its range (traced ones are not checked; look at ``outcome.limits``).
+        ValueError: a concrete argument is outside its range. A traced one spoils the outcome: every limit is violated, every gain
+            next to nothing and every cost next to infinite (``validity.spoiled``).
 
     >>> import codesign, hardware_priors
     >>> llama = codesign.dense(hidden=4096, layers=32, heads=32, kv_heads=8, width=14336, vocabulary=128256)
@@ -59,7 +57,7 @@ def evaluate(
     >>> h100 = hardware_priors.device("h100").design(chips=1)
     >>> n5 = hardware_priors.technology("N5", "HBM3", "NVLink4")
     >>> outcome = codesign.evaluate(h100, work, technology=n5)
-    >>> bool(outcome.fits)
+    >>> bool(outcome.fits_memory)
     True
     """
     plan = Plan() if plan is None else plan
@@ -71,7 +69,8 @@ def evaluate(
 @jax.jit
 def _evaluate(design: Design, workload: Workload, plan: Plan, technology: Technology, execution: Execution) -> Outcome:
     table = operator_table(workload.model, workload.precision, slice_columns=technology.attainable.slice_columns)
-    return evaluate_table(design, table, workload, plan, technology, execution)
+    outcome = evaluate_table(design, table, workload, plan, technology, execution)
+    return spoiled(outcome, far_from_legal(workload.model, technology, [(design, plan)], ("precision", workload.precision)))
 
 
 def evaluate_table(
@@ -79,8 +78,18 @@ def evaluate_table(
 ) -> Outcome:
     """``evaluate`` on an operator table already written: one compiled program for models of one (padded) shape.
 
-    Of ``workload`` only phase and promise are used. Nothing is checked.
+    Of ``workload`` only phase and promise are used. Nothing is refused; a number of design, phase, promise or plan out of range spoils
+    the outcome as in ``evaluate``. Model and technology are taken as they are, and so is a plan of more groups than chips.
     """
+    design, phase, promise, plan, distance = legal(design, workload.phase, workload.promise, plan)
+    workload = dataclasses.replace(workload, phase=phase, promise=promise)
+    return spoiled(judge_table(design, table, workload, plan, technology, execution), distance)
+
+
+def judge_table(
+    design: Design, table: OperatorTable, workload: Workload, plan: Plan, technology: Technology, execution: Execution
+) -> Outcome:
+    """``evaluate_table`` of legal arguments: nothing is looked at. The search's are, by the box that it searches."""
     timed = computed_once(run_step(design, table, workload, plan, technology, execution))
     silicon = area(design, technology, table.compute_bits)
     degree = degrees(design, plan, table.experts)
@@ -225,84 +234,3 @@ def limits(
         sync_floor=jnp.log(1.001 * sync_floor(design.chips, design.scale_up_domain, technology.links) / design.sync_latency),
         promise=jnp.log(time_per_token / workload.promise),
     )
-
-
-_POSITIVE = ("memory_bandwidth", "memory_capacity", "peak_flops", "link_bandwidth", "sram_capacity", "sram_bandwidth",
-             "scale_out_bandwidth", "clock")  # fmt: skip
-
-
-def check(design: Design, workload: Workload, plan: Plan, technology: Technology) -> None:
-    """Refuse concrete arguments outside their range, by name and value; traced ones pass.
-
-    Raises:
-        ValueError: naming the first offending quantity, its value and what was expected.
-    """
-    for name in units_of(design):
-        least = 1.0 if name in ("chips", "dies", "scale_up_domain") else 0.0
-        _require(name, getattr(design, name), least, strict=name in _POSITIVE)
-    phase, precision = workload.phase, workload.precision
-    _require("batch", phase.batch, 0.0, strict=True)
-    if isinstance(phase, phases.Decode):
-        _require("context", phase.context, 0.0)
-        if phase.draft is not None:
-            _require("draft length", phase.draft.length, 0.0)
-            _require("draft acceptance", phase.draft.acceptance, 0.0, 1.0)
-            _require("draft cost", phase.draft.cost, 0.0)
-    else:
-        _require("prompt", phase.prompt, 0.0, strict=True)
-        _require("cached share of the prompt", phase.cached, 0.0, 1.0 - 1e-9)
-    _require("promise", workload.promise, 0.0, strict=True)
-    for name in units_of(precision):
-        _require(name, getattr(precision, name), 0.0, strict=name != "weight_scale_bits")
-    for name in ("pipeline", "context", "data", "expert", "expert_copies", "routing_skew"):
-        _require(f"plan's {name} degree", getattr(plan, name), 1.0)
-    if plan.tiers is not None:
-        for name in units_of(TierShares):
-            _require(name, getattr(plan.tiers, name), 0.0, 1.0)
-        shares = _concrete(plan.tiers.weights_on_chip), _concrete(plan.tiers.weights_in_pool)
-        if shares[0] is not None and shares[1] is not None:
-            _require("weights on chip and in pool together", shares[0] + shares[1], 0.0, 1.0)
-        pooled = [share for share in map(_concrete, (plan.tiers.weights_in_pool, plan.tiers.state_in_pool)) if share is not None]
-        if any((share > 0.0).any() for share in pooled):
-            _require("pool bandwidth of a plan that keeps bytes in a pool", design.pool_bandwidth, 0.0, strict=True)
-    for what, tree in (("model", workload.model), ("technology", technology)):
-        for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-            _require(f"{what}{jax.tree_util.keystr(path)}", leaf, 0.0)
-    _require_equal_mixtures(workload.model)
-    degrees = (design.chips, plan.pipeline, plan.context, plan.data)
-    ranks = [value for value in map(_concrete, degrees) if value is not None]
-    if len(ranks) == len(degrees):
-        chips, groups = ranks[0], ranks[1] * ranks[2] * ranks[3]
-        name = f"tensor degree of {np.max(chips):g} chips in {np.max(groups):g} pipeline, context and data groups"
-        _require(name, chips / groups, 1.0 - 1e-9)
-
-
-def _require_equal_mixtures(model: Transformer) -> None:
-    """All layers with experts must have the same number of them: routing is computed once per step."""
-    mixtures = [kind.feed_forward for kind in model.layers if isinstance(kind.feed_forward, MixtureOfExperts)]
-    for mixture in mixtures:
-        experts, active = _concrete(mixture.experts), _concrete(mixture.active)
-        if experts is not None and active is not None:
-            _require("active experts", active, 1.0, float(np.max(experts)))
-    for name in ("experts", "active"):
-        values = [value for mixture in mixtures if (value := _concrete(getattr(mixture, name))) is not None]
-        if len(values) > 1 and any((value != values[0]).any() for value in values[1:]):
-            shown = ", ".join(f"{value:g}" for value in values)
-            what = {"experts": "experts", "active": "active experts"}[name]
-            raise ValueError(f"layers with experts have {shown} {what}; expected the same number in all of them")
-
-
-def _concrete(value: Any) -> np.ndarray | None:
-    return None if isinstance(value, Tracer) else np.asarray(value)
-
-
-def _require(name: str, value: Any, least: float, most: float = math.inf, *, strict: bool = False) -> None:
-    concrete = _concrete(value)
-    if concrete is None:
-        return
-    good = np.isfinite(concrete) & (concrete > least if strict else concrete >= least) & (concrete <= most)
-    if not good.all():
-        relation, worst = "more than" if strict else "at least", np.ravel(concrete)[np.argmin(np.ravel(good))]
-        limit = "" if math.isinf(most) else f" and at most {round(most, 6):g}"
-        expected = f"a finite number {relation} {round(least, 6):g}{limit}"
-        raise ValueError(f"{name.replace('_', ' ')} is {worst:g}; expected {expected}")

@@ -108,6 +108,18 @@ class Outcome(eqx.Module):
     tokens_per_second_per_watt: Real = quantity("token/s/W", "system tokens/s over provisioned power")
 
     @property
-    def fits(self) -> Truth:
+    def fits_memory(self) -> Truth:
         """Whether weights and caches fit on every chip [bool]."""
         return self.limits.capacity <= 0.0
+
+    @property
+    def fits(self) -> Truth:
+        """Whether every limit holds: memory, what the technology can build and cool, and the promise [bool]."""
+        return jnp.all(stack_limits(self.limits) <= 0.0, axis=-1)
+
+
+GAINS = (
+    "user_tokens_per_second", "system_tokens_per_second", "capacity_available", "tokens_per_second_per_dollar",
+    "tokens_per_second_per_watt", "requests_per_second", "output_tokens_per_second", "goodput",
+)  # fmt: skip
+"""Outcomes, of a step or of a service, of which more is better; all others are costs, times, areas and bytes."""

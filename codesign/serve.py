@@ -5,15 +5,18 @@ import dataclasses
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
-from codesign.evaluate import check, evaluate_table
+from codesign.evaluate import evaluate_table
 from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
 from codesign.numerics.fields import Number, Real, quantity
-from codesign.outcome import Outcome
+from codesign.numerics.units import GIBI
+from codesign.outcome import Limits, Outcome
 from codesign.performance.execution import Execution, Operatorwise
 from codesign.performance.plan import Plan
 from codesign.performance.serving import Service, aggregated, disaggregated
+from codesign.validity import check, check_part, far_from_legal, legal, spoiled
 from codesign.workload import phases
 from codesign.workload.operators import OperatorTable, operator_table
 from codesign.workload.phases import Serving
@@ -31,15 +34,20 @@ class Pool(eqx.Module):
 
 
 class ServingOutcome(eqx.Module):
-    """A service with its price: of all pools, but for ``decode`` and ``prefill``, which are of one instance each."""
+    """A service with its price: of all pools, but for ``decode`` and ``prefill``, which are of one instance each.
+
+    ``limits`` are the worse of both phases; their ``promise`` is ``token_promise``, and ``first_token`` the other one.
+    """
 
     decode: Outcome
     prefill: Outcome
+    limits: Limits
+    first_token: Real = quantity("1", "ln of the time to the first token over its promise")
     time_to_first_token: Real = quantity("s", "mean, waiting included")
     time_per_token: Real = quantity("s", "mean time between tokens of a user")
     requests_per_second: Real = quantity("1/s", "capacity")
     output_tokens_per_second: Real = quantity("token/s", "capacity")
-    goodput: Real = quantity("1/s", "largest rate that keeps both promises in the mean")
+    goodput: Real = quantity("1/s", "largest rate that keeps both promises in the mean; 0 where memory does not fit")
     capital_cost: Real = quantity("USD", "equipment and facility of all pools")
     provisioned_power: Real = quantity("W", "facility, all pools")
     running_cost: Real = quantity("USD/s", "capital paid back, and energy")
@@ -64,14 +72,34 @@ def serve(
         first_promise, token_promise: longest allowed mean times to the first and between further tokens [s].
 
     Raises:
-        ValueError: a concrete argument is outside its range.
+        ValueError: a concrete argument is outside its range, or weights and caches of concrete ones do not fit. Traced ones that do
+            not fit have ``limits.capacity`` above zero and no goodput; illegal ones spoil both phases (``codesign.evaluate``).
     """
     precision = Precision() if precision is None else precision
     execution = Operatorwise() if execution is None else execution
     other = decode if prefill is None else prefill
+    check_part("phase", serving)
+    check_part("first_promise", first_promise)
+    check_part("token_promise", token_promise)
     for pool, phase in ((decode, serving.decode), (other, serving.prefill)):
+        check_part("instances", pool.instances)
         check(pool.design, Workload(model, phase, precision), pool.plan, technology)
-    return _serve(model, serving, decode, prefill, technology, precision, execution, first_promise, token_promise)
+    outcome = _serve(model, serving, decode, prefill, technology, precision, execution, first_promise, token_promise)
+    for role, phase in (("decode", outcome.decode), ("prefill", outcome.prefill)):
+        _require_memory(role, phase)
+    return outcome
+
+
+def _require_memory(role: str, outcome: Outcome) -> None:
+    if isinstance(outcome.limits.capacity, Tracer) or bool(jnp.all(outcome.fits_memory)):
+        return
+    worst = jnp.argmax(outcome.limits.capacity)
+    needed, there = (float(jnp.ravel(size)[worst]) / GIBI for size in (outcome.capacity_needed, outcome.capacity_available))
+    over = float(jnp.exp(jnp.max(outcome.limits.capacity)))
+    raise ValueError(
+        f"{role} needs {needed:.4g} GiB for weights and caches and an instance has {there:.4g} GiB (its fullest memory {over:.3g} times "
+        "over); expected more chips or capacity, a smaller batch or shorter requests"
+    )
 
 
 @jax.jit
@@ -99,7 +127,17 @@ def _serve(
             serving.batch, serving.output, serving.load, prefill.instances, decode.instances, first_promise, token_promise,
         )  # fmt: skip
         pools = [(decode, decoding), (prefill, filling)]
-    return _priced(service, serving, pools, decoding, filling, technology)
+    limits = jax.tree.map(jnp.maximum, decoding.limits, filling.limits)
+    limits = dataclasses.replace(limits, promise=jnp.log(service.time_per_token / token_promise))
+    service = dataclasses.replace(service, goodput=jnp.where(limits.capacity <= 0.0, service.goodput, 0.0))
+    outcome = _priced(
+        service, serving, pools, (decoding, filling), limits, jnp.log(service.time_to_first_token / first_promise), technology
+    )
+    distance = legal(decode.design, serving.decode, token_promise, decode.plan).distance
+    distance = distance + legal(other.design, serving.prefill, first_promise, other.plan).distance
+    machines = [(decode.design, decode.plan), (other.design, other.plan)]
+    parts = (("precision", precision), ("phase", serving), ("instances", decode.instances), ("instances", other.instances))
+    return spoiled(outcome, distance + far_from_legal(model, technology, machines, *parts))
 
 
 def _run(
@@ -122,8 +160,8 @@ def transfer_time(table: OperatorTable, serving: Serving, decode: Pool, prefill:
 
 
 def _priced(
-    service: Service, serving: Serving, pools: list[tuple[Pool, Outcome]], decoding: Outcome, filling: Outcome,
-    technology: Technology,
+    service: Service, serving: Serving, pools: list[tuple[Pool, Outcome]], steps: tuple[Outcome, Outcome], limits: Limits,
+    first_token: Real, technology: Technology,
 ) -> ServingOutcome:  # fmt: skip
     def total(name: str) -> Real:
         return sum((getattr(outcome, name) * pool.instances for pool, outcome in pools), start=jnp.zeros_like(serving.batch))
@@ -139,6 +177,8 @@ def _priced(
         provisioned_power=total("provisioned_power"),
         running_cost=total("running_cost"),
         cost_per_output_token=total("running_cost") / (tokens * technology.economics.utilisation),
-        decode=decoding,
-        prefill=filling,
+        limits=limits,
+        first_token=first_token,
+        decode=steps[0],
+        prefill=steps[1],
     )

@@ -5,6 +5,7 @@ import numpy as np
 from codesign.search import Front
 from experiments.columns import order
 from experiments.scenario import Scenario, toml_text
+from hardware_priors.own_device import WIDTHS
 
 WRITTEN = {
     "memory_bandwidth": "B/s",
@@ -29,6 +30,7 @@ def device_files(front: Front, scenario: Scenario) -> dict[str, str]:
             suffix = f"-machine-{p}" if len(front.designs) > 1 else ""
             lines = [f"name = {toml_text(f'{scenario.name} {place:02d}' + suffix.replace('-', ' '))}"]
             lines += [f'{name} = "{_digits(getattr(design, name)[row])} {unit}"' for name, unit in WRITTEN.items()]
+            lines.append(f"peak_flops_bits = {_width(front, scenario, row, p)}")
             lines += [f"{name} = {_digits(getattr(design, name)[row])}" for name in PLAIN]
             white = float(np.asarray(design.white_silicon)[row])
             lines += [f'white_silicon = "{_digits(white)} m^2"'] if white > 0 else []
@@ -46,6 +48,17 @@ def _technology(front: Front, scenario: Scenario, row: int, p: int) -> tuple[str
         offered = getattr(machine, part) or getattr(scenario.technology, part)
         chosen.append(next((one for one in sorted(offered, key=len, reverse=True) if one in name), offered[0]))
     return chosen[0], chosen[1], chosen[2]
+
+
+def _width(front: Front, scenario: Scenario, row: int, p: int) -> int:
+    """The width at which the rate of a machine was designed: that of the widest products of its services [bit]."""
+    chosen = front.choices[front.choice[row]].precisions
+    served = [k for k, work in enumerate(scenario.workload) if p in (work.decode_machine, work.prefill_machine)]
+    bits = [
+        float(chosen[k].compute_bits) if chosen else max(scenario.workload[k].weight_bits, scenario.workload[k].activation_bits)
+        for k in served or range(len(scenario.workload))
+    ]
+    return next(width for width in WIDTHS if width >= max(bits))
 
 
 def _digits(value: object) -> str:

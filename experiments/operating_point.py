@@ -14,6 +14,8 @@ from codesign.workload.transformer import UNLIMITED, GroupedAttention, LinearAtt
 from experiments.cautions import refuse_more_stages, too_long
 from experiments.parallelism import Parallelism
 from experiments.refusal import Refused
+from hardware_priors.quantities import parse
+from hardware_priors.technologies import choice
 
 if TYPE_CHECKING:
     from experiments.point_arguments import PointArguments
@@ -32,6 +34,7 @@ class OperatingPoint:
     choices: dict[str, str]
     technology: codesign.Technology
     execution: codesign.Execution
+    own_technology: tuple[str, str, str] | None
 
     @property
     def warnings(self) -> list[str]:
@@ -39,6 +42,17 @@ class OperatingPoint:
         arguments = self.arguments
         length = arguments.context if arguments.phase == "decode" else arguments.prompt or arguments.context
         return too_long(length, arguments.model, self.workload.model)
+
+
+WHAT_IF = {
+    "memory_bandwidth": "B/s",
+    "memory_capacity": "B",
+    "peak_flops": "FLOP/s",
+    "link_bandwidth": "B/s",
+    "pool_bandwidth": "B/s",
+    "pool_capacity": "B",
+}
+"""Quantities of a design that an option may state instead of the device, with their units."""
 
 
 def operating_point(arguments: "PointArguments", shares: Parallelism) -> OperatingPoint:
@@ -58,9 +72,7 @@ def operating_point(arguments: "PointArguments", shares: Parallelism) -> Operati
         state_bits=real(arguments.kv_bits),
         activation_bits=real(arguments.activation_bits),
     )
-    design = device.design(arguments.chips, max(arguments.weight_bits, arguments.activation_bits))
-    if arguments.sync_latency_us is not None:
-        design = dataclasses.replace(design, sync_latency=real(arguments.sync_latency_us * MICRO))
+    design = machine(arguments, device)
     choices = technology_choices(arguments, device)
     promise = UNLIMITED if arguments.promise_ms is None else arguments.promise_ms * MILLI
     return OperatingPoint(
@@ -73,7 +85,55 @@ def operating_point(arguments: "PointArguments", shares: Parallelism) -> Operati
         choices=choices,
         technology=hardware_priors.technology(**choices),  # pyright: ignore[reportArgumentType]
         execution=execution(arguments),
+        own_technology=_own_technology(device),
     )
+
+
+def machine(arguments: "PointArguments", device: Any) -> codesign.Design:
+    """The device's design, with what the arguments state instead.
+
+    Raises:
+        Refused: a quantity that cannot be read, or bytes in a pool that is not there.
+    """
+    stated: dict[str, Any] = {}
+    for name, unit in WHAT_IF.items():
+        if (text := getattr(arguments, name)) is not None:
+            stated[name] = _quantity(name, text, unit)
+    if arguments.sync_latency_us is not None:
+        stated["sync_latency"] = arguments.sync_latency_us * MICRO
+    if arguments.scale_up_domain is not None:
+        stated["scale_up_domain"] = arguments.scale_up_domain
+    design = device.design(arguments.chips, max(arguments.weight_bits, arguments.activation_bits))
+    design = dataclasses.replace(design, **{name: real(value) for name, value in stated.items()})
+    lacking = [name for name in ("pool_capacity", "pool_bandwidth") if not float(getattr(design, name)) > 0]
+    for option in ("weights_in_pool", "state_in_pool"):
+        if getattr(arguments, option) > 0 and lacking:
+            raise Refused(
+                f"--{option.replace('_', '-')} is {getattr(arguments, option):g}, but {device.name} has no pool; expected "
+                f"{' and '.join('--' + name.replace('_', '-') for name in lacking)}, or a device file that states them"
+            )
+    if len(lacking) == 1:
+        other = "pool_bandwidth" if lacking[0] == "pool_capacity" else "pool_capacity"
+        raise Refused(f"--{other.replace('_', '-')} is given without --{lacking[0].replace('_', '-')}; expected both")
+    return design
+
+
+def _quantity(name: str, text: str, unit: str) -> float:
+    option = f"--{name.replace('_', '-')} is {text!r}"
+    try:
+        value = parse(text, like=unit)
+    except ValueError as error:
+        raise Refused(f"{option}: {error}") from None
+    if not 0 < value < float("inf"):
+        raise Refused(f"{option}; expected a finite quantity above zero [{unit}]")
+    return value
+
+
+def _own_technology(device: Any) -> tuple[str, str, str] | None:
+    try:
+        return device.technology_names()
+    except ValueError:  # a file of one's own may state none
+        return None
 
 
 def _has_experts(transformer: Transformer) -> bool:
@@ -104,6 +164,8 @@ def phase(arguments: "PointArguments") -> codesign.Phase:
 
 def plan(arguments: "PointArguments", shares: Parallelism) -> codesign.Plan:
     """The layout, with the all-reduce algorithms on offer stacked."""
+    pooled = arguments.weights_in_pool > 0 or arguments.state_in_pool > 0
+    tiers = codesign.TierShares(weights_in_pool=arguments.weights_in_pool, state_in_pool=arguments.state_in_pool) if pooled else None
     return codesign.Plan(
         pipeline=real(shares.pipeline),
         context=real(shares.context),
@@ -111,6 +173,7 @@ def plan(arguments: "PointArguments", shares: Parallelism) -> codesign.Plan:
         expert=real(codesign.WHOLE_EXPERTS if arguments.expert == "whole" else arguments.expert),
         kv_ideal=real(1.0 if arguments.kv_split == "ideal" else 0.0),
         all_reduce=jnp.stack([jnp.asarray(codesign.ALGORITHMS[name]) for name in arguments.collective]),
+        tiers=tiers,
     )
 
 
@@ -129,5 +192,14 @@ def technology_choices(arguments: "PointArguments", device: Any) -> dict[str, st
     if None in stated.values():
         own = device.technology_names()
         stated = {name: value or own[k] for k, (name, value) in enumerate(stated.items())}
-    names = {name: value for name, value in stated.items() if value is not None}
-    return {**names, "cooling": arguments.cooling, "price_basis": arguments.price_basis}
+    stated |= {"cooling": arguments.cooling, "pool": arguments.pool}
+    names = {name: _choice(name, value) for name, value in stated.items() if value is not None}
+    return {**names, "price_basis": arguments.price_basis}
+
+
+def _choice(name: str, value: str) -> str:
+    try:
+        return choice(name, value)
+    except ValueError as error:
+        asked = {"link": "--link-bandwidth and --sync-latency-us", "memory": "--memory-bandwidth and --memory-capacity"}.get(name)
+        raise Refused(f"{error}" + (f"; what other speeds would do: {asked}" if asked else "")) from None

@@ -59,12 +59,32 @@ class PointArguments:
     """further exposed syncs of a layer with experts (execution limit; 0 unless told)"""
     nominal_parameters: Annotated[bool | float, flag_or_count("nominal-parameters")] = False
     """round parameter count as papers use it, or a count of your own; exact otherwise"""
+    memory_bandwidth: str | None = None
+    """what if: bandwidth of a chip's memory, such as "8 TB/s", instead of the device's own"""
+    memory_capacity: str | None = None
+    """what if: capacity of a chip's memory, such as "192 GB" """
+    peak_flops: str | None = None
+    """what if: dense rate of a chip at the width of the products, such as "2 PFLOP/s" """
+    link_bandwidth: str | None = None
+    """what if: bandwidth of a chip's scale-up links, one direction, such as "64 GB/s" for PCIe5; latency: --sync-latency-us"""
+    scale_up_domain: Annotated[int, whole("scale-up-domain")] | None = None
+    """what if: chips that the scale-up links join; beyond them the scale-out network carries"""
+    pool_capacity: str | None = None
+    """memory behind a chip's main one, such as "512 GB" of its host; needs --pool-bandwidth"""
+    pool_bandwidth: str | None = None
+    """what a chip streams from its pool, such as "80 GB/s" """
+    weights_in_pool: Annotated[float, number("weights-in-pool", "", 0.0, 1.0, include_low=True)] = 0.0
+    """share of the weights kept in the pool"""
+    state_in_pool: Annotated[float, number("state-in-pool", "", 0.0, 1.0, include_low=True)] = 0.0
+    """share of the cache kept in the pool"""
     node: str | None = None
-    """logic process of the prices; the device's own unless told, as for memory and link"""
+    """logic process of prices, area and energy (not of speed); the device's own unless told, as for memory and link"""
     memory: str | None = None
-    """memory technology"""
+    """memory technology of prices, area and energy; speed and capacity stay the device's (--memory-bandwidth changes them)"""
     link: str | None = None
-    """link technology"""
+    """link technology of prices, area and energy; speed stays the device's (--link-bandwidth, --sync-latency-us change it)"""
+    pool: str = "photonic-pool"
+    """memory technology of the pool's price and energy"""
     cooling: str = "cold-plate"
     """cooling technology"""
     price_basis: Annotated[str, one_of("price-basis", ("builder", "buyer"))] = "builder"

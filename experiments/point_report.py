@@ -9,17 +9,21 @@ import jax.numpy as jnp
 import numpy as np
 
 import codesign
-from codesign.evaluate import check
 from codesign.numerics.fields import Real
 from codesign.numerics.units import GIBI, MILLI
 from codesign.outcome import Outcome
 from codesign.performance.step import COLLECTIVES
+from codesign.validity import check
 from codesign.workload.operators import operator_table
 from experiments.operating_point import OperatingPoint, kv_heads
 from experiments.refusal import Refused
+from experiments.remarks import device_remarks, price_remarks, remarks
 
 MOST_CHIPS = 65536
 """How many chips are tried when asking how many would fit."""
+
+TOUCHED = 1e-9
+"""ln(used/allowed) up to which a limit is touched and not broken."""
 
 PER = ("tokens_per_second_per_dollar", "tokens_per_second_per_watt")
 
@@ -28,10 +32,13 @@ UNITS = {
     "time_per_token_s": "s",
     "user_tokens_per_second": "token/s",
     "system_tokens_per_second": "token/s",
-    "fits": "bool",
+    "fits": "bool, memory and the promise where one was made; what the technology cannot build is in limits_broken",
+    "fits_memory": "bool, weights and caches on every chip",
+    "limits_broken": "names of limits, but memory and promise, that the design is beyond",
+    "warnings": "sentences",
     "capacity_needed_bytes": "B, all chips",
     "capacity_available_bytes": "B, all chips",
-    "bound": "part of the step with most time; link transfer counts as sync, vector work as compute",
+    "bound": "part of the step with most time: memory, compute, vector, sync (latency) or transfer (bytes on links)",
     "breakdown": "s",
     "power_w": "W, facility, mean while running",
     "provisioned_power_w": "W, facility, all chips at their peak",
@@ -99,20 +106,21 @@ def parts(step: Any, names: tuple[str, ...]) -> dict[str, Any]:
     }
     latency, transfer = np.asarray(step.latency), np.asarray(step.transfer)
     collectives = {
-        name: {"sync": float(latency[k]), "link": float(transfer[k])} for k, name in enumerate(COLLECTIVES) if latency[k] + transfer[k] > 0
+        name: {"sync": float(latency[k]), "transfer": float(transfer[k])}
+        for k, name in enumerate(COLLECTIVES)
+        if latency[k] + transfer[k] > 0
     }
-    whole = {**by_resource, "sync": float(latency.sum()), "link": float(transfer.sum())}
+    whole = {**by_resource, "sync": float(latency.sum()), "transfer": float(transfer.sum())}
     return {**whole, "by_operator": operators, "by_collective": collectives}
 
 
+RESOURCES = ("memory", "compute", "vector", "sync", "transfer")
+"""Parts of a step, which sum to its time."""
+
+
 def bound(breakdown: dict[str, Any]) -> str:
-    """``memory``, ``compute`` or ``sync``, whichever takes most time."""
-    causes = {
-        "memory": breakdown["memory"],
-        "compute": breakdown["compute"] + breakdown["vector"],
-        "sync": breakdown["sync"] + breakdown["link"],
-    }
-    return max(causes, key=lambda name: causes[name])
+    """Which of ``RESOURCES`` takes most time."""
+    return max(RESOURCES, key=lambda name: breakdown[name])
 
 
 def point_report(point: OperatingPoint) -> dict[str, Any]:
@@ -131,7 +139,9 @@ def point_report(point: OperatingPoint) -> dict[str, Any]:
         "step_time_s": float(outcome.step_time),
         "time_per_token_s": float(outcome.time_per_token),
         **speeds(outcome),
-        "fits": bool(outcome.fits),
+        "fits": bool(outcome.fits_memory) and limits.get("promise", 0.0) <= 0.0,
+        "fits_memory": bool(outcome.fits_memory),
+        "limits_broken": [name for name, value in limits.items() if value > TOUCHED and name not in ("capacity", "promise")],
         "capacity_needed_bytes": float(outcome.capacity_needed),
         "capacity_available_bytes": float(outcome.capacity_available),
         "bound": bound(breakdown),
@@ -149,7 +159,10 @@ def point_report(point: OperatingPoint) -> dict[str, Any]:
     if point.arguments.execution == "limit" and point.shares.tensor > kv_heads(point.workload.model):
         report["kv_split"] = both_splits(point)
     refuse_no_numbers(report)
-    return finite({**report, "warnings": point.warnings, "inputs": inputs(point), "units": UNITS})
+    report = finite({**report, "inputs": inputs(point), "units": UNITS})
+    layout = remarks(point.workload.model, point.workload.phase, point.plan, point.design)
+    told = [*point.warnings, *layout, *device_remarks(point, report), *price_remarks(point, report)]
+    return {**report, "warnings": list(dict.fromkeys(told))}
 
 
 def speeds(outcome: Outcome) -> dict[str, float]:
@@ -166,7 +179,7 @@ def both_splits(point: OperatingPoint) -> dict[str, Any]:
         found[name] = {
             "step_time_s": float(outcome.step_time),
             **speeds(outcome),
-            "fits": bool(outcome.fits),
+            "fits_memory": bool(outcome.fits_memory),
             "capacity_needed_bytes": float(outcome.capacity_needed),
         }
     return found
@@ -212,17 +225,9 @@ def finite(value: Any) -> Any:
 
 def failure(point: OperatingPoint, report: dict[str, Any]) -> str | None:
     """Why the configuration is refused, in one sentence; None if it is not."""
-    arguments, model = point.arguments, point.workload.model.name
-    if not report["fits"]:
-        needed, available = report["capacity_needed_bytes"] / GIBI, report["capacity_available_bytes"] / GIBI
-        least = least_chips(point)
-        advice = f"the least number of chips that fits is {least}" if least else _no_chips(point)
-        length = arguments.context if arguments.phase == "decode" else arguments.prompt or arguments.context
-        return (
-            f"{model} with batch {arguments.batch} at {length} positions needs {needed:.1f} GiB and "
-            f"{arguments.chips} × {point.device.name} have {available:.1f} GiB: "
-            f"{needed - available:.1f} GiB are missing; {advice}"
-        )
+    arguments = point.arguments
+    if not report["fits_memory"]:
+        return _does_not_fit(point, report)
     if arguments.promise_ms is not None and report["limits"]["promise"] > 0:
         takes = report["time_per_token_s"] / MILLI
         return (
@@ -232,8 +237,30 @@ def failure(point: OperatingPoint, report: dict[str, Any]) -> str | None:
     return None
 
 
-def _no_chips(point: OperatingPoint) -> str:
-    return f"no tensor degree up to {MOST_CHIPS} chips makes it fit"
+def _does_not_fit(point: OperatingPoint, report: dict[str, Any]) -> str:
+    arguments, design = point.arguments, report["inputs"]["design_si"]
+    needed, available = report["capacity_needed_bytes"] / GIBI, report["capacity_available_bytes"] / GIBI
+    length = arguments.context if arguments.phase == "decode" else arguments.prompt or arguments.context
+    what = f"{point.workload.model.name} with batch {arguments.batch} at {length} positions needs {needed:.1f} GiB"
+    machines = f"{arguments.chips} × {point.device.name}"
+    if point.plan.tiers is not None:
+        over, pool = math.exp(report["limits"]["capacity"]), design["pool_capacity"] * arguments.chips / GIBI
+        main = design["memory_capacity"] * arguments.chips / GIBI
+        return (
+            f"{what}, of which {arguments.weights_in_pool:.0%} of the weights and {arguments.state_in_pool:.0%} of the cache go to a pool; "
+            f"{machines} have {main:.1f} GiB and pools of {pool:.1f} GiB, and the fuller of both would hold {over:.3g} times what it can; "
+            "expected other shares in --weights-in-pool and --state-in-pool, or more chips"
+        )
+    idle = "; their pools hold what --weights-in-pool and --state-in-pool say" if design["pool_capacity"] > 0 else ""
+    return f"{what} and {machines} have {available:.1f} GiB: {needed - available:.1f} GiB are missing; {_advice(point)}{idle}"
+
+
+def _advice(point: OperatingPoint) -> str:
+    least, domain = least_chips(point), float(point.design.scale_up_domain)
+    if not least:
+        return f"no tensor degree up to {MOST_CHIPS} chips makes it fit"
+    beyond = f", beyond the scale-up domain of {domain:g}" if least > domain else ""
+    return f"the least number of chips that fits is {least} (by bytes alone, nothing reserved for activations and the engine{beyond})"
 
 
 def least_chips(point: OperatingPoint) -> int | None:

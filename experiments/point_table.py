@@ -7,6 +7,7 @@ import hardware_priors
 from codesign.numerics.units import GIBI, KILO, MICRO, MILLI, PETA, TERA
 from codesign.outcome import limit_words
 from experiments.operating_point import OperatingPoint
+from experiments.point_report import RESOURCES, TOUCHED
 from experiments.screen import results
 
 
@@ -15,7 +16,7 @@ def show(point: OperatingPoint, report: dict[str, Any]) -> None:
     from rich.table import Table
 
     console = results()
-    console.print(_headline(point, report))
+    console.print(_headline(point, report), markup=False)
     summary = Table(show_header=False, box=None, pad_edge=False)
     for name, value in _summary(report):
         summary.add_row(name, value)
@@ -23,16 +24,20 @@ def show(point: OperatingPoint, report: dict[str, Any]) -> None:
     console.print(_breakdown(report))
     console.print(_elasticities(report))
     for line in notes(point, report):
-        console.print(line)
+        console.print(line, markup=False)
+    for line in report["warnings"]:
+        console.print(f"Warning: {line}.", markup=False)
 
 
 def _headline(point: OperatingPoint, report: dict[str, Any]) -> str:
     arguments, shares, design = point.arguments, point.shares, report["inputs"]["design_si"]
     length = f"context {arguments.context:,}" if arguments.phase == "decode" else f"prompt {arguments.prompt or arguments.context:,}"
     degrees = f"tensor {shares.tensor} × pipeline {shares.pipeline} × context {shares.context} × data {shares.data}"
+    bits = max(arguments.weight_bits, arguments.activation_bits)
     rates = (
         f"{design['memory_bandwidth'] / TERA:.4g} TB/s, {design['memory_capacity'] / GIBI:.4g} GiB, "
-        f"{design['peak_flops'] / PETA:.4g} PFLOP/s, sync {design['sync_latency'] / MICRO:.3g} us a chip"
+        f"{design['peak_flops'] / PETA:.4g} PFLOP/s at {bits:g} bit, "
+        f"sync {design['sync_latency'] / MICRO:.3g} us a chip"
     )
     return (
         f"{point.workload.model.name}, {arguments.phase}, batch {arguments.batch:,}, {length}, "
@@ -72,13 +77,13 @@ def _breakdown(report: dict[str, Any]) -> Any:
     def row(name: str, seconds: float, why: str = "", **style: Any) -> None:
         table.add_row(name, f"{seconds / MILLI:.4g}", f"{100 * seconds / total:.1f}", why, **style)
 
-    for part in ("memory", "compute", "vector", "sync", "link"):
+    for part in RESOURCES:
         row(part, breakdown[part])
     table.add_section()
     for name, entry in breakdown["by_operator"].items():
         row(f"  {name}", entry["time"], entry["bound"])
     for name, entry in breakdown["by_collective"].items():
-        row(f"  all chips: {name}", entry["sync"] + entry["link"], "sync" if entry["sync"] >= entry["link"] else "link")
+        row(f"  all chips: {name}", entry["sync"] + entry["transfer"], max(entry, key=lambda part: entry[part]))
     table.add_section()
     row("step", total)
     return table
@@ -116,14 +121,15 @@ def notes(point: OperatingPoint, report: dict[str, Any]) -> list[str]:
     choices = point.choices
     lines.append(
         f"Prices: {choices['price_basis']} basis, logic {choices['node']}, memory {choices['memory']}, "
-        f"links {choices['link']}, cooling {choices['cooling']}."
+        f"links {choices['link']}, cooling {choices['cooling']}"
+        f"{', pool ' + choices['pool'] if report['inputs']['design_si']['pool_capacity'] > 0 else ''}."
     )
     return [*lines, *prior_lines(choices)]
 
 
 def broken_limits(limits: dict[str, float | None]) -> str:
     """The technology limits that a design breaks, with how far beyond them it is."""
-    over = {name: value for name, value in limits.items() if value and value > 1e-9 and name not in ("capacity", "promise")}
+    over = {name: value for name, value in limits.items() if value and value > TOUCHED and name not in ("capacity", "promise")}
     return ", ".join(f"{limit_words(name)} at {math.exp(value):.2f} × the limit" for name, value in over.items())
 
 

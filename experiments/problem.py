@@ -135,6 +135,11 @@ def layouts(scenario: Scenario, services: list[Service]) -> list[Layout]:
     """Every combination of the alternatives that any machine may take: designs and devices alike."""
     offered = scenario.choices
     has_experts = any(isinstance(kind.feed_forward, MixtureOfExperts) for one in services for kind in one.model.layers)
+    if "experts" in offered.model_fields_set and not has_experts:
+        names = ", ".join(one.model.name for one in services)
+        raise ValueError(
+            f"choices.experts = {list(offered.experts)} has no effect: {names} has no experts; expected a model that has, or no such key"
+        )
     ways = itertools.product(
         offered.collectives, offered.pipeline, offered.experts if has_experts else ("",), offered.attention_data,
         offered.context_parallel,

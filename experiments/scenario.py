@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -46,6 +47,26 @@ MOST_CHOICES = 4096
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+PHASES_USING = {
+    "context": ("decode",),
+    "prompt": ("prefill", "serving"),
+    "cached": ("prefill", "serving"),
+    "output": ("serving",),
+    "load": ("serving",),
+    "first_promise": ("serving",),
+    "draft_length": ("decode", "serving"),
+    "draft_acceptance": ("decode", "serving"),
+    "draft_cost": ("decode", "serving"),
+    "decode_machine": ("decode", "serving"),
+    "prefill_machine": ("prefill", "serving"),
+}
+"""Which phases a key of a workload has an effect in, where not in all."""
+
+
+def _either(words: Sequence[str]) -> str:
+    return " or ".join(f'"{word}"' for word in words)
 
 
 class Work(_Section):
@@ -93,6 +114,12 @@ class Work(_Section):
         for name in needed:
             if getattr(self, name) is None:
                 raise ValueError(f"the phase {self.phase!r} needs {name!r}, which is missing")
+        for name in sorted(self.model_fields_set):
+            if self.phase not in (used := PHASES_USING.get(name, (self.phase,))):
+                raise ValueError(f"{name} has no effect in the phase {self.phase!r}; expected it only with phase = {_either(used)}")
+        for name in ("draft_acceptance", "draft_cost"):
+            if getattr(self, name) and not self.draft_length:
+                raise ValueError(f"{name} has no effect without drafts; expected draft_length of at least 1 beside it")
         return self
 
 
@@ -225,6 +252,24 @@ class Scenario(_Section):
     search: Search
 
     @model_validator(mode="after")
+    def _every_key_matters(self) -> "Scenario":
+        if len(self.workload) == 1 and self.main.share != 1.0:
+            raise ValueError(f"share = {self.main.share:g} has no effect with one [[workload]]; expected 1, or several that share a fleet")
+        if self.choices.weight_bits and (own := [work.model for work in self.workload if "weight_bits" in work.model_fields_set]):
+            raise ValueError(f"weight_bits of {own[0]} has no effect beside choices.weight_bits; expected one of them")
+        if all(work.phase == "prefill" for work in self.workload):
+            if set(self.choices.collectives) != {"two-shot"}:
+                raise ValueError(
+                    f"choices.collectives = {self.choices.collectives} has no effect on prefill, whose long messages take two-shot; "
+                    'expected ["two-shot"]'
+                )
+        if self.space.mode == "build" and "sync_latency" in self.space.model_fields_set:
+            raise ValueError(
+                'space.sync_latency has no effect in mode = "build", where network and software set it; expected mode = "limit"'
+            )
+        return self
+
+    @model_validator(mode="after")
     def _machines_exist(self) -> "Scenario":
         for work in self.workload:
             for name in ("decode_machine", "prefill_machine"):
@@ -352,8 +397,9 @@ def _validated(content: dict[str, Any]) -> Scenario:
 
 
 def written(resolved: Scenario) -> str:
-    """A scenario as TOML, every default filled in; ``read`` gives the same scenario back."""
+    """A scenario as TOML, every default that has an effect filled in; ``read`` gives the same scenario back."""
     content = resolved.model_dump(exclude_none=True)
+    _drop_idle(resolved, content)
     lines = [f"{key} = {_toml(value)}" for key, value in content.items() if isinstance(value, str)]
     for section, entries in content.items():
         if isinstance(entries, str):
@@ -363,6 +409,19 @@ def written(resolved: Scenario) -> str:
             header = f"[[{section}]]" if several else f"[{section}]"
             lines += ["", header, *(f"{key} = {_toml(value)}" for key, value in table.items())]
     return "\n".join(lines) + "\n"
+
+
+def _drop_idle(resolved: Scenario, content: dict[str, Any]) -> None:
+    """Take out the defaults that ``read`` would refuse as having no effect."""
+    for work, table in zip(resolved.workload, content["workload"], strict=True):
+        idle = [name for name, phases in PHASES_USING.items() if work.phase not in phases]
+        idle += ["weight_bits"] if resolved.choices.weight_bits else []
+        for name in idle:
+            table.pop(name, None)
+    if resolved.space.mode == "build":
+        content["space"].pop("sync_latency")
+    if "experts" not in resolved.choices.model_fields_set:
+        content["choices"].pop("experts")
 
 
 def _toml(value: Any) -> str:

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from codesign.hardware.design import Design
-from hardware_priors.own_device import OwnDevice, read_device
+from hardware_priors.own_device import SHOWN, OwnDevice, read_device
 from hardware_priors.prior import Prior, lookup, names
 from hardware_priors.prior import find as find_prior
-from hardware_priors.quantities import nearest
+from hardware_priors.quantities import formatted, nearest
 
 FLOATING_FORMATS = {4: ("peak_fp4",), 8: ("peak_fp8",), 16: ("peak_bf16", "peak_fp16")}
 """Dense peaks by width [bit] that serve floating-point weights and activations; integer peaks do not."""
@@ -139,6 +139,20 @@ class Device:
         """
         label = _labels()[self.name]
         return label["node"], label["memory"], label["link"]
+
+    def width(self, compute_bits: float) -> int:
+        """The width whose peak serves products of ``compute_bits`` [bit] (see ``peak``)."""
+        served = self.peak(compute_bits).quantity
+        return next(bits for bits, quantities in FLOATING_FORMATS.items() if served in quantities)
+
+    def assumed(self, chips: float) -> list[str]:
+        """What no fact of this device says and a machine of so many chips needs, with the value that ``design`` takes."""
+        design = self.design(chips, min(bits for bits, names in FLOATING_FORMATS.items() if any(map(self.find, names))))
+        needed = [name for name in ("sram_capacity",) if not any(map(self.find, _WHERE_KNOWN[name]))]
+        if chips > float(design.scale_up_domain):
+            needed += [] if self.find("scale_out_bandwidth_bidirectional") else ["scale_out_bandwidth"]
+            needed += ["scale_out_latency"]
+        return [f"{name} {formatted(float(getattr(design, name)), SHOWN.get(name, '1'))}" for name in needed]
 
     def peak(self, compute_bits: float = 8) -> Prior:
         """The dense peak of the narrowest floating-point format at least ``compute_bits`` wide.

@@ -3,13 +3,17 @@
     name = "my chip"                       # optional
     memory_bandwidth = "3.35 TB/s"
     memory_capacity = "96 GiB"
-    peak_flops = "1.979 PFLOP/s"
+    peak_flops_16bit = "0.99 PFLOP/s"      # dense, by width of the products: 32bit, 16bit, 8bit, 4bit; at least one
+    peak_flops_8bit = "1.979 PFLOP/s"
     sync_latency = "1.5 us"
     link_bandwidth = "450 GB/s"            # one direction
+    scale_up_domain = 8                    # chips joined by these links; needed for more than one chip
+    pool_capacity = "512 GB"               # optional: memory behind the main one, such as a host's, and
+    pool_bandwidth = "80 GB/s"             # what a chip streams from it
     technology = ["N3", "HBM4", "NVLink5"] # optional: what to price it with
 
-Keys are the fields of :class:`codesign.hardware.design.Design` without ``chips``; those with a default there may be
-left out.
+Keys are the fields of :class:`codesign.hardware.design.Design` without ``chips``; those with a default there may be left out, and
+``OwnDevice.assumed`` says which were. ``peak_flops`` alone is taken with ``peak_flops_bits``, the width at which it holds.
 """
 
 from dataclasses import MISSING, dataclass, field, fields
@@ -18,10 +22,18 @@ from pathlib import Path
 from codesign.files import own_path, read_toml
 from codesign.hardware.design import Design
 from codesign.numerics.fields import units_of
-from hardware_priors.quantities import nearest, parse, require_physical
+from hardware_priors.quantities import formatted, nearest, parse, require_physical
 
-_UNITS = {key: unit for key, unit in units_of(Design).items() if key != "chips"}
-_OPTIONAL = {item.name for item in fields(Design) if item.default is not MISSING}  # pyright: ignore[reportArgumentType]
+WIDTHS = (4, 8, 16, 32)
+"""Widths of products at which a rate may be stated [bit]."""
+
+SHOWN = {"sram_capacity": "MB", "sram_bandwidth": "TB/s", "scale_out_bandwidth": "GB/s", "scale_out_latency": "us"}
+"""Units in which an assumption is told."""
+
+_RATES = {f"peak_flops_{bits}bit": bits for bits in WIDTHS}
+_UNITS = {key: unit for key, unit in units_of(Design).items() if key not in ("chips", "peak_flops")}
+_DEFAULTS = {item.name: item.default for item in fields(Design) if item.default is not MISSING}  # pyright: ignore[reportArgumentType]
+_KEYS = [*_UNITS, *_RATES, "peak_flops", "peak_flops_bits", "name", "technology"]
 
 LONGEST_NAME = 200
 """Characters of a device's name."""
@@ -29,10 +41,14 @@ LONGEST_NAME = 200
 
 @dataclass(frozen=True)
 class OwnDevice:
-    """A device read from a file: what a chip can do, in SI. It has no priors, so no area, power or price of its own."""
+    """A device read from a file: what a chip can do, in SI. It has no priors, so no area, power or price of its own.
+
+    ``rates`` holds the dense matrix rate by width [bit → FLOP/s], ``quantities`` the rest.
+    """
 
     name: str
     quantities: dict[str, float] = field(default_factory=dict)
+    rates: dict[int, float] = field(default_factory=dict)
     technology: tuple[str, str, str] | None = None
 
     full_name = property(lambda self: self.name)
@@ -48,30 +64,63 @@ class OwnDevice:
             raise ValueError(f'{self.name}: no technology is stated; add technology = ["N3", "HBM4", "NVLink5"]')
         return self.technology
 
-    def design(self, chips: float, compute_bits: float = 8) -> Design:
-        """A machine of so many of these chips; ``peak_flops`` is taken as stated, whatever ``compute_bits``.
+    def assumed(self, chips: float) -> list[str]:
+        """What the file leaves out and a machine of so many chips takes from ``Design``, with its value."""
+        silent = {"pool_bandwidth", "pool_capacity", "white_silicon"}  # absent means none
+        if chips <= self.quantities.get("scale_up_domain", 1.0):
+            silent |= {"scale_up_domain", "scale_out_bandwidth", "scale_out_latency"}
+        return [
+            f"{key} {formatted(float(default), SHOWN.get(key, _UNITS[key]))}"  # pyright: ignore[reportArgumentType]
+            for key, default in _DEFAULTS.items()
+            if key in _UNITS and key not in self.quantities and key not in silent
+        ]
+
+    def width(self, compute_bits: float) -> int:
+        """The width whose rate serves products of ``compute_bits``: the narrowest stated that is wide enough [bit].
 
         Raises:
-            ValueError: fewer than one chip.
+            ValueError: no rate that wide is stated.
+        """
+        wide_enough = [bits for bits in sorted(self.rates) if bits >= compute_bits]
+        if not wide_enough:
+            stated = ", ".join(f"peak_flops_{bits}bit" for bits in sorted(self.rates))
+            needed = next((bits for bits in WIDTHS if bits >= compute_bits), WIDTHS[-1])
+            raise ValueError(
+                f"{self.name}: no rate for {compute_bits:g}-bit products is stated (found {stated}); add peak_flops_{needed}bit"
+            )
+        return wide_enough[0]
+
+    def design(self, chips: float, compute_bits: float = 8) -> Design:
+        """A machine of so many of these chips, at the rate of ``width(compute_bits)``.
+
+        Raises:
+            ValueError: fewer than one chip, several without ``scale_up_domain``, or no rate for the width.
         """
         if not chips >= 1:
             raise ValueError(f"chips = {chips!r}: expected at least 1")
-        return Design(chips=float(chips), **self.quantities)  # pyright: ignore[reportArgumentType]
+        domain = self.quantities.get("scale_up_domain")
+        if domain is None and chips > 1:
+            raise ValueError(
+                f"{self.name}: scale_up_domain is missing and {chips:g} chips need it; add scale_up_domain = N, "
+                "the number of chips that link_bandwidth joins (those beyond use scale_out_bandwidth)"
+            )
+        stated = {**self.quantities, "scale_up_domain": domain or 1.0, "peak_flops": self.rates[self.width(compute_bits)]}
+        return Design(chips=float(chips), **stated)  # pyright: ignore[reportArgumentType]
 
 
-def _number(path: Path, key: str, value: object) -> float:
+def _number(path: Path, key: str, value: object, unit: str) -> float:
     """One value of the file in SI, checked."""
-    if _UNITS[key] == "1" and isinstance(value, int | float) and not isinstance(value, bool):
+    if unit == "1" and isinstance(value, int | float) and not isinstance(value, bool):
         number = float(value)
     elif isinstance(value, str):
         try:
-            number = parse(value, like=_UNITS[key])
+            number = parse(value, like=unit)
         except ValueError as error:
             raise ValueError(f"{path}: {key}: {error}") from error
     else:
-        raise ValueError(f"{path}: {key} = {value!r}: write the unit too, as text that converts to {_UNITS[key]!r}")
+        raise ValueError(f"{path}: {key} = {value!r}: write the unit too, as text that converts to {unit!r}")
     try:
-        return require_physical(number, _UNITS[key])
+        return require_physical(number, unit)
     except ValueError as error:
         raise ValueError(f"{path}: {key} = {value!r}: {error}") from None
 
@@ -84,26 +133,52 @@ def _technology(path: Path, value: object) -> tuple[str, str, str]:
     return choice("node", value[0]), choice("memory", value[1]), choice("link", value[2])
 
 
+def _rates(path: Path, stated: dict[str, object], missing: list[str]) -> dict[int, float]:
+    """Matrix rates by width, taken out of what the file states."""
+    rates = {bits: _number(path, key, stated.pop(key), "FLOP/s") for key, bits in _RATES.items() if key in stated}
+    width, bare = stated.pop("peak_flops_bits", None), stated.pop("peak_flops", None)
+    if bare is not None:
+        rate = _number(path, "peak_flops", bare, "FLOP/s")
+        if width is None:
+            raise ValueError(
+                f"{path}: peak_flops = {bare!r} does not say at which width it holds; add peak_flops_bits = 8, "
+                f"or write peak_flops_8bit = {bare!r} (or _4bit, _16bit, _32bit)"
+            )
+        if width not in WIDTHS or isinstance(width, bool):
+            raise ValueError(f"{path}: peak_flops_bits = {width!r}: expected one of {', '.join(map(str, WIDTHS))}")
+        if int(width) in rates:  # pyright: ignore[reportArgumentType]
+            raise ValueError(f"{path}: peak_flops and peak_flops_{width}bit both state the rate at {width} bits; expected one of them")
+        rates[int(width)] = rate  # pyright: ignore[reportArgumentType]
+    elif width is not None:
+        raise ValueError(f"{path}: peak_flops_bits = {width!r} without peak_flops; expected both, or peak_flops_{width}bit")
+    if not rates:
+        missing.append("peak_flops_8bit (or _4bit, _16bit, _32bit)")
+    return rates
+
+
 def read_device(path: Path) -> OwnDevice:
     """Read a device file.
 
     Raises:
-        ValueError: no such file, not TOML, an unknown key (with the nearest), a missing one, a wrong unit, or a
-            value that no machine has.
+        ValueError: no such file, not TOML, an unknown key (with the nearest), a missing one, a wrong unit, a value that no machine
+            has, a rate without its width, or half a pool.
     """
     path = own_path(path)
     if not path.exists():
         raise ValueError(f"{path}: cannot read the device file: there is no such file")
     stated = read_toml(path)
+    for key in stated:
+        if key not in _KEYS:
+            raise ValueError(f"{path}: unknown key {key!r}; did you mean {nearest(key, _KEYS)!r}?")
     name = stated.pop("name", path.stem)
     if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME:
         raise ValueError(f"{path}: name = {name!r}: expected a text of 1 to {LONGEST_NAME} characters")
     technology = _technology(path, stated.pop("technology")) if "technology" in stated else None
-    for key in stated:
-        if key not in _UNITS:
-            raise ValueError(f"{path}: unknown key {key!r}; did you mean {nearest(key, [*_UNITS, 'name', 'technology'])!r}?")
-    quantities = {key: _number(path, key, value) for key, value in stated.items()}
-    missing = [key for key in _UNITS if key not in quantities and key not in _OPTIONAL]
+    quantities = {key: _number(path, key, stated[key], unit) for key, unit in _UNITS.items() if key in stated}
+    missing = [key for key in _UNITS if key not in quantities and key not in _DEFAULTS]
+    rates = _rates(path, stated, missing)
+    pool = [key for key in ("pool_capacity", "pool_bandwidth") if key not in quantities]
+    missing += pool if len(pool) == 1 else []
     if missing:
         raise ValueError(f"{path}: missing {', '.join(missing)}")
-    return OwnDevice(name, quantities, technology)
+    return OwnDevice(name, quantities, rates, technology)

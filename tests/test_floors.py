@@ -16,7 +16,7 @@ FLOORS = [
     ["codesign.hardware"],
     ["codesign.performance"],
     ["codesign.physical"],
-    ["codesign.outcome", "codesign.evaluate", "codesign.serve"],
+    ["codesign.outcome", "codesign.validity", "codesign.evaluate", "codesign.serve"],
     ["codesign.calibration"],
     ["codesign.search"],
     ["codesign.sensitivity"],

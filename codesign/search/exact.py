@@ -11,7 +11,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from codesign.evaluate import evaluate_table
+from codesign.evaluate import judge_table
 from codesign.hardware.design import Design
 from codesign.numerics.fields import Real, quantity
 from codesign.outcome import LIMIT_NAMES, Outcome, stack_limits
@@ -111,7 +111,7 @@ def fleet_of(
         one = problems.services[step.service]
         work = workload_of(one, step, batches[step.service])
         technology = kinds[step.kind].technology
-        outcome = evaluate_table(designs[step.kind], tables[k], work, plans[k], technology, execution or problems.execution)
+        outcome = judge_table(designs[step.kind], tables[k], work, plans[k], technology, execution or problems.execution)
         outcomes.append(outcome)
         asked = machine_seconds(one, step, batches[step.service])
         seconds[step.kind] = seconds[step.kind] + asked * outcome.step_time

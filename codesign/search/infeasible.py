@@ -5,13 +5,16 @@ zero proves that there is no design; the multipliers at the best point say which
 alone is let off, as little as admits a design.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 
+from codesign.numerics.fields import units_of
 from codesign.outcome import limit_words
 from codesign.search.branch import prove
+from codesign.search.exact import Totals
 from codesign.search.goals import Goals
 from codesign.search.integers import Known, Search, Task
 from codesign.search.layout import OUTCOMES
@@ -38,7 +41,8 @@ class Conflict(NamedTuple):
 
     ``least`` is the proved least ln of the factor by which all limits in conflict must be relaxed together; ``relaxations`` the
     ln of the factor of each alone that admits a design (absent where none up to e^30 does); ``proved`` is False where the bound does
-    not exclude a design. Below ``-ROOM``, ``least`` says that there is a design after all: ``task`` is one.
+    not exclude a design. Below ``-ROOM``, ``least`` says that there is a design after all: ``task`` is one. ``asked`` is what the user's
+    bounds ask for, in SI with unit. A bound that nothing meets even with the user's other wishes let off is among the limits.
     """
 
     proved: bool
@@ -46,6 +50,7 @@ class Conflict(NamedTuple):
     limits: tuple[str, ...]
     relaxations: dict[str, float]
     task: Task
+    asked: Mapping[str, str] = MappingProxyType({})
 
 
 def conflict(search: Search, names: Sequence[str], *, most_boxes: int = 2000) -> Conflict:
@@ -64,6 +69,8 @@ def conflict(search: Search, names: Sequence[str], *, most_boxes: int = 2000) ->
     shares = {name: float(multipliers[own].sum()) for name, own in rows.items()}
     total = max(sum(shares.values()), 1e-300)
     involved = sorted((name for name, share in shares.items() if share > INVOLVED * total), key=lambda name: -shares[name])
+    if np.isfinite(value) and value < MOST - 1.0:  # else no relaxation that is sought tells them apart
+        involved += _impossible(search, [name for name in rows if name not in involved], most_boxes)
     relaxations = {}
     for name in involved:
         alone = _least(search, {name: rows[name]}, most_boxes)
@@ -76,7 +83,34 @@ def conflict(search: Search, names: Sequence[str], *, most_boxes: int = 2000) ->
         tuple(told.values()),
         {told[name]: factor for name, factor in relaxations.items()},
         best,
+        {name: _asked(name, float(limit)) for name, limit in zip(names, np.asarray(search.bounds.limits), strict=True)},
     )
+
+
+def _is_wish(name: str) -> bool:
+    """Whether a limit is the user's own: a bound or a promise."""
+    return name.startswith("bound ") or name in ("promise", "first_token")
+
+
+def _impossible(search: Search, names: Sequence[str], most_boxes: int) -> list[str]:
+    """The wishes among limits that nothing meets even with all other wishes let off.
+
+    Multipliers name the wish that is furthest out of reach and hide the others.
+    """
+    wishes = [name for name in search.layout.limits if _is_wish(name)]
+    found = []
+    for name in (name for name in names if _is_wish(name)):
+        others = {other: search.layout.limits[other] for other in wishes if other != name}
+        value = _least(search, others, most_boxes)[1]
+        found += [name] if not np.isfinite(value) or value >= MOST - 1.0 else []
+    return found
+
+
+def _asked(name: str, limit: float) -> str:
+    """What a bound asks for, from its name and the logarithm of its limit."""
+    outcome, _, side = name.rpartition(" at ")
+    unit = units_of(Totals).get(outcome, "1")
+    return f"{np.exp(limit if side == 'most' else -limit):.4g}" + (f" {unit}" if unit != "1" else "")
 
 
 def _full(name: str, bounds: Sequence[str]) -> str:
@@ -113,10 +147,15 @@ def sentence(found: Conflict, search: Search) -> str:
     at = ", ".join(
         f"{name} {number}" for name, number in zip(integer_names(search.problems)[:counted], found.task.integers[:counted], strict=True)
     )
-    limits = " and ".join(map(limit_words, found.limits)) or "integrality"
+    told = {name: f"{limit_words(name)} {found.asked.get(name, '')}".strip() for name in found.limits}
+    limits = " and ".join(told.values()) or "integrality"
     ways = "; ".join(f"{limit_words(name)} relaxed by {_percent(factor)} alone would do" for name, factor in found.relaxations.items())
     head = "no design in the space meets every limit (proved)" if found.proved else "no design was found that meets every limit"
-    together = f"in conflict: {limits}; with every limit relaxed by {_percent(max(found.least, 0.0))} there would be one ({at})"
+    together = f"in conflict: {limits}; "
+    if np.isfinite(found.least) and found.least < MOST - 1.0:
+        together += f"with every limit relaxed by {_percent(max(found.least, 0.0))} there would be one ({at})"
+    else:
+        together += f"there would be none with every limit relaxed by {_percent(MOST - 1.0)} either"
     return f"{head}; {together}{'; ' + ways if ways else ''}"
 
 

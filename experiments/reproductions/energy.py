@@ -228,7 +228,7 @@ def predict(point: Measured) -> Compared | str:
         outcome = codesign.evaluate(design, work, plan, technology=technology, execution=codesign.Operatorwise())
     except ValueError as error:
         return f"{point.model} on {point.device}: {error}"
-    if not outcome.fits:
+    if not outcome.fits_memory:
         return f"{point.model} on {point.device}: caches of {point.batch:.0f} sequences do not fit by our account"
     return Compared(
         measured=point,

@@ -51,8 +51,8 @@ def test_capacity_of_32_users_at_64k(nominal, technology):
 
 
 def test_what_does_not_fit_says_so(nominal, technology):
-    assert not bool(outcome(nominal, technology, 3, 4096).fits)  # 309 GB for 406 GB
-    assert bool(outcome(nominal, technology, 4, 4096).fits)
+    assert not bool(outcome(nominal, technology, 3, 4096).fits_memory)  # 309 GB for 406 GB
+    assert bool(outcome(nominal, technology, 4, 4096).fits_memory)
 
 
 def test_memory_bound_without_sync_time_is_inverse_to_bandwidth(llama_405b, technology):

@@ -161,8 +161,8 @@ def test_more_capacity_never_hurts_the_fit(run, case, factor):
     design, plan, phase = case
     small, large = run(design, plan, phase), run(scaled(design, "memory_capacity", factor), plan, phase)
     assert float(large.limits.capacity) == pytest.approx(float(small.limits.capacity) - np.log(factor), rel=0, abs=1e-12)
-    assert bool(large.fits) or not bool(small.fits)
-    assert bool(small.fits) == (float(small.footprint.weights + small.footprint.state) <= float(design.memory_capacity))
+    assert bool(large.fits_memory) or not bool(small.fits)
+    assert bool(small.fits_memory) == (float(small.footprint.weights + small.footprint.state) <= float(design.memory_capacity))
 
 
 # --- between executions

@@ -114,3 +114,51 @@ def test_gradient_of_cost_per_token(small, serving, machine, technology):
 def test_bad_serving_is_refused(small, serving, machine, technology):
     with pytest.raises(ValueError, match="batch is 0"):
         codesign.serve(small, dataclasses.replace(serving, batch=jnp.asarray(0.0)), codesign.Pool(machine), technology=technology)
+
+
+def test_what_does_not_fit_is_refused(llama_405b, machine, technology):
+    """405B on one chip of 179 GiB (field F42: 1,512 GiB on 74.5 GiB was answered): no answer where it can be seen, no goodput elsewhere."""
+    one = dataclasses.replace(machine, chips=jnp.asarray(1.0))
+    asked = codesign.Serving(prompt=4096, output=1024, batch=32, load=0.5)
+    with pytest.raises(ValueError, match=r"^decode needs \d+\.\d GiB for weights and caches and an instance has 178\.8 GiB"):
+        codesign.serve(llama_405b, asked, codesign.Pool(one), technology=technology)
+    with pytest.raises(ValueError, match=r"^prefill needs"):
+        codesign.serve(llama_405b, asked, codesign.Pool(machine), codesign.Pool(one), technology=technology)
+
+    def traced(chips):
+        pool = codesign.Pool(dataclasses.replace(machine, chips=chips))
+        return codesign.serve(llama_405b, asked, pool, technology=technology)
+
+    small, large = (jax.jit(traced)(jnp.asarray(chips)) for chips in (1.0, 16.0))
+    assert float(small.goodput) == 0.0 < float(large.goodput)
+    assert float(small.limits.capacity) > 0.0 >= float(large.limits.capacity)
+
+
+def test_limits_are_the_worse_of_both_phases(small, serving, machine, technology):
+    tight = codesign.serve(small, serving, codesign.Pool(machine), technology=technology, first_promise=1e-6, token_promise=1e-6)
+    for name in codesign.LIMIT_NAMES:
+        phases = [float(getattr(one.limits, name)) for one in (tight.decode, tight.prefill)]
+        assert name == "promise" or float(getattr(tight.limits, name)) == max(phases)
+    assert float(tight.limits.promise) == pytest.approx(np.log(float(tight.time_per_token) / 1e-6))
+    assert float(tight.first_token) == pytest.approx(np.log(float(tight.time_to_first_token) / 1e-6))
+    assert float(tight.goodput) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"output": -5.0}, "output is -5"),
+        ({"load": 1.0}, "load is 1; .* at most 1"),
+        ({"chunk": 0.0}, "chunk is 0"),
+        ({"cached": 2.0}, "cached"),
+    ],
+)
+def test_an_illegal_service_is_no_service(small, serving, machine, technology, change, told):
+    bad = dataclasses.replace(serving, **change)
+    with pytest.raises(ValueError, match=told):
+        codesign.serve(small, bad, codesign.Pool(machine), technology=technology)
+    traced = jax.jit(lambda asked: codesign.serve(small, asked, codesign.Pool(machine), technology=technology))(bad)
+    assert float(traced.goodput) <= 1e-18 and float(traced.cost_per_output_token) > 1e17 and float(traced.limits.capacity) > 0.0
+    assert all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in jax.tree.leaves(traced))
+    with pytest.raises(ValueError, match="instances is -1"):
+        codesign.serve(small, serving, codesign.Pool(machine, instances=-1.0), technology=technology)

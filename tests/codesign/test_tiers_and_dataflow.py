@@ -48,11 +48,11 @@ def test_weights_on_chip_relieve_main_memory(pooled, technology):
 
 def test_each_tier_has_its_own_capacity(pooled, technology):
     # 8.0 GB of weights and 65,536 B · 8,192 = 0.54 GB a sequence; 400 sequences: 215 GB
-    assert not bool(run(pooled, technology, None, batch=400).fits)
+    assert not bool(run(pooled, technology, None, batch=400).fits_memory)
     kept_in_pool = codesign.TierShares(state_in_pool=0.9)
-    assert bool(run(pooled, technology, kept_in_pool, batch=400).fits)
+    assert bool(run(pooled, technology, kept_in_pool, batch=400).fits_memory)
     too_much_on_chip = codesign.TierShares(weights_on_chip=0.6)  # 4.8 GB in 4 GB
-    assert not bool(run(pooled, technology, too_much_on_chip).fits)
+    assert not bool(run(pooled, technology, too_much_on_chip).fits_memory)
 
 
 @pytest.fixture(scope="module")

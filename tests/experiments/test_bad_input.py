@@ -77,7 +77,7 @@ def test_a_config_json_that_cannot_be_read(refused, tmp_path, text, told):
     ],
 )
 def test_a_device_that_makes_no_sense(refused, tmp_path, line, told):
-    rest = 'memory_capacity = "80 GB"\npeak_flops = "1 PFLOP/s"\nsync_latency = "2 us"\nlink_bandwidth = "450 GB/s"\n'
+    rest = 'memory_capacity = "80 GB"\npeak_flops_8bit = "1 PFLOP/s"\nsync_latency = "2 us"\nlink_bandwidth = "450 GB/s"\n'
     (tmp_path / "chip.toml").write_text(f"{line}\n{rest}")
     assert told in refused("evaluate", "--model", "llama-3.1-8b", "--device", "chip.toml")
 

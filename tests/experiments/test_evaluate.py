@@ -8,7 +8,8 @@ from codesign import DESIGN_VARIABLES
 
 LIMIT_STUDY = ("--model", "llama-3.1-405b", "--device", "xpu-hbm3", "--execution", "limit", "--nominal-parameters", "--json")
 
-KEYS = """step_time_s user_tokens_per_second system_tokens_per_second fits capacity_needed_bytes capacity_available_bytes
+KEYS = """step_time_s user_tokens_per_second system_tokens_per_second fits fits_memory limits_broken warnings
+capacity_needed_bytes capacity_available_bytes
 bound breakdown power_w energy_per_token_j capital_cost_usd cost_per_million_tokens_usd tokens_per_second_per_dollar
 tokens_per_second_per_watt elasticities limits inputs units""".split()
 
@@ -56,10 +57,10 @@ def test_what_never_fits_says_so(refused):
 def test_keys_and_sums(run):
     report = run("evaluate", "--model", "llama-3.1-8b", "--device", "h100", "--chips", 2, "--batch", 16, "--json").json
     assert set(KEYS) <= set(report)
-    parts = [report["breakdown"][part] for part in ("memory", "compute", "vector", "sync", "link")]
+    parts = [report["breakdown"][part] for part in ("memory", "compute", "vector", "sync", "transfer")]
     assert sum(parts) == pytest.approx(report["step_time_s"], rel=1e-12)
     by_operator = sum(entry["time"] for entry in report["breakdown"]["by_operator"].values())
-    by_collective = sum(e["sync"] + e["link"] for e in report["breakdown"]["by_collective"].values())
+    by_collective = sum(e["sync"] + e["transfer"] for e in report["breakdown"]["by_collective"].values())
     assert by_operator + by_collective == pytest.approx(report["step_time_s"], rel=1e-12)
     assert report["system_tokens_per_second"] == pytest.approx(16 * report["user_tokens_per_second"])
     assert report["energy_per_token_j"] == pytest.approx(report["power_w"] / report["system_tokens_per_second"])
@@ -84,6 +85,13 @@ def test_bound_names_the_cause_with_most_time(run):
     assert run(*arguments, "--chips", 2).json["bound"] == "memory"
     assert run(*arguments, "--phase", "prefill", "--prompt", 8192).json["bound"] == "compute"
     assert run(*arguments, "--chips", 8, "--sync-latency-us", 100).json["bound"] == "sync"
+    slow_links = (*arguments, "--chips", 8, "--phase", "prefill", "--link-bandwidth", "5 GB/s")
+    report = run(*slow_links).json
+    assert report["bound"] == "transfer"  # it was called sync, of which there is little
+    assert report["breakdown"]["transfer"] > 0.5 * report["step_time_s"] > 100 * report["breakdown"]["sync"]
+    for found in (report, run(*arguments).json):
+        parts = {part: found["breakdown"][part] for part in ("memory", "compute", "vector", "sync", "transfer")}
+        assert found["bound"] == max(parts, key=lambda part: parts[part])
 
 
 def test_data_groups_are_what_remains(run):
@@ -107,7 +115,7 @@ def test_a_config_json_and_a_device_of_ones_own(run, tmp_path):
         '"num_key_value_heads": 8, "intermediate_size": 14336, "vocab_size": 128256}'
     )
     (tmp_path / "chip.toml").write_text(
-        'memory_bandwidth = "3.35 TB/s"\nmemory_capacity = "80 GB"\npeak_flops = "1.979 PFLOP/s"\n'
+        'memory_bandwidth = "3.35 TB/s"\nmemory_capacity = "80 GB"\npeak_flops_8bit = "1.979 PFLOP/s"\n'
         'sync_latency = "3.86 us"\nlink_bandwidth = "450 GB/s"\ntechnology = ["N4", "HBM3", "NVLink4"]\n'
     )
     own = run("evaluate", "--model", folder, "--device", "chip.toml", "--json").json

@@ -7,7 +7,9 @@ import pytest
 
 from codesign.search import CONTINUOUS
 from experiments.problem import problem
+from experiments.refusal import Refused
 from experiments.scenario import read, scenario, scenario_names, written
+from tests.experiments.small_scenario import SMALL
 
 TEXT = (resources.files("experiments") / "scenarios" / "llama-405b.toml").read_text(encoding="utf-8")
 
@@ -86,10 +88,66 @@ def test_no_unit_is_left_to_guess():
         assert re.search(rf'^{name} = \[?"[\d.]+ [A-Za-z/]+"', TEXT, re.MULTILINE), name
 
 
-def test_several_faults_are_told_at_once(refused, tmp_path):
-    text = TEXT
-    for good, bad, _ in (BAD[0], BAD[2], BAD[7]):
-        text = text.replace(good, bad, 1)
-    (tmp_path / "mine.toml").write_text(text)
-    sentence = refused("optimize", "mine.toml")
-    assert all(told in sentence for _, _, told in (BAD[0], BAD[2], BAD[7]))
+def refusal(text: str) -> str:
+    """What is said of a scenario that cannot be posed."""
+    with pytest.raises((Refused, ValueError)) as caught:
+        problem(read(text, "mine", "mine.toml"))
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("phase", "line", "told"),
+    [
+        ("decode", "prompt = 512", 'prompt has no effect in the phase \'decode\'; expected it only with phase = "prefill" or "serving"'),
+        ("decode", "output = 512", "output has no effect in the phase 'decode'; expected it only with phase = \"serving\""),
+        ("decode", 'first_promise = "1 s"', "first_promise has no effect"),
+        ("decode", "cached = 0.5", "cached has no effect"),
+        ("decode", "load = 0.5", "load has no effect"),
+        ("decode", "prefill_machine = 0", "prefill_machine has no effect"),
+        ("decode", "draft_acceptance = 0.8", "draft_acceptance has no effect without drafts; expected draft_length of at least 1"),
+        ("decode", "draft_length = 0\ndraft_cost = 0.1", "draft_cost has no effect without drafts"),
+        ("decode", "share = 0.5", "share = 0.5 has no effect with one [[workload]]"),
+        ("prefill", "prompt = 512\ncontext = 512", "context has no effect in the phase 'prefill'"),
+        ("prefill", "prompt = 512\noutput = 512", "output has no effect in the phase 'prefill'"),
+        ("prefill", "prompt = 512\ndraft_length = 1", "draft_length has no effect in the phase 'prefill'"),
+        ("prefill", "prompt = 512\ndecode_machine = 0", "decode_machine has no effect in the phase 'prefill'"),
+        ("serving", "prompt = 512\noutput = 64\ncontext = 512", "context has no effect in the phase 'serving'"),
+    ],
+)
+def test_a_key_without_effect_is_refused_by_name(phase, line, told):
+    """They were read and ignored: decode took a prompt, an output and a promise of a first token."""
+    context = "context = 4096\n" if phase == "decode" else ""
+    text = SMALL.replace("context = 4096\n", f'phase = "{phase}"\n{context}{line}\n')
+    assert told in refusal(text)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("dies = [1]", 'dies = [1]\nexperts = ["whole"]', "choices.experts = ['whole'] has no effect: llama-3.1-8b has no experts"),
+        ("[space]", '[space]\nsync_latency = ["1 us", "2 us"]', 'space.sync_latency has no effect in mode = "build"'),
+        ("dies = [1]", "dies = [1]\nweight_bits = [4, 8]", None),
+        ("[search]", "[search]", None),
+    ],
+)
+def test_choices_without_effect(old, new, told):
+    text = SMALL.replace(old, new)
+    if told is None:
+        problem(read(text, "mine", "mine.toml"))
+    else:
+        assert told in refusal(text)
+
+
+def test_choices_that_two_places_state():
+    both = SMALL.replace("dies = [1]", "dies = [1]\nweight_bits = [4, 8]").replace("context = 4096", "context = 4096\nweight_bits = 8")
+    assert "weight_bits of llama-3.1-8b has no effect beside choices.weight_bits" in refusal(both)
+    prefill = SMALL.replace("context = 4096", 'phase = "prefill"\nprompt = 4096').replace('["two-shot"]', '["ring"]')
+    assert "choices.collectives = ['ring'] has no effect on prefill" in refusal(prefill)
+
+
+@pytest.mark.parametrize("work", ['phase = "prefill"\nprompt = 4096', 'phase = "serving"\nprompt = 512\noutput = 64', "context = 64"])
+def test_what_is_written_can_be_read(work):
+    """Defaults that have no effect in a phase are not written: reading them would be refused."""
+    stated = read(SMALL.replace("context = 4096", work), "mine", "mine.toml")
+    again = read(written(stated).replace('name = "mine"\n', ""), "mine", "again")
+    assert again == stated

@@ -117,7 +117,8 @@ def test_bad_names_and_counts():
 FILE = """
 memory_bandwidth = "3.35 TB/s"
 memory_capacity = "96 GiB"
-peak_flops = "1.979 PFLOP/s"
+peak_flops_16bit = "0.99 PFLOP/s"
+peak_flops_8bit = "1.979 PFLOP/s"
 sync_latency = "1.5 us"
 link_bandwidth = "450 GB/s"
 scale_up_domain = 72
@@ -154,11 +155,55 @@ def test_a_device_of_ones_own(tmp_path):
         ('"hbm4"', '"hbm8"', "did you mean 'HBM"),
         ("= 72", "= = 72", "not a TOML file"),
         ("= 72", "= true", "scale_up_domain = True"),
+        (
+            "peak_flops_8bit",
+            "peak_flops",
+            r"does not say at which width it holds; add peak_flops_bits = 8, or write peak_flops_8bit = '1.979",
+        ),
+        ("peak_flops_8bit", "peak_flops_bits = 12\npeak_flops", "peak_flops_bits = 12: expected one of 4, 8, 16, 32"),
+        ("peak_flops_8bit", "peak_flops_bits = 16\npeak_flops", "both state the rate at 16 bits"),
+        ("scale_up", "peak_flops_bits = 8\nscale_up", "without peak_flops"),
+        ("peak_flops_8bit", "peak_flops_9bit", "unknown key 'peak_flops_9bit'; did you mean 'peak_flops_"),
+        ("scale_up", 'pool_capacity = "512 GB"\nscale_up', "missing pool_bandwidth"),
     ],
 )
 def test_a_bad_file_is_refused_by_name(tmp_path, old, new, named):
     with pytest.raises(ValueError, match=named):
         device(written(tmp_path, FILE.replace(old, new)))
+
+
+def test_rates_by_width(tmp_path):
+    """One rate held at every width: twice too fast at 16 bit. The narrowest that is wide enough serves; none is invented."""
+    chip = device(written(tmp_path, FILE))
+    assert [float(chip.design(1, bits).peak_flops) for bits in (16, 12, 8, 4.25, 4)] == [0.99e15, 0.99e15, 1.979e15, 1.979e15, 1.979e15]
+    assert [chip.width(bits) for bits in (16, 9, 8, 4)] == [16, 16, 8, 8]
+    with pytest.raises(ValueError, match=r"no rate for 32-bit products .*found peak_flops_8bit, peak_flops_16bit.*add peak_flops_32bit"):
+        chip.design(1, 32)
+    narrow = device(
+        written(
+            tmp_path,
+            FILE.replace('peak_flops_16bit = "0.99 PFLOP/s"', "").replace("_8bit", "").replace("= 72", "= 72\npeak_flops_bits = 8"),
+        )
+    )
+    assert float(narrow.design(1, 8).peak_flops) == 1.979e15
+    with pytest.raises(ValueError, match="add peak_flops_16bit"):
+        narrow.design(1, 16)
+    assert (device("a100").width(8), device("h100").width(8), device("b200").width(4)) == (16, 8, 4)
+
+
+def test_a_domain_is_stated_where_chips_share_one(tmp_path):
+    """Left out, it joined any number of chips: 16 H20 took 18.4 ms instead of 23.8 (field F40)."""
+    chip = device(written(tmp_path, FILE.replace("scale_up_domain = 72", "")))
+    assert float(chip.design(1).scale_up_domain) == 1
+    with pytest.raises(ValueError, match="scale_up_domain is missing and 16 chips need it; add scale_up_domain = N"):
+        chip.design(16)
+
+
+def test_what_a_file_leaves_out_is_told(tmp_path):
+    chip = device(written(tmp_path, FILE))
+    assert chip.assumed(16) == ["sram_capacity 50 MB", "sram_bandwidth 20 TB/s", "dies 1", "clock 1"]
+    assert chip.assumed(144)[-3:] == ["scale_out_bandwidth 50 GB/s", "scale_out_latency 20 us", "clock 1"]
+    assert device("h100").assumed(8) == [] and device("h100").assumed(16) == ["scale_out_latency 46.5 us"]
 
 
 def test_a_file_that_is_not_there(tmp_path):

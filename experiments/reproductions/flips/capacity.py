@@ -63,7 +63,7 @@ def least_chips(technology: codesign.Technology, offered: Choices, work: Transfo
 
     def fewest(one: codesign.Technology) -> Real:
         found = evaluated(one, offered, jnp.asarray(1e15), work, context, execution, jnp.asarray(1.0))
-        return jnp.min(jnp.where(found.fits, offered.stage * offered.pipeline, jnp.inf))
+        return jnp.min(jnp.where(found.fits_memory, offered.stage * offered.pipeline, jnp.inf))
 
     return jax.vmap(fewest)(technology)
 

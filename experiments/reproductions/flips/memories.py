@@ -96,7 +96,7 @@ def lines(side: Side, work: Transformer, context: Real, execution: codesign.Exec
     def at(scale: Real) -> tuple[Real, ...]:
         scaled = with_memory(side.technology, scale[0], scale[1])
         found = evaluated(scaled, side.offered, side.matrix_rate, work, context, execution, scale[2])
-        return found.capital_cost, found.provisioned_power, found.step_time, found.fits
+        return found.capital_cost, found.provisioned_power, found.step_time, found.fits_memory
 
     capital, watts, time, fits = jax.vmap(at)(jnp.asarray(SCALES))
 

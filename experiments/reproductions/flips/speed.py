@@ -49,11 +49,11 @@ def fastest(technology: Any, offered: Choices, matrix_rate: Real, work: Transfor
 
     def one(technology: codesign.Technology) -> Fastest:
         found = evaluated(technology, offered, matrix_rate, work, context, execution, jnp.asarray(1.0))
-        time = jnp.where(found.fits, found.time_per_token, jnp.inf)
+        time = jnp.where(found.fits_memory, found.time_per_token, jnp.inf)
         at = jnp.argmin(time)
         here = jax.tree.map(lambda leaf: leaf[at], found.step)
         latency = jnp.sum(found.step.latency, axis=-1)
-        spare = jnp.where(found.fits, 1.0 / GOAL - (found.step.time - latency), -jnp.inf)
+        spare = jnp.where(found.fits_memory, 1.0 / GOAL - (found.step.time - latency), -jnp.inf)
         needed = jnp.max(jnp.where(found.step.syncs > 0, spare / jnp.maximum(found.step.syncs, 1.0), spare))
         chips = offered.stage * offered.pipeline
         return Fastest(1.0 / time[at], chips[at], shares(here), halvings(here, execution), jnp.maximum(needed, 0.0))

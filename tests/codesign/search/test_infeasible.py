@@ -10,11 +10,11 @@ import pytest
 
 from codesign.hardware.technology import Technology
 from codesign.outcome import limit_words
-from codesign.search import Front, Infeasible, Space
+from codesign.search import Bound, Choice, Front, Infeasible, Kind, Space, optimize
 from codesign.search.infeasible import Conflict
 from codesign.search.space import CONTINUOUS
-from tests.codesign.search.conftest import space, work
-from tests.codesign.search.test_limits_bind import CASES, changed, let_off, searched
+from tests.codesign.search.conftest import plan, service, space, work
+from tests.codesign.search.test_limits_bind import CASES, GOALS, changed, let_off, searched
 
 CHIPS, BATCH = (6, 8), (1, 2)
 
@@ -106,3 +106,20 @@ def test_the_impossible_limit_is_named_and_its_relaxation_admits_a_design(case, 
     for limit, factor in found.relaxations.items():
         assert factor > 0.0
         assert len(search(relaxed(problem, limit, float(np.exp(factor))))) > 0, limit
+
+
+def test_every_bound_that_nothing_meets_is_named_with_what_it_asks(technology):
+    """Of two budgets out of reach the multipliers name one; the other would have been the next refusal."""
+    bounds = [Bound("capital_cost", most=5.0), Bound("user_tokens_per_second", least=1e7)]
+    problem = Problem(technology)
+    box = space(problem.chips, buildable=False)
+    with pytest.raises(Infeasible) as caught:
+        optimize(box, service(work(promise=problem.promise), BATCH), [Choice("only", (plan(),), (Kind(technology),))], GOALS, bounds=bounds)
+    assert caught.value.conflict is not None and caught.value.conflict.proved
+    assert {"capital_cost at most", "user_tokens_per_second at least"} <= set(caught.value.conflict.limits)
+    assert "capital cost at most 5 USD" in str(caught.value) and "user tokens per second at least 1e+07 token/s" in str(caught.value)
+
+
+def test_a_bound_beyond_all_relaxations_is_told_so(technology):
+    _, message = refused(Problem(technology, budget=1e-12))
+    assert "inf" not in message and "there would be none with every limit relaxed by" in message

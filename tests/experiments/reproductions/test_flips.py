@@ -193,7 +193,7 @@ def test_at_the_crossing_both_sides_cost_the_same(sides, crossed):
     def least(side: memories.Side, price: float, energy: float, what: str) -> float:
         technology = machines.with_memory(jax.tree.map(lambda leaf: leaf[0], side.technology), price, energy)
         found = evaluate(technology, side.offered, side.matrix_rate, work, context, codesign.Operatorwise(), jnp.asarray(1.0))
-        served = jnp.where(found.fits & (found.user_tokens_per_second >= 50.0), getattr(found, what), 0.0)
+        served = jnp.where(found.fits_memory & (found.user_tokens_per_second >= 50.0), getattr(found, what), 0.0)
         return float(jnp.max(served))
 
     nominal = jax.tree.map(lambda leaf: leaf[0], dram.technology)
@@ -256,7 +256,7 @@ def test_sync_needed_reaches_the_goal():
         machine = dataclasses.replace(machine, sync_latency=found.sync_needed[0])
         workload = codesign.Workload(work, codesign.Decode(batch=1.0, context=context))
         outcome = codesign.evaluate(machine, workload, machines.plan_of(choice), technology=nominal)
-        return jnp.where(outcome.fits, outcome.step_time, jnp.inf)
+        return jnp.where(outcome.fits_memory, outcome.step_time, jnp.inf)
 
     times = compiled(SELDOM)(jax.vmap(time))(offered)
     assert float(jnp.min(times)) == pytest.approx(1e-4, rel=1e-9)

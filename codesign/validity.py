@@ -1,0 +1,263 @@
+"""Which values are legal: concrete ones outside are refused, traced ones spoil the outcome.
+
+Inside ``jit``, ``vmap`` and ``grad`` a value cannot be looked at. An illegal one is therefore replaced by one inside its range, so that
+nothing becomes NaN, and the outcome is spoiled: every limit is violated, every gain next to nothing, every cost next to infinite. All
+of them grow worse with the distance from the range, so that an optimiser that walks out of it is sent back.
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jax.tree_util import GetAttrKey, keystr
+
+from codesign.hardware.design import Design
+from codesign.hardware.technology import Technology
+from codesign.numerics.fields import Real
+from codesign.outcome import GAINS, Limits, Outcome
+from codesign.performance.plan import Plan
+from codesign.workload.phases import Phase
+from codesign.workload.transformer import MixtureOfExperts, Transformer
+from codesign.workload.workload import Workload
+
+
+class Range(NamedTuple):
+    """Legal values of one quantity; ``above`` excludes the lower end, ``name`` is for messages where the field's own says too little."""
+
+    low: float
+    high: float = math.inf
+    above: bool = False
+    name: str = ""
+
+    @property
+    def inside(self) -> float:
+        """A value well inside, which stands for an illegal one where NaN must not arise."""
+        if math.isinf(self.low):
+            return 0.0
+        return self.low + 1.0 if math.isinf(self.high) else 0.5 * (self.low + self.high)
+
+
+NOT_NEGATIVE = Range(0.0)
+POSITIVE = Range(0.0, above=True)
+COUNT = Range(1.0)
+SHARE = Range(0.0, 1.0)
+
+RANGES: dict[str, dict[str, Range]] = {
+    "design": {
+        **dict.fromkeys(
+            ("memory_bandwidth", "memory_capacity", "peak_flops", "link_bandwidth", "sram_capacity", "sram_bandwidth",
+             "scale_out_bandwidth", "clock"), POSITIVE,
+        ),
+        **dict.fromkeys(("chips", "dies", "scale_up_domain"), COUNT),
+    },
+    "phase": {
+        "batch": POSITIVE,
+        "prompt": POSITIVE,
+        "cached": Range(0.0, 1.0 - 1e-7, name="cached share of the prompt"),  # below 1 in single precision too
+        "length": Range(0.0, name="draft length"),
+        "acceptance": Range(0.0, 1.0, name="draft acceptance"),
+        "cost": Range(0.0, name="draft cost"),
+        "output": POSITIVE,
+        "chunk": POSITIVE,
+        "load": Range(0.0, 1.0 - 1e-7),
+    },
+    **{name: {name: POSITIVE} for name in ("promise", "first_promise", "token_promise", "instances")},
+    "precision": {
+        **dict.fromkeys(
+            ("weight_bits", "expert_weight_bits", "state_bits", "activation_bits", "message_bits", "recurrent_bits"), POSITIVE,
+        ),
+    },
+    "plan": {
+        **{
+            name: Range(1.0, name=f"plan's {name} degree")
+            for name in ("pipeline", "context", "data", "expert", "expert_copies", "routing_skew")
+        },
+        "kv_ideal": SHARE,
+        "all_reduce": Range(-math.inf),
+        **dict.fromkeys(("weights_on_chip", "weights_in_pool", "state_in_pool"), SHARE),
+    },
+    "model": {},
+    "technology": {},
+}  # fmt: skip
+"""Legal ranges by what is stated and its field; a field that is not named may not be negative. Everything must be finite."""
+
+WHOLE = 1.0 - 1e-6
+"""Least tensor degree: one chip, up to the rounding of single precision."""
+
+
+class Stated(NamedTuple):
+    """One number that somebody stated, or that follows from several."""
+
+    name: str
+    value: Any
+    range: Range
+
+
+def _leaves(what: str, tree: Any) -> Iterator[Stated]:
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        field = next((key.name for key in reversed(path) if isinstance(key, GetAttrKey)), what)
+        legal = RANGES[what].get(field, NOT_NEGATIVE)
+        deep = what in ("model", "technology")
+        yield Stated(legal.name or (f"{what}{keystr(path)}" if deep else field), leaf, legal)
+
+
+def _derived(design: Design, plan: Plan) -> Iterator[Stated]:
+    """What must hold between several numbers."""
+    groups = plan.pipeline * plan.context * plan.data
+    shown = [value for value in (_concrete(design.chips), _concrete(groups)) if value is not None]
+    chips, count = (f"{np.max(value):g}" for value in shown) if len(shown) == 2 else ("", "")
+    yield Stated(f"tensor degree of {chips} chips in {count} pipeline, context and data groups", design.chips / groups, Range(WHOLE))
+    if plan.tiers is None:
+        return
+    yield Stated("weights on chip and in pool together", plan.tiers.weights_on_chip + plan.tiers.weights_in_pool, SHARE)
+    pooled = (plan.tiers.weights_in_pool > 0.0) | (plan.tiers.state_in_pool > 0.0)
+    reached = jnp.where(pooled, design.pool_bandwidth, 1.0)
+    yield Stated("pool bandwidth of a plan that keeps bytes in a pool", reached, POSITIVE)
+
+
+def _mixtures(model: Transformer) -> list[MixtureOfExperts]:
+    return [kind.feed_forward for kind in model.layers if isinstance(kind.feed_forward, MixtureOfExperts)]
+
+
+# --- concrete values -------------------------------------------------------------------------------------------------------------
+
+
+def check(design: Design, workload: Workload, plan: Plan, technology: Technology) -> None:
+    """Refuse concrete arguments outside their range, by name and value; traced ones pass.
+
+    Raises:
+        ValueError: naming the first offending quantity, its value and what was expected.
+    """
+    stated = (
+        ("design", design), ("phase", workload.phase), ("promise", workload.promise), ("precision", workload.precision),
+        ("plan", plan), ("model", workload.model), ("technology", technology),
+    )  # fmt: skip
+    for what, tree in stated:
+        check_part(what, tree)
+    _check_mixtures(workload.model)
+    for one in _derived(design, plan):
+        _require(one)
+
+
+def check_part(what: str, tree: Any) -> None:
+    """Refuse concrete numbers of one part (a key of ``RANGES``) outside their range.
+
+    Raises:
+        ValueError: naming the first offending quantity, its value and what was expected.
+    """
+    for one in _leaves(what, tree):
+        _require(one)
+
+
+def _check_mixtures(model: Transformer) -> None:
+    """All layers with experts must have the same number of them: routing is computed once per step."""
+    mixtures = _mixtures(model)
+    for mixture in mixtures:
+        experts, active = _concrete(mixture.experts), _concrete(mixture.active)
+        if experts is not None and active is not None:
+            _require(Stated("active experts", active, Range(1.0, float(np.max(experts)))))
+    for name in ("experts", "active"):
+        values = [value for mixture in mixtures if (value := _concrete(getattr(mixture, name))) is not None]
+        if len(values) > 1 and any((value != values[0]).any() for value in values[1:]):
+            shown = ", ".join(f"{value:g}" for value in values)
+            what = {"experts": "experts", "active": "active experts"}[name]
+            raise ValueError(f"layers with experts have {shown} {what}; expected the same number in all of them")
+
+
+def _concrete(value: Any) -> np.ndarray | None:
+    return None if isinstance(value, Tracer) else np.asarray(value)
+
+
+def _require(stated: Stated) -> None:
+    value, legal = _concrete(stated.value), stated.range
+    if value is None:
+        return
+    good = np.isfinite(value) & (value > legal.low if legal.above else value >= legal.low) & (value <= legal.high)
+    if not good.all():
+        relation, worst = "more than" if legal.above else "at least", np.ravel(value)[np.argmin(np.ravel(good))]
+        least = "" if math.isinf(legal.low) else f" {relation} {round(legal.low, 5):g}"
+        most = "" if math.isinf(legal.high) else f" and at most {round(legal.high, 5):g}"
+        raise ValueError(f"{stated.name.replace('_', ' ')} is {worst:g}; expected a finite number{least}{most}")
+
+
+# --- traced values ---------------------------------------------------------------------------------------------------------------
+
+
+class Legal(NamedTuple):
+    """Arguments with illegal numbers replaced, and how far those were from their ranges: 0 where there were none [1]."""
+
+    design: Design
+    phase: Phase
+    promise: Real
+    plan: Plan
+    distance: Real
+
+
+def legal(design: Design, phase: Phase, promise: Real, plan: Plan) -> Legal:
+    """Replace what is outside its range, number by number; legal ones keep every bit and their derivatives."""
+    distance: Any = 0.0
+    parts: dict[str, Any] = {"design": design, "phase": phase, "promise": promise, "plan": plan}
+    for what, tree in parts.items():
+        numbers = [_inside(one) for one in _leaves(what, tree)]
+        distance = sum((far for _, far in numbers), start=distance)
+        parts[what] = jax.tree.unflatten(jax.tree.structure(tree), [number for number, _ in numbers])
+    return Legal(**parts, distance=distance)
+
+
+def _inside(stated: Stated) -> tuple[Real, Real]:
+    """A number, or one inside its range where it is not; and the difference, whose gradient points back into the range."""
+    value, range_ = jnp.asarray(stated.value), stated.range
+    most = float(jnp.finfo(value.dtype).max)
+    good = (value > range_.low) if range_.above else (value >= max(range_.low, -most))
+    good = good & (value <= min(range_.high, most))
+    # not |value - inside|: a fused multiply-add leaves the rounding of the value in a difference of equals
+    far = jnp.where(good, 0.0, jnp.abs(value - range_.inside))
+    return jnp.where(good, value, range_.inside), far if far.ndim == 0 else jnp.sum(far)
+
+
+def far_from_legal(model: Transformer, technology: Technology, machines: Sequence[tuple[Design, Plan]], *parts: tuple[str, Any]) -> Real:
+    """How far what ``legal`` does not look at is from its ranges: 0 where legal [1].
+
+    That is a model, a technology, what must hold between a plan and its machine, and other parts (keys of ``RANGES``).
+    """
+    stated = [one for what, tree in (("model", model), ("technology", technology), *parts) for one in _leaves(what, tree)]
+    plain = jnp.stack([jnp.ravel(one.value)[0] for one in stated if one.range == NOT_NEGATIVE])
+    others = [_inside(one)[1] for one in stated if one.range != NOT_NEGATIVE]
+    more = [_inside(Stated("", mixture.experts - mixture.active, NOT_NEGATIVE))[1] for mixture in _mixtures(model)]
+    between = [_inside(one)[1] for machine in machines for one in _derived(*machine)]
+    return sum([*others, *more, *between], start=_inside(Stated("", plain, NOT_NEGATIVE))[1])
+
+
+NOTHING = 1e-18
+"""What a gain is at most where an argument is illegal, and one over what a cost is at least: finite in single precision, with logarithm."""
+
+
+Judged = TypeVar("Judged", bound=eqx.Module)
+
+
+def spoiled(outcome: Judged, distance: Real) -> Judged:
+    """The outcome as it is where ``distance`` is 0; elsewhere one that nobody wants.
+
+    With b = ln(1 + distance), every limit is b > 0, every gain ``NOTHING`` / (1 + b), and every cost, time, area and byte one over that.
+    """
+    # all follows from one logarithm: XLA copies cheap operations into every loop that uses them, but not that one
+    beyond = jnp.log1p(jnp.where(distance <= 1.0 / NOTHING, distance, 1.0 / NOTHING))  # NaN is far out too
+    return _spoiled(outcome, beyond == 0.0, beyond, NOTHING / (1.0 + beyond), (1.0 + beyond) / NOTHING)
+
+
+def _spoiled(outcome: Judged, good: Real, limit: Real, gain: Real, cost: Real) -> Judged:
+    found = {}
+    for field in dataclasses.fields(outcome):  # pyright: ignore[reportArgumentType]
+        value = getattr(outcome, field.name)
+        worst = limit if isinstance(value, Limits) or field.name == "first_token" else gain if field.name in GAINS else cost
+        if isinstance(value, Outcome):
+            found[field.name] = _spoiled(value, good, limit, gain, cost)
+        else:
+            found[field.name] = jax.tree.map(lambda leaf, worst=worst: jnp.where(good, leaf, worst.astype(leaf.dtype)), value)
+    return dataclasses.replace(outcome, **found)  # pyright: ignore[reportArgumentType]
