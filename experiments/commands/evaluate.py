@@ -28,7 +28,7 @@ class Evaluate(PointArguments):
         sentence = failure(point, report)
         if self.json:
             print(json_format.dumps(report, indent=1, allow_nan=False))
-        for warning in report["warnings"] if self.json or sentence else ():
+        for warning in report["warnings"] if self.json and not sentence else ():
             say(f"warning: {warning}")
         if sentence:
             raise Refused(sentence, INFEASIBLE)
