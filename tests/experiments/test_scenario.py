@@ -84,12 +84,3 @@ def test_no_unit_is_left_to_guess():
     quantities = ("promise", *searched, "sram", "scale_out_bandwidth", "scale_out_latency")
     for name in quantities:
         assert re.search(rf'^{name} = \[?"[\d.]+ [A-Za-z/]+"', TEXT, re.MULTILINE), name
-
-
-def test_several_faults_are_told_at_once(refused, tmp_path):
-    text = TEXT
-    for good, bad, _ in (BAD[0], BAD[2], BAD[7]):
-        text = text.replace(good, bad, 1)
-    (tmp_path / "mine.toml").write_text(text)
-    sentence = refused("optimize", "mine.toml")
-    assert all(told in sentence for _, _, told in (BAD[0], BAD[2], BAD[7]))
