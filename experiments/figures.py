@@ -149,10 +149,11 @@ def caption(devices: list[DevicePoint], scenario: Scenario) -> str:
     text = (
         f"Designs: {made}. Devices: ×n chips of {low} to {high}, batch of {first} to {last}, the designs' layouts and promises; "
         f"priced by the same model with their own node, memory and links ({chosen.price_basis} prices: {margin}). "
-        "Diamonds: devices with the designs' memory; lines: each device's own front. Chips beyond a device's scale-up domain "
-        "talk over the scenario's scale-out network."
+        "Chips beyond a device's scale-up domain talk over the scenario's scale-out network."
     )
     told = drawn(devices, scenario)
+    text += " Diamonds: devices with the designs' memory." if any(point.same_generation for point in told) else ""
+    text += " Lines from devices: each one's own front." if told else ""
     rest = len([point for point in devices if point.best]) - len(told)
     text += f" {rest} more devices: devices.csv." if rest else ""
     reasons: dict[str, list[str]] = {}

@@ -69,7 +69,7 @@ def plane_figure(run: RunRecord, devices: list[DevicePoint]) -> Any:
         ends = (low - margin, high + margin)
         figure.update_yaxes(type="log", range=ends, title_text=_words(name, unit), **_ticks(*ends), row=k, col=1)
         figure.update_xaxes(type="log", range=reach, **_ticks(*reach), row=k, col=1)
-        _label(figure, beside, k, ends, reach[0] + 0.01 * room)
+        _label(figure, beside, k, ends, float(span[0]) - 0.03 * room)
     figure.update_xaxes(title_text=_words(across, scale(across, run.column(across).unit, x)), row=len(panels), col=1)
     figure.update_layout(
         height=PANEL_HEIGHT * len(panels) + 120, template="plotly_white", margin={"t": 50, "b": 70},
@@ -153,7 +153,7 @@ def _name(point: DevicePoint) -> str:
     return f"{escape(plain(point.name))} {point.size}" + (f" ({point.year})" if point.year else "")
 
 
-def _label(figure: Any, beside: list[tuple[DevicePoint, float, float]], panel: int, ends: tuple[float, float], left: float) -> None:
+def _label(figure: Any, beside: list[tuple[DevicePoint, float, float]], panel: int, ends: tuple[float, float], at: float) -> None:
     """Name devices in a column at the left edge, never over each other, each with a line to its point."""
     per_label = LABEL_HEIGHT / PANEL_HEIGHT * (ends[1] - ends[0])
     ordered = sorted(beside, key=lambda one: one[2])
@@ -167,8 +167,8 @@ def _label(figure: Any, beside: list[tuple[DevicePoint, float, float]], panel: i
     axis = "" if panel == 1 else str(panel)
     for (point, x, y), height in zip(ordered, heights, strict=True):
         figure.add_annotation(
-            x=float(np.log10(x)), y=float(np.log10(y)), ax=left, ay=height, xref=f"x{axis}", yref=f"y{axis}", axref=f"x{axis}",
-            ayref=f"y{axis}", xanchor="left", text=_name(point), showarrow=True, arrowhead=0, arrowwidth=0.6, arrowcolor="#999",
+            x=float(np.log10(x)), y=float(np.log10(y)), ax=at, ay=height, xref=f"x{axis}", yref=f"y{axis}", axref=f"x{axis}",
+            ayref=f"y{axis}", xanchor="right", text=_name(point), showarrow=True, arrowhead=0, arrowwidth=0.6, arrowcolor="#999",
             font={"size": 11}, standoff=4,
         )  # fmt: skip
 

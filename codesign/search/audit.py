@@ -1,4 +1,4 @@
-"""Is the program the exact model? Asked at random points before anything is called GLOBAL.
+"""Is the program the exact model? Asked at random points before anything is called more than LOCAL.
 
 A proof speaks of the program. Its coefficients were read off the exact model at one point, under the assumption that everything is
 affine in the monomials of the layout; so both are compared elsewhere in the box. A term that is declared wrongly, or a model that is

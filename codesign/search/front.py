@@ -58,7 +58,7 @@ STARTS = 2
 """Random starts of the relaxed search for each weighting and choice."""
 
 ROUNDING = 1e-9
-"""A gap further below zero than this says that the bound is wrong: never GLOBAL."""
+"""A gap further below zero than this says that the bound is wrong: never more than LOCAL."""
 
 
 LAST_DIGITS = 1e-12
@@ -86,8 +86,9 @@ class Front:
     of ``integer_names`` (0: left free). ``values`` are in the objectives' units, larger or smaller better by their sense;
     ``certified_gap`` is the weighted sum of log objectives above its proved bound for the design's own choice and integers,
     ``front_gap`` above the bound over all choices and integers (NaN unless proved).
-    ``residual`` is the norm of the exact model's optimality conditions of a design that is not ``GLOBAL`` (NaN otherwise), ``spread``
-    how far the relaxed search's starts ended apart for its weighting and choice (NaN for weightings added later).
+    ``status`` is ``GLOBAL`` where the front gap is proved to be at most ``branch.TOLERANCE``, ``GLOBAL AT ITS INTEGERS`` where only the
+    certified gap is (at most ``CERTIFIED``), ``LOCAL`` where nothing is. ``residual`` is the norm of the exact model's optimality
+    conditions of a ``LOCAL`` design (NaN otherwise), ``spread`` how far the relaxed search's starts ended apart for its weighting and choice (NaN for weightings added later).
     ``multipliers`` say how much that weighted sum would gain per log unit of each limit. A design is the best for its ``weights``
     among those whose time per token is at most ``time_asked`` [s] (+∞: among all); where that binds, ``SPEED_ASKED`` is among its
     limits. ``box`` is −1, 0, 1 for the continuous quantities of each kind and then chips and batches.

@@ -418,7 +418,7 @@ def test_resume_checks_contents(run, tmp_path, searched, harm):
     assert answer.code == 0 and "is not as the run wrote it" in answer.err and "Finished before" not in answer.out
     now = {name: manifest.hash_of(folder / name) for name in manifest.entries(folder)}
     assert {name: now[name] for name in whole} == whole
-    assert "Finished before" in run("optimize", "mine.toml", "--resume").out
+    assert "is finished: nothing is repeated" in run("optimize", "mine.toml", "--resume").err
 
 
 # The process.

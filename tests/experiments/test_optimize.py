@@ -63,11 +63,26 @@ def test_a_run_folder_is_whole(run, searched, small):
     details = json.loads((folder / "run.json").read_text())
     assert details["statuses"] == [row["status"] for row in rows]
     assert details["seed"] == 0 and "jax" in details["versions"] and details["timings_s"]["total"] > 0
-    assert details["proof"] == {"front_gap": None, "coverage": None}
+    assert details["proof"] == {"asked": True, "front_gap": pytest.approx(np.max(searched.front_gap))}
     assert scenario(str(folder / "scenario.toml")).search.weights == 4
     assert (folder / "front.png").read_bytes().startswith(b"\x89PNG")
     page = (folder / "report.html").read_text()
     assert "Plotly.newPlot" in page and '<script src="http' not in page
+
+
+@pytest.mark.parametrize(
+    ("stated", "options", "proved"),
+    [(True, (), True), (True, ("--no-prove",), False), (False, (), False), (False, ("--prove",), True), (False, ("--no-prove",), False)],
+)
+def test_options_decide_over_the_scenario_whether_to_prove(run, searched, small, stated, options, proved):
+    small.write_text(SMALL + f"\nprove = {str(stated).lower()}\n")
+    answer = run("optimize", small, "--json", *options)
+    assert answer.json["proof"]["asked"] == proved
+    assert scenario(str(small.parent / answer.json["run_folder"] / "scenario.toml")).search.prove == proved
+
+
+def test_prove_and_no_prove_are_refused(refused, small):
+    assert "both given; expected one of them" in refused("optimize", small, "--prove", "--no-prove")
 
 
 def test_people_see_the_front_with_units(run, searched, small):

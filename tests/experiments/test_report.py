@@ -6,27 +6,40 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.device_points import DevicePoint
+from experiments.device_points import DevicePoint, Machine
 from experiments.report import page
 from experiments.report_figures import axes_of, plane_figure
 from experiments.run_record import RunRecord, read_run
-from experiments.scenario import scenario
+from experiments.scenario import read
+from objectives import OBJECTIVES
 from tests.experiments.browser import CHROMIUM, look_at
 
 FINISHED = Path(__file__).parent / "finished"
 NAMES = ("h100", "h200", "b200", "mi355x", "tpu-v7", "trainium2")
 
+SIZES = (0.012, 0.3, 60.0, 5000.0, 2e-7, 1.5, 4e5, 2e4)
+"""Of the objectives, in their order, in SI."""
+
 in_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (Debian: apt-get install chromium)")
 
 
-def devices(count: int = len(NAMES)) -> list[DevicePoint]:
-    """Devices close together, whose names would stand over each other."""
+def machine(near: float) -> Machine:
+    values = {one.name: near * size for one, size in zip(OBJECTIVES.values(), SIZES, strict=True)}
+    return Machine((8,), (64,), "ring", values, 60 * near, 0.012 * near, 0.3 * near, 1e-7 * near, 1.0, {})
+
+
+def devices() -> list[DevicePoint]:
+    """Devices close together, whose names would stand over each other; and one that is absent."""
     near = np.linspace(1.0, 1.05, len(NAMES))
-    return [DevicePoint(name, 8, 64, 60 * x, 0.012 * x, 0.3 * x) for name, x in zip(NAMES[:count], near, strict=False)]
+    found = [
+        DevicePoint(name, 2025, ("N3", "HBM4", "NVLink6"), k < 2, machine(x), (machine(x), machine(1.2 * x)))
+        for k, (name, x) in enumerate(zip(NAMES, near, strict=True))
+    ]
+    return [*found, DevicePoint("l40s", 2023, absent_because="too slow for the promise")]
 
 
 def page_of(name: str, run: RunRecord | None = None) -> str:
-    return page(run or read_run(FINISHED / name), devices(), scenario("llama-405b"))
+    return page(run or read_run(FINISHED / name), devices(), read((FINISHED / name / "scenario.toml").read_text(), name, name))
 
 
 @in_a_browser
@@ -87,12 +100,15 @@ def test_what_was_asked_for_is_drawn(asked, across, panels):
 
 def test_no_legend_of_what_is_not_there():
     run = read_run(FINISHED / "llama-405b")
-    assert plane_figure(run, devices()).layout.showlegend
+    present = [point for point in devices() if point.best]
+    names = [trace.name for trace in plane_figure(run, present).data if trace.showlegend]
+    assert names == ["designs of the front", "devices of the same generation", "devices of other generations"]
+    assert [trace.name for trace in plane_figure(run, present[:2]).data if trace.showlegend] == names[:2]
     assert not plane_figure(run, []).layout.showlegend
 
 
 def test_text_of_strangers_is_escaped():
     run = read_run(FINISHED / "cost-alone")
     odd = dataclasses.replace(run, details={**run.details, "title": "<script>alert(1)</script> \x1b[31m"})
-    text = page_of("", odd)
+    text = page_of("cost-alone", odd)
     assert "<script>alert(1)" not in text and "&lt;script&gt;alert(1)&lt;/script&gt;" in text and "\x1b" not in text
