@@ -47,7 +47,7 @@ UNITS = {
     "cost_per_million_tokens_usd": "USD, capital paid back and energy, at the utilisation of the technology",
     "tokens_per_second_per_dollar": "token/s/USD of capital",
     "tokens_per_second_per_watt": "token/s/W provisioned",
-    "elasticities": "d ln y / d ln x [1]",
+    "elasticities": "d ln y / d ln x [1]; by chips, where the plan needs each of them, past the step that more of them are",
     "limits": "ln(used / allowed) [1]",
 }
 """What each number is in."""
@@ -68,7 +68,10 @@ def measure(
     technology: codesign.Technology,
     execution: codesign.Execution,
 ) -> Measured:
-    """Evaluate a design, and differentiate ln tokens/s/$ and ln tokens/s/W in the logs of its six variables."""
+    """Evaluate a design, and differentiate ln tokens/s/$ and ln tokens/s/W in the logs of its six variables.
+
+    Where the plan needs every chip (one chip, say), the next one brings collectives: a step, past which the derivative by chips is.
+    """
     names = codesign.DESIGN_VARIABLES
 
     def logs(step: Real) -> tuple[Real, Outcome]:
@@ -77,8 +80,11 @@ def measure(
         outcome = codesign.evaluate(dataclasses.replace(design, **moved), workload, plan, technology=technology, execution=execution)
         return jnp.log(jnp.stack([getattr(outcome, name) for name in PER])), outcome
 
-    slopes, outcome = jax.jacrev(logs, has_aux=True)(jnp.zeros_like(design.chips, shape=(len(names),)))
-    return Measured(outcome, slopes)
+    needed = design.chips <= plan.pipeline * plan.context * plan.data * (1.0 + 1e-9)
+    chips = jnp.arange(len(names)) == names.index("chips")
+    past_step = jnp.where(chips & needed, 2e-6, 0.0)
+    slopes, outcomes = jax.vmap(jax.jacrev(logs, has_aux=True))(jnp.stack([jnp.zeros_like(past_step), past_step]))
+    return Measured(jax.tree.map(lambda leaf: leaf[0], outcomes), jnp.where(chips, slopes[1], slopes[0]))
 
 
 def measured(point: OperatingPoint, plan: codesign.Plan | None = None) -> Measured:

@@ -6,10 +6,12 @@ ties: one sequence, one chip, as many chips as KV heads, 8-bit weights with 8-bi
 - **A variable counts from above**: raised alone, which at the lower end of its range (batch, degrees of parallelism, draft length,
   cached share) is the only legal side.
 - **A group of chips counts from below** where it has just as many chips as can be used, or as its domain joins (of 8 chips on 8 KV
-  heads, the elasticity is that of taking one away): a step of the network may follow above. A group of one chip counts from above,
-  the only legal side. So more pipeline stages, which make smaller groups, count from above too.
+  heads, the elasticity is that of taking one away): a step of the network may follow above. Where a plan needs every chip there is
+  (tensor degree 1), it counts from above, the only legal side. So more pipeline stages, which make smaller groups, count from above
+  too, up to the last.
 - **Arithmetic counts before memory** where an operator takes as long for one as for the other: the side of a larger batch.
-- At a **step** (a second chip brings collectives) the derivative is that of the branch which holds the point.
+- A **step** has no derivative, only its branches have: a second chip, or a second group of experts, brings collectives and their
+  latency at once. The derivative is that of the branch which holds the point: of one chip, without collectives.
 
 At a tie ``slopes`` weigh the derivatives of the two arguments. (1, 0), the default, takes the first, which is right for arguments
 that depend on one variable too. Only where they surely do not, both may count from above: (0, 0) in a minimum, (1, 1) in a maximum.

@@ -104,8 +104,8 @@ def step_load(table: OperatorTable, phase: Phase, plan: Plan, degree: Degrees, s
     divided = jnp.where(op.division == ATTENTION, degree.tensor, degree.feed_forward)
     if table.has_experts:
         divided = jnp.where(op.division == EXPERT, degree.expert_slices, divided)
-    slices = divided if ideal else used(divided, op.slices)
-    state_ranks = jnp.where(plan.kv_ideal > 0, degree.tensor, used(degree.tensor, op.state_slices))
+    slices = divided if ideal else used(divided, op.slices, degree)
+    state_ranks = jnp.where(plan.kv_ideal > 0, degree.tensor, used(degree.tensor, op.state_slices, degree))
 
     rows = jnp.where(op.division == HEAD, batch.head_rows, batch.rows)
     read, mean_flops, mean_touched = 1.0, jnp.ones_like(op.streamed), jnp.ones_like(op.streamed)
@@ -145,9 +145,9 @@ def step_load(table: OperatorTable, phase: Phase, plan: Plan, degree: Degrees, s
     )
 
 
-def used(ranks: Real, most: PerOperator) -> PerOperator:
+def used(ranks: Real, most: PerOperator, degree: Degrees) -> PerOperator:
     """Parts that an operator is cut into: one for each rank, at most as many as it has [1]."""
-    return lesser(ranks, most, from_fewer(ranks))
+    return lesser(ranks, most, from_fewer(degree.tensor))
 
 
 def reuse_bound(row_work: PerOperator, context_work: PerOperator, tile: PerOperator, element: Real, sram: Real) -> PerOperator:
@@ -180,13 +180,13 @@ def footprint(table: OperatorTable, phase: Phase, plan: Plan, degree: Degrees, *
     """Capacity that weights and caches take on a chip; replicas (KV heads, router, latent projections) are counted."""
     op = table.operators
     divided = jnp.where(op.division == ATTENTION, degree.tensor, degree.feed_forward)
-    slices = divided if ideal else used(divided, op.slices)
+    slices = divided if ideal else used(divided, op.slices, degree)
     stored = op.stored
     if table.has_experts:
         is_expert = op.division == EXPERT
         slices = jnp.where(is_expert, degree.stage, slices)  # experts never lie idle in a copy that nobody asked for
         stored = stored * jnp.where(is_expert, plan.expert_copies, 1.0)
-    state_ranks = jnp.where(plan.kv_ideal > 0, degree.tensor, used(degree.tensor, op.state_slices))
+    state_ranks = jnp.where(plan.kv_ideal > 0, degree.tensor, used(degree.tensor, op.state_slices, degree))
     positions = phases.stored_positions(phase, op.store_window) / plan.context
     sequences = greater(phase.batch, degree.data, (1.0, jnp.where(degree.tensor > 1.0, 1.0, 0.0))) / degree.data
     kept = (op.state_stored * positions + op.state_fixed) * sequences / state_ranks

@@ -67,7 +67,7 @@ def degrees(design: Design, plan: Plan, experts: Real) -> Degrees:
     stage = design.chips / plan.pipeline
     tensor = stage / (plan.context * plan.data)
     groups = lesser(plan.expert, experts * plan.expert_copies, NEITHER)
-    expert = at_least(lesser(stage, groups, from_fewer(stage)), 1.0)
+    expert = at_least(lesser(stage, groups, from_fewer(tensor)), 1.0)
     return Degrees(
         pipeline=plan.pipeline,
         context=plan.context,
@@ -80,6 +80,6 @@ def degrees(design: Design, plan: Plan, experts: Real) -> Degrees:
     )
 
 
-def from_fewer(chips: Real) -> Slopes:
-    """Slopes of a minimum of a group's chips and of what it can use: from fewer chips, but from more where there is one."""
-    return jnp.where(chips > 1.0, 1.0, 0.0), 0.0
+def from_fewer(tensor: Real) -> Slopes:
+    """Slopes of a minimum of a group's chips and of what it can use: from fewer chips, unless the plan needs each of them."""
+    return jnp.where(tensor > 1.0, 1.0, 0.0), 0.0

@@ -10,7 +10,7 @@ from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
 from codesign.numerics.curvature import Curvature, declares
 from codesign.numerics.fields import Real
-from codesign.numerics.ties import at_least, greater, lesser
+from codesign.numerics.ties import at_least, greater
 
 
 def precision_ratio(bits: Real, at_8_bit: Real, at_4_bit: Real) -> Real:
@@ -20,8 +20,9 @@ def precision_ratio(bits: Real, at_8_bit: Real, at_4_bit: Real) -> Real:
     >>> round(float(precision_ratio(jnp.array(8.0), jnp.array(2.0), jnp.array(4.0))), 6)
     2.0
     """
-    halvings = 4.0 - jnp.log2(bits)  # 0 at 16 bit, 1 at 8 bit, 2 at 4 bit
-    first, second = (greater(0.0, lesser(x, 1.0)) for x in (halvings, halvings - 1.0))  # at a tie, from more bits
+    halvings = 4.0 - jnp.log2(bits)  # 0 at 16 bit, 1 at 8 bit, 2 at 4 bit; at each of them the derivative is from more bits
+    first = jnp.where(bits >= 16.0, 0.0, jnp.where(bits >= 8.0, halvings, 1.0))
+    second = jnp.where(bits >= 8.0, 0.0, jnp.where(bits >= 4.0, halvings - 1.0, 1.0))
     return jnp.exp(first * jnp.log(at_8_bit) + second * (jnp.log(at_4_bit) - jnp.log(at_8_bit)))
 
 

@@ -1,0 +1,130 @@
+"""Every gradient is exact: reverse mode, forward mode and differences agree for every float of every argument.
+
+The scalar is a random mixture of logarithms of all that an evaluation or a service says, so derivatives are elasticities and do not
+cancel by chance. At a tie (``numerics.ties``) the gradient is the slope of one side: of the legal one at an end of a range. Ties
+within a difference's reach count as ties.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.flatten_util import ravel_pytree
+
+import codesign
+import codesign.evaluate
+from codesign.evaluate import evaluate
+from codesign.numerics.compilation import SELDOM, compiler_options
+from codesign.outcome import stack_limits
+from tests.codesign.gradient_points import EXECUTIONS, MODELS, PHASES, Point, ends, points, sizes
+
+COUNT = 100
+STEP = 4e-7
+"""Of a number's size: within the 1e-6 for which a group still has one chip (``collectives.several``), before the step."""
+
+TOLERANCE = 1e-6
+"""Of an elasticity, absolute and relative."""
+
+CURVED = 3e-6
+"""The same for a one-sided difference over ``STEP``: its error is STEP/2 × curvature."""
+
+STEEP = 10.0
+"""A difference beyond this is of a step, which has no derivative."""
+
+
+def mixture(point: Point, weights: Any) -> jax.Array:
+    """A random mixture of the logarithms of everything that is said."""
+    if point.serving is None:
+        outcome = evaluate(point.design, point.work, point.plan, technology=point.technology, execution=point.execution)
+        figures = [
+            outcome.step_time, outcome.time_per_token, outcome.capacity_needed, outcome.capital_cost, outcome.running_cost,
+            outcome.cost_per_token, outcome.mean_power, outcome.provisioned_power, outcome.energy_per_token, outcome.area.total,
+        ]  # fmt: skip
+        logs = jnp.concatenate([jnp.log(jnp.stack(figures)), stack_limits(outcome.limits)])
+    else:
+        pool = codesign.Pool(point.design, point.plan)
+        service = codesign.serve(
+            point.work.model, point.serving, pool, technology=point.technology, precision=point.work.precision,
+            execution=point.execution, first_promise=1e3, token_promise=1e3,
+        )  # fmt: skip
+        figures = [
+            service.time_to_first_token, service.time_per_token, service.requests_per_second, service.goodput,
+            service.capital_cost, service.running_cost, service.cost_per_output_token, service.provisioned_power,
+        ]  # fmt: skip
+        logs = jnp.log(jnp.stack(figures))
+    return jnp.sum(jnp.where(jnp.isfinite(logs), logs, 0.0) * weights[: logs.size].astype(logs.dtype)) / logs.size
+
+
+def names(point: Point) -> list[str]:
+    """The name of each number, elements of arrays one by one."""
+    found = []
+    for path, leaf in jax.tree_util.tree_leaves_with_path(point):
+        size = int(np.prod(leaf.shape[1:]))
+        found += [jax.tree_util.keystr(path) + (f"[{k}]" if size > 1 else "") for k in range(size)]
+    return found
+
+
+class Derivatives:
+    """Elasticities by reverse and by forward mode and one-sided differences, each (points, numbers)."""
+
+    def __init__(self, given: Point):
+        self.point, self.names, self.ends = given, names(given), ends(given)
+        weights = 1.0 + jax.random.uniform(jax.random.key(0), (40,), float)
+
+        def everything(one: tuple[Point, Point]) -> Any:
+            numbers, point_of = ravel_pytree(one[0])
+            steps = jnp.diag(ravel_pytree(one[1])[0])
+
+            def value(numbers: jax.Array) -> jax.Array:
+                return mixture(point_of(numbers), weights)
+
+            def moved(steps: jax.Array, by: float) -> jax.Array:
+                return jax.vmap(lambda step: value(numbers + by * step))(steps)
+
+            reverse = steps @ jax.grad(value)(numbers)
+            here, forward = jax.vmap(lambda step: jax.jvp(value, (numbers,), (step,)))(steps)
+            below, above = (here - moved(steps, -STEP)) / STEP, (moved(steps, STEP) - here) / STEP
+            return reverse, forward, below, above
+
+        run = jax.jit(lambda both: jax.lax.map(everything, both), compiler_options=compiler_options(SELDOM))
+        both = jax.tree.map(jnp.asarray, (given, sizes(given)))
+        self.reverse, self.forward, self.below, self.above = map(np.asarray, run(both))
+
+    def wrong(self) -> dict[str, str]:
+        """By number, the worst point at which its gradient is not the slope of an allowed side."""
+        found = {}
+        for k, name in enumerate(self.names):
+            reverse, below, above = self.reverse[:, k], self.below[:, k], self.above[:, k]
+            margin = CURVED * (1.0 + np.abs(reverse))
+            lower, upper = self.ends.get(name, (np.zeros(len(reverse), bool),) * 2)
+            central = np.abs((below + above) / 2 - reverse) / TOLERANCE * CURVED
+            sides = np.abs(below - reverse), np.abs(above - reverse)
+            off = np.where(np.abs(above - below) < margin, np.minimum(central, np.minimum(*sides)), np.minimum(*sides))
+            off = np.where(lower & ~upper, sides[1], np.where(upper & ~lower, sides[0], off))
+            off = np.where((lower & upper) | (lower & (np.abs(above) > STEEP)), 0.0, off)  # no side is legal, or it is a step's
+            worst = int(np.argmax(off / margin))
+            if not off[worst] <= margin[worst]:
+                count = int(np.sum(~(off <= margin)))
+                found[name] = f"{count} points; at {worst}: {reverse[worst]:.8g}, below {below[worst]:.8g}, above {above[worst]:.8g}"
+        return found
+
+
+COMBINATIONS = [
+    ("dense", "decode", "operatorwise"), ("dense", "serving", "limit"), ("dense", "prefill", "dataflow"),
+    ("window", "decode", "dataflow"), ("window", "prefill", "operatorwise"), ("window", "draft", "limit"),
+    ("latent", "decode", "limit"), ("latent", "prefill", "smooth"), ("latent", "draft", "operatorwise"),
+    ("mixture", "decode", "operatorwise"), ("mixture", "prefill", "limit"), ("mixture", "draft", "smooth"),
+    ("hybrid", "draft", "dataflow"), ("hybrid", "prefill", "operatorwise"), ("hybrid", "serving", "dataflow"),
+]  # fmt: skip
+"""Each model meets every phase or every execution; the nightly profile takes all."""
+
+
+@pytest.mark.parametrize(("model", "phase", "execution"), COMBINATIONS)
+def test_reverse_mode_is_forward_mode_and_the_slope_of_the_legal_side(model, phase, execution):
+    found = Derivatives(points(model, phase, execution, COUNT))
+    assert np.isfinite(found.reverse).all()
+    np.testing.assert_allclose(found.reverse, found.forward, rtol=1e-9, atol=1e-11)
+    assert found.wrong() == {}
+    assert (np.abs(found.reverse) > 1e-6).any(axis=0).mean() > 0.5, "most numbers matter somewhere"
