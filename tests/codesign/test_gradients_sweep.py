@@ -18,7 +18,7 @@ import codesign.evaluate
 from codesign.evaluate import evaluate
 from codesign.numerics.compilation import SELDOM, compiler_options
 from codesign.outcome import stack_limits
-from tests.codesign.gradient_points import EXECUTIONS, MODELS, PHASES, Point, ends, points, sizes
+from tests.codesign.gradient_points import Point, ends, points, sizes
 
 COUNT = 100
 STEP = 4e-7
