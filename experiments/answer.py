@@ -143,11 +143,11 @@ def rounded_up(gap: float) -> str:
     return f"{math.ceil(gap / power * (1.0 - 1e-3)) * power:.1g}"
 
 
-def note_lines(run: RunRecord) -> list[str]:
-    """What a reader must know to judge the designs, the shortest way."""
+def note_lines(run: RunRecord, *, brief: bool = False) -> list[str]:
+    """What a reader must know to judge the designs, the shortest way; ``brief`` leaves out where the money goes."""
     plans = sorted(set(map(str, run.column("plan").values)))
     lines = [f"All designs: {plans[0]}."] if len(plans) == 1 else []
-    lines += [binding_line(run), *box_line(run), *status_lines(run), run.details["comparison"]]
+    lines += [binding_line(run), *box_line(run), *status_lines(run), " ".join(run.details["comparison"][: 1 if brief else None])]
     if not run.details["buildable"]:
         lines.append("Limit mode: quantities are free within stacks, shoreline and area; not buildable as they are.")
     return [*lines, *run.details["fleet"]]
