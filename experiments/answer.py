@@ -121,7 +121,7 @@ def claim(run: RunRecord, status: str) -> str:
     if status == GLOBAL:
         return f"proved over all {whole} of the scenario, within {front} in log"
     if status == GLOBAL_AT_ITS_INTEGERS:
-        beyond = f"over all {whole} within {front}" if front else "others were searched, not proved"
+        beyond = f"over all others within {front}" if front else "others were searched, not proved"
         return f"proved at its own choice and integers only, within {own} in log; {beyond}"
     return "the best that the search found; nothing is proved"
 

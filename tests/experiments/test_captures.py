@@ -104,7 +104,7 @@ def test_a_status_word_is_explained_where_it_occurs_and_claims_no_more_than_its_
     (proved,) = answer.status_lines(with_status(run, ["GLOBAL"], 0.0009))
     assert "over all chips, batches, stacks, layers and choices of the scenario, within 0.0009 in log" in proved
     (open_,) = answer.status_lines(with_status(run, ["GLOBAL AT ITS INTEGERS"], 0.0121))
-    assert "its own choice and integers only" in open_ and "over all chips, batches, stacks, layers and choices within 0.02" in open_
+    assert "its own choice and integers only" in open_ and "over all others within 0.02" in open_
     both = answer.status_lines(with_status(run, ["LOCAL", "GLOBAL AT ITS INTEGERS"]))
     assert len(both) == 2 and "nothing is proved" in both[0] and "others were searched, not proved" in both[1]
 
