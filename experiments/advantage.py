@@ -117,10 +117,10 @@ def _money(name: str, capital: dict[str, float], spent: float, economics: Econom
     return {**paid, "energy": spent - sum(paid.values())}
 
 
-def sentence(found: Advantage | None, scenario: Scenario) -> str:
-    """The advantage in one sentence, for people; what it does not explain is not said."""
+def sentences(found: Advantage | None, scenario: Scenario) -> list[str]:
+    """The advantage for people: how large, by which factors, and then where the money goes; what it does not explain is not said."""
     if found is None:
-        return "No device of the comparison keeps the promises: see devices.csv for the reasons."
+        return ["No device of the comparison keeps the promises: see devices.csv for the reasons."]
     device, unit = found.device, objective(found.objective).unit
 
     def value(side: Side) -> str:
@@ -133,13 +133,13 @@ def sentence(found: Advantage | None, scenario: Scenario) -> str:
         f"{found.ratio:.2f} times as good as {device.name} {device.size} ({device.year}, {memory}, {kind}), {value(found.other).split()[0]}"
     )
     if found.objective not in (PER_DOLLAR, PER_TOKEN):
-        return f"{text}."
+        return [f"{text}."]
     what = "capital" if found.objective == PER_DOLLAR else "running cost"
     per_chip, cheaper = found.factors.values()
-    return (
-        f"{text}: {per_chip:.2f} times its tokens/s per chip at {1.0 / cheaper:.2f} times its {what} per chip. "
-        f"Largest parts of the {what}: design {_largest(found.design)}; {device.name} {_largest(found.other)}."
-    )
+    return [
+        f"{text}: {per_chip:.2f} times its tokens/s per chip at {1.0 / cheaper:.2f} times its {what} per chip.",
+        f"Largest parts of the {what}: design {_largest(found.design)}; {device.name} {_largest(found.other)}.",
+    ]
 
 
 def _largest(side: Side) -> str:

@@ -121,7 +121,7 @@ def claim(run: RunRecord, status: str) -> str:
     if status == GLOBAL:
         return f"proved over all {whole} of the scenario, within {front} in log"
     if status == GLOBAL_AT_ITS_INTEGERS:
-        beyond = f"over all {whole} within {front}" if front else "others were searched, not proved"
+        beyond = f"over all others within {front}" if front else "others were searched, not proved"
         return f"proved at its own choice and integers only, within {own} in log; {beyond}"
     return "the best that the search found; nothing is proved"
 
@@ -143,11 +143,11 @@ def rounded_up(gap: float) -> str:
     return f"{math.ceil(gap / power * (1.0 - 1e-3)) * power:.1g}"
 
 
-def note_lines(run: RunRecord) -> list[str]:
-    """What a reader must know to judge the designs, the shortest way."""
+def note_lines(run: RunRecord, *, brief: bool = False) -> list[str]:
+    """What a reader must know to judge the designs, the shortest way; ``brief`` leaves out where the money goes."""
     plans = sorted(set(map(str, run.column("plan").values)))
     lines = [f"All designs: {plans[0]}."] if len(plans) == 1 else []
-    lines += [binding_line(run), *box_line(run), *status_lines(run), run.details["comparison"]]
+    lines += [binding_line(run), *box_line(run), *status_lines(run), " ".join(run.details["comparison"][: 1 if brief else None])]
     if not run.details["buildable"]:
         lines.append("Limit mode: quantities are free within stacks, shoreline and area; not buildable as they are.")
     return [*lines, *run.details["fleet"]]

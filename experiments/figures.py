@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from codesign.search import Front
-from experiments.advantage import advantage, sentence
+from experiments.advantage import advantage, sentences
 from experiments.device_points import SPEED, DevicePoint, Machine, drawn
 from experiments.scenario import Scenario
 from experiments.screen import plain
@@ -61,7 +61,7 @@ def draw_front(path: Path, front: Front, devices: list[DevicePoint], scenario: S
 
     shown = panels(front)
     title = textwrap.fill(plain(scenario.title), 95)
-    below = textwrap.fill(sentence(advantage(front, devices, scenario), scenario), 130)
+    below = textwrap.fill(" ".join(sentences(advantage(front, devices, scenario), scenario)), 130)
     below += "\n" + textwrap.fill(caption(devices, scenario), 130)
     heights = _room(title, 11) + 0.15, PANEL * len(shown), _room(below, 8.5) + 0.75  # above, panels, below [inches]
     size = (WIDTH, sum(heights))

@@ -57,14 +57,15 @@ def print_run(run: RunRecord, width: int, *, everything: bool = False, last: str
     """
     title = wrapped([run.details["title"]], width)
     answer = [*best_lines(run, width), *wrapped([*device_line(run), *promise_lines(run)], width)]
-    notes = wrapped([*note_lines(run), last], width)
-    around = len(title) + len(answer) + len(notes) + 2  # and blank lines
+    notes, brief = (wrapped([*note_lines(run, brief=short), last], width) for short in (False, True))
     if everything:
         return "\n".join([*title, *answer, "", *_table(run, list(range(len(run))), width), "", *notes])
+    room = MOST_LINES - len(title) - len(answer) - 2  # and blank lines
     for count in range(MOST_ROWS, FEWEST_ROWS - 1, -1):
         table = _table(run, representatives(run, count), width)
-        if around + len(table) <= MOST_LINES:
+        if len(table) + len(notes) <= room:
             break
+    notes = notes if len(table) + len(notes) <= room else brief
     return "\n".join([*title, *answer, "", *table, "", *notes])
 
 
@@ -75,12 +76,9 @@ def _table(run: RunRecord, rows: list[int], width: int) -> list[str]:
 
 def _table_notes(run: RunRecord, rows: list[int]) -> list[str]:
     """How to read the table, where there is something to say."""
-    lines = []
-    if len(rows) < len(run):
-        lines.append(f"{len(rows)} of {len(run)} designs, all in front.csv; wider terminals (COLUMNS) show more.")
-    if len(run.machines) > 1:
-        lines.append(f"a+b: machines {' + '.join(run.machines)}.")
-    return lines
+    fewer = f"{len(rows)} of {len(run)} designs, all in front.csv; wider shows more." if len(rows) < len(run) else ""
+    kinds = f"a+b: {' + '.join(run.machines)}." if len(run.machines) > 1 else ""
+    return [f"{fewer} {kinds}".strip()]
 
 
 def representatives(run: RunRecord, count: int) -> list[int]:

@@ -8,7 +8,7 @@ import numpy as np
 from codesign.numerics.fields import units_of
 from codesign.outcome import limit_words
 from codesign.search import Front
-from experiments.advantage import advantage, as_record, sentence
+from experiments.advantage import advantage, as_record, sentences
 from experiments.columns import columns, order
 from experiments.device_points import DevicePoint, record
 from experiments.problem import warnings
@@ -43,7 +43,7 @@ def run_record(front: Front, scenario: Scenario, devices: list[DevicePoint]) -> 
         "multipliers": {limit_words(name): [float(values[k]) for k in rows] for name, values in front.multipliers.items()},
         "devices": [record(point) for point in devices],
         "advantage": as_record(best),
-        "comparison": sentence(best, scenario),
+        "comparison": sentences(best, scenario),
         "warnings": warnings(scenario),
     }
     return RunRecord(tuple(columns(front)), details)

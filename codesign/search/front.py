@@ -88,7 +88,8 @@ class Front:
     ``front_gap`` above the bound over all choices and integers (NaN unless proved).
     ``status`` is ``GLOBAL`` where the front gap is proved to be at most ``branch.TOLERANCE``, ``GLOBAL AT ITS INTEGERS`` where only the
     certified gap is (at most ``CERTIFIED``), ``LOCAL`` where nothing is. ``residual`` is the norm of the exact model's optimality
-    conditions of a ``LOCAL`` design (NaN otherwise), ``spread`` how far the relaxed search's starts ended apart for its weighting and choice (NaN for weightings added later).
+    conditions of a ``LOCAL`` design (NaN otherwise), ``spread`` how far the relaxed search's starts ended apart for its weighting and
+    choice (NaN for weightings added later).
     ``multipliers`` say how much that weighted sum would gain per log unit of each limit. A design is the best for its ``weights``
     among those whose time per token is at most ``time_asked`` [s] (+∞: among all); where that binds, ``SPEED_ASKED`` is among its
     limits. ``box`` is −1, 0, 1 for the continuous quantities of each kind and then chips and batches.

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from codesign.search.goals import log_goals
-from experiments.advantage import advantage, as_record, sentence
+from experiments.advantage import advantage, as_record, sentences
 from experiments.comparison import compared
 from experiments.device_machines import Integers, evaluate, own_front, search
 from experiments.device_points import (
@@ -229,12 +229,12 @@ def test_the_advantage_multiplies_up_and_is_said_in_one_sentence(small_run, firs
         whole = 1.0 / side.value if first == "tokens/s/$" else side.value
         assert sum(side.money.values()) == pytest.approx(whole, rel=1e-6)
         assert sum(side.shares.values()) == pytest.approx(1.0) and min(side.money.values()) >= 0
-    text = sentence(found, stated)
-    assert "rubin" in text and f"{found.ratio:.2f} times" in text and "facility" in text and "HBM4, of the same generation" in text
+    text = " ".join(sentences(found, stated))
+    assert "rubin" in text and f"{found.ratio:.2f} times" in text and "facility" in text and "HBM4, same generation" in text
     assert as_record(found)["factors"] == found.factors
     (b200,) = [point for point in devices if point.name == "b200"]
-    assert "none of the scenario's own" in sentence(advantage(front, [b200], stated), stated)
-    assert "No device" in sentence(advantage(front, [], stated), stated)
+    assert "none of the scenario's own" in " ".join(sentences(advantage(front, [b200], stated), stated))
+    assert "No device" in " ".join(sentences(advantage(front, [], stated), stated))
 
 
 def test_the_advantage_of_an_enumerated_design_by_hand(small_run):
