@@ -3,8 +3,7 @@
 import numpy as np
 
 from codesign.search.goals import Goals
-from codesign.search.integers import Task
-from codesign.search.refinement import asked_between, between, longest_gaps
+from codesign.search.refinement import asked_between, longest_gaps
 
 
 def test_the_longest_gap_comes_first():
@@ -21,14 +20,6 @@ def test_gaps_do_not_depend_on_units():
 
 def test_one_design_has_no_gap():
     assert longest_gaps(np.zeros((1, 3)), 5) == []
-
-
-def test_between_starts_at_both_ends_and_their_mean_with_memory_free():
-    tasks = [Task(0, 1, (4, 100, 3, 2)), Task(1, 2, (16, 25, 0, 0))]
-    starts = between(tasks, 7, counted=2)
-    ends = {Task(7, 1, (4, 100, 0, 0)), Task(7, 2, (16, 25, 0, 0))}
-    assert set(starts) == ends | {Task(7, 1, (8, 50, 0, 0)), Task(7, 2, (8, 50, 0, 0))}
-    assert starts == sorted(starts)
 
 
 def test_a_speed_is_asked_for_where_the_ends_differ_in_speed():
