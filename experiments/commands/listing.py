@@ -72,7 +72,7 @@ def _fact(prior: Any, sources: bool) -> dict[str, Any]:
 
 
 def devices(sources: bool) -> list[dict[str, Any]]:
-    """Devices with every published fact, in the units of its source."""
+    """Devices with how well they are known, what joins them and every published fact, in the units of its source."""
     import hardware_priors
 
     rows = []
@@ -81,7 +81,8 @@ def devices(sources: bool) -> list[dict[str, Any]]:
         node, memory, link = device.technology_names()
         facts = [_fact(prior, sources) for prior in device.priors.values()]  # pyright: ignore[reportAttributeAccessIssue]
         technology = {"node": node, "memory": memory, "link": link}
-        rows.append({"name": name, "full_name": device.full_name, "technology": technology, "facts": facts})
+        row = {"name": name, "full_name": device.full_name, "status": device.status, "joined_by": device.joined_by}  # pyright: ignore[reportAttributeAccessIssue]
+        rows.append({**row, "technology": technology, "facts": facts})
     return rows
 
 
@@ -134,11 +135,12 @@ def show(what: str, rows: list[dict[str, Any]], sources: bool) -> None:
 
     table = Table(title=what)
     if what in ("devices", "technologies") and sources:
-        for column in ("name", "quantity", "value", "low", "high", "unit", "year", "confidence", "source"):
+        status = ("status",) if what == "devices" else ()
+        for column in ("name", *status, "quantity", "value", "low", "high", "unit", "year", "confidence", "source"):
             table.add_column(column, overflow="fold")
         for row in rows:
             for fact in row["facts"]:
-                cells = [row["name"], *(fact[key] for key in ("quantity", "value", "low", "high", "unit", "year"))]
+                cells = [row["name"], *(row[key] for key in status), *(fact[key] for key in ("quantity", "value", "low", "high", "unit", "year"))]
                 table.add_row(*map(_cell, [*cells, fact["confidence"], fact["source"]]))
     elif what == "devices":
         shown = (
@@ -149,11 +151,11 @@ def show(what: str, rows: list[dict[str, Any]], sources: bool) -> None:
             "scale_up_bandwidth_bidirectional",
             "tdp",
         )
-        for column in ("name", "full name", "node", "memory", "link", *shown):
+        for column in ("name", "full name", "status", "node", "memory", "link", *shown):
             table.add_column(column.replace("_", " "))
         for row in rows:
             facts = {fact["quantity"]: f"{fact['value']:g} {fact['unit']}" for fact in row["facts"]}
-            cells = [row["name"], row["full_name"], *row["technology"].values()]
+            cells = [row["name"], row["full_name"], row["status"], *row["technology"].values()]
             table.add_row(*cells, *(facts.get(quantity, "–") for quantity in shown))
     else:
         hidden = {"choice"}
