@@ -140,7 +140,8 @@ def show(what: str, rows: list[dict[str, Any]], sources: bool) -> None:
             table.add_column(column, overflow="fold")
         for row in rows:
             for fact in row["facts"]:
-                cells = [row["name"], *(row[key] for key in status), *(fact[key] for key in ("quantity", "value", "low", "high", "unit", "year"))]
+                named = [row[key] for key in ("name", *status)]
+                cells = [*named, *(fact[key] for key in ("quantity", "value", "low", "high", "unit", "year"))]
                 table.add_row(*map(_cell, [*cells, fact["confidence"], fact["source"]]))
     elif what == "devices":
         shown = (

@@ -297,7 +297,8 @@ def exact_functions(case: Case, parts: Parts) -> Any:
         timed = run_step(design, parts.table, parts.workload, case.plan, parts.technology, execution)
         silicon, time, each = x[count], x[count + 1], x[count + 2 :]
         own = area(design, parts.technology, parts.table.compute_bits)
-        outcome = assess(design, parts.workload, case.plan, parts.technology, parts.table.compute_bits, timed, time, kept, filled, own, silicon)
+        judged = (parts.workload, case.plan, parts.technology, parts.table.compute_bits)
+        outcome = assess(design, *judged, timed, time, kept, filled, own, silicon)
         busy = jnp.maximum(timed.compute, timed.vector)
         together = jnp.sum(each) + jnp.sum(timed.latency) + jnp.sum(timed.transfer)
         lifted = [jnp.log(own.total / silicon)[None], jnp.log(together / time)[None]]
