@@ -13,10 +13,10 @@ from codesign.hardware.technology import Technology
 from codesign.numerics.curvature import Curvature, declares
 from codesign.numerics.fields import Real, units_of
 from codesign.outcome import Limits, Outcome
-from codesign.performance.execution import Execution, Limit, Operatorwise
+from codesign.performance.execution import Execution, Limit, Operatorwise, fillable_share
 from codesign.performance.load import Footprint, footprint
 from codesign.performance.plan import Plan, TierShares, degrees
-from codesign.performance.step import Step, attained_rates, fillable_share, step
+from codesign.performance.step import Step, attained_rates, step
 from codesign.physical import cost as costs
 from codesign.physical.area import Area, area, interposer_area, layers, needed_edge, precision_ratio, stacks, usable_edge
 from codesign.physical.latency import sync_floor

@@ -29,7 +29,7 @@ UNITS = {
     "system_tokens_per_second": "token/s",
     "fits": "bool",
     "capacity_needed_bytes": "B, all chips",
-    "capacity_available_bytes": "B, all chips",
+    "capacity_available_bytes": "B, all chips, less the reserve for activations and framework",
     "bound": "part of the step with most time; link transfer counts as sync, vector work as compute",
     "breakdown": "s",
     "power_w": "W, facility, mean while running",
@@ -204,7 +204,7 @@ def failure(point: OperatingPoint, report: dict[str, Any]) -> str | None:
         length = arguments.context if arguments.phase == "decode" else arguments.prompt or arguments.context
         return (
             f"{model} with batch {arguments.batch} at {length} positions needs {needed:.1f} GiB and "
-            f"{arguments.chips} × {point.device.name} have {available:.1f} GiB: "
+            f"{arguments.chips} × {point.device.name} have {available:.1f} GiB to fill: "
             f"{needed - available:.1f} GiB are missing; {advice}"
         )
     if arguments.promise_ms is not None and report["limits"]["promise"] > 0:

@@ -225,11 +225,6 @@ def _expert_exchange(table: OperatorTable, plan: Plan, degree: Degrees, net: col
     return jax.tree.map(lambda a, b: jnp.where(one_group, a, b), whole, dealt)
 
 
-def fillable_share(attainable: Attainable, execution: Execution) -> Real:
-    """Share of main memory that weights and caches may fill [1]; all of it in ``Limit``, which has no activations."""
-    return jnp.ones_like(attainable.capacity) if isinstance(execution, Limit) else attainable.capacity
-
-
 def attained_rates(design: Design, attainable: Attainable, vector_rate: Real, exponential_rate: Real, execution: Execution) -> Rates:
     """Rates of one chip: the full peaks in ``Limit``, attainable fractions of them otherwise."""
     full = isinstance(execution, Limit)

@@ -18,10 +18,10 @@ from codesign.evaluate import mean_work, run_step
 from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
 from codesign.numerics.fields import Real
-from codesign.performance.execution import Dataflow, Execution, Limit
+from codesign.performance.execution import Dataflow, Execution, Limit, fillable_share
 from codesign.performance.load import footprint
 from codesign.performance.plan import Plan, degrees
-from codesign.performance.step import Step, fillable_share, operator_names
+from codesign.performance.step import Step, operator_names
 from codesign.physical.area import area, interposer_area, needed_edge, usable_edge
 from codesign.physical.cost import annuity, priced
 from codesign.physical.latency import sync_floor
