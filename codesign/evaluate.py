@@ -12,7 +12,7 @@ from codesign.numerics.curvature import Curvature, declares
 from codesign.numerics.fields import Real
 from codesign.numerics.ties import at_least, greater
 from codesign.outcome import Limits, Outcome
-from codesign.performance.execution import Execution, Limit, Operatorwise
+from codesign.performance.execution import Execution, Limit, Operatorwise, fillable_share
 from codesign.performance.load import Footprint, footprint
 from codesign.performance.plan import Plan, degrees
 from codesign.performance.step import Step, attained_rates, step
@@ -94,7 +94,8 @@ def judge_table(
     silicon = area(design, technology, table.compute_bits)
     degree = degrees(design, plan, table.experts)
     kept = footprint(table, workload.phase, plan, degree, ideal=isinstance(execution, Limit))
-    return assess(design, workload, plan, technology, table.compute_bits, timed, timed.time, kept, silicon, silicon.total)
+    filled = fillable_share(technology.attainable, execution)
+    return assess(design, workload, plan, technology, table.compute_bits, timed, timed.time, kept, filled, silicon, silicon.total)
 
 
 @declares(
@@ -134,6 +135,7 @@ def assess(
     timed: Step,
     step_time: Real,
     kept: Footprint,
+    filled: Real,
     parts: Area,
     silicon: Real,
 ) -> Outcome:
@@ -147,6 +149,7 @@ def assess(
         timed: the step, for the work that it does.
         step_time: time between the starts of two steps [s].
         kept: bytes on the fullest chip [B].
+        filled: share of main memory that they may fill (``fillable_share``) [1].
         parts: area by part, for the report.
         silicon: logic area of a package [m²].
     """
@@ -168,7 +171,7 @@ def assess(
         user_tokens_per_second=user,
         system_tokens_per_second=system,
         capacity_needed=(kept.weights + kept.state) * design.chips,
-        capacity_available=(design.memory_capacity + _other_tiers(design, plan)) * design.chips,
+        capacity_available=(filled * design.memory_capacity + _other_tiers(design, plan)) * design.chips,
         peak_power=peak,
         mean_power=mean,
         provisioned_power=provisioned,
@@ -178,7 +181,7 @@ def assess(
         cost_per_token=running / (system * economics.utilisation),
         tokens_per_second_per_dollar=system / capital,
         tokens_per_second_per_watt=system / provisioned,
-        limits=limits(design, workload, plan, technology, kept, silicon, peak, time_per_token),
+        limits=limits(design, workload, plan, technology, kept, filled, silicon, peak, time_per_token),
         area=parts,
         cost=price,
         footprint=kept,
@@ -194,20 +197,20 @@ def _other_tiers(design: Design, plan: Plan) -> Real:
     return on_chip + design.pool_capacity
 
 
-def _fullest_tier(design: Design, plan: Plan, kept: Footprint) -> Real:
-    """Largest ratio of bytes kept to capacity over the tiers in use [1]."""
+def _fullest_tier(design: Design, plan: Plan, kept: Footprint, filled: Real) -> Real:
+    """Largest ratio of bytes kept to bytes that may be filled, over the tiers in use [1]; the reserve is main memory's."""
     tiers = plan.tiers
     if tiers is None:
-        return (kept.weights + kept.state) / design.memory_capacity
+        return (kept.weights + kept.state) / (filled * design.memory_capacity)
     main = kept.weights * (1.0 - tiers.weights_on_chip - tiers.weights_in_pool) + kept.state * (1.0 - tiers.state_in_pool)
     pool = kept.weights * tiers.weights_in_pool + kept.state * tiers.state_in_pool
     on_chip = kept.weights * tiers.weights_on_chip / design.sram_capacity
-    return greater(greater(main / design.memory_capacity, on_chip), pool / at_least(design.pool_capacity, 1.0))
+    return greater(greater(main / (filled * design.memory_capacity), on_chip), pool / at_least(design.pool_capacity, 1.0))
 
 
 def limits(
     design: Design, workload: Workload, plan: Plan, technology: Technology,
-    kept: Footprint, silicon: Real, peak: Real, time_per_token: Real,
+    kept: Footprint, filled: Real, silicon: Real, peak: Real, time_per_token: Real,
 ) -> Limits:  # fmt: skip
     """ln(used / allowed) of every technology limit and of the promise [1]."""
     memory, cooling, packaging, logic = technology.memory, technology.cooling, technology.packaging, technology.logic
@@ -216,7 +219,7 @@ def limits(
     junction, warmed = junction_temperature(peak, silicon, cooling), memory_temperature(peak, silicon, memory, cooling)
     per_stack = layers(design, technology) / stacks(design, technology)
     return Limits(
-        capacity=jnp.log(_fullest_tier(design, plan, kept)),
+        capacity=jnp.log(_fullest_tier(design, plan, kept, filled)),
         die_area=jnp.log(silicon / design.dies / logic.reticle_area),
         dies=jnp.log(design.dies / packaging.max_dies),
         shoreline=jnp.log(needed_edge(design, technology) / usable_edge(design, technology, silicon)),

@@ -96,7 +96,7 @@ class Outcome(eqx.Module):
     user_tokens_per_second: Real = quantity("token/s", "speed that one user sees")
     system_tokens_per_second: Real = quantity("token/s", "tokens of all users")
     capacity_needed: Real = quantity("B", "bytes that weights and caches take")
-    capacity_available: Real = quantity("B", "bytes there are")
+    capacity_available: Real = quantity("B", "bytes that they may fill: what there is less the reserve")
     peak_power: Real = quantity("W", "one chip, everything at its peak")
     mean_power: Real = quantity("W", "one chip, running this")
     provisioned_power: Real = quantity("W", "facility, for all chips at their peak")

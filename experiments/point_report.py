@@ -37,7 +37,7 @@ UNITS = {
     "limits_broken": "names of limits, but memory and promise, that the design is beyond",
     "warnings": "sentences",
     "capacity_needed_bytes": "B, all chips",
-    "capacity_available_bytes": "B, all chips",
+    "capacity_available_bytes": "B, all chips, less the reserve for activations and framework",
     "bound": "part of the step with most time: memory, compute, vector, sync (latency) or transfer (bytes on links)",
     "breakdown": "s",
     "power_w": "W, facility, mean while running",

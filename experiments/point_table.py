@@ -53,7 +53,7 @@ def _summary(report: dict[str, Any]) -> list[tuple[str, str]]:
         ("step time", f"{report['step_time_s'] / MILLI:.4g} ms"),
         ("one user", f"{report['user_tokens_per_second']:.4g} tokens/s"),
         ("all users", f"{report['system_tokens_per_second']:.4g} tokens/s"),
-        ("memory", f"{needed:.4g} of {available:.4g} GiB ({needed / available:.0%})"),
+        ("memory", f"{needed:.4g} of {available:.4g} GiB to fill ({needed / available:.0%})"),
         ("bound by", report["bound"]),
         ("capital", f"{report['capital_cost_usd']:,.0f} USD ({report['inputs']['price_basis']} prices)"),
         ("running cost", f"{report['cost_per_million_tokens_usd']:.4g} USD per million tokens"),

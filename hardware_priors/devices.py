@@ -28,14 +28,28 @@ _WHERE_KNOWN = {
 """Fields of a design that keep its default where the catalogue has none of these facts; the first fact found counts."""
 
 
+def _read(file: str) -> list[dict[str, str]]:
+    path = resources.files("hardware_priors") / "data" / f"{file}.csv"
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
 @cache
 def _labels() -> dict[str, dict[str, str]]:
     """name → quantity → text, for the facts that are names (process, memory type, technology)."""
-    path = resources.files("hardware_priors") / "data" / "labels.csv"
     table: dict[str, dict[str, str]] = {}
-    for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines()):
+    for row in _read("labels"):
         table.setdefault(row["name"], {})[row["quantity"]] = row["text"]
     return table
+
+
+@cache
+def refused_devices() -> dict[str, str]:
+    """Devices that people ask for and the catalogue leaves out: name → why, in half a sentence.
+
+    >>> refused_devices()["trainium4"]
+    'only ratios to Trainium3 are published (3 x FP8, 4 x bandwidth)'
+    """
+    return {row["name"]: row["reason"] for row in _read("refused")}
 
 
 def device_names() -> list[str]:
@@ -120,6 +134,16 @@ class Device:
         ('datacentre', 'study')
         """
         return _labels()[self.name].get("market", "datacentre")
+
+    @property
+    def status(self) -> str:
+        """How well it is known: ``"two sources"``, ``"single source"``, ``"announced"`` or ``"studied"`` (a design on paper)."""
+        return _labels()[self.name].get("status", "two sources")
+
+    @property
+    def joined_by(self) -> str:
+        """What joins several of them, in words; the name of its links where the catalogue says no more."""
+        return _labels()[self.name].get("joined_by", self.technology_names()[2])
 
     @property
     def node(self) -> str:
@@ -235,7 +259,7 @@ def device(name: str) -> "Device | OwnDevice":
             (see :mod:`hardware_priors.own_device`).
 
     Raises:
-        ValueError: unknown name, with the nearest of the catalogue.
+        ValueError: unknown name, with the nearest of the catalogue; a name left out of it, with the reason.
 
     >>> device("H100").full_name
     'NVIDIA H100 SXM5'
@@ -243,6 +267,8 @@ def device(name: str) -> "Device | OwnDevice":
     if str(name).endswith(".toml"):
         return read_device(Path(name))
     folded = str(name).casefold()
+    if folded in refused_devices():
+        raise ValueError(f"{folded}: not in the catalogue, because {refused_devices()[folded]}; state it in a TOML file of your own")
     if folded not in device_names():
         raise ValueError(f"unknown device {name!r}; did you mean {nearest(folded, device_names())!r}?")
     return Device(folded)

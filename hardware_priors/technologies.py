@@ -11,13 +11,14 @@ from hardware_priors.prior import Prior, find
 from hardware_priors.quantities import nearest, same_kind
 
 CHOICES: dict[str, tuple[str, ...]] = {
-    "node": ("N7", "N5", "N4", "N3", "N2"),
+    "node": ("N16", "N12", "8N", "N7", "N5", "N4", "N3", "N2"),
     "memory": (
-        *("HBM2E", "HBM3", "HBM3E", "HBM4", "HBM4E", "GDDR7", "LPDDR5X", "DDR5"),
+        *("HBM2", "HBM2E", "HBM3", "HBM3E", "HBM4", "HBM4E", "GDDR6", "GDDR6X", "GDDR7", "LPDDR5X", "DDR5"),
         *("3D-DRAM", "SRAM", "photonic-pool"),
     ),
     "link": (
-        *("NVLink3", "NVLink4", "NVLink5", "NVLink6", "Infinity-Fabric", "ICI", "UALink", "Ethernet", "InfiniBand"),
+        *("NVLink2", "NVLink3", "NVLink4", "NVLink5", "NVLink6", "Infinity-Fabric", "ICI", "UALink", "Ethernet", "InfiniBand"),
+        *("HCCS", "NeuronLink", "Gaudi-RoCE", "Xe-Link", "PCIe3", "PCIe4", "PCIe5", "PCIe6", "Thunderbolt"),
         *("wafer-scale", "co-packaged-optics"),
     ),
     "cooling": ("air", "cold-plate", "direct-to-silicon", "3d-stack"),
@@ -40,6 +41,8 @@ PARTS = {
 """The parts of a technology; each has a data file of its own name, but the pool: it is a memory."""
 
 ZERO_BY_CONSTRUCTION = {
+    "GDDR6": ("footprint",),
+    "GDDR6X": ("footprint",),
     "GDDR7": ("footprint",),
     "LPDDR5X": ("footprint",),
     "DDR5": ("footprint",),
@@ -55,7 +58,7 @@ def technology_names() -> dict[str, list[str]]:
     """The choices on offer, by argument of :func:`technology`.
 
     >>> technology_names()["node"]
-    ['N7', 'N5', 'N4', 'N3', 'N2']
+    ['N16', 'N12', '8N', 'N7', 'N5', 'N4', 'N3', 'N2']
     """
     return {argument: list(offered) for argument, offered in CHOICES.items()}
 

@@ -126,11 +126,12 @@ class Economics(eqx.Module):
 
 
 class Attainable(eqx.Module):
-    """Fractions of the peaks that good kernels reach (execution ``Operatorwise`` and ``Dataflow``)."""
+    """Fractions of the peaks that good software reaches (execution ``Operatorwise`` and ``Dataflow``)."""
 
     memory: Real = quantity("1", "attained over peak memory bandwidth")
     compute: Real = quantity("1", "attained over peak matrix rate")
     link: Real = quantity("1", "attained over peak link bandwidth")
+    capacity: Real = quantity("1", "share of main memory that weights and caches may fill; activations and framework take the rest")
     slice_columns: Real = quantity("1", "narrowest slice of a matrix product that keeps the matrix unit busy")
 
 

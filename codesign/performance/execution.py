@@ -3,7 +3,9 @@
 from typing import TypeAlias
 
 import equinox as eqx
+import jax.numpy as jnp
 
+from codesign.hardware.technology import Attainable
 from codesign.numerics.fields import Real, quantity, real
 
 
@@ -33,3 +35,8 @@ class Dataflow(eqx.Module):
 
 
 Execution: TypeAlias = Limit | Operatorwise | Dataflow
+
+
+def fillable_share(attainable: Attainable, execution: Execution) -> Real:
+    """Share of main memory that weights and caches may fill [1]; all of it in ``Limit``, which has no activations."""
+    return jnp.ones_like(attainable.capacity) if isinstance(execution, Limit) else attainable.capacity

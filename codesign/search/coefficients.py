@@ -18,7 +18,7 @@ from codesign.evaluate import mean_work, run_step
 from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
 from codesign.numerics.fields import Real
-from codesign.performance.execution import Dataflow, Execution, Limit
+from codesign.performance.execution import Dataflow, Execution, Limit, fillable_share
 from codesign.performance.load import footprint
 from codesign.performance.plan import Plan, degrees
 from codesign.performance.step import Step, operator_names
@@ -155,7 +155,8 @@ def sample(layout: Layout, problems: Problems, integers: Float[Array, "integers"
         groups = plans[k].pipeline * plans[k].context * plans[k].data
         enough = designs[step.kind].chips >= groups * (1.0 - 1e-9)
         rows.put(layout.function("plan", k), 0, jnp.where(enough, 1e-30, groups / designs[step.kind].chips))
-        rows.put(layout.function("capacity", k), 0, kept.weights + kept.state)
+        filled = fillable_share(technology.attainable, problems.execution)
+        rows.put(layout.function("capacity", k), 0, (kept.weights + kept.state) / filled)
         space = problems.spaces[step.kind]
         fastest.append(_time(timed, space.high, jnp.maximum(space.low, _only_sync(floors[step.kind], space))))
         slowest.append(_time(timed, space.low, space.high + _only_sync(floors[step.kind] + _software(kinds, step.kind), space)))

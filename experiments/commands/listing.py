@@ -75,7 +75,7 @@ def _fact(prior: Any, sources: bool) -> dict[str, Any]:
 
 
 def devices(sources: bool) -> list[dict[str, Any]]:
-    """Devices with every published fact, in the units of its source."""
+    """Devices with how well they are known, what joins them and every published fact, in the units of its source."""
     import hardware_priors
 
     rows = []
@@ -84,7 +84,8 @@ def devices(sources: bool) -> list[dict[str, Any]]:
         node, memory, link = device.technology_names()
         facts = [_fact(prior, sources) for prior in device.priors.values()]  # pyright: ignore[reportAttributeAccessIssue]
         technology = {"node": node, "memory": memory, "link": link}
-        rows.append({"name": name, "full_name": device.full_name, "technology": technology, "facts": facts})
+        row = {"name": name, "full_name": device.full_name, "status": device.status, "joined_by": device.joined_by}  # pyright: ignore[reportAttributeAccessIssue]
+        rows.append({**row, "technology": technology, "facts": facts})
     return rows
 
 
@@ -159,6 +160,7 @@ def _columns(what: str, rows: list[dict[str, Any]]) -> list["Printed"]:
         facts = [{fact["quantity"]: fact for fact in row["facts"]} for row in rows]
         for quantity, (header, unit) in DEVICE_FACTS.items():
             found.append(column((header, unit), [_in(unit, fact.get(quantity)) for fact in facts]))
+        found.append(column(("known by",), [row["status"] for row in rows], text=True))
         for part in ("node", "memory", "link"):
             found.append(column((part,), [row["technology"][part] for row in rows], text=True))
         found.append(column(("full name",), [row["full_name"] for row in rows], text=True))

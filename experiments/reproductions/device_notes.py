@@ -97,10 +97,18 @@ def method(case: Case) -> list[str]:
         *_TERMS,
         *(f"no published {quantity}, so no such cell: {names}" for quantity, names in missing.items() if names),
         *(f"predicted but not fitted on: {name}: {reason}" for name, reason in NOT_FITTED.items()),
-        *(f"not compared: {name}: {reason}" for name, reason in not_compared().items()),
+        *(f"not compared: {', '.join(names)}: {reason}" for reason, names in _by_reason(not_compared()).items()),
         *(f"not compared: {name} {fact}: {reason}" for (name, fact), reason in NOT_PUBLISHED.items()),
         _RATIOS,
     ]
+
+
+def _by_reason(reasons: dict[str, str]) -> dict[str, list[str]]:
+    """Reason → the names it is given for."""
+    grouped: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        grouped.setdefault(reason, []).append(name)
+    return grouped
 
 
 def _fit(case: Case) -> list[str]:

@@ -189,5 +189,5 @@ DESIGNS = st.builds(
 
 ATTAINABLE = st.builds(
     Attainable, memory=st.floats(0.1, 1.0), compute=st.floats(0.1, 1.0), link=st.floats(0.1, 1.0),
-    slice_columns=count(1, 256),
+    capacity=st.floats(0.1, 1.0), slice_columns=count(1, 256),
 )  # fmt: skip

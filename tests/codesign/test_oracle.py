@@ -117,7 +117,7 @@ def run(technology, model, phase, plan=None, *, chips: float = 1, execution=None
     vector_ratio = machine.pop("vector_ratio", 1e30)
     technology = dataclasses.replace(
         technology,
-        attainable=Attainable(memory=1, compute=1, link=1, slice_columns=1),
+        attainable=Attainable(memory=1, compute=1, link=1, capacity=1, slice_columns=1),
         logic=dataclasses.replace(technology.logic, vector_ratio=vector_ratio, exponential_ratio=exponential_ratio),
     )
     workload = codesign.Workload(framed(model), phase, codesign.uniform(16))

@@ -100,7 +100,7 @@ def test_magnitudes_in_si():
 )
 def test_a_stack_as_sold_costs_its_published_price(memory, layers, capacity, per_gigabyte):
     stack = technology(memory=memory).memory
-    assert float(stack.layer_capacity) * layers == approx(capacity * 1e9)
+    assert float(stack.layer_capacity) * layers == approx(capacity * 2**30)  # dies of 2^n bits: a vendor's GB is a GiB
     price = float(stack.stack_price + layers * stack.layer_price)
     assert price == approx(capacity * per_gigabyte, rel=1e-4)
     twelve = float(stack.stack_price + 12 * stack.layer_price)
@@ -178,7 +178,8 @@ def test_names_ignore_case():
 
 def test_what_is_on_offer():
     offered = technology_names()
-    assert offered["node"] == ["N7", "N5", "N4", "N3", "N2"] and len(offered["memory"]) == 11 and len(offered["link"]) == 11
+    assert offered["node"] == ["N16", "N12", "8N", "N7", "N5", "N4", "N3", "N2"]
+    assert len(offered["memory"]) == 14 and len(offered["link"]) == 21
     offered["node"].clear()
     assert technology_names()["node"], "a caller must not change the catalogue"
 
@@ -192,7 +193,7 @@ def test_unsourced_leaves_are_listed():
 
 
 def test_newer_nodes_are_denser_dearer_and_thriftier():
-    nodes = [technology(node).logic for node in ("N7", "N5", "N3", "N2")]
+    nodes = [technology(node).logic for node in ("N12", "8N", "N7", "N5", "N3", "N2")]
     for field, direction in (("matrix_density", 1), ("sram_density", 1), ("wafer_price", 1), ("matrix_energy", -1)):
         steps = np.diff([direction * float(getattr(node, field)) for node in nodes])
         assert (steps > 0).all(), field

@@ -251,7 +251,7 @@ def dgp_value(case: Case, parts: Parts, low: np.ndarray, high: np.ndarray) -> fl
         interposer * bow <= packaging.warpage_most,
         t.logic.clock_fewest <= x["clock"],
         x["clock"] <= t.logic.clock_most,
-        float(kept.weights + kept.state) <= x["memory_capacity"],
+        float(kept.weights + kept.state) <= parts.technology.attainable.capacity * x["memory_capacity"],
         time <= case.promise,
     ]
     for name, bottom, top in zip(CONTINUOUS, low, high, strict=True):
@@ -288,7 +288,7 @@ def exact_functions(case: Case, parts: Parts) -> Any:
     """
     execution, count = codesign.Operatorwise(), len(CONTINUOUS)
     kept = footprint(parts.table, parts.workload.phase, case.plan, parts.degree, ideal=False)
-    weights = jnp.asarray(stretched(case.weights))
+    weights, filled = jnp.asarray(stretched(case.weights)), parts.technology.attainable.capacity
 
     def both(y: Any) -> Any:
         x = jnp.exp(y)
@@ -297,7 +297,8 @@ def exact_functions(case: Case, parts: Parts) -> Any:
         timed = run_step(design, parts.table, parts.workload, case.plan, parts.technology, execution)
         silicon, time, each = x[count], x[count + 1], x[count + 2 :]
         own = area(design, parts.technology, parts.table.compute_bits)
-        outcome = assess(design, parts.workload, case.plan, parts.technology, parts.table.compute_bits, timed, time, kept, own, silicon)
+        judged = (parts.workload, case.plan, parts.technology, parts.table.compute_bits)
+        outcome = assess(design, *judged, timed, time, kept, filled, own, silicon)
         busy = jnp.maximum(timed.compute, timed.vector)
         together = jnp.sum(each) + jnp.sum(timed.latency) + jnp.sum(timed.transfer)
         lifted = [jnp.log(own.total / silicon)[None], jnp.log(together / time)[None]]

@@ -21,12 +21,12 @@ def result(change: str = "", **by: float) -> Result:
 
 
 def test_published_devices_by_hand():
-    """3.35 TB/s over 989.4 TFLOP/s; B200 7.7 TB/s over 2250 TFLOP/s, 180 GB, two dies of 800 mm² together."""
+    """3.35 TB/s over 989.4 TFLOP/s; B200 7.7 TB/s over 2250 TFLOP/s, 183,359 MiB, two dies of 800 mm² together."""
     h100, b200 = H100.quantities, published("b200").quantities
     assert h100["bytes per FLOP, 16 bit"] == pytest.approx(3.35 / 989.4)
     assert h100["bytes per FLOP, 8 bit"] == pytest.approx(3.35 / 1979)
     assert b200["bytes per FLOP, 16 bit"] == pytest.approx(7.7 / 2250)
-    assert (b200["capacity"], b200["area"], b200["power"]) == pytest.approx((180e9, 1600e-6, 1000))
+    assert (b200["capacity"], b200["area"], b200["power"]) == pytest.approx((183359 * 2**20, 1600e-6, 1000))
 
 
 def test_a_device_is_once_itself():
@@ -59,7 +59,7 @@ def test_the_rule_takes_the_cheapest_token():
 def test_told_has_numbers_range_and_verdict():
     front = [scaled(capacity=2.5), dataclasses.replace(scaled(capacity=0.5), dollars_per_token=2.0)]
     line = told(Result(CASES[0], "", front))
-    assert "capacity 200 against 80 GB (2.50, over the front 0.50–2.50)" in line
+    assert "capacity 213.8 against 85.52 GB (2.50, over the front 0.50–2.50)" in line
     assert line.endswith("outside 2x: capacity.")
 
 

@@ -40,10 +40,14 @@ def sides(few):
     return side("HBM4"), side("SRAM")
 
 
+FAST = 700.0
+"""Tokens/s to each user at which HBM4 leads SRAM in some draws of ``sides`` and not in others."""
+
+
 @pytest.fixture(scope="module")
 def crossed(sides):
     work = machines.transformer("llama-3.1-70b")
-    at = (work, jnp.asarray(memories.CONTEXT), codesign.Operatorwise(), jnp.array([50.0, 500.0]))
+    at = (work, jnp.asarray(memories.CONTEXT), codesign.Operatorwise(), jnp.array([50.0, FAST]))
     return memories.crossings(*sides, *at)
 
 
@@ -212,13 +216,13 @@ def test_crossings_lie_on_the_side_of_today_that_the_ratio_says(sides, crossed):
     assert leads[0].all() and not leads[1].all(), "the draws hold both cases"
     assert np.all((crossed.price > machines.memory_price(sides[0].technology))[:, 0] == leads[:, 0])
     assert np.all((crossed.energy > machines.access_energy(sides[0].technology)) == leads)
-    assert np.all((crossed.speed[1] > 500.0) == leads[1])
+    assert np.all((crossed.speed[1] > FAST) == leads[1])
     assert np.all((crossed.sync < 1e-3) == (crossed.instant > 1)), "no sync crossing where DRAM leads even without syncs"
 
 
 def test_memory_units(sides):
     nominal = jax.tree.map(lambda leaf: leaf[0], sides[0].technology)
-    assert float(machines.memory_price(nominal)) == pytest.approx(43.2 / 3)
+    assert float(machines.memory_price(nominal)) == pytest.approx(43.2 / (3 * 2**30 / 1e9))  # a layer of 24 Gbit is 3 GiB
     assert float(machines.access_energy(nominal)) == pytest.approx(4.0)
 
 

@@ -37,9 +37,9 @@ def test_an_hour_by_hand(rows):
     assert row["server"] == pytest.approx((7700 + 150) / (5 * year))
     assert row["facility"] == pytest.approx(14 * 700 * 1.45 / (14 * year))
     assert row["energy"] == pytest.approx(0.7 * 1.45 * 1.15 * 0.075 * 0.7)
-    # 5 stacks of HBM3, 40 layers of 2 GB: 16.9 USD/GB at 8 layers of which a fifth of a 12-high stack is its base.
+    # 5 stacks of HBM3, layers of 2 GiB (40 less what the driver keeps): 16.9 USD/GB at 8 layers, a fifth of a 12-high stack its base.
     memory = hardware_priors.technology("N4", "HBM3", "NVLink4").memory
-    dollars = 5 * float(memory.stack_price) + 40 * float(memory.layer_price)
+    dollars = 5 * float(memory.stack_price) + 81559 / 2048 * float(memory.layer_price)
     assert row["memory"] == pytest.approx(dollars / (5 * year))
     # Network: 450 GB/s at 8 USD, 50 GB/s at 75 USD, 200 USD us over 3.86 us less the floor of 0.47 us.
     links = hardware_priors.technology("N4", "HBM3", "NVLink4").links
