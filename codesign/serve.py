@@ -9,7 +9,9 @@ import jax.numpy as jnp
 from codesign.evaluate import check, evaluate_table
 from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
+from codesign.numerics.compilation import computed_once
 from codesign.numerics.fields import Number, Real, quantity
+from codesign.numerics.ties import lesser
 from codesign.outcome import Outcome
 from codesign.performance.execution import Execution, Operatorwise
 from codesign.performance.plan import Plan
@@ -71,7 +73,8 @@ def serve(
     other = decode if prefill is None else prefill
     for pool, phase in ((decode, serving.decode), (other, serving.prefill)):
         check(pool.design, Workload(model, phase, precision), pool.plan, technology)
-    return _serve(model, serving, decode, prefill, technology, precision, execution, first_promise, token_promise)
+    given = (model, serving, decode, prefill, technology, precision, execution, first_promise, token_promise)
+    return _serve(*computed_once(given))
 
 
 @jax.jit
@@ -85,9 +88,8 @@ def _serve(
     filling = _run(table, model, other, serving.prefill, technology, precision, execution)
     tokens = phases.tokens_per_step(serving.decode)
     if prefill is None:
-        chunks = serving.prompt * (1.0 - serving.cached) / serving.chunk
         one = aggregated(
-            decoding.step_time, filling.step_time, jnp.maximum(chunks, 1.0), tokens, serving.batch, serving.output,
+            decoding.step_time, filling.step_time, serving.chunks, tokens, serving.batch, serving.output,
             serving.load, first_promise, token_promise,
         )  # fmt: skip
         each = decode.instances
@@ -118,7 +120,7 @@ def transfer_time(table: OperatorTable, serving: Serving, decode: Pool, prefill:
     kept = jnp.sum(op.state_stored * phases.stored_positions(serving.prefill, op.store_window) + op.state_fixed)
     sending = prefill.design.chips * prefill.design.scale_out_bandwidth
     receiving = decode.design.chips * decode.design.scale_out_bandwidth
-    return kept / (jnp.minimum(sending, receiving) * technology.attainable.link)
+    return kept / (lesser(sending, receiving) * technology.attainable.link)
 
 
 def _priced(

@@ -171,7 +171,7 @@ def _by_expansion(draws: Real, spare: Real, groups: Real, draws_variance: Real) 
     terms: Abramowitz & Stegun 26.2.49.
     """
     total = draws + spare
-    mean, share, left = draws / groups, draws / total, spare / groups
+    share, left = draws / total, spare / groups
     variance = jnp.maximum(draws * spare - draws_variance, 0.0) / (groups * jnp.maximum(total - 1.0, 1e-3))
     deviation = _safe_sqrt(variance)
     first, second, third = _normal_maximum(groups)

@@ -118,9 +118,7 @@ def _point(random: np.random.Generator, model: str, phase: str, execution: str, 
     batch = one_of(1, 1, 2, 4, 8, 64, low=0.5, high=2000.0)
     draft = None
     if phase == "draft":
-        draft = codesign.Draft(
-            length=one_of(0, 1, 3, low=0.2), acceptance=one_of(0, 0.7, 1, low=0.05), cost=one_of(0, 0.1, low=0.01)
-        )
+        draft = codesign.Draft(length=one_of(0, 1, 3, low=0.2), acceptance=one_of(0, 0.7, 1, low=0.05), cost=one_of(0, 0.1, low=0.01))
     serving, asked = None, codesign.Decode(batch=batch, context=one_of(1024, 2048, 8192, high=1e5), draft=draft)
     if phase == "prefill":
         asked = codesign.Prefill(batch=batch, prompt=prompt, cached=cached)
