@@ -10,7 +10,9 @@ from jax.core import Tracer
 from codesign.evaluate import evaluate_table
 from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
+from codesign.numerics.compilation import computed_once
 from codesign.numerics.fields import Number, Real, quantity
+from codesign.numerics.ties import lesser
 from codesign.numerics.units import GIBI
 from codesign.outcome import Limits, Outcome
 from codesign.performance.execution import Execution, Operatorwise
@@ -84,7 +86,8 @@ def serve(
     for pool, phase in ((decode, serving.decode), (other, serving.prefill)):
         check_part("instances", pool.instances)
         check(pool.design, Workload(model, phase, precision), pool.plan, technology)
-    outcome = _serve(model, serving, decode, prefill, technology, precision, execution, first_promise, token_promise)
+    given = (model, serving, decode, prefill, technology, precision, execution, first_promise, token_promise)
+    outcome = _serve(*computed_once(given))
     for role, phase in (("decode", outcome.decode), ("prefill", outcome.prefill)):
         _require_memory(role, phase)
     return outcome
@@ -113,9 +116,8 @@ def _serve(
     filling = _run(table, model, other, serving.prefill, technology, precision, execution)
     tokens = phases.tokens_per_step(serving.decode)
     if prefill is None:
-        chunks = serving.prompt * (1.0 - serving.cached) / serving.chunk
         one = aggregated(
-            decoding.step_time, filling.step_time, jnp.maximum(chunks, 1.0), tokens, serving.batch, serving.output,
+            decoding.step_time, filling.step_time, serving.chunks, tokens, serving.batch, serving.output,
             serving.load, first_promise, token_promise,
         )  # fmt: skip
         each = decode.instances
@@ -156,7 +158,7 @@ def transfer_time(table: OperatorTable, serving: Serving, decode: Pool, prefill:
     kept = jnp.sum(op.state_stored * phases.stored_positions(serving.prefill, op.store_window) + op.state_fixed)
     sending = prefill.design.chips * prefill.design.scale_out_bandwidth
     receiving = decode.design.chips * decode.design.scale_out_bandwidth
-    return kept / (jnp.minimum(sending, receiving) * technology.attainable.link)
+    return kept / (lesser(sending, receiving) * technology.attainable.link)
 
 
 def _priced(

@@ -17,7 +17,7 @@ from codesign.performance.plan import Degrees, Plan, from_fewer
 from codesign.workload import phases
 from codesign.workload.experts import busiest, touched_experts
 from codesign.workload.operators import ATTENTION, EXPERT, HEAD, OperatorTable
-from codesign.workload.phases import Decode, Draft, Phase
+from codesign.workload.phases import Decode, Phase
 
 PerOperator = Float[Array, "operators"]
 
@@ -161,12 +161,10 @@ def reuse_bound(row_work: PerOperator, context_work: PerOperator, tile: PerOpera
     return element * (row_work / jnp.sqrt(elements) + context_work * tile / (4.0 * elements))
 
 
-def drafted(verifying: Load, drafting: Load, draft: Draft) -> Load:
-    """A step that verifies, and before that drafts: ``length`` passes of a model ``cost`` times as large; (2 · operators,)."""
-    passes = draft.length * draft.cost
-    scaled = jax.tree.map(lambda leaf: leaf * passes, drafting)
-    scaled = dataclasses.replace(scaled, mean_flops=drafting.mean_flops, mean_bytes=drafting.mean_bytes)
-    return jax.tree.map(lambda one, other: jnp.concatenate([one, other]), verifying, scaled)
+def repeated(load: Load, times: PerOperator) -> Load:
+    """The work of operators that run ``times`` times in a step; ``mean_flops`` and ``mean_bytes`` are ratios and stay."""
+    many = jax.tree.map(lambda leaf: leaf * times, load)
+    return dataclasses.replace(many, mean_flops=load.mean_flops, mean_bytes=load.mean_bytes)
 
 
 class Footprint(eqx.Module):

@@ -15,7 +15,7 @@ from codesign.numerics.ties import at_least, greater
 from codesign.performance import collectives
 from codesign.performance.collectives import Cost
 from codesign.performance.execution import Dataflow, Execution, Limit, Operatorwise
-from codesign.performance.load import Load, drafted, micro_batch, step_load
+from codesign.performance.load import Load, micro_batch, repeated, step_load
 from codesign.performance.plan import Degrees, Plan, degrees
 from codesign.workload.operators import OperatorTable
 from codesign.workload.phases import Decode, Draft, Phase
@@ -89,17 +89,23 @@ def step(
     load = step_load(table, phase, plan, degree, design.sram_capacity, ideal=ideal)
     together = communication(design, table, phase, plan, link_efficiency, execution)
     draft, group = _draft(phase), table.operators.group
+    times = jnp.ones_like(load.flops)
     if draft is not None:
-        plain = dataclasses.replace(phase, draft=None)
-        load = drafted(load, step_load(table, plain, plan, degree, design.sram_capacity, ideal=ideal), draft)
+        plain, passes = dataclasses.replace(phase, draft=None), draft.length * draft.cost
+        drafting = step_load(table, plain, plan, degree, design.sram_capacity, ideal=ideal)
         sending = communication(design, table, plain, plan, link_efficiency, execution)
-        together = together + sending.times(draft.length * draft.cost)
+        together = together + sending.times(passes)
+        load = jax.tree.map(lambda one, other: jnp.concatenate([one, other]), load, drafting)
+        times = jnp.concatenate([times, passes * times])
         group = jnp.concatenate([group, group + jnp.max(group) + 1.0])
     compute = load.flops / rates.matrix
     vector = load.vector / rates.vector + load.exponential / rates.exponential
     moved = traffic(load, plan, execution)
     memory = _memory_time(moved, plan, rates, design)
-    operators = _schedule(compute, vector, memory, group, execution)
+    operators = _schedule(compute, vector, memory, group, times, execution)
+    if draft is not None:
+        compute, vector, memory = compute * times, vector * times, memory * times
+        load, moved = repeated(load, times), jax.tree.map(lambda leaf: leaf * times, moved)
     return Step(
         compute=compute,
         vector=vector,
@@ -152,20 +158,20 @@ def _memory_time(moved: Traffic, plan: Plan, rates: Rates, design: Design) -> Fl
 
 def _schedule(
     compute: Float[Array, "operators"], vector: Float[Array, "operators"], memory: Float[Array, "operators"],
-    group: Float[Array, "operators"], execution: Execution,
+    group: Float[Array, "operators"], times: Float[Array, "operators"], execution: Execution,
 ) -> Float[Array, "operators"]:  # fmt: skip
-    """Seconds attributed to each operator; their sum is the time without collectives."""
+    """Seconds attributed to each operator, which runs ``times`` times; their sum is the time without collectives."""
     if isinstance(execution, Operatorwise):
         if execution.temperature is not None:
-            return smooth_maximum(jnp.stack([compute, vector, memory]), execution.temperature)
-        return greater(greater(compute, vector), memory)
+            return times * smooth_maximum(jnp.stack([compute, vector, memory]), execution.temperature)
+        return times * greater(greater(compute, vector), memory)
     if isinstance(execution, Limit):
-        return jnp.where(jnp.sum(compute) >= jnp.sum(memory), compute, memory)
+        return times * jnp.where(jnp.sum(times * compute) >= jnp.sum(times * memory), compute, memory)
     # Dataflow: within a group resources overlap; the group's slowest resource names each member's share
     same = jnp.where(group[:, None] == group[None, :], 1.0, 0.0).astype(compute.dtype)
     sums = jnp.stack([same @ compute, same @ vector, same @ memory])
     binding = jnp.argmax(sums, axis=0)
-    return jnp.where(binding == 0, compute, jnp.where(binding == 1, vector, memory))
+    return times * jnp.where(binding == 0, compute, jnp.where(binding == 1, vector, memory))
 
 
 def _exposed_syncs(design: Design, table: OperatorTable, execution: Limit) -> Cost:

@@ -216,7 +216,7 @@ def first_token_times(one: Service) -> tuple[Real, Real]:
     factor = 1.0 + waits(one)
     if not interleaved(one):
         return jnp.zeros_like(factor), factor
-    chunks = jnp.maximum(one.phase.prompt * (1.0 - one.phase.cached) / one.phase.chunk, 1.0)
+    chunks = one.phase.chunks
     return factor * chunks, factor
 
 

@@ -10,7 +10,7 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from codesign.numerics.fields import Real, quantity
-from codesign.numerics.ties import lesser
+from codesign.numerics.ties import greater, lesser
 
 
 class Draft(eqx.Module):
@@ -67,6 +67,12 @@ class Serving(eqx.Module):
     def prefill(self) -> Prefill:
         """The prefill of one prompt."""
         return Prefill(batch=jnp.ones_like(self.prompt), prompt=self.prompt, cached=self.cached)
+
+    @property
+    def chunks(self) -> Real:
+        """Chunks that what is new of a prompt is prefilled in: max(prompt · (1 − cached) / chunk, 1)."""
+        longest = greater(self.prompt, self.chunk / (1.0 - self.cached), (1.0, 1.0))  # each of the three counts from above
+        return longest * (1.0 - self.cached) / self.chunk
 
 
 def rows(phase: Phase) -> Real:

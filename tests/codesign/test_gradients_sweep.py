@@ -83,8 +83,9 @@ class Derivatives:
             def moved(steps: jax.Array, by: float) -> jax.Array:
                 return jax.vmap(lambda step: value(numbers + by * step))(steps)
 
-            reverse = steps @ jax.grad(value)(numbers)
-            here, forward = jax.vmap(lambda step: jax.jvp(value, (numbers,), (step,)))(steps)
+            here, tangent = jax.linearize(value, numbers)
+            (gradient,) = jax.linear_transpose(tangent, numbers)(jnp.ones_like(here))  # what jax.grad does
+            reverse, forward = steps @ gradient, jax.vmap(tangent)(steps)
             below, above = (here - moved(steps, -STEP)) / STEP, (moved(steps, STEP) - here) / STEP
             return reverse, forward, below, above
 
@@ -134,3 +135,54 @@ def test_reverse_mode_is_forward_mode_and_the_slope_of_the_legal_side(model, pha
     np.testing.assert_allclose(found.reverse, found.forward, rtol=1e-9, atol=1e-11)
     assert found.wrong() == {}
     assert (np.abs(found.reverse) > 1e-6).any(axis=0).mean() > 0.5, "most numbers matter somewhere"
+
+
+def gradients(given: Point) -> Any:
+    """Elasticities by reverse mode, (points, numbers), in the dtype of the point."""
+
+    def one(both: tuple[Point, Point]) -> Any:
+        weights = jnp.linspace(1.0, 2.0, 40, dtype=both[0].design.chips.dtype)
+        return flat(jax.grad(mixture)(both[0], weights)) * flat(both[1])
+
+    run = jax.jit(lambda both: jax.lax.map(one, both), compiler_options=compiler_options(SELDOM))
+    return np.asarray(run((given, sizes(given))))
+
+
+def flat(tree: Any) -> jax.Array:
+    return jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree.leaves(tree)])
+
+
+DRAFTS_IN_FLOAT32 = pytest.mark.xfail(reason="a tie of drafts falls on another side in float32: known, being mended", strict=False)
+
+
+@pytest.mark.parametrize(
+    ("model", "phase"),
+    [("dense", "prefill"), ("window", "prefill"), ("mixture", "decode"), pytest.param("latent", "draft", marks=DRAFTS_IN_FLOAT32)],
+)
+def test_float32_gradients_are_those_of_float64(model, phase):
+    """At random points: at ties, float32 may round to another side."""
+    drawn = jax.tree.map(lambda leaf: leaf[::2], points(model, phase, "operatorwise", COUNT))
+    single = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), drawn)
+    exact = gradients(jax.tree.map(lambda leaf: jnp.asarray(leaf, float), single))
+    with jax.enable_x64(False):
+        rounded = gradients(jax.tree.map(jnp.asarray, single))
+    assert rounded.dtype == np.float32
+    np.testing.assert_allclose(rounded, exact, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(("model", "phase", "execution"), [("dense", "prefill", "operatorwise"), ("mixture", "decode", "dataflow")])
+def test_hessians_are_symmetric(model, phase, execution):
+    given = points(model, phase, execution, COUNT)
+    weights = jnp.linspace(1.0, 2.0, 40)
+
+    def sides(both: tuple[Point, Point]) -> Any:
+        numbers, point_of = ravel_pytree(both[0])
+        directions = jax.random.normal(jax.random.key(1), (2, numbers.size)) * ravel_pytree(both[1])[0]
+        gradient = jax.grad(lambda numbers: mixture(point_of(numbers), weights))
+        curved = jax.vmap(lambda direction: jax.jvp(gradient, (numbers,), (direction,))[1])(directions)
+        return directions @ curved.T
+
+    run = jax.jit(lambda both: jax.lax.map(sides, both), compiler_options=compiler_options(SELDOM))
+    second = np.asarray(run(jax.tree.map(jnp.asarray, (given, sizes(given)))))
+    assert np.isfinite(second).all()
+    np.testing.assert_allclose(second[:, 0, 1], second[:, 1, 0], rtol=1e-8, atol=1e-8)

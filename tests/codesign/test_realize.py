@@ -70,9 +70,11 @@ def test_every_leaf_moves_an_outcome_and_gradients_are_exact(llama_405b):
     slope = jax.grad(price)(BUILD)
     for name in LEAVES:
         value, step = getattr(BUILD, name), 1e-5
+        here = price(BUILD)
         ahead, behind = (price(dataclasses.replace(BUILD, **{name: value * (1 + s)})) for s in (step, -step))
-        central = float((ahead - behind) / (2 * step * value))
-        assert float(getattr(slope, name)) == approx(central, rel=1e-4, abs=1e-6 * abs(float(price(BUILD) / value))), name
+        sides = (float((ahead - here) / (step * value)), float((here - behind) / (step * value)))
+        room = 1e-3 * abs(sides[0]) + 1e-6 * abs(float(here / value))  # one-sided differences are of first order
+        assert min(abs(float(getattr(slope, name)) - side) for side in sides) <= room, (name, sides)  # two dies lie on a kink
 
 
 @pytest.mark.parametrize("node", ["N4", "N3"])
