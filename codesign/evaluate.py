@@ -25,6 +25,7 @@ from codesign.physical.thermal import junction_temperature, memory_temperature, 
 from codesign.physical.warpage import warpage
 from codesign.workload import phases
 from codesign.workload.operators import OperatorTable, operator_table
+from codesign.workload.precision import PARTS
 from codesign.workload.transformer import MixtureOfExperts, Transformer
 from codesign.workload.workload import Workload
 
@@ -96,9 +97,11 @@ def evaluate_table(
 def run_step(design: Design, table: OperatorTable, workload: Workload, plan: Plan, technology: Technology, execution: Execution) -> Step:
     """Time one step of the workload on the design, with the vector rates that its technology gives its silicon."""
     logic = technology.logic
-    at_16_bit = design.peak_flops / precision_ratio(table.compute_bits, logic.density_gain_8bit, logic.density_gain_4bit)
+    gain = precision_ratio(table.compute_bits, logic.density_gain_8bit, logic.density_gain_4bit)
+    own_gain = precision_ratio(table.operators.compute_bits, logic.density_gain_8bit, logic.density_gain_4bit)
+    at_16_bit = design.peak_flops / gain
     vector, exponential = at_16_bit * logic.vector_ratio, at_16_bit * logic.exponential_ratio
-    rates = attained_rates(design, technology.attainable, vector, exponential, execution)
+    rates = attained_rates(design, technology.attainable, own_gain / gain, vector, exponential, execution)
     return step(design, table, workload.phase, plan, rates, technology.attainable.link, execution)
 
 
@@ -106,7 +109,7 @@ def mean_work(timed: Step) -> Work:
     """What the mean chip computes and moves in a step: routed experts leave it less than the busiest."""
     share, moved = timed.load.mean_bytes, timed.traffic
     return Work(
-        flops=jnp.sum(timed.load.flops * timed.load.mean_flops),
+        flops=jnp.sum(timed.equivalent_flops * timed.load.mean_flops),
         memory_bytes=jnp.sum(moved.main * share),
         on_chip_bytes=jnp.sum(moved.on_chip * share),
         wire_bytes=timed.wire,
@@ -256,8 +259,9 @@ def check(design: Design, workload: Workload, plan: Plan, technology: Technology
         _require("prompt", phase.prompt, 0.0, strict=True)
         _require("cached share of the prompt", phase.cached, 0.0, 1.0 - 1e-9)
     _require("promise", workload.promise, 0.0, strict=True)
-    for name in units_of(precision):
-        _require(name, getattr(precision, name), 0.0, strict=name != "weight_scale_bits")
+    for owner, what in [(precision, "")] + [(part, f"{name} ") for name in PARTS if (part := getattr(precision, name)) is not None]:
+        for name in units_of(owner):
+            _require(what + name, getattr(owner, name), 0.0, strict="scale" not in name)
     for name in ("pipeline", "context", "data", "expert", "expert_copies", "routing_skew"):
         _require(f"plan's {name} degree", getattr(plan, name), 1.0)
     if plan.tiers is not None:
