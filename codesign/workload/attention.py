@@ -31,7 +31,8 @@ class GroupedAttention(eqx.Module):
     """Multi-head (kv_heads = heads), multi-query (1) and grouped-query attention.
 
     ``window`` limits what is read *and* kept, ``top_k`` (with an indexer or block scores) only what is read.
-    ``value_dim`` is given where values are not as wide as keys (MiMo-V2). ``gated`` adds an output gate as wide as the
+    ``value_dim`` is given where values are not as wide as keys (MiMo-V2), ``input_width`` where queries, keys and values are
+    projected from more than the hidden state (Zamba 2, of it and the embedding). ``gated`` adds an output gate as wide as the
     values of all heads (Qwen3-Next). Without ``own_values`` one projection serves as key and value, which are cached
     both (Gemma 4, global layers). Without ``own_cache`` a layer reads what an earlier one wrote, and has no key and value
     projections (Gemma 3n).
@@ -43,6 +44,7 @@ class GroupedAttention(eqx.Module):
     window: Real = quantity("1", "positions a token can see", default=UNLIMITED)
     top_k: Real = quantity("1", "positions a token reads of those it sees", default=UNLIMITED)
     value_dim: Real | None = quantity("1", "width of a value head where it is not that of a key", default=None)
+    input_width: Real | None = quantity("1", "width of what is projected where it is not the model's", default=None)
     indexer: Indexer | None = None
     gated: bool = eqx.field(static=True, default=False)
     own_values: bool = eqx.field(static=True, default=True)

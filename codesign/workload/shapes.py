@@ -77,10 +77,10 @@ def attention_matrices(attention: AttentionKind | None, hidden: Real) -> list[Ma
 
 
 def _grouped(a: GroupedAttention, hidden: Real) -> list[Matrix]:
-    values = a.heads * a.value_width
-    query = Matrix("query", hidden, a.heads * a.head_dim + (values if a.gated else 0.0), a.heads)
+    values, source = a.heads * a.value_width, hidden if a.input_width is None else a.input_width
+    query = Matrix("query", source, a.heads * a.head_dim + (values if a.gated else 0.0), a.heads)
     cached = a.kv_heads * (a.head_dim + (a.value_width if a.own_values else 0.0))
-    key_value = [Matrix("key-value", hidden, cached, a.kv_heads)] if a.own_cache else []
+    key_value = [Matrix("key-value", source, cached, a.kv_heads)] if a.own_cache else []
     output = Matrix("output", values, hidden, a.heads, by_rows=True)
     return [query, *key_value, output, *_indexer(a.indexer, hidden, hidden)]
 
@@ -165,7 +165,7 @@ def other_weights(attention: AttentionKind | None) -> Real:
         case LinearAttention():
             return convolved_channels(attention) * attention.convolution
         case SelectiveScan():
-            return attention.width * (attention.convolution + attention.state_dim)
+            return attention.width * (attention.convolution + attention.state_dim + 3.0)  # and three biases of a channel
         case ShortConvolution():
             return attention.width * attention.taps
         case _:

@@ -120,6 +120,12 @@ class Olmo3(Interleaved):
     sliding_window: CountOrZero | None = 4096
 
 
+class ByLayerTypes(Interleaved):
+    """Windows only in the layers that ``layer_types`` names: CWM, Granite with windows."""
+
+    sliding_window_pattern: Count | str | None = None
+
+
 class Cohere(GroupedFamily):
     """Command R: attention and MLP side by side, tied tables."""
 
@@ -198,7 +204,7 @@ FAMILIES: dict[str, type[Family]] = {
     "qwen3": Qwen3,
     "qwen3_vl_text": Qwen3,
     "phi3": Phi3,
-    "phi4mm": Phi3,
+    **dict.fromkeys(("cwm", "granite_swa"), ByLayerTypes),
     "smollm3": SmolLm3,
     "exaone4": Exaone4,
     "olmo3": Olmo3,

@@ -5,7 +5,7 @@ Published files leave most fields to them.
 """
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from codesign.workload.config_json.family import (
     Count,
@@ -139,15 +139,23 @@ class Gemma4(SharedCache):
     num_experts: Count | None = None
     num_experts_per_tok: Count | None = None
     moe_intermediate_size: Count | None = None
+    per_layer_config: dict[str, dict[str, Any]] | None = None
     ignored: ClassVar[frozenset[str]] = NOISE | {"expert_intermediate_size"}
+
+    def wide(self) -> dict[str, Any]:
+        """What global layers have of their own: named fields, or those that transformers 5 writes for every layer."""
+        by_layer = {str(sorted(own.items())): own for own in (self.per_layer_config or {}).values()}
+        if len(by_layer) > 1 or any(own.keys() - {"head_dim", "num_key_value_heads"} for own in by_layer.values()):
+            raise ValueError("per_layer_config differs between layers, expected one head_dim and one num_key_value_heads for all it names")
+        heads = self.num_global_key_value_heads if self.attention_k_eq_v else None
+        own = next(iter(by_layer.values()), {})
+        return {"head_dim": self.global_head_dim, "num_key_value_heads": heads or self.num_key_value_heads, **own}
 
     def is_windowed(self, layer: int) -> bool:
         return (layer + 1) % 6 != 0 and layer != self.num_hidden_layers - 1
 
     def kinds(self, own_cache: bool) -> dict[str, Part]:
-        heads = self.num_global_key_value_heads if self.attention_k_eq_v else None
-        wide = {"head_dim": self.global_head_dim, "num_key_value_heads": heads or self.num_key_value_heads}
-        full = GroupedFamily.grouped(self.model_copy(update=wide), own_cache=own_cache, own_values=not self.attention_k_eq_v)
+        full = GroupedFamily.grouped(self.model_copy(update=self.wide()), own_cache=own_cache, own_values=not self.attention_k_eq_v)
         return {"full_attention": full, "sliding_attention": self.grouped(self.sliding_window or None, own_cache=own_cache)}
 
     def feed_forward(self) -> Sequence[Part | None]:

@@ -111,6 +111,43 @@ class ExaoneMoe(DenseFirst, Interleaved):
     first_k_dense_replace: CountOrZero = 1
 
 
+class HunyuanV3(DenseFirst):
+    """Hunyuan 3: one dense layer first, a shared expert."""
+
+    head_dim: Count | None = 128
+    first_k_dense_replace: CountOrZero = 1
+    ignored: ClassVar[frozenset[str]] = frozenset({"router_scaling_factor", "enable_moe_fp32_combine", "enable_attention_fp32_softmax"})
+
+
+class Cohere2Moe(Routed, Interleaved):
+    """Command A with experts: attention and experts side by side, dense layers first by ``mlp_layer_types``."""
+
+    head_dim: Count | None = 128
+    sliding_window: CountOrZero | None = 4096
+    tie_word_embeddings: bool = True
+    prefix_dense_intermediate_size: Count | None = None
+    first_k_dense_replace: CountOrZero = 0
+    parallel: ClassVar[bool] = True
+    ignored: ClassVar[frozenset[str]] = frozenset(
+        {"expert_selection_fn", "shared_expert_combination_strategy", "prefix_dense_sliding_window_pattern"}
+    )
+
+    def has_experts(self, layer: int) -> bool:
+        return layer >= self.first_k_dense_replace
+
+    def dense_layer(self) -> Part:
+        return self.mlp(self.prefix_dense_intermediate_size)
+
+
+class Mellum(Routed, Interleaved):
+    """Mellum 2: windowed and global layers by ``layer_types``, experts in every layer unless told."""
+
+    head_dim: Count | None = 128
+    sliding_window: CountOrZero | None = 1024
+    sliding_window_pattern: Count | str | None = None
+    ignored: ClassVar[frozenset[str]] = frozenset({"num_mtp_layers"})
+
+
 class Step3(DenseFirst, Windowed):
     """Step 3.5 and 3.7: a global layer, then three windowed ones, which may have other heads; a shared expert.
 
@@ -304,6 +341,10 @@ FAMILIES: dict[str, type[Family]] = {
     "dots1": Dots1,
     "afmoe": Afmoe,
     "exaone_moe": ExaoneMoe,
+    "hy_v3": HunyuanV3,
+    "cohere2_moe": Cohere2Moe,
+    "mellum": Mellum,
+    "sarvam_moe": Glm4Moe,
     "step3p5": Step3,
     "step3p7": Step3,
     "step3p7_text": Step3,
@@ -312,6 +353,7 @@ FAMILIES: dict[str, type[Family]] = {
     "ernie4_5_moe": Ernie45Moe,
     "hunyuan_v1_moe": HunyuanMoe,
     "olmoe": PlainRouted,
+    "flex_olmo": PlainRouted,
     "granitemoe": PlainRouted,
     "granitemoeshared": GraniteMoeShared,
     "qwen3_omni_moe_text": Qwen3Moe,

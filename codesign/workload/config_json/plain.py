@@ -171,6 +171,7 @@ FAMILIES: dict[str, type[Family]] = {
     "opt": Opt,
     "gpt2": Gpt2,
     "gptj": GptJ,
+    "codegen": GptJ,
     "gpt_bigcode": GptBigCode,
     "gpt_neox": GptNeoX,
     "bloom": Bloom,
@@ -178,5 +179,5 @@ FAMILIES: dict[str, type[Family]] = {
     "falcon": Falcon,
     "starcoder2": Starcoder2,
     "phi": Phi,
-    **dict.fromkeys(("arcee", "nemotron", "apertus", "persimmon"), PlainLlama),
+    **dict.fromkeys(("arcee", "nemotron", "apertus", "persimmon", "jais2"), PlainLlama),
 }

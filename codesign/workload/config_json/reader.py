@@ -116,7 +116,8 @@ def checked_family(content: dict[str, Any]) -> tuple[Family, str, dict[str, str]
     family = FAMILIES.get(model_type)
     if family is None:
         known = sorted({*FAMILIES, *WRAPPERS})
-        raise ValueError(f"model_type = {shown(model_type)}, expected one of {', '.join(known)}{nearest_type(model_type, known)}")
+        some = "expected one of the types that are read, such as llama, qwen3_moe, deepseek_v3, gpt_oss"
+        raise ValueError(f"model_type = {shown(model_type)} is none of {len(known)} known ones, {some}{nearest_type(model_type, known)}")
     refuse_other_models(content)
     names = set(family.model_fields)
     quiet = family.ignored | family.repeats.keys()

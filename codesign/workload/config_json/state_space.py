@@ -5,7 +5,7 @@ Mamba-2 is linear attention whose keys and queries are B and C, in groups (arXiv
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
 from codesign.workload.config_json.family import (
@@ -14,6 +14,7 @@ from codesign.workload.config_json.family import (
     Family,
     GroupedFamily,
     Layer,
+    LayerCount,
     Part,
     grouped_attention,
     layers_by_type,
@@ -23,7 +24,7 @@ from codesign.workload.config_json.family import (
 )
 from codesign.workload.config_json.mixture import DenseFirst, Routed
 from codesign.workload.config_json.refusal import refuse_value
-from codesign.workload.transformer import LinearAttention, SelectiveScan, ShortConvolution
+from codesign.workload.transformer import FeedForward, LinearAttention, SelectiveScan, ShortConvolution
 
 MAMBA_NOISE = frozenset(
     {"mamba_chunk_size", "mamba_conv_bias", "mamba_proj_bias", "mamba_inner_layernorms", "mamba_ssm_cache_dtype", "chunk_size"}
@@ -48,8 +49,9 @@ class NemotronH(Family):
     Experts may work in a narrower width (``moe_latent_size``); all MLPs are plain.
     """
 
+    num_hidden_layers: LayerCount | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
     hybrid_override_pattern: str | None = None
-    layers_block_type: list[str] | None = None
+    layer_types: list[str] | None = None
     num_attention_heads: Count
     num_key_value_heads: Count
     head_dim: Count | None = None
@@ -69,12 +71,12 @@ class NemotronH(Family):
     letters: ClassVar[dict[str, str]] = {"M": "mamba", "*": "attention", "-": "mlp", "E": "moe"}
 
     def layers(self) -> Sequence[Layer]:
-        types = self.layers_block_type or [self.letters.get(letter, letter) for letter in self.hybrid_override_pattern or ""]
+        types = self.layer_types or [self.letters.get(letter, letter) for letter in self.hybrid_override_pattern or ""]
         choices = {"mamba": (self.mamba(), None), "attention": (self.grouped(), None), "mlp": (None, plain_mlp(self.intermediate_size))}
         choices |= {"linear_attention": choices["mamba"], "full_attention": choices["attention"]}
         if self.num_experts:
             choices["moe"] = (None, self.experts())
-        if len(types) != self.num_hidden_layers:
+        if len(types) != (self.num_hidden_layers or len(types)) or not types:
             raise ValueError(f"hybrid_override_pattern has {len(types)} layers, expected one for each of the {self.num_hidden_layers}")
         for index, kind in enumerate(types):
             if kind not in choices:
@@ -200,6 +202,68 @@ class PureMamba(Family):
         return [(scan, None)] * self.num_hidden_layers
 
 
+class PureMamba2(Family):
+    """Mamba 2 alone."""
+
+    num_heads: Count = 128
+    head_dim: Count = 64
+    n_groups: Count = 8
+    state_size: Count = 128
+    conv_kernel: Count = 4
+    ignored: ClassVar[frozenset[str]] = MAMBA_NOISE
+
+    def layers(self) -> Sequence[Layer]:
+        return [(mamba2(self.num_heads, self.head_dim, self.n_groups, self.state_size, self.conv_kernel), None)] * self.num_hidden_layers
+
+
+class Zamba2(Family):
+    """Zamba 2: Mamba-2 layers, some of them behind a transformer block on twice the model width, whose weights they share.
+
+    What a use of a block has of its own (a projection, adapters of low rank) is read as a plain MLP of as many weights.
+    """
+
+    num_attention_heads: Count
+    num_key_value_heads: Count | None = None
+    intermediate_size: Count | None = None
+    n_mamba_heads: Count = 8
+    mamba_ngroups: Count = 1
+    mamba_d_state: Count = 64
+    mamba_d_conv: Count = 4
+    mamba_expand: Count = 2
+    num_mem_blocks: Count = 1
+    adapter_rank: Count = 128
+    use_shared_attention_adapter: bool = False
+    layer_types: list[str] | None = None
+    tie_word_embeddings: bool = True
+    ignored: ClassVar[frozenset[str]] = MAMBA_NOISE | {
+        "attention_hidden_size", "attention_head_dim", "kv_channels", "num_query_groups", "hybrid_layer_ids", "mamba_headdim",
+        "use_mem_rope", "use_long_context", "add_bias_linear", "ffn_hidden_size", "gated_linear_unit", "state_size", "head_dim",
+    }  # fmt: skip
+
+    def layers(self) -> Sequence[Layer]:
+        width, inner = self.intermediate_size or 4 * self.hidden_size, self.mamba_expand * self.hidden_size
+        mamba = mamba2(self.n_mamba_heads, inner // self.n_mamba_heads, self.mamba_ngroups, self.mamba_d_state, self.mamba_d_conv)
+        types = self.layer_types
+        if types is None or len(types) != self.num_hidden_layers:
+            raise ValueError(f"layers_block_type = {types!r}, expected an entry for each of the {self.num_hidden_layers} layers")
+        own = self.hidden_size**2 + self.adapter_rank * (self.hidden_size + 2 * width)
+        if self.use_shared_attention_adapter:
+            own += 3 * self.adapter_rank * 4 * self.hidden_size
+        used = types.count("hybrid")
+        of_each_use = (None, part(FeedForward, width=own / (2 * self.hidden_size), gated=False))
+        return [*[(mamba, None)] * len(types), *[self.block()] * used, *[of_each_use] * used]
+
+    def block(self) -> Layer:
+        """The transformer block, before which hidden state and embedding are put side by side."""
+        heads, width = self.num_attention_heads, self.intermediate_size or 4 * self.hidden_size
+        dim = 2 * self.hidden_size // heads
+        attention = grouped_attention(heads, self.num_key_value_heads or heads, dim, input_width=2 * self.hidden_size)
+        return attention, part(FeedForward, width=width, gated=True)
+
+    def weight_sets(self) -> Mapping[Layer, int]:
+        return {self.block(): self.num_mem_blocks}
+
+
 class Lfm2(GroupedFamily):
     """LFM2: gated short convolutions, and attention in the layers of ``full_attn_idxs`` or ``layer_types``.
 
@@ -255,6 +319,8 @@ FAMILIES: dict[str, type[Family]] = {
     "granitemoehybrid": GraniteHybrid,
     "falcon_h1": FalconH1,
     "jamba": Jamba,
+    "zamba2": Zamba2,
+    "mamba2": PureMamba2,
     **dict.fromkeys(("falcon_mamba", "mamba"), PureMamba),
     **dict.fromkeys(("lfm2",), Lfm2),
     "lfm2_moe": Lfm2Moe,

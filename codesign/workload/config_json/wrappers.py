@@ -49,7 +49,7 @@ FLAT = frozenset({"qwen2_vl", "qwen2_5_vl", "step3p7", "glm4v"})
 """Types whose older files keep the language model's fields beside the vision tower."""
 
 BESIDE = re.compile(
-    r"^vision|^image|^video|^audio|^mm_|projector|^spatial_|^select_layer$|_placeholder$|^use_image|^ignore_index$|^model_type$"
+    r"^vision|^image|^video|^audio|^mm_|projector|^projection_|^alignment_|^spatial_|^select_layer$|_placeholder$|^use_image|^ignore_index$|^model_type$"
     r"|^downsample|^dynamic_image|^max_dynamic|^min_dynamic|^use_thumbnail|^ps_version$|^template$|^force_image|^pad2square$"
     r"|^patch|^pixel_|^scale_factor$|^tile_|^global_view|^candidate_resolutions$|^use_unified_vision|^boi_|^eoi_|^boa_|^eoa_"
     r"|^(text|language|llm|thinker|talker|code2wav)_config$|^enable_(audio|talker)|^max_image|^tie_word_embeddings$|^tts_"
@@ -105,7 +105,9 @@ def language_model(content: dict[str, Any], known: set[str]) -> LanguageModel:
     rest = {name: value for name, value in beside.items() if name not in outside and name != "model_type"}
     shared = {name: rest.pop(name) for name in ("vocab_size",) if name in rest}
     shared |= {name: content[name] for name in ("tie_word_embeddings",) if name in content}
-    outside |= judge_unknown(rest, [*rest], (), model_type)
+    repeated = {name: value for name, value in rest.items() if inner.get(name, value) == value and name in inner}
+    outside |= dict.fromkeys(repeated, "repeats the language model's")
+    outside |= judge_unknown({name: value for name, value in rest.items() if name not in repeated}, (), (), model_type)
     outside.pop("tie_word_embeddings", None)
     inner = {name: value for name, value in inner.items() if name == "model_type" or not name.endswith("_config") or name in KEPT}
     return LanguageModel(inner_type, {**NESTED_DEFAULTS.get(inner_type, {}), **shared, **inner}, outside)
