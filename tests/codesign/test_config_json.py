@@ -169,9 +169,9 @@ def test_latent_attention_and_its_indexer():
     plain = read_config(of("kimi_k2", **LATENT)).layers[1]
     assert isinstance(plain.attention, LatentAttention) and isinstance(plain.feed_forward, MixtureOfExperts)
     assert float(plain.feed_forward.shared_width) == 2 * 32
-    assert float(plain.attention.indexer_heads) == 0 and float(plain.attention.top_k) == UNLIMITED
+    assert plain.attention.indexer is None and float(plain.attention.top_k) == UNLIMITED
     sparse = read_config(of("deepseek_v32", index_n_heads=4, index_head_dim=16, index_topk=20, **LATENT)).layers[0]
-    assert [float(getattr(sparse.attention, n)) for n in ("indexer_heads", "indexer_dim", "top_k")] == [4, 16, 20]
+    assert [float(x) for x in (sparse.attention.indexer.heads, sparse.attention.indexer.dim, sparse.attention.top_k)] == [4, 16, 20]
     assert float(read_config(of("deepseek_v2", **{**LATENT, "q_lora_rank": None})).layers[0].attention.query_rank) == 0
 
 

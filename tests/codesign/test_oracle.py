@@ -31,6 +31,7 @@ from tests.codesign.oracle_examples import (
     PHASES,
     PLANS,
     PRECISIONS,
+    PRECISIONS_BY_PART,
     TWO_ALGORITHMS,
     count,
     framed,
@@ -39,6 +40,7 @@ from tests.codesign.oracle_examples import (
 
 CASES = [("any", phase, "operatorwise") for phase in PHASES] + [("any", "decode", "dataflow"), ("any", "draft", "dataflow")]
 CASES += [("any", "decode", "limit"), ("any", "prefill", "limit")]
+CASES += [("pieces", "decode", "operatorwise"), ("pieces", "prefill", "dataflow"), ("pieces", "draft", "limit")]
 CASES += [("parallel", "decode", "operatorwise"), ("dense", "decode", "operatorwise"), ("dense", "prefill", "dataflow")]
 
 
@@ -55,7 +57,8 @@ def test_agrees_with_the_oracle(model, phase, execution, technology, data):
     groups = float(plan.pipeline * plan.context * plan.data)
     chips = groups + data.draw(st.one_of(st.just(0.0), count(0, 60), count(0, 7).map(lambda k: k * groups)))
     design = dataclasses.replace(design, chips=chips)
-    workload = codesign.Workload(data.draw(MODELS[model]), data.draw(PHASES[phase]), data.draw(PRECISIONS))
+    precision = data.draw(PRECISIONS_BY_PART if model == "pieces" else PRECISIONS)
+    workload = codesign.Workload(data.draw(MODELS[model]), data.draw(PHASES[phase]), precision)
     technology = dataclasses.replace(technology, attainable=data.draw(ATTAINABLE))
     how = data.draw(EXECUTIONS[execution])
     outcome = codesign.evaluate(design, workload, plan, technology=technology, execution=how)
@@ -381,18 +384,6 @@ def test_every_layer_merges_its_own_partial_sums(technology):
     model = several_layers(layer(linear, MATRICES), layer(ATTENTION, MATRICES))
     expected = (240 + 192) / 2 + 3 * 24 + 300
     assert seconds(technology, model, DECODE, codesign.Plan(context=2), chips=2, **SENDING) == exactly(expected)
-
-
-def test_an_indexer_without_heads_is_none(technology):
-    # The 976 weights of test_latent_attention and a cache of 8 elements a position, of which 10 are read and one written;
-    # kept besides: embedding 400 and norms 8. Nothing else, whatever the width.
-    for width in (0, 64):
-        latent = LatentAttention(heads=4, latent_rank=6, rope_dim=2, nope_dim=4, value_dim=4, indexer_dim=width)
-        fused = codesign.Dataflow()
-        read = seconds(technology, one_layer(latent), DECODE, execution=fused, **READING)
-        assert read == exactly(2 * (976 + 3 * 11 * 8))
-        kept = float(run(technology, one_layer(latent), DECODE).capacity_needed)
-        assert kept == exactly(2 * (976 + 408 + 3 * 10 * 8))
 
 
 def test_a_shared_expert_of_no_width_takes_no_time(technology):
