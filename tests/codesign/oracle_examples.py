@@ -89,8 +89,8 @@ def framed_models(draw: st.DrawFn, parallel_blocks: bool = False) -> Transformer
     active = draw(count(1, min(int(experts), 8)))
     routed, ungated = (mixtures(experts, active, gated) for gated in (True, False))
     parts = (
-        (GROUPED, MLP), (GROUPED, MLP), (LINEAR, MLP), (SPARSE, MLP), (GROUPED, routed),
-        (LATENT, ungated), (GATED, UNGATED_MLP), (UNGATED_LINEAR, st.none()), (st.none(), MLP),
+        (GROUPED, MLP), (GROUPED, MLP), (LINEAR, MLP), (LATENT, MLP), (GROUPED, routed),
+        (SPARSE, ungated), (GATED, UNGATED_MLP), (UNGATED_LINEAR, st.none()), (st.none(), MLP),
     )  # fmt: skip
     kinds = tuple(draw(st.builds(LayerKind, count=count(0, 2), attention=a, feed_forward=f)) for a, f in parts)
     return draw(transformers(kinds, parallel_blocks=parallel_blocks))
@@ -175,8 +175,8 @@ def small_frame() -> tuple[LayerKind, ...]:
     linear = LinearAttention(key_heads=8, value_heads=8, key_dim=8, value_dim=8)
     mlp, routed = FeedForward(width=8), MixtureOfExperts(experts=1, active=1, width=8)
     parts = (
-        (grouped, mlp), (grouped, mlp), (linear, mlp), (sparse, mlp), (grouped, routed),
-        (latent, dataclasses.replace(routed, gated=False)),
+        (grouped, mlp), (grouped, mlp), (linear, mlp), (latent, mlp), (grouped, routed),
+        (sparse, dataclasses.replace(routed, gated=False)),
         (dataclasses.replace(grouped, gated=True), dataclasses.replace(mlp, gated=False)),
         (dataclasses.replace(linear, gated=False), None), (None, mlp),
     )  # fmt: skip
