@@ -77,7 +77,7 @@ def device_points(scenario: Scenario, problem: Problem, names: tuple[str, ...] =
     """
     if len(problem.services) > 1:
         return []
-    bits = max(scenario.main.weight_bits, scenario.main.activation_bits)
+    bits = float(problem.services[0].precision.compute_bits)
     machines = [(name, chips, collective) for name in names for chips in _counts(name) for collective in scenario.choices.collectives]
     designs = stacked([hardware_priors.device(name).design(chips, bits) for name, chips, _ in machines])
     own = {name: _technology(name, scenario) for name in names}

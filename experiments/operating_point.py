@@ -9,7 +9,9 @@ import codesign
 import hardware_priors
 from codesign.numerics.fields import real
 from codesign.numerics.units import MICRO, MILLI
-from codesign.workload.catalogue import model
+from codesign.workload.catalogue import reading
+from codesign.workload.precision import PARTS
+from codesign.workload.reading import Reading, one_width, override
 from codesign.workload.transformer import UNLIMITED, GroupedAttention, LinearAttention, MixtureOfExperts, Transformer
 from experiments.parallelism import Parallelism
 from experiments.refusal import Refused
@@ -24,6 +26,7 @@ class OperatingPoint:
 
     arguments: "PointArguments"
     shares: Parallelism
+    reading: Reading
     device: Any
     design: codesign.Design
     workload: codesign.Workload
@@ -39,17 +42,13 @@ def operating_point(arguments: "PointArguments", shares: Parallelism) -> Operati
     Raises:
         Refused, ValueError: an unknown name or an impossible combination, in one sentence.
     """
-    transformer = model(arguments.model, nominal_parameters=arguments.nominal_parameters)
+    read = reading(arguments.model, nominal_parameters=arguments.nominal_parameters)
+    transformer = read.model
     if arguments.expert != 1 and not _has_experts(transformer):
         raise Refused(f"--expert is {arguments.expert!r}, but {transformer.name} has no experts; expected 1")
     device = hardware_priors.device(arguments.device)
-    precision = codesign.Precision(
-        weight_bits=real(arguments.weight_bits),
-        expert_weight_bits=real(arguments.weight_bits),
-        state_bits=real(arguments.kv_bits),
-        activation_bits=real(arguments.activation_bits),
-    )
-    design = device.design(arguments.chips, max(arguments.weight_bits, arguments.activation_bits))
+    precision = computable(device, stated_precision(arguments, read))
+    design = device.design(arguments.chips, float(precision.compute_bits))
     if arguments.sync_latency_us is not None:
         design = dataclasses.replace(design, sync_latency=real(arguments.sync_latency_us * MICRO))
     choices = technology_choices(arguments, device)
@@ -57,6 +56,7 @@ def operating_point(arguments: "PointArguments", shares: Parallelism) -> Operati
     return OperatingPoint(
         arguments=arguments,
         shares=shares,
+        reading=dataclasses.replace(read, precision=precision),
         device=device,
         design=design,
         workload=codesign.Workload(transformer, phase(arguments), precision, promise=real(promise)),
@@ -65,6 +65,22 @@ def operating_point(arguments: "PointArguments", shares: Parallelism) -> Operati
         technology=hardware_priors.technology(**choices),  # pyright: ignore[reportArgumentType]
         execution=execution(arguments),
     )
+
+
+def stated_precision(arguments: "PointArguments", read: Reading) -> codesign.Precision:
+    """What the file says, with what the user says instead."""
+    names = ("weight_bits", "expert_weight_bits", "kv_bits", "activation_bits")
+    return one_width(override(read.precision, **{name: getattr(arguments, name) for name in names}))
+
+
+def computable(device: Any, precision: codesign.Precision) -> codesign.Precision:
+    """The same storage, with arithmetic no narrower than the device has faster products for."""
+    narrowest = 16.0
+    for bits in (8.0, 4.0):
+        narrowest = bits if device.peak(bits).si.value > 1.01 * device.peak(narrowest).si.value else narrowest
+    own = {name: part for name in PARTS if (part := getattr(precision, name)) is not None}
+    wide = {name: dataclasses.replace(part, input_bits=jnp.maximum(part.input_bits, narrowest)) for name, part in own.items()}
+    return dataclasses.replace(precision, **wide)
 
 
 def _has_experts(transformer: Transformer) -> bool:

@@ -7,6 +7,8 @@ from typing import Any
 import hardware_priors
 from codesign import Limits
 from codesign.numerics.units import GIBI, KILO, MICRO, MILLI, PETA, TERA
+from codesign.workload.precision import PARTS
+from experiments.model_summary import summary
 from experiments.operating_point import OperatingPoint
 from experiments.screen import results
 
@@ -19,11 +21,14 @@ def show(point: OperatingPoint, report: dict[str, Any]) -> None:
     from rich.table import Table
 
     console = results()
+    for line in summary(point.reading):
+        console.print(line, markup=False)
+    console.print()
     console.print(_headline(point, report))
-    summary = Table(show_header=False, box=None, pad_edge=False)
+    figures = Table(show_header=False, box=None, pad_edge=False)
     for name, value in _summary(report):
-        summary.add_row(name, value)
-    console.print(summary)
+        figures.add_row(name, value)
+    console.print(figures)
     console.print(_breakdown(report))
     console.print(_elasticities(report))
     for line in notes(point, report):
@@ -40,9 +45,16 @@ def _headline(point: OperatingPoint, report: dict[str, Any]) -> str:
     )
     return (
         f"{point.workload.model.name}, {arguments.phase}, batch {arguments.batch:,}, {length}, "
-        f"{arguments.weight_bits:g}-bit weights, {arguments.kv_bits:g}-bit KV\n"
+        f"computing at {widths(point)}\n"
         f"on {arguments.chips} × {point.device.name} ({rates}), {degrees}, execution {arguments.execution}\n"
     )
+
+
+def widths(point: OperatingPoint) -> str:
+    """Widths of the matrix arithmetic, of all parts and of attention's scores."""
+    precision = point.workload.precision
+    found = {float(precision.part(name).compute_bits) for name in PARTS if name != "embedding"} | {float(precision.core_bits)}
+    return " and ".join(f"{bits:g}" for bits in sorted(found)) + " bit"
 
 
 def _summary(report: dict[str, Any]) -> list[tuple[str, str]]:

@@ -1,6 +1,5 @@
 """From a scenario to what the search takes: spaces, services, choices, objectives, bounds, execution."""
 
-import dataclasses
 import itertools
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -10,7 +9,8 @@ import hardware_priors
 from codesign.numerics.fields import real
 from codesign.search import CONTINUOUS, Bound, Choice, Kind, Service, Space
 from codesign.search.problem import steps
-from codesign.workload.catalogue import model
+from codesign.workload.catalogue import reading
+from codesign.workload.reading import one_width, override
 from codesign.workload.transformer import UNLIMITED, MixtureOfExperts
 from experiments.scenario import Machine, Scenario, Work
 from hardware_priors.quantities import parse
@@ -59,16 +59,12 @@ def problem(scenario: Scenario) -> Problem:
 
 def service(work: Work, batch: tuple[int, int]) -> Service:
     """Model, phase, precision and promises; the batch is the search's to choose and stands at 1."""
-    precision = codesign.Precision(
-        weight_bits=real(work.weight_bits),
-        expert_weight_bits=real(work.weight_bits),
-        state_bits=real(work.kv_bits),
-        activation_bits=real(work.activation_bits),
-        message_bits=real(work.message_bits),
-    )
+    read = reading(work.model)
+    names = ("weight_bits", "expert_weight_bits", "kv_bits", "activation_bits", "message_bits")
+    precision = one_width(override(read.precision, **{name: getattr(work, name) for name in names}))
     first = UNLIMITED if work.first_promise is None else parse(work.first_promise, like="s")
     return Service(
-        model(work.model), phase(work), precision, real(parse(work.promise, like="s")), real(first), real(work.share),
+        read.model, phase(work), precision, real(parse(work.promise, like="s")), real(first), real(work.share),
         batch, work.decode_machine, work.prefill_machine,
     )  # fmt: skip
 
@@ -134,7 +130,7 @@ def choices(scenario: Scenario, services: list[Service]) -> list[Choice]:
 
 
 def _with_weights(precision: codesign.Precision, bits: float) -> codesign.Precision:
-    return dataclasses.replace(precision, weight_bits=real(bits), expert_weight_bits=real(bits))
+    return one_width(override(precision, weight_bits=bits))
 
 
 def _kinds(scenario: Scenario, machine: Machine) -> Iterable[tuple[dict[str, str], Kind]]:

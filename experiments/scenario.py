@@ -80,9 +80,11 @@ class Work(_Section):
     draft_acceptance: Share = 0.0
     draft_cost: Annotated[float, Field(ge=0)] = 0.0
     """draft model over target model"""
-    weight_bits: Bits = 8.0
-    kv_bits: Bits = 8.0
-    activation_bits: Bits = 8.0
+    weight_bits: Bits | None = None
+    """of all weights; as the model's file says where left out, like the widths that follow"""
+    expert_weight_bits: Bits | None = None
+    kv_bits: Bits | None = None
+    activation_bits: Bits | None = None
     message_bits: Bits = 16.0
     promise: _quantity("s")  # pyright: ignore[reportInvalidTypeForm]
     first_promise: _quantity("s") | None = None  # pyright: ignore[reportInvalidTypeForm]

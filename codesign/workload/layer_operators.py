@@ -95,9 +95,7 @@ class LayerWriter:
         matrices = shapes.attention_matrices(attention, self.hidden)
         products = [(matrix.name, self.product(matrix, "attention")) for matrix in matrices]
         if isinstance(attention, LatentAttention):  # prefill expands the cached prefix again
-            products = [
-                (name, dataclasses.replace(op, cached_flops=op.row_flops) if name == "latent up" else op) for name, op in products
-            ]
+            products = [(name, dataclasses.replace(op, cached_flops=op.row_flops) if name == "latent up" else op) for name, op in products]
         first = next((k for k, matrix in enumerate(matrices) if matrix.by_rows and matrix.name == "output"), len(matrices))
         return products[:first] + self.core(attention) + products[first:]
 

@@ -68,7 +68,8 @@ def with_precision(structure: Any, content: dict[str, Any], beside: dict[str, An
         stated = stated_precision(content, structure.language_model.fields, beside, layers)
     except ValueError as problem:
         raise ValueError(f"{label}: {problem}.") from None
-    return Reading(structure.model, stated.precision(), structure.family, structure.context_limit, structure.ignored, stated.notes)
+    precision = one_width(stated.precision())
+    return Reading(structure.model, precision, structure.family, structure.context_limit, structure.ignored, stated.notes)
 
 
 def override(

@@ -100,9 +100,7 @@ BLOCK_SPARSE = st.builds(
     GroupedAttention, heads=count(8, 64), kv_heads=count(1, 16), head_dim=count(8, 256), window=WINDOWS, top_k=WINDOWS,
     value_dim=count(8, 256), input_width=count(64, 4096), indexer=UNWEIGHTED,
 )  # fmt: skip
-ONE_PROJECTION = st.builds(
-    GroupedAttention, heads=count(8, 64), kv_heads=count(1, 16), head_dim=count(8, 256), own_values=st.just(False)
-)
+ONE_PROJECTION = st.builds(GroupedAttention, heads=count(8, 64), kv_heads=count(1, 16), head_dim=count(8, 256), own_values=st.just(False))
 BORROWED = st.builds(
     GroupedAttention, heads=count(8, 64), kv_heads=count(1, 16), head_dim=count(8, 256), window=WINDOWS, own_cache=st.just(False)
 )  # fmt: skip

@@ -118,9 +118,7 @@ class Chip:
         precision = workload.precision
         self.parts = {name: Form.of(precision, name) for name in ("attention", "dense", "experts", "shared", "embedding", "head")}
         self.bits = max(
-            form.bits
-            for name, form in self.parts.items()
-            if name != "embedding" and (name != "experts" or precision.experts is not None)
+            form.bits for name, form in self.parts.items() if name != "embedding" and (name != "experts" or precision.experts is not None)
         )
         self.core_bits = self.bits if precision.attention is None else float(precision.activation_bits)
         self.activation = float(precision.activation_bits) / 8

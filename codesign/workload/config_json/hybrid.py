@@ -38,7 +38,7 @@ class GatedDelta(GroupedFamily):
     full_attention_interval: Count = 4
     layer_types: list[str] | None = None
     attn_output_gate: bool = True
-    ignored: ClassVar[frozenset[str]] = frozenset({"num_nextn_predict_layers", "mamba_ssm_dtype", "mlp_only_layers"})
+    ignored: ClassVar[frozenset[str]] = frozenset({"num_nextn_predict_layers", "mlp_only_layers"})
 
     def attention(self) -> Sequence[Part | None]:
         layers, interval = self.num_hidden_layers, self.full_attention_interval
@@ -61,7 +61,7 @@ class Qwen3Next(GatedDelta, SparseSteps):
     """Qwen3-Next and Qwen3.5 with experts, of which one is shared."""
 
     intermediate_size: Count = 5632
-    ignored: ClassVar[frozenset[str]] = frozenset({"num_nextn_predict_layers", "mamba_ssm_dtype"})
+    ignored: ClassVar[frozenset[str]] = frozenset({"num_nextn_predict_layers"})
 
 
 class MiniMax(Mixtral):
@@ -161,7 +161,12 @@ class BailingHybrid(DeltaLatent):
 
     layer_group_size: Count = 6
     first_k_dense_replace: CountOrZero = 0
-    ignored: ClassVar[frozenset[str]] = DeltaLatent.ignored | {"kda_lower_bound", "kda_safe_gate", "short_conv_kernel_size", "group_norm_size"}
+    ignored: ClassVar[frozenset[str]] = DeltaLatent.ignored | {
+        "kda_lower_bound",
+        "kda_safe_gate",
+        "short_conv_kernel_size",
+        "group_norm_size",
+    }
 
     def linear(self) -> Part:
         heads, dim = self.linear_num_heads or self.num_attention_heads, self.linear_head_dim

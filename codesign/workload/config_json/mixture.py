@@ -325,7 +325,6 @@ class HunyuanMoe(Routed):
     needs: ClassVar = {"use_cla": (False,)}
 
 
-
 FAMILIES: dict[str, type[Family]] = {
     "mixtral": Mixtral,
     "phimoe": Mixtral,

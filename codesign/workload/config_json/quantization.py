@@ -96,7 +96,9 @@ def stated_precision(content: dict[str, Any], inner: dict[str, Any], beside: dic
         bits = DTYPES[expert]
         parts["experts"] = Form(bits, 0.25 if bits == 4.0 else parts["experts"].scale, parts["experts"].inputs)
         notes.append(f"experts in {expert}" + (", with a scale for 32 weights" if bits == 4.0 else ""))
-    state = next((c[k] for c in (inner, content) for k in ("mamba_ssm_dtype", "mamba_ssm_cache_dtype") if isinstance(c.get(k), str)), "float32")
+    state = next(
+        (c[k] for c in (inner, content) for k in ("mamba_ssm_dtype", "mamba_ssm_cache_dtype") if isinstance(c.get(k), str)), "float32"
+    )
     return Stated(parts, cache, dtype, DTYPES.get(state, 32.0), tuple(notes))
 
 
@@ -231,7 +233,8 @@ def _mixed(listed: dict[str, Any], kept: list[str]) -> Parsed:
         raise ValueError("quantized_layers names no known quant_algo, expected one of " + ", ".join(MODELOPT))
     form = max(forms, key=lambda f: f.weight + f.scale)
     covered = left_out(listed, 10**6)
-    missing = [{"attention": "self_attn", "shared": "shared_experts", "dense": "mlp"}.get(part, part) for part in LINEAR if part not in covered]
+    module = {"attention": "self_attn", "shared": "shared_experts", "dense": "mlp"}
+    missing = [module.get(part, part) for part in LINEAR if part not in covered]
     return form, [*kept, *missing], [f"mixed precision, the widest of its formats: {form.weight:g} bit"]
 
 

@@ -129,6 +129,8 @@ def judge_unknown(unknown: dict[str, Any], known: Iterable[str], ignored: Iterab
                 f"{name} = {shown(value)} looks as if it changed cost and is not known for model_type {model_type!r}, "
                 f"expected only fields that are understood{nearest(name, known)}"
             )
+        if why is not None and why.startswith("read as"):
+            continue
         reasons[name] = why or "nothing in its name speaks of cost"
     return reasons
 

@@ -101,7 +101,7 @@ class DeepseekV4(Routed):
     needs: ClassVar = {"num_key_value_heads": (1,)}
     ignored: ClassVar[frozenset[str]] = frozenset(
         {"hc_eps", "hc_sinkhorn_iters", "num_hash_layers", "num_nextn_predict_layers", "qk_rope_head_dim", "compress_rope_theta"}
-        | {"swiglu_limit", "topk_method", "expert_dtype", "index_topk_freq"}
+        | {"swiglu_limit", "topk_method", "index_topk_freq"}
     )
     sparse_name: ClassVar[str] = "compressed_sparse_attention"
     dense_name: ClassVar[str] = "heavily_compressed_attention"
