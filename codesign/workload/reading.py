@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import equinox as eqx
-import jax.numpy as jnp
 
 from codesign.numerics.fields import Real
 from codesign.workload import shapes
-from codesign.workload.operators import operator_table
 from codesign.workload.parameters import layer_parameters
 from codesign.workload.precision import PARTS, Part, Precision
 from codesign.workload.transformer import LayerKind, MixtureOfExperts, Transformer, layer_count
@@ -108,9 +106,14 @@ def one_width(precision: Precision) -> Precision:
     return whole if bool(same) else precision
 
 
-def weight_bytes(model: Transformer, precision: Precision) -> Real:
-    """Bytes of all weights [B], block scales and replicated norms included."""
-    return jnp.sum(operator_table(model, precision).operators.stored)
+def weight_bytes(model: Transformer, precision: Precision) -> float:
+    """Bytes of all weights [B], block scales and norms included; what the operator table keeps, without tracing it."""
+    norms = sum(
+        float(kind.stored_count) * sum(half is not None for half in (kind.attention, kind.feed_forward)) for kind in model.layers
+    )
+    counts = weights_by_part(model)
+    counts["attention"] += norms * float(model.hidden)
+    return sum(count * float(precision.part(part).weight_bytes) for part, count in counts.items())
 
 
 def weights_by_part(model: Transformer) -> dict[Part, float]:

@@ -125,7 +125,7 @@ def build(module: type, fields: dict[str, Any], where: str, **built: Any) -> Any
     for name, value in fields.items():
         if name not in known:
             raise ValueError(f"{where}.{name} is not known, expected one of {', '.join(known)}{near(name, list(known))}")
-        if name in WITHIN:
+        if name in WITHIN and "unit" not in known[name].metadata:
             built[name] = build(WITHIN[name], table(value, f"{where}.{name}"), f"{where}.{name}")
         elif known[name].metadata.get("static"):
             if not isinstance(value, bool):

@@ -233,8 +233,8 @@ def _mixed(listed: dict[str, Any], kept: list[str]) -> Parsed:
         raise ValueError("quantized_layers names no known quant_algo, expected one of " + ", ".join(MODELOPT))
     form = max(forms, key=lambda f: f.weight + f.scale)
     covered = left_out(listed, 10**6)
-    module = {"attention": "self_attn", "shared": "shared_experts", "dense": "mlp"}
-    missing = [module.get(part, part) for part in LINEAR if part not in covered]
+    module = {"attention": "self_attn", "shared": "shared_experts", "dense": "mlp", "head": "lm_head"}
+    missing = [module.get(part, part) for part in (*LINEAR, "head") if part not in covered]
     return form, [*kept, *missing], [f"mixed precision, the widest of its formats: {form.weight:g} bit"]
 
 

@@ -18,7 +18,7 @@ NO_COST: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("drafting modules are no part of a plain forward pass", re.compile(r"^mtp_|_mtp_|^num_nextn|^use_mtp$|^num_mtp_modules$")),
     ("a token id", re.compile(r"_token_ids?$|_token_index$|_id$|_token$|^ignore_index$|^sep_token|_placeholder$|^eo._token_id_list$")),
     ("positions have no weights", re.compile(
-        r"^rope_|^rotary|_rope_|^partial_rotary|_rope$|_rotary_|^original_max_position|^alibi|^position_embedding_type$|^swa_rope"
+        r"^rope_|^rotary|_rope_(theta|scaling|freq|base|type|parameters|interleave)|^partial_rotary|_rope$|_rotary_|^original_max_position|^alibi|^position_embedding_type$|^swa_rope"
     )),
     ("training and initialisation", re.compile(
         r"dropout|_pdrop$|_drop(_rate)?$|^initializer_|_jitter_noise$|_aux_loss|^aux_loss|_z_loss|_init_std$|^seq_aux$|_loss_"
@@ -64,7 +64,6 @@ NO_LANGUAGE_MODEL = re.compile(
 EXPECTED = {
     "greater_than": "a positive integer",
     "greater_than_equal": "an integer that is not negative",
-    "less_than_equal": "at most 1e12",
     "int_type": "an integer",
     "bool_type": "true or false",
     "list_type": "a list",
@@ -162,4 +161,6 @@ def explain(error: ValidationError, given: Iterable[str], model_type: str) -> st
     if first["type"] == "missing":
         return f"the field {field} is missing, and model_type {model_type!r} needs it{nearest(field, given)}"
     expected = EXPECTED.get(first["type"], first["msg"].removeprefix("Input should be "))
-    return f"{field} = {first['input']!r}, expected {expected}"
+    if first["type"] == "less_than_equal":
+        expected = f"at most {first['ctx']['le']:.0e}".replace("e+0", "e").replace("e+", "e")
+    return f"{field} = {shown(first['input'])}, expected {expected}"

@@ -49,7 +49,7 @@ FLAT = frozenset({"qwen2_vl", "qwen2_5_vl", "step3p7", "glm4v"})
 """Types whose older files keep the language model's fields beside the vision tower."""
 
 BESIDE = re.compile(
-    r"^vision|^image|^video|^audio|^mm_|projector|^projection_|^alignment_|^spatial_|^select_layer$|_placeholder$|^use_image|^ignore_index$|^model_type$"
+    r"^(vision|image|video|audio|mm)(?!.*(layers|heads|experts|blocks)$)|projector|^projection_|^alignment_|^spatial_|^select_layer$|_placeholder$|^use_image|^ignore_index$|^model_type$"
     r"|^downsample|^dynamic_image|^max_dynamic|^min_dynamic|^use_thumbnail|^ps_version$|^template$|^force_image|^pad2square$"
     r"|^patch|^pixel_|^scale_factor$|^tile_|^global_view|^candidate_resolutions$|^use_unified_vision|^boi_|^eoi_|^boa_|^eoa_"
     r"|^(text|language|llm|thinker|talker|code2wav)_config$|^enable_(audio|talker)|^max_image|^tie_word_embeddings$|^tts_"
