@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from experiments.point_arguments import PointArguments
 
 
+LIMIT_STUDY_BITS = 8.0
+"""Weights, cache and activations of the limit study (arXiv 2507.14397 section 3): its execution has them unless told."""
+
+
 @dataclasses.dataclass(frozen=True)
 class OperatingPoint:
     """All that one evaluation needs, and what the user called it."""
@@ -68,16 +72,18 @@ def operating_point(arguments: "PointArguments", shares: Parallelism) -> Operati
 
 
 def stated_precision(arguments: "PointArguments", read: Reading) -> codesign.Precision:
-    """What the file says, with what the user says instead."""
+    """What the file says (in the limit study: what that has), with what the user says instead."""
+    stated = codesign.uniform(LIMIT_STUDY_BITS) if arguments.execution == "limit" else read.precision
     names = ("weight_bits", "expert_weight_bits", "kv_bits", "activation_bits")
-    return one_width(override(read.precision, **{name: getattr(arguments, name) for name in names}))
+    return one_width(override(stated, **{name: getattr(arguments, name) for name in names}))
 
 
 def computable(device: Any, precision: codesign.Precision) -> codesign.Precision:
     """The same storage, with arithmetic no narrower than the device has faster products for."""
-    narrowest = 16.0
-    for bits in (8.0, 4.0):
-        narrowest = bits if device.peak(bits).si.value > 1.01 * device.peak(narrowest).si.value else narrowest
+    narrowest = float(precision.compute_bits)
+    peaks = {bits: float(device.design(1, bits).peak_flops) for bits in (narrowest, 8.0, 4.0) if bits <= narrowest}
+    for bits, peak in peaks.items():
+        narrowest = bits if peak > 1.01 * peaks[narrowest] else narrowest
     own = {name: part for name in PARTS if (part := getattr(precision, name)) is not None}
     wide = {name: dataclasses.replace(part, input_bits=jnp.maximum(part.input_bits, narrowest)) for name, part in own.items()}
     return dataclasses.replace(precision, **wide)

@@ -108,9 +108,7 @@ def one_width(precision: Precision) -> Precision:
 
 def weight_bytes(model: Transformer, precision: Precision) -> float:
     """Bytes of all weights [B], block scales and norms included; what the operator table keeps, without tracing it."""
-    norms = sum(
-        float(kind.stored_count) * sum(half is not None for half in (kind.attention, kind.feed_forward)) for kind in model.layers
-    )
+    norms = sum(float(kind.stored_count) * sum(half is not None for half in (kind.attention, kind.feed_forward)) for kind in model.layers)
     counts = weights_by_part(model)
     counts["attention"] += norms * float(model.hidden)
     return sum(count * float(precision.part(part).weight_bytes) for part, count in counts.items())

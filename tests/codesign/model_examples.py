@@ -49,7 +49,8 @@ OWN: dict[str, dict[str, Any]] = {
         "ssm_state_size": 24, "conv_kernel": 4, "n_routed_experts": 16, "num_experts_per_tok": 2, "moe_intermediate_size": 32,
         "moe_shared_expert_intermediate_size": 48, "moe_latent_size": 16, "vocab_size": 1000,
     },
-    **dict.fromkeys(("mamba", "falcon_mamba"), {"hidden_size": 64, "num_hidden_layers": 2, "vocab_size": 100, "state_size": 16}),
+    "mamba": {"hidden_size": 64, "num_hidden_layers": 2, "vocab_size": 100, "state_size": 16},
+    "falcon_mamba": {"hidden_size": 64, "num_hidden_layers": 2, "vocab_size": 100, "state_size": 16},
     "mamba2": {"hidden_size": 64, "num_hidden_layers": 2, "vocab_size": 100, "num_heads": 8, "head_dim": 16, "n_groups": 2,
                "state_size": 24},
     "zamba2": {

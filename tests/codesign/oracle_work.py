@@ -432,9 +432,9 @@ class Chip:
             travelling = self.hidden
         else:
             travelling = float(part.latent_width)
-            limit, form = self.columns(travelling), {"half": "feed-forward", "part": "shared"}
-            yield self.product(self.hidden, travelling, self.feed_forward, limit, **form)
-            yield self.product(travelling, self.hidden, self.feed_forward, limit, by_rows=True, **form)
+            limit, half = self.columns(travelling), "feed-forward"
+            yield self.product(self.hidden, travelling, self.feed_forward, limit, half=half, part="shared")
+            yield self.product(travelling, self.hidden, self.feed_forward, limit, by_rows=True, half=half, part="shared")
         for inner, outer, by_rows in ((travelling, expanded, False), (width, travelling, True)):
             elements = inner / slices + outer if by_rows else inner + outer / slices
             expert = inner * outer * self.parts["experts"].weight

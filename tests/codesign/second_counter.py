@@ -309,9 +309,9 @@ def mimo_v2(c: Fields) -> int:
     for layer, windowed in enumerate(c["hybrid_layer_pattern"]):
         groups = c["swa_num_key_value_heads"] if windowed else c["num_key_value_heads"]
         total += linear(hidden, heads * dim) + linear(hidden, groups * (dim + value)) + linear(heads * value, hidden)
-        experts = c.get("num_experts") or c.get("n_routed_experts")
-        total += mixture(hidden, experts, c["moe_intermediate_size"], 0) if c["moe_layer_freq"][layer] else gated(
-            hidden, c["intermediate_size"]
+        experts = c["num_experts"] if "num_experts" in c else c["n_routed_experts"]
+        total += (
+            mixture(hidden, experts, c["moe_intermediate_size"], 0) if c["moe_layer_freq"][layer] else gated(hidden, c["intermediate_size"])
         )
         total += 2 * hidden + (heads if windowed else 0)
     return total

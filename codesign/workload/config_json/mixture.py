@@ -208,8 +208,8 @@ class SparseSteps(Routed):
     The rule is ``(layer + 1) % decoder_sparse_step == 0`` (``modeling_qwen2_moe.py``).
     """
 
-    shared_expert_intermediate_size: CountOrZero
-    moe_intermediate_size: Count
+    shared_expert_intermediate_size: CountOrZero  # pyright: ignore[reportGeneralTypeIssues]
+    moe_intermediate_size: Count  # pyright: ignore[reportGeneralTypeIssues]
     decoder_sparse_step: Count = 1
     mlp_only_layers: list[CountOrZero] | None = None
 

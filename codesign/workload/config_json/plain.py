@@ -25,7 +25,7 @@ class PlainFamily(GroupedFamily):
 class Opt(PlainFamily):
     """OPT: a learned position table with two rows of offset."""
 
-    max_position_embeddings: Count  # pyright: ignore[reportIncompatibleVariableOverride]
+    max_position_embeddings: Count  # pyright: ignore[reportIncompatibleVariableOverride, reportGeneralTypeIssues]
     word_embed_proj_dim: Count | None = None
     tie_word_embeddings: bool = True
     ignored: ClassVar[frozenset[str]] = frozenset({"layerdrop", "do_layer_norm_before", "layer_norm_elementwise_affine"})

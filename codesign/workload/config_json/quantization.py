@@ -16,6 +16,7 @@ DTYPES = {"float32": 32.0, "float": 32.0, "bfloat16": 16.0, "float16": 16.0, "ha
 """Bits by the name of a dtype."""
 
 ASSUMED = 16.0  # bits of a checkpoint that does not say: published ones are in bfloat16
+SERVED = 16.0  # the widest that engines serve unless told
 
 
 class Form(NamedTuple):
@@ -40,7 +41,7 @@ class Stated(NamedTuple):
         parts = {name: PartPrecision(form.weight, form.scale, form.inputs) for name, form in self.parts.items()}
         return Precision(
             weight_bits=self.dtype, expert_weight_bits=self.parts["experts"].weight, state_bits=self.cache,
-            activation_bits=min(self.dtype, 16.0), recurrent_bits=self.recurrent, **parts,
+            activation_bits=self.dtype, recurrent_bits=self.recurrent, **parts,
         )  # fmt: skip
 
 
@@ -75,14 +76,17 @@ def stated_precision(content: dict[str, Any], inner: dict[str, Any], beside: dic
     notes: list[str] = []
     name = next((c[key] for c in (inner, content) for key in ("dtype", "torch_dtype") if isinstance(c.get(key), str)), None)
     dtype = DTYPES.get(str(name).removeprefix("torch."), ASSUMED)
-    notes.append(f"{name}, as the file says" if name in DTYPES else "no dtype in the file: 16 bit assumed")
+    notes.append(f"{name}, as the file says" if dtype_known(name) else "no dtype in the file: 16 bit assumed")
+    if dtype > SERVED:
+        dtype = SERVED
+        notes.append("served in 16 bit, as engines do with checkpoints in float32 (vLLM 0.11, --dtype auto)")
     said = next((c[key] for c in (inner, content) for key in ("quantization_config", "compression_config") if c.get(key)), None)
     if beside is not None and isinstance(beside.get("quantization"), dict):
         said = {"quant_method": "modelopt", **beside["quantization"], **{k: v for k, v in (said or {}).items() if k == "quant_algo"}}
         notes.append("quantised as hf_quant_config.json says")
-    plain = Form(dtype, 0.0, min(dtype, 16.0))
+    plain = Form(dtype, 0.0, dtype)
     parts: dict[Part, Form] = dict.fromkeys((*LINEAR, "embedding", "head"), plain)
-    cache = min(dtype, 16.0)
+    cache = dtype
     if said is not None:
         if not isinstance(said, dict):
             raise ValueError(f"quantization_config = {shown(said)}, expected an object")
@@ -100,6 +104,11 @@ def stated_precision(content: dict[str, Any], inner: dict[str, Any], beside: dic
         (c[k] for c in (inner, content) for k in ("mamba_ssm_dtype", "mamba_ssm_cache_dtype") if isinstance(c.get(k), str)), "float32"
     )
     return Stated(parts, cache, dtype, DTYPES.get(state, 32.0), tuple(notes))
+
+
+def dtype_known(name: Any) -> bool:
+    """Whether a dtype is one whose bits are known."""
+    return str(name).removeprefix("torch.") in DTYPES
 
 
 def quantised(said: dict[str, Any], plain: Form, layers: int) -> tuple[dict[Part, Form], float | None, list[str]]:
@@ -183,9 +192,8 @@ def _group(group: dict[str, Any]) -> Form:
     bits, size = float(weights["num_bits"]), weights.get("group_size")
     is_float = weights.get("type") == "float"
     per_group = 8.0 if is_float and bits == 4.0 else 16.0  # FP4 blocks have 8-bit scales, integers 16-bit ones
-    scale = per_group / size if isinstance(size, int) and size > 0 else 0.0
-    if scale and weights.get("symmetric") is False:
-        scale += bits / size  # a zero point for each group
+    zero_point = bits if weights.get("symmetric") is False else 0.0
+    scale = (per_group + zero_point) / size if isinstance(size, int) and size > 0 else 0.0
     return Form(bits, scale, float(inputs["num_bits"]) if isinstance(inputs, dict) and inputs.get("num_bits") else 16.0)
 
 
@@ -269,7 +277,7 @@ def _quark(said: dict[str, Any], plain: Form) -> Parsed:
         raise refuse_value("global_quant_config.weight.dtype", weight.get("dtype"), bits)
     size = weight.get("group_size")
     scale = 8.0 / size if isinstance(size, int) and size > 0 else 0.0
-    form = Form(bits[weight["dtype"]], scale, bits.get(inputs.get("dtype"), plain.inputs))
+    form = Form(bits[weight["dtype"]], scale, bits.get(str(inputs.get("dtype")), plain.inputs))
     return form, [*(said.get("exclude") or []), "lm_head"], [f"{weight['dtype']} with {scale:g} bit of scales a weight (Quark)"]
 
 

@@ -162,5 +162,5 @@ def explain(error: ValidationError, given: Iterable[str], model_type: str) -> st
         return f"the field {field} is missing, and model_type {model_type!r} needs it{nearest(field, given)}"
     expected = EXPECTED.get(first["type"], first["msg"].removeprefix("Input should be "))
     if first["type"] == "less_than_equal":
-        expected = f"at most {first['ctx']['le']:.0e}".replace("e+0", "e").replace("e+", "e")
+        expected = f"at most {first.get('ctx', {}).get('le', 0):.0e}".replace("e+0", "e").replace("e+", "e")
     return f"{field} = {shown(first['input'])}, expected {expected}"
