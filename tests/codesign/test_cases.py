@@ -33,7 +33,7 @@ OTHERWISE: dict[tuple[str, str], tuple[float, str]] = {
 def rows(folder: str) -> list[dict[str, str]]:
     """The expected values of a folder of cases; none where the cases are absent."""
     file = CASES / folder / "expected.csv"
-    return list(csv.DictReader(file.open(encoding="utf-8"))) if file.is_file() else []
+    return list(csv.DictReader(file.read_text(encoding="utf-8").splitlines())) if file.is_file() else []
 
 
 def parametrized(folder: str, key: str):

@@ -189,7 +189,7 @@ class Baichuan(Llama):
 FAMILIES: dict[str, type[Family]] = {
     **dict.fromkeys(
         ("llama", "yi", "aquila", "internlm", "internlm3", "xverse", "glm", "glm4", "granite", "seed_oss", "olmo", "olmo2",
-         "ernie4_5", "hunyuan_v1_dense", "helium", "minicpm", "exaone", "mimo", "glm4v_text", "apriel",
+         "ernie4_5", "hunyuan_v1_dense", "helium", "minicpm", "exaone", "glm4v_text", "apriel",
          "hyperclovax", "smollm", "solar", "orion"),
         Llama,
     ),
@@ -199,7 +199,9 @@ FAMILIES: dict[str, type[Family]] = {
     "ministral": Interleaved,
     "qwen": Qwen1,
     "qwen2": Qwen2,
+    "mimo": Qwen2,
     "qwen2_vl_text": Qwen2,
+    "qwen2_5_omni_text": Qwen2,
     "qwen2_5_vl_text": Qwen2,
     "qwen3": Qwen3,
     "qwen3_vl_text": Qwen3,

@@ -16,7 +16,7 @@ COST_WORDS = re.compile(
 
 NO_COST: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("drafting modules are no part of a plain forward pass", re.compile(r"^mtp_|_mtp_|^num_nextn|^use_mtp$|^num_mtp_modules$")),
-    ("a token id", re.compile(r"_token_ids?$|_token_index$|_id$|_token$|^ignore_index$|^sep_token|_placeholder$|^eo._token_id_list$")),
+    ("a token id", re.compile(r"_token_ids?$|_token_index$|_id$|_token$|^ignore_index$|^sep_token|_placeholder$|^num_image_tokens$|^image_seq_length$|^eo._token_id_list$")),
     ("positions have no weights", re.compile(
         r"^rope_|^rotary|_rope_(theta|scaling|freq|base|type|parameters|interleave)|^partial_rotary|_rope$|_rotary_|^original_max_position|^alibi|^position_embedding_type$|^swa_rope"
     )),
@@ -28,7 +28,7 @@ NO_COST: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("how tokens are routed, without weights", re.compile(
         r"^norm_topk_prob$|^n_group$|^topk_group$|^num_expert_group$|^topk_method$|scoring_func$|score_function$|router_score"
         r"|^routed_scaling_factor$|^route_(norm|scale)$|^moe_router_(dtype|scaling_factor|enable_expert_bias|activation.*)$|router_dtype$"
-        r"|^output_router_logits$|^moe_renormalize$|^use_grouped_topk$|^use_qk_norm_in_router$|^score_func$|^router_temp|^use_routing_bias$"
+        r"|^output_router_logits$|^moe_renormalize$|^use_grouped_topk$|^use_qk_norm_in_router$|^score_func$|^router_temp|^moe_use_hard_gate$|^use_routing_bias$"
     )),
     ("a factor, a bound or a shift without weights", re.compile(
         r"_eps(ilon)?$|_coef$|_scaling_factor$|softcap(ping)?$|_multiplier$|^logits?_scal|^swiglu_|_clip$|^clip_qkv$|^attention_value_scale$"
@@ -36,11 +36,12 @@ NO_COST: tuple[tuple[str, re.Pattern[str]], ...] = (
     )),
     ("biases, norms and sinks: under 0.1 % of the weights", re.compile(
         r"bias$|_bias_|^bias_|^use_(qk_)?norm$|^qk_?norm|^qk_layernorm$|^use_qk_norm$|_sink_|^use_(pre|post)_norm|^use_attention_sinks?$"
-        r"|^use_qk_layernorm$|^qk_norm_type$|layernorm$|^zero_centered"
+        r"|^use_qk_layernorm$|^qk_norm_type$|(layer|rms)_?norm$|^zero_centered"
     )),
-    ("read as the precision", re.compile(r"_?dtype$|^quantization_config$|^compression_config$|^use_fp8$|^use_bfloat16$|^bf16$|^fp16$")),
+    ("the width of a detail's arithmetic", re.compile(r"fp32")),
+    ("read as the precision", re.compile(r"_?dtype$|fp32|^quantization_config$|^compression_config$|^use_fp8$|^use_bfloat16$|^bf16$|^fp16$")),
     ("read as the context limit", re.compile(
-        r"^max_position_embeddings$|^model_max_length$|^max_seq_len$|^seq_length$|^n_ctx$|^max_sequence_length$|^max_context"
+        r"^max_position_embeddings$|^model_max_length$|^max_seq_len(gth)?$|^seq_length$|^n_ctx$|^max_sequence_length$|^max_context"
     )),
     ("generation, files and software", re.compile(
         r"^_|^architectures$|^attn_implementation$|^auto_map$|^chunk_size_feed_forward$|^hidden_act|activation_function$|^id2label$|^label2id$"
@@ -54,6 +55,9 @@ NO_COST: tuple[tuple[str, re.Pattern[str]], ...] = (
     )),
 )  # fmt: skip
 """Why a field changes neither weights, cache nor arithmetic by more than a part in a thousand, by its name."""
+
+NEUTRAL = {"moe_layer_freq": 1, "decoder_sparse_step": 1, "cla_share_factor": 1, "interleave_moe_layer_step": 1}
+"""Fields that some tools write for every model, and the value at which they say nothing."""
 
 NO_LANGUAGE_MODEL = re.compile(
     r"For(Sequence|Token|MultipleChoice|Image|Audio|Object|Masked|Question|NextSentence|PreTraining|Reward|Embed|Retriev|Score|Regress)"
@@ -106,8 +110,8 @@ def why_ignored(name: str) -> str | None:
 
 
 def is_unset(value: Any) -> bool:
-    """Null, false and empty switch something off."""
-    return value is None or value is False or value in ([], {}, "")
+    """Null, false, empty and a count of zero switch something off."""
+    return value is None or value in ([], {}, "", 0)
 
 
 def judge_unknown(unknown: dict[str, Any], known: Iterable[str], ignored: Iterable[str], model_type: str) -> dict[str, str]:
@@ -123,6 +127,7 @@ def judge_unknown(unknown: dict[str, Any], known: Iterable[str], ignored: Iterab
         if is_unset(value):
             continue
         why = "known to this family, without cost" if name in ignored else why_ignored(name)
+        why = "the value without effect" if name in NEUTRAL and value == NEUTRAL[name] else why
         if why is None and COST_WORDS.search(name):
             raise ValueError(
                 f"{name} = {shown(value)} looks as if it changed cost and is not known for model_type {model_type!r}, "

@@ -26,6 +26,9 @@ WRAPPERS: dict[str, tuple[str, ...]] = {
     "qwen3_vl_moe": ("qwen3_vl_moe_text", "qwen3_moe"),
     "qwen3_5": ("qwen3_5_text",),
     "qwen3_5_moe": ("qwen3_5_moe_text",),
+    "qwen2_5_omni": ("qwen2_5_omni_text",),
+    "qwen2_5_omni_thinker": ("qwen2_5_omni_text",),
+    "glm46v": ("glm4v_moe_text", "glm4v_text"),
     "qwen3_omni_moe": ("qwen3_omni_moe_text",),
     "qwen3_omni_moe_thinker": ("qwen3_omni_moe_text",),
     "mistral3": ("mistral", "ministral3", "mistral4"),
@@ -96,7 +99,7 @@ def language_model(content: dict[str, Any], known: set[str]) -> LanguageModel:
         return LanguageModel(types[0], {name: value for name, value in content.items() if name not in outside}, outside)
     inner = content[inner_name]
     if isinstance(inner.get("text_config"), dict):  # the thinker of an omni model wraps once more
-        inner = {**inner, **inner["text_config"]}
+        inner = inner["text_config"]
     inner_type = inner.get("model_type", types[0])
     if inner_type not in types:
         raise refuse_value(f"{inner_name}.model_type", inner_type, types)
