@@ -237,6 +237,8 @@ REFUSALS = [
     ({**LLAMA, "num_attention_head": 8}, "num_attention_head = 8 .*; the nearest is 'num_attention_heads'"),
     ({**LLAMA, "sliding_window": 4096}, "sliding_window = 4096 looks as if"),
     ({**LLAMA, "qk_rope_head_dim": 64}, "qk_rope_head_dim = 64 looks as if"),
+    ({**LLAMA, "num_experts_per_token": 2}, "num_experts_per_token = 2 looks as if"),
+    ({**LLAMA, "ffn_dim_multiplier": 1.3}, "ffn_dim_multiplier = 1.3 looks as if"),
     ({**LLAMA, "use_some_memory": True}, "use_some_memory = True looks as if"),
     ({**LLAMA, "layer_types": ["mamba"] * 6}, "layer_types = .* looks as if"),
     (of("qwen3", layer_types=["mamba"] * 6), r"layer_types\[0\] = 'mamba', expected one of full_attention, sliding_"),

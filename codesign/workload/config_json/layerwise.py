@@ -98,7 +98,7 @@ class NemotronNas(Family):
 
 
 def ffn_width(multiplier: float, hidden: int) -> int:
-    """Two thirds of ``multiplier`` times four... of the model width, rounded up to 256 (``modeling_decilm.py``)."""
+    """Two thirds of ``multiplier`` times the model width, rounded up to a multiple of 256 (``modeling_decilm.py``)."""
     width = int(2 * multiplier * hidden / 3)
     return -(-width // 256) * 256
 

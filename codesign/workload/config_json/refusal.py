@@ -16,9 +16,13 @@ COST_WORDS = re.compile(
 
 NO_COST: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("drafting modules are no part of a plain forward pass", re.compile(r"^mtp_|_mtp_|^num_nextn|^use_mtp$|^num_mtp_modules$")),
-    ("a token id", re.compile(r"_token_ids?$|_token_index$|_id$|_token$|^ignore_index$|^sep_token|_placeholder$|^num_image_tokens$|^image_seq_length$|^eo._token_id_list$")),
+    ("a token id", re.compile(
+        r"_token_ids?$|_token_index$|_id$|^(pad|bos|eos|cls|mask|unk|sep|image|video|audio)_token$|^ignore_index$|^sep_token"
+        r"|_placeholder$|^num_image_tokens$|^image_seq_length$|^eo._token_id_list$"
+    )),
     ("positions have no weights", re.compile(
-        r"^rope_|^rotary|_rope_(theta|scaling|freq|base|type|parameters|interleave)|^partial_rotary|_rope$|_rotary_|^original_max_position|^alibi|^position_embedding_type$|^swa_rope"
+        r"^rope_|^rotary|_rope_(theta|scaling|freq|base|type|parameters|interleave)|^partial_rotary|_rope$|_rotary_|^original_max_position"
+        r"|^alibi|^position_embedding_type$|^swa_rope"
     )),
     ("training and initialisation", re.compile(
         r"dropout|_pdrop$|_drop(_rate)?$|^initializer_|_jitter_noise$|_aux_loss|^aux_loss|_z_loss|_init_std$|^seq_aux$|_loss_"
@@ -28,24 +32,25 @@ NO_COST: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("how tokens are routed, without weights", re.compile(
         r"^norm_topk_prob$|^n_group$|^topk_group$|^num_expert_group$|^topk_method$|scoring_func$|score_function$|router_score"
         r"|^routed_scaling_factor$|^route_(norm|scale)$|^moe_router_(dtype|scaling_factor|enable_expert_bias|activation.*)$|router_dtype$"
-        r"|^output_router_logits$|^moe_renormalize$|^use_grouped_topk$|^use_qk_norm_in_router$|^score_func$|^router_temp|^moe_use_hard_gate$|^use_routing_bias$"
+        r"|^output_router_logits$|^moe_renormalize$|^use_grouped_topk$|^use_qk_norm_in_router$|^score_func$|^router_temp"
+        r"|^moe_use_hard_gate$|^use_routing_bias$"
     )),
     ("a factor, a bound or a shift without weights", re.compile(
-        r"_eps(ilon)?$|_coef$|_scaling_factor$|softcap(ping)?$|_multiplier$|^logits?_scal|^swiglu_|_clip$|^clip_qkv$|^attention_value_scale$"
-        r"|^scale_(emb|depth)$|^dim_model_base$|^attn_scale$|^use_scaled|^residual_scale|_norm_(type|order)$|^norm_type$"
+        r"_eps(ilon)?$|_coef$|_scaling_factor$|softcap(ping)?$|^(attention|residual|embedding|logits?|key|ssm|lm_head|mlp)(_\w+)?_multipliers?$|^logits?_scal|^swiglu_|_clip$"
+        r"|^clip_qkv$|^attention_value_scale$|^scale_(emb|depth)$|^dim_model_base$|^attn_scale$|^use_scaled|^residual_scale|_norm_(type|order)$|^norm_type$"
     )),
     ("biases, norms and sinks: under 0.1 % of the weights", re.compile(
         r"bias$|_bias_|^bias_|^use_(qk_)?norm$|^qk_?norm|^qk_layernorm$|^use_qk_norm$|_sink_|^use_(pre|post)_norm|^use_attention_sinks?$"
         r"|^use_qk_layernorm$|^qk_norm_type$|(layer|rms)_?norm$|^zero_centered"
     )),
     ("the width of a detail's arithmetic", re.compile(r"fp32")),
-    ("read as the precision", re.compile(r"_?dtype$|fp32|^quantization_config$|^compression_config$|^use_fp8$|^use_bfloat16$|^bf16$|^fp16$")),
+    ("read as the precision", re.compile(r"_?dtype$|^quantization_config$|^compression_config$|^use_fp8$|^use_bfloat16$|^bf16$|^fp16$")),
     ("read as the context limit", re.compile(
         r"^max_position_embeddings$|^model_max_length$|^max_seq_len(gth)?$|^seq_length$|^n_ctx$|^max_sequence_length$|^max_context"
     )),
     ("generation, files and software", re.compile(
-        r"^_|^architectures$|^attn_implementation$|^auto_map$|^chunk_size_feed_forward$|^hidden_act|activation_function$|^id2label$|^label2id$"
-        r"|^is_(decoder|encoder_decoder)$|^num_labels$|^num_return_sequences$|^problem_type$|^tokenizer|^transformers_version$"
+        r"^_|^architectures$|^attn_implementation$|^auto_map$|^chunk_size_feed_forward$|^hidden_act|activation_function$|^id2label$"
+        r"|^label2id$|^is_(decoder|encoder_decoder)$|^num_labels$|^num_return_sequences$|^problem_type$|^tokenizer|^transformers_version$"
         r"|^use_(cache|return_dict|flash_?attn|flash_attention|cache_quantization|cache_kernel|sdpa|liger|mamba_kernels|grouped_mm)"
         r"|^output_(hidden_states|attentions)$|^(max|min)_length$|no_repeat_ngram_size$|^top_[kp]$|^num_beam|^length_penalty$"
         r"|^diversity_penalty$|^typical_p$|^begin_suppress|^task_specific_params$|^cache_implementation$|^summary_|^hidden_activation$"
