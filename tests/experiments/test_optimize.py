@@ -196,7 +196,8 @@ def test_a_design_is_a_device_that_can_be_evaluated(run, searched, small):
     collective = first["plan"].split(",")[0]
     answer = run(
         "evaluate", "--model", "llama-3.1-8b", "--device", "here/designs/00.toml", "--chips", first["chips [1]"], "--batch",
-        first["batch [1]"], "--context", 4096, "--collective", collective, "--json",
+        first["batch [1]"], "--context", 4096, "--collective", collective, "--weight-bits", 8, "--kv-bits", 8,
+        "--activation-bits", 8, "--json",
     )  # fmt: skip
     assert answer.code == 0, answer.err
     assert answer.json["user_tokens_per_second"] == pytest.approx(float(first["tokens/s/user [token/s]"]), rel=1e-6)
