@@ -108,9 +108,11 @@ def judge_table(
 def run_step(design: Design, table: OperatorTable, workload: Workload, plan: Plan, technology: Technology, execution: Execution) -> Step:
     """Time one step of the workload on the design, with the vector rates that its technology gives its silicon."""
     logic = technology.logic
-    at_16_bit = design.peak_flops / precision_ratio(table.compute_bits, logic.density_gain_8bit, logic.density_gain_4bit)
+    gain = precision_ratio(table.compute_bits, logic.density_gain_8bit, logic.density_gain_4bit)
+    own_gain = precision_ratio(table.operators.compute_bits, logic.density_gain_8bit, logic.density_gain_4bit)
+    at_16_bit = design.peak_flops / gain
     vector, exponential = at_16_bit * logic.vector_ratio, at_16_bit * logic.exponential_ratio
-    rates = attained_rates(design, technology.attainable, vector, exponential, execution)
+    rates = attained_rates(design, technology.attainable, own_gain / gain, vector, exponential, execution)
     return step(design, table, workload.phase, plan, rates, technology.attainable.link, execution)
 
 
@@ -118,7 +120,7 @@ def mean_work(timed: Step) -> Work:
     """What the mean chip computes and moves in a step: routed experts leave it less than the busiest."""
     share, moved = timed.load.mean_bytes, timed.traffic
     return Work(
-        flops=jnp.sum(timed.load.flops * timed.load.mean_flops),
+        flops=jnp.sum(timed.equivalent_flops * timed.load.mean_flops),
         memory_bytes=jnp.sum(moved.main * share),
         on_chip_bytes=jnp.sum(moved.on_chip * share),
         wire_bytes=timed.wire,

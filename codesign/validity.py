@@ -70,7 +70,8 @@ RANGES: dict[str, dict[str, Range]] = {
     **{name: {name: POSITIVE} for name in ("promise", "first_promise", "token_promise", "instances")},
     "precision": {
         **dict.fromkeys(
-            ("weight_bits", "expert_weight_bits", "state_bits", "activation_bits", "message_bits", "recurrent_bits"), POSITIVE,
+            ("weight_bits", "expert_weight_bits", "state_bits", "activation_bits", "message_bits", "recurrent_bits", "input_bits"),
+            POSITIVE,
         ),
     },
     "plan": {
@@ -101,10 +102,11 @@ class Stated(NamedTuple):
 
 def _leaves(what: str, tree: Any) -> Iterator[Stated]:
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-        field = next((key.name for key in reversed(path) if isinstance(key, GetAttrKey)), what)
-        legal = RANGES[what].get(field, NOT_NEGATIVE)
+        fields = [key.name for key in path if isinstance(key, GetAttrKey)] or [what]
+        legal = RANGES[what].get(fields[-1], NOT_NEGATIVE)
         deep = what in ("model", "technology")
-        yield Stated(legal.name or (f"{what}{keystr(path)}" if deep else field), leaf, legal)
+        own = " ".join(fields) if what == "precision" else fields[-1]  # a part of the model may have its own precision
+        yield Stated(legal.name or (f"{what}{keystr(path)}" if deep else own), leaf, legal)
 
 
 def _derived(design: Design, plan: Plan) -> Iterator[Stated]:

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from experiments.commands.describe import Describe
 from experiments.commands.evaluate import Evaluate
 from experiments.commands.listing import List
 from experiments.commands.optimize import Optimize
@@ -23,7 +24,9 @@ from experiments.commands.show import Show
 from experiments.examples import ending
 from experiments.refusal import BAD_INPUT, INTERRUPTED, Refused, nearest, sentence, shortened
 
-COMMANDS: dict[str, type] = {"evaluate": Evaluate, "list": List, "optimize": Optimize, "reproduce": Reproduce, "show": Show}
+COMMANDS: dict[str, type] = {
+    "describe": Describe, "evaluate": Evaluate, "list": List, "optimize": Optimize, "reproduce": Reproduce, "show": Show,
+}  # fmt: skip
 """Commands by name; each is a dataclass of its arguments with a method ``run`` that returns the exit code."""
 
 DESCRIPTION = (

@@ -4,6 +4,7 @@ import numpy as np
 
 from codesign.search import Front
 from experiments.columns import order
+from experiments.problem import service
 from experiments.scenario import Scenario, toml_text
 from hardware_priors.own_device import WIDTHS
 
@@ -25,12 +26,13 @@ PLAIN = ("dies", "scale_up_domain", "clock")
 def device_files(front: Front, scenario: Scenario) -> dict[str, str]:
     """Text of a TOML file for each kind of machine of each design, by file name, in the order of ``front.csv``."""
     files = {}
+    stated = [float(service(work, scenario.space.batch).precision.compute_bits) for work in scenario.workload]
     for place, row in enumerate(order(front)):
         for p, design in enumerate(front.designs):
             suffix = f"-machine-{p}" if len(front.designs) > 1 else ""
             lines = [f"name = {toml_text(f'{scenario.name} {place:02d}' + suffix.replace('-', ' '))}"]
             lines += [f'{name} = "{_digits(getattr(design, name)[row])} {unit}"' for name, unit in WRITTEN.items()]
-            lines.append(f"peak_flops_bits = {_width(front, scenario, row, p)}")
+            lines.append(f"peak_flops_bits = {_width(front, scenario, stated, row, p)}")
             lines += [f"{name} = {_digits(getattr(design, name)[row])}" for name in PLAIN]
             white = float(np.asarray(design.white_silicon)[row])
             lines += [f'white_silicon = "{_digits(white)} m^2"'] if white > 0 else []
@@ -50,14 +52,11 @@ def _technology(front: Front, scenario: Scenario, row: int, p: int) -> tuple[str
     return chosen[0], chosen[1], chosen[2]
 
 
-def _width(front: Front, scenario: Scenario, row: int, p: int) -> int:
+def _width(front: Front, scenario: Scenario, stated: list[float], row: int, p: int) -> int:
     """The width at which the rate of a machine was designed: that of the widest products of its services [bit]."""
     chosen = front.choices[front.choice[row]].precisions
     served = [k for k, work in enumerate(scenario.workload) if p in (work.decode_machine, work.prefill_machine)]
-    bits = [
-        float(chosen[k].compute_bits) if chosen else max(scenario.workload[k].weight_bits, scenario.workload[k].activation_bits)
-        for k in served or range(len(scenario.workload))
-    ]
+    bits = [float(chosen[k].compute_bits) if chosen else stated[k] for k in served or range(len(scenario.workload))]
     return next(width for width in WIDTHS if width >= max(bits))
 
 

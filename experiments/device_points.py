@@ -121,7 +121,7 @@ def device_points(scenario: Scenario, problem: Problem) -> list[DevicePoint]:
     described, ways = [], layouts(scenario, problem.services)
     for one in asked:
         try:
-            described.append((one, [_design(one, _bits(scenario, way), problem) for way in ways]))
+            described.append((one, [_design(one, _bits(problem, way), problem) for way in ways]))
         except ValueError as error:
             found[one.name] = _point(one, absent_because=str(error).removeprefix(f"{one.name}: ").split(";")[0])
     if described:
@@ -197,9 +197,10 @@ def _point(one: Compared, **more: Any) -> DevicePoint:
     return DevicePoint(one.name, one.year, one.technology, one.same_generation, **more)
 
 
-def _bits(scenario: Scenario, way: Layout) -> float:
+def _bits(problem: Problem, way: Layout) -> float:
     """Width of the products: the widest that any service multiplies with [bit]."""
-    return max(max(work.weight_bits if way.bits is None else way.bits, work.activation_bits) for work in scenario.workload)
+    precisions = way.precisions or [one.precision for one in problem.services]
+    return max(float(one.compute_bits) for one in precisions)
 
 
 def _design(one: Compared, bits: float, problem: Problem) -> codesign.Design:

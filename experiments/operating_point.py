@@ -9,8 +9,10 @@ import codesign
 import hardware_priors
 from codesign.numerics.fields import real
 from codesign.numerics.units import MICRO, MILLI
-from codesign.workload.catalogue import model
-from codesign.workload.transformer import UNLIMITED, GroupedAttention, LinearAttention, MixtureOfExperts, Transformer
+from codesign.workload.catalogue import reading
+from codesign.workload.precision import PARTS
+from codesign.workload.reading import Reading, one_width, override
+from codesign.workload.transformer import UNLIMITED, GroupedAttention, LinearAttention, Transformer, has_experts
 from experiments.cautions import refuse_more_stages, too_long
 from experiments.parallelism import Parallelism
 from experiments.refusal import Refused
@@ -21,12 +23,17 @@ if TYPE_CHECKING:
     from experiments.point_arguments import PointArguments
 
 
+LIMIT_STUDY_BITS = 8.0
+"""Weights, cache and activations of the limit study (arXiv 2507.14397 section 3): its execution has them unless told."""
+
+
 @dataclasses.dataclass(frozen=True)
 class OperatingPoint:
     """All that one evaluation needs, and what the user called it."""
 
     arguments: "PointArguments"
     shares: Parallelism
+    reading: Reading
     device: Any
     design: codesign.Design
     workload: codesign.Workload
@@ -41,7 +48,7 @@ class OperatingPoint:
         """What a reader must know before believing the numbers."""
         arguments = self.arguments
         length = arguments.context if arguments.phase == "decode" else arguments.prompt or arguments.context
-        return too_long(length, arguments.model, self.workload.model)
+        return too_long(length, self.reading)
 
 
 WHAT_IF = {
@@ -61,23 +68,24 @@ def operating_point(arguments: "PointArguments", shares: Parallelism) -> Operati
     Raises:
         Refused, ValueError: an unknown name or an impossible combination, in one sentence.
     """
-    transformer = model(arguments.model, nominal_parameters=arguments.nominal_parameters)
-    if arguments.expert != 1 and not _has_experts(transformer):
+    read = reading(arguments.model, nominal_parameters=arguments.nominal_parameters)
+    transformer = read.model
+    if arguments.expert != 1 and not has_experts(transformer):
         raise Refused(f"--expert is {arguments.expert!r}, but {transformer.name} has no experts; expected 1")
+    if arguments.expert_weight_bits is not None and not has_experts(transformer):
+        raise Refused(
+            f"--expert-weight-bits is {arguments.expert_weight_bits:g}, but {transformer.name} has no experts; expected it left out"
+        )
     refuse_more_stages(shares.pipeline, transformer, "--pipeline")
     device = hardware_priors.device(arguments.device)
-    precision = codesign.Precision(
-        weight_bits=real(arguments.weight_bits),
-        expert_weight_bits=real(arguments.weight_bits),
-        state_bits=real(arguments.kv_bits),
-        activation_bits=real(arguments.activation_bits),
-    )
-    design = machine(arguments, device)
+    precision = computable(device, stated_precision(arguments, read))
+    design = machine(arguments, device, float(precision.compute_bits))
     choices = technology_choices(arguments, device)
     promise = UNLIMITED if arguments.promise_ms is None else arguments.promise_ms * MILLI
     return OperatingPoint(
         arguments=arguments,
         shares=shares,
+        reading=dataclasses.replace(read, precision=precision),
         device=device,
         design=design,
         workload=codesign.Workload(transformer, phase(arguments), precision, promise=real(promise)),
@@ -89,8 +97,8 @@ def operating_point(arguments: "PointArguments", shares: Parallelism) -> Operati
     )
 
 
-def machine(arguments: "PointArguments", device: Any) -> codesign.Design:
-    """The device's design, with what the arguments state instead.
+def machine(arguments: "PointArguments", device: Any, bits: float) -> codesign.Design:
+    """The device's design for products of a width [bit], with what the arguments state instead.
 
     Raises:
         Refused: a quantity that cannot be read, or bytes in a pool that is not there.
@@ -103,7 +111,7 @@ def machine(arguments: "PointArguments", device: Any) -> codesign.Design:
         stated["sync_latency"] = arguments.sync_latency_us * MICRO
     if arguments.scale_up_domain is not None:
         stated["scale_up_domain"] = arguments.scale_up_domain
-    design = device.design(arguments.chips, max(arguments.weight_bits, arguments.activation_bits))
+    design = device.design(arguments.chips, bits)
     design = dataclasses.replace(design, **{name: real(value) for name, value in stated.items()})
     lacking = [name for name in ("pool_capacity", "pool_bandwidth") if not float(getattr(design, name)) > 0]
     for option in ("weights_in_pool", "state_in_pool"):
@@ -136,8 +144,22 @@ def _own_technology(device: Any) -> tuple[str, str, str] | None:
         return None
 
 
-def _has_experts(transformer: Transformer) -> bool:
-    return any(isinstance(kind.feed_forward, MixtureOfExperts) for kind in transformer.layers)
+def stated_precision(arguments: "PointArguments", read: Reading) -> codesign.Precision:
+    """What the file says (in the limit study: what that has), with what the user says instead."""
+    stated = codesign.uniform(LIMIT_STUDY_BITS) if arguments.execution == "limit" else read.precision
+    names = ("weight_bits", "expert_weight_bits", "kv_bits", "activation_bits")
+    return one_width(override(stated, **{name: getattr(arguments, name) for name in names}))
+
+
+def computable(device: Any, precision: codesign.Precision) -> codesign.Precision:
+    """The same storage, with arithmetic no narrower than the device has faster products for."""
+    narrowest = float(precision.compute_bits)
+    peaks = {bits: float(device.design(1, bits).peak_flops) for bits in (narrowest, 8.0, 4.0) if bits <= narrowest}
+    for bits, peak in peaks.items():
+        narrowest = bits if peak > 1.01 * peaks[narrowest] else narrowest
+    own = {name: part for name in PARTS if (part := getattr(precision, name)) is not None}
+    wide = {name: dataclasses.replace(part, input_bits=jnp.maximum(part.input_bits, narrowest)) for name, part in own.items()}
+    return dataclasses.replace(precision, **wide)
 
 
 def kv_heads(transformer: Transformer) -> float:

@@ -16,7 +16,7 @@ class PointArguments:
     """One machine running one workload."""
 
     model: str
-    """shipped name (codesign list models), or path of a Hugging Face config.json or its folder"""
+    """shipped name (codesign list models), or path of a Hugging Face config.json, its folder, or a TOML file of your own"""
     device: str
     """catalogue name (codesign list devices), or path of a TOML file of your own"""
     chips: Annotated[int, whole("chips", most=MOST_CHIPS)] = 1
@@ -41,12 +41,14 @@ class PointArguments:
     """positions of a prompt (prefill)"""
     cached: Annotated[float, number("cached", "", 0.0, 0.999999, include_low=True)] | None = None
     """share of the prompt already in the cache (prefill)"""
-    weight_bits: Annotated[float, number("weight-bits", "bit", FEWEST_BITS, 32.0, include_low=True)] = 8.0
-    """bits of a weight"""
-    kv_bits: Annotated[float, number("kv-bits", "bit", FEWEST_BITS, 32.0, include_low=True)] = 8.0
-    """bits of a cached element"""
-    activation_bits: Annotated[float, number("activation-bits", "bit", FEWEST_BITS, 32.0, include_low=True)] = 8.0
-    """bits of an activation; arithmetic runs at the wider of weights and activations"""
+    weight_bits: Annotated[float, number("weight-bits", "bit", FEWEST_BITS, 32.0, include_low=True)] | None = None
+    """bits of all weights; as the model's file says unless told"""
+    expert_weight_bits: Annotated[float, number("expert-weight-bits", "bit", FEWEST_BITS, 32.0, include_low=True)] | None = None
+    """bits of routed experts' weights; those of all weights, or as the file says"""
+    kv_bits: Annotated[float, number("kv-bits", "bit", FEWEST_BITS, 32.0, include_low=True)] | None = None
+    """bits of a cached element; as the file says unless told"""
+    activation_bits: Annotated[float, number("activation-bits", "bit", FEWEST_BITS, 32.0, include_low=True)] | None = None
+    """bits of an activation; arithmetic runs at the wider of weights and activations; as the file says unless told"""
     execution: Annotated[str, one_of("execution", ("operatorwise", "limit", "dataflow"))] = "operatorwise"
     """how operators follow each other; limit: the limit study of arXiv 2507.14397"""
     kv_split: Annotated[str, one_of("kv-split", ("heads", "ideal"))] = "heads"

@@ -15,6 +15,7 @@ from codesign.outcome import Outcome
 from codesign.performance.step import COLLECTIVES
 from codesign.validity import check
 from codesign.workload.operators import operator_table
+from codesign.workload.precision import PARTS
 from experiments.operating_point import OperatingPoint, kv_heads
 from experiments.refusal import Refused
 from experiments.remarks import device_remarks, price_remarks, remarks
@@ -203,7 +204,11 @@ def inputs(point: OperatingPoint) -> dict[str, Any]:
         "context_parallel": shares.context,
     }
     design = {f.name: float(getattr(point.design, f.name)) for f in dataclasses.fields(point.design)}
-    return {**given, **degrees, "collective": list(point.arguments.collective), **point.choices, "design_si": design}
+    precision = point.workload.precision
+    bits = {name: float(precision.part(name).weight_bits + precision.part(name).scale_bits) for name in PARTS}
+    bits |= {"kv": float(precision.state_bits), "activations": float(precision.activation_bits)}
+    collective = list(point.arguments.collective)
+    return {**given, **degrees, "collective": collective, **point.choices, "bits": bits, "design_si": design}
 
 
 def refuse_no_numbers(report: dict[str, Any]) -> None:

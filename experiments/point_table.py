@@ -6,6 +6,8 @@ from typing import Any
 import hardware_priors
 from codesign.numerics.units import GIBI, KILO, MICRO, MILLI, PETA, TERA
 from codesign.outcome import limit_words
+from codesign.workload.precision import PARTS
+from experiments.model_summary import summary
 from experiments.operating_point import OperatingPoint
 from experiments.point_report import RESOURCES, TOUCHED
 from experiments.screen import results
@@ -16,11 +18,14 @@ def show(point: OperatingPoint, report: dict[str, Any]) -> None:
     from rich.table import Table
 
     console = results()
+    for line in summary(point.reading):
+        console.print(line, markup=False)
+    console.print()
     console.print(_headline(point, report), markup=False)
-    summary = Table(show_header=False, box=None, pad_edge=False)
+    figures = Table(show_header=False, box=None, pad_edge=False)
     for name, value in _summary(report):
-        summary.add_row(name, value)
-    console.print(summary)
+        figures.add_row(name, value)
+    console.print(figures)
     console.print(_breakdown(report))
     console.print(_elasticities(report))
     for line in notes(point, report):
@@ -33,17 +38,23 @@ def _headline(point: OperatingPoint, report: dict[str, Any]) -> str:
     arguments, shares, design = point.arguments, point.shares, report["inputs"]["design_si"]
     length = f"context {arguments.context:,}" if arguments.phase == "decode" else f"prompt {arguments.prompt or arguments.context:,}"
     degrees = f"tensor {shares.tensor} × pipeline {shares.pipeline} × context {shares.context} × data {shares.data}"
-    bits = max(arguments.weight_bits, arguments.activation_bits)
     rates = (
         f"{design['memory_bandwidth'] / TERA:.4g} TB/s, {design['memory_capacity'] / GIBI:.4g} GiB, "
-        f"{design['peak_flops'] / PETA:.4g} PFLOP/s at {bits:g} bit, "
+        f"{design['peak_flops'] / PETA:.4g} PFLOP/s at {float(point.workload.precision.compute_bits):g} bit, "
         f"sync {design['sync_latency'] / MICRO:.3g} us a chip"
     )
     return (
         f"{point.workload.model.name}, {arguments.phase}, batch {arguments.batch:,}, {length}, "
-        f"{arguments.weight_bits:g}-bit weights, {arguments.kv_bits:g}-bit KV\n"
+        f"computing at {widths(point)}\n"
         f"on {arguments.chips} × {point.device.name} ({rates}), {degrees}, execution {arguments.execution}\n"
     )
+
+
+def widths(point: OperatingPoint) -> str:
+    """Widths of the matrix arithmetic, of all parts and of attention's scores."""
+    precision = point.workload.precision
+    found = {float(precision.part(name).compute_bits) for name in PARTS if name != "embedding"} | {float(precision.core_bits)}
+    return " and ".join(f"{bits:g}" for bits in sorted(found)) + " bit"
 
 
 def _summary(report: dict[str, Any]) -> list[tuple[str, str]]:

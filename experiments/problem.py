@@ -1,6 +1,5 @@
 """From a scenario to what the search takes: spaces, services, choices, objectives, bounds, execution."""
 
-import dataclasses
 import itertools
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -10,8 +9,9 @@ import hardware_priors
 from codesign.numerics.fields import real
 from codesign.search import CONTINUOUS, Bound, Choice, Kind, Service, Space
 from codesign.search.problem import steps
-from codesign.workload.catalogue import model
-from codesign.workload.transformer import UNLIMITED, MixtureOfExperts
+from codesign.workload.catalogue import reading
+from codesign.workload.reading import one_width, override
+from codesign.workload.transformer import UNLIMITED, has_experts
 from experiments.cautions import refuse_more_stages, too_long
 from experiments.scenario import PARTS, Machine, Scenario, Work
 from hardware_priors.quantities import parse
@@ -60,22 +60,24 @@ def problem(scenario: Scenario) -> Problem:
 def warnings(scenario: Scenario) -> list[str]:
     """What a reader must know before believing the numbers."""
     asked = [(work.context or 0) if work.phase == "decode" else (work.prompt or 0) + (work.output or 0) for work in scenario.workload]
-    told = [too_long(most, work.model, model(work.model)) for most, work in zip(asked, scenario.workload, strict=True)]
+    told = [too_long(most, reading(work.model)) for most, work in zip(asked, scenario.workload, strict=True)]
     return list(dict.fromkeys(line for lines in told for line in lines))
 
 
 def service(work: Work, batch: tuple[int, int]) -> Service:
-    """Model, phase, precision and promises; the batch is the search's to choose and stands at 1."""
-    precision = codesign.Precision(
-        weight_bits=real(work.weight_bits),
-        expert_weight_bits=real(work.weight_bits),
-        state_bits=real(work.kv_bits),
-        activation_bits=real(work.activation_bits),
-        message_bits=real(work.message_bits),
-    )
+    """Model, phase, precision and promises; the batch is the search's to choose and stands at 1.
+
+    Raises:
+        ValueError: an unknown model, or a width of experts that it has not.
+    """
+    read = reading(work.model)
+    if work.expert_weight_bits is not None and not has_experts(read.model):
+        raise ValueError(f"expert_weight_bits of {work.model} has no effect: it has no experts; expected no such key")
+    names = ("weight_bits", "expert_weight_bits", "kv_bits", "activation_bits", "message_bits")
+    precision = one_width(override(read.precision, **{name: getattr(work, name) for name in names}))
     first = UNLIMITED if work.first_promise is None else parse(work.first_promise, like="s")
     return Service(
-        model(work.model), phase(work), precision, real(parse(work.promise, like="s")), real(first), real(work.share),
+        read.model, phase(work), precision, real(parse(work.promise, like="s")), real(first), real(work.share),
         batch, work.decode_machine, work.prefill_machine,
     )  # fmt: skip
 
@@ -134,14 +136,14 @@ class Layout(NamedTuple):
 def layouts(scenario: Scenario, services: list[Service]) -> list[Layout]:
     """Every combination of the alternatives that any machine may take: designs and devices alike."""
     offered = scenario.choices
-    has_experts = any(isinstance(kind.feed_forward, MixtureOfExperts) for one in services for kind in one.model.layers)
-    if "experts" in offered.model_fields_set and not has_experts:
+    dealt = any(has_experts(one.model) for one in services)
+    if "experts" in offered.model_fields_set and not dealt:
         names = ", ".join(one.model.name for one in services)
         raise ValueError(
             f"choices.experts = {list(offered.experts)} has no effect: {names} has no experts; expected a model that has, or no such key"
         )
     ways = itertools.product(
-        offered.collectives, offered.pipeline, offered.experts if has_experts else ("",), offered.attention_data,
+        offered.collectives, offered.pipeline, offered.experts if dealt else ("",), offered.attention_data,
         offered.context_parallel,
     )  # fmt: skip
     found = []
@@ -165,7 +167,7 @@ def choices(scenario: Scenario, services: list[Service]) -> list[Choice]:
 
 
 def _with_weights(precision: codesign.Precision, bits: float) -> codesign.Precision:
-    return dataclasses.replace(precision, weight_bits=real(bits), expert_weight_bits=real(bits))
+    return one_width(override(precision, weight_bits=bits))
 
 
 def _kinds(scenario: Scenario, machine: Machine) -> Iterable[tuple[dict[str, str], Kind]]:

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import codesign
 from codesign.numerics.units import GIBI
-from codesign.workload.transformer import GroupedAttention, LatentAttention, MixtureOfExperts, Transformer
+from codesign.workload.transformer import (
+    CompressedAttention,
+    CrossAttention,
+    GroupedAttention,
+    LatentAttention,
+    LinearAttention,
+    MixtureOfExperts,
+    Transformer,
+)
 
 if TYPE_CHECKING:
     from experiments.operating_point import OperatingPoint
@@ -27,10 +35,13 @@ def remarks(model: Transformer, phase: codesign.Phase, plan: codesign.Plan, desi
 def _heads(model: Transformer, tensor: float) -> Iterator[str]:
     for kind in model.layers:
         attention = kind.attention
-        if attention is None:
-            continue
-        grouped = isinstance(attention, GroupedAttention | LatentAttention)
-        heads, what = (float(attention.heads), "query heads") if grouped else (float(attention.value_heads), "value heads")
+        match attention:
+            case GroupedAttention() | CrossAttention() | LatentAttention() | CompressedAttention():
+                heads, what = float(attention.heads), "query heads"
+            case LinearAttention():
+                heads, what = float(attention.value_heads), "value heads"
+            case _:  # nothing, or channels, of which there are thousands
+                continue
         if tensor > heads:
             yield (
                 f"tensor degree {tensor:g} exceeds the {heads:g} {what}: no engine cuts a head, and {tensor - heads:g} of {tensor:g} "
@@ -112,7 +123,7 @@ def price_remarks(point: "OperatingPoint", report: dict[str, Any]) -> list[str]:
 def device_remarks(point: "OperatingPoint", report: dict[str, Any]) -> list[str]:
     """What was assumed of a device, and what of it lies idle."""
     arguments, device, design = point.arguments, point.device, report["inputs"]["design_si"]
-    bits, found = max(arguments.weight_bits, arguments.activation_bits), []
+    bits, found = float(point.workload.precision.compute_bits), []
     width = device.width(bits)
     if arguments.peak_flops is None and width > next(one for one in (4, 8, 16, 32) if one >= bits):
         found.append(f"{device.name} has no rate for {bits:g}-bit products: those of {width} bits are used")

@@ -88,9 +88,11 @@ class Work(_Section):
     draft_acceptance: Share = 0.0
     draft_cost: Annotated[float, Field(ge=0, le=1)] = 0.0
     """draft model over target model"""
-    weight_bits: Bits = 8.0
-    kv_bits: Bits = 8.0
-    activation_bits: Bits = 8.0
+    weight_bits: Bits | None = None
+    """of all weights; as the model's file says where left out, like the widths that follow"""
+    expert_weight_bits: Bits | None = None
+    kv_bits: Bits | None = None
+    activation_bits: Bits | None = None
     message_bits: Bits = 16.0
     promise: quantity("s")  # pyright: ignore[reportInvalidTypeForm]
     first_promise: quantity("s") | None = None  # pyright: ignore[reportInvalidTypeForm]
@@ -255,8 +257,9 @@ class Scenario(_Section):
     def _every_key_matters(self) -> "Scenario":
         if len(self.workload) == 1 and self.main.share != 1.0:
             raise ValueError(f"share = {self.main.share:g} has no effect with one [[workload]]; expected 1, or several that share a fleet")
-        if self.choices.weight_bits and (own := [work.model for work in self.workload if "weight_bits" in work.model_fields_set]):
-            raise ValueError(f"weight_bits of {own[0]} has no effect beside choices.weight_bits; expected one of them")
+        for name in ("weight_bits", "expert_weight_bits") if self.choices.weight_bits else ():
+            if own := [work.model for work in self.workload if getattr(work, name) is not None]:
+                raise ValueError(f"{name} of {own[0]} has no effect beside choices.weight_bits; expected one of them")
         if all(work.phase == "prefill" for work in self.workload):
             if set(self.choices.collectives) != {"two-shot"}:
                 raise ValueError(
@@ -415,7 +418,6 @@ def _drop_idle(resolved: Scenario, content: dict[str, Any]) -> None:
     """Take out the defaults that ``read`` would refuse as having no effect."""
     for work, table in zip(resolved.workload, content["workload"], strict=True):
         idle = [name for name, phases in PHASES_USING.items() if work.phase not in phases]
-        idle += ["weight_bits"] if resolved.choices.weight_bits else []
         for name in idle:
             table.pop(name, None)
     if resolved.space.mode == "build":

@@ -30,15 +30,21 @@ def real(value: Any) -> Real:
     return jnp.asarray(value, dtype=jnp.result_type(float))
 
 
+def optional_real(value: Any) -> Any:
+    """``real``, where the number may be missing."""
+    return None if value is None else real(value)
+
+
 def quantity(unit: str, description: str, **options: Any) -> Any:
-    """Declare a float leaf of an ``equinox.Module`` with its unit and a one-line description.
+    """Declare a float leaf of an ``equinox.Module`` with its unit and a one-line description; with ``default=None`` it may be missing.
 
     Args:
         unit: SI unit as printed in tables, ``"B/s"``; ``"1"`` for a ratio or a count.
         description: what the number is, for tables and reports.
         options: passed to ``equinox.field`` (``default=…``).
     """
-    return eqx.field(converter=real, metadata={"unit": unit, "description": description}, **options)
+    converter = optional_real if options.get("default", 0.0) is None else real
+    return eqx.field(converter=converter, metadata={"unit": unit, "description": description}, **options)
 
 
 def units_of(module: type[eqx.Module] | eqx.Module) -> dict[str, str]:

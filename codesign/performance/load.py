@@ -126,7 +126,7 @@ def step_load(table: OperatorTable, phase: Phase, plan: Plan, degree: Degrees, s
     if not isinstance(phase, Decode):
         row_work = row_work + op.cached_flops * batch.sequences * phase.prompt * phase.cached / slices
     positions = phases.read_positions(phase, op.read_window) / plan.context
-    fixed = 2.0 * op.state_fixed * batch.sequences  # a recurrent state is read and written
+    fixed = op.state_moved * batch.sequences
     written = 0.0 if ideal else op.state_written * batch.rows / plan.context
     state = (op.state_read * batch.sequences * positions + written + fixed) / state_ranks
     weights, activations = op.streamed * read / slices, op.row_bytes * row_share + op.whole_row_bytes * rows

@@ -27,9 +27,10 @@ COLLECTIVES = ("attention", "feed-forward", "experts", "context merge", "embeddi
 class Rates(eqx.Module):
     """What a chip attains: peaks times attainable fractions."""
 
-    matrix: Real  # [FLOP/s]
+    matrix: Float[Array, "operators"]  # [FLOP/s] at the width at which each operator computes
     vector: Real  # [FLOP/s]
     exponential: Real  # [1/s]
+    reference: Real  # [FLOP/s] matrix rate at the width for which the design states its peak
     memory: Real  # [B/s]
 
 
@@ -53,6 +54,7 @@ class Step(eqx.Module):
     vector: Float[Array, "operators"]
     memory: Float[Array, "operators"]
     operators: Float[Array, "operators"]
+    equivalent_flops: Float[Array, "operators"]  # [FLOP] at the width for which the design states its peak
     latency: Float[Array, "collectives"]
     transfer: Float[Array, "collectives"]
     time: Real
@@ -98,7 +100,8 @@ def step(
         load = jax.tree.map(lambda one, other: jnp.concatenate([one, other]), load, drafting)
         times = jnp.concatenate([times, passes * times])
         group = jnp.concatenate([group, group + jnp.max(group) + 1.0])
-    compute = load.flops / rates.matrix
+    passes = 1 if draft is None else 2
+    compute = load.flops / jnp.tile(rates.matrix, passes)
     vector = load.vector / rates.vector + load.exponential / rates.exponential
     moved = traffic(load, plan, execution)
     memory = _memory_time(moved, plan, rates, design)
@@ -111,6 +114,7 @@ def step(
         vector=vector,
         memory=memory,
         operators=operators,
+        equivalent_flops=compute * rates.reference,
         latency=together.latency,
         transfer=together.transfer,
         time=jnp.sum(operators) + jnp.sum(together.latency) + jnp.sum(together.transfer),
@@ -223,9 +227,9 @@ def communication(design: Design, table: OperatorTable, phase: Phase, plan: Plan
 
 def _expert_exchange(table: OperatorTable, plan: Plan, degree: Degrees, net: collectives.Network, rows: Real, shared: Cost) -> Cost:
     sliced = collectives.all_reduce(net, plan.all_reduce, degree.stage, rows * table.hidden_bytes)
-    sent = rows / degree.stage * table.active * table.hidden_bytes
+    sent = rows / degree.stage * table.active * table.expert_bytes
     exchange = collectives.all_to_all(net, degree.stage, sent).times(2.0)
-    received = rows * table.active / degree.expert * table.hidden_bytes
+    received = rows * table.active / degree.expert * table.expert_bytes
     within = collectives.all_reduce(net, plan.all_reduce, degree.expert_slices, received)
     dealt = (exchange + within).times(table.expert_layers) + shared.times(table.shared_layers)
     one_group = degree.expert <= 1.0
@@ -233,11 +237,19 @@ def _expert_exchange(table: OperatorTable, plan: Plan, degree: Degrees, net: col
     return jax.tree.map(lambda a, b: jnp.where(one_group, a, b), whole, dealt)
 
 
-def attained_rates(design: Design, attainable: Attainable, vector_rate: Real, exponential_rate: Real, execution: Execution) -> Rates:
-    """Rates of one chip: the full peaks in ``Limit``, attainable fractions of them otherwise."""
+def attained_rates(
+    design: Design, attainable: Attainable, speed: Float[Array, "operators"], vector_rate: Real, exponential_rate: Real,
+    execution: Execution,
+) -> Rates:  # fmt: skip
+    """Rates of one chip: the full peaks in ``Limit``, attainable fractions of them otherwise.
+
+    ``speed`` is each operator's matrix rate over that at the width for which the design states its peak [1].
+    """
     full = isinstance(execution, Limit)
+    matrix = design.peak_flops * (1.0 if full else attainable.compute)
     return Rates(
-        matrix=design.peak_flops * (1.0 if full else attainable.compute),
+        matrix=matrix * speed,
+        reference=matrix,
         vector=vector_rate,
         exponential=exponential_rate,
         memory=design.memory_bandwidth * (1.0 if full else attainable.memory),

@@ -1,26 +1,27 @@
 """The shipped models: facts of published checkpoints, each a config.json with its source, found by name."""
 
+import dataclasses
 import json
 from difflib import get_close_matches
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
-
-import equinox as eqx
+from typing import TYPE_CHECKING, Any
 
 from codesign.files import own_path
 from codesign.numerics.fields import Real, real
 from codesign.workload.parameters import parameter_count
 from codesign.workload.transformer import Transformer
 
+if TYPE_CHECKING:
+    from codesign.workload.reading import Reading
+
 
 def model(name_or_path: str | Path, nominal_parameters: bool | float | None = None) -> Transformer:
-    """A shipped model by name, or any model by the path of its ``config.json`` or of the folder that holds one.
+    """``reading(…).model``: a shipped model by name, or any model by its path.
 
     Args:
-        name_or_path: case, spaces, underscores and an organisation before a slash do not matter in a name; a shipped
-            name goes before a folder of that name beside you, an existing path with a slash before a shipped name.
+        name_or_path: see ``reading``.
         nominal_parameters: a number replaces the exact count of weights [1]; ``True`` takes the round one of the facts,
             405e9 for llama-3.1-405b.
 
@@ -32,19 +33,36 @@ def model(name_or_path: str | Path, nominal_parameters: bool | float | None = No
     >>> float(model("llama-3.1-405b", nominal_parameters=True).nominal_parameters)
     405000000000.0
     """
-    from codesign.workload.config_json import read_config  # pydantic is heavy: only when a model is read
+    return reading(name_or_path, nominal_parameters).model
+
+
+def reading(name_or_path: str | Path, nominal_parameters: bool | float | None = None) -> "Reading":
+    """A shipped model by name, or any by the path of its ``config.json``, of the folder that holds one, or of a TOML file.
+
+    Args:
+        name_or_path: case, spaces, underscores and an organisation before a slash do not matter in a name; a shipped
+            name goes before a folder of that name beside you, an existing path with a slash before a shipped name.
+        nominal_parameters: see ``model``.
+
+    Raises:
+        ValueError: as ``model``, or a precision that is not understood.
+
+    >>> reading("gpt-oss-120b").precision_notes[-1]
+    'experts in MXFP4, with a scale for 32 weights; all else as the dtype says'
+    """
+    from codesign.workload.reading import read  # pydantic is heavy: only when a model is read
 
     path, shipped = own_path(name_or_path), index().get(canonical(name_or_path))
     if path.exists() and (shipped is None or len(path.parts) > 1):
-        built, shipped = read_config(path), None
+        found, shipped = read(path), None
     elif shipped is not None:
-        built = read_config(read_facts(shipped), name=canonical(name_or_path))
+        found = read(read_facts(shipped), name=canonical(name_or_path))
     else:
         raise unknown_model(name_or_path)
     if nominal_parameters is None or nominal_parameters is False:
-        return built
-    count = nominal_count(name_or_path, shipped) if nominal_parameters is True else plausible(nominal_parameters, built)
-    return eqx.tree_at(lambda m: m.nominal_parameters, built, real(count), is_leaf=lambda leaf: leaf is None)
+        return found
+    count = nominal_count(name_or_path, shipped) if nominal_parameters is True else plausible(nominal_parameters, found.model)
+    return dataclasses.replace(found, model=dataclasses.replace(found.model, nominal_parameters=real(count)))
 
 
 def model_names() -> tuple[str, ...]:

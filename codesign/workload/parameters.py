@@ -1,22 +1,14 @@
 """Parameters and growing state of a transformer, in closed form and with a gradient in every dimension.
 
 Left out, because together they are under 0.1 % of any shipped model: norms, biases, attention sinks, and the scalar
-gates of linear attention and shared experts. Modules for drafting (multi-token prediction) and vision towers are no
-part of a ``Transformer``.
+gates of shared experts. Modules for drafting (multi-token prediction) and vision towers are no part of a ``Transformer``.
 """
 
 import jax.numpy as jnp
 
 from codesign.numerics.fields import Number, Real
-from codesign.workload.transformer import (
-    AttentionKind,
-    FeedForwardKind,
-    GroupedAttention,
-    LatentAttention,
-    LinearAttention,
-    MixtureOfExperts,
-    Transformer,
-)
+from codesign.workload import shapes
+from codesign.workload.transformer import UNLIMITED, LayerKind, MixtureOfExperts, Transformer, layer_count
 
 
 def parameter_count(model: Transformer) -> Real:
@@ -28,11 +20,8 @@ def parameter_count(model: Transformer) -> Real:
     8.03
     """
     tables = (1.0 if model.tied_embeddings else 2.0) * model.vocabulary + model.positions
-    layers = [
-        kind.count * (attention_parameters(kind.attention, model.hidden) + feed_forward_parameters(kind.feed_forward, model.hidden))
-        for kind in model.layers
-    ]
-    return model.hidden * tables + sum(layers, start=jnp.zeros(()))
+    layers = [kind.stored_count * layer_parameters(kind, model.hidden) for kind in model.layers]
+    return model.hidden * tables + residual_parameters(model) + sum(layers, start=jnp.zeros(()))
 
 
 def active_parameter_count(model: Transformer) -> Real:
@@ -41,78 +30,49 @@ def active_parameter_count(model: Transformer) -> Real:
     Both embedding tables count, as in most model cards; gpt-oss's leaves out the input table.
     """
     idle = [
-        kind.count * idle_expert_parameters(kind.feed_forward, model.hidden)
+        kind.stored_count * (part.experts - part.active) * shapes.expert_weights(part, model.hidden)
         for kind in model.layers
-        if isinstance(kind.feed_forward, MixtureOfExperts)
+        if isinstance(part := kind.feed_forward, MixtureOfExperts)
     ]
     return parameter_count(model) - sum(idle, start=jnp.zeros(()))
 
 
-def state_bytes_per_token(model: Transformer, bytes_per_element: Number) -> Real:
-    """Growth of one sequence's cache per position [B], as long as the context is shorter than every window.
+def layer_parameters(kind: LayerKind, hidden: Real) -> Real:
+    """Weights of one layer [1]."""
+    matrices = [matrix.weights for matrix in shapes.attention_matrices(kind.attention, hidden)]
+    attention = sum(matrices, start=shapes.other_weights(kind.attention))
+    return attention + shapes.feed_forward_weights(kind.feed_forward, hidden)
 
-    Linear attention keeps a state of constant size and adds nothing. The keys of a sparse-attention indexer count
-    at the same width as the rest.
+
+def residual_parameters(model: Transformer) -> Real:
+    """Weights of residual streams and of the embeddings of every layer [1]."""
+    found, layers = jnp.zeros(()), layer_count(model)
+    if model.streams is not None:
+        found = found + model.hidden * (model.streams.mixing * layers + model.streams.end_projections * model.hidden)
+    if model.per_layer_embedding is not None:
+        table = model.per_layer_embedding
+        found = found + layers * table.width * (table.vocabulary + 3.0 * model.hidden)  # table; gate, projection, and input's
+    return found
+
+
+def state_bytes_per_token(model: Transformer, bytes_per_element: Number, *, beyond_windows: bool = False) -> Real:
+    """Growth of one sequence's cache per position [B], within every window or beyond them all.
+
+    Recurrent states keep their size and add nothing. The keys of an indexer count at the same width as the rest.
     """
-    elements = [kind.count * state_elements(kind.attention) for kind in model.layers]
+    elements = [
+        kind.count * jnp.where((cache.window < UNLIMITED) & beyond_windows, 0.0, cache.elements)
+        for kind in model.layers
+        for cache in shapes.caches(kind.attention)
+    ]
     return sum(elements, start=jnp.zeros(())) * bytes_per_element
 
 
-def attention_parameters(attention: AttentionKind | None, hidden: Real) -> Real:
-    """Projections of one attention layer [1]."""
-    match attention:
-        case None:
-            return jnp.zeros_like(hidden)
-        case GroupedAttention():
-            of_queries = (3.0 if attention.gated else 2.0) * attention.heads  # queries, outputs and the output gate
-            return hidden * attention.head_dim * (of_queries + 2.0 * attention.kv_heads)
-        case LatentAttention():
-            return latent_parameters(attention, hidden)
-        case LinearAttention():
-            keys, values = attention.key_heads * attention.key_dim, attention.value_heads * attention.value_dim
-            projections = hidden * (2.0 * keys + (3.0 if attention.gated else 2.0) * values)
-            return projections + attention.convolution * (2.0 * keys + values)
+def recurrent_elements_per_sequence(model: Transformer) -> Real:
+    """Elements of all recurrent states of one sequence [1]."""
+    return sum((kind.count * shapes.recurrent_elements(kind.attention) for kind in model.layers), start=jnp.zeros(()))
 
 
-def latent_parameters(attention: LatentAttention, hidden: Real) -> Real:
-    """Multi-head latent attention [1] (arXiv 2405.04434 §2.1), with the indexer of DeepSeek-V3.2 if it has one.
-
-    The indexer takes its queries from the query latent, and one key and a weight per head from the hidden state
-    (DeepSeek-V3.2-Exp technical report, 2025-09, eq. 1).
-    """
-    queries = attention.heads * (attention.nope_dim + attention.rope_dim)
-    has_latent = attention.query_rank > 0
-    source = jnp.where(has_latent, attention.query_rank, hidden)
-    key_values = hidden * (attention.latent_rank + attention.rope_dim) + attention.latent_rank * attention.heads * (
-        attention.nope_dim + attention.value_dim
-    )
-    outputs = attention.heads * attention.value_dim * hidden
-    index_queries = source * attention.indexer_heads * attention.indexer_dim
-    index_keys = hidden * (attention.indexer_dim + attention.indexer_heads)
-    return hidden * attention.query_rank + source * queries + key_values + outputs + index_queries + index_keys
-
-
-def feed_forward_parameters(part: FeedForwardKind | None, hidden: Real) -> Real:
-    """Matrices of one MLP, or of all experts, the shared ones and the router [1]."""
-    if part is None:
-        return jnp.zeros_like(hidden)
-    matrices = 3.0 if part.gated else 2.0
-    if isinstance(part, MixtureOfExperts):
-        return hidden * (matrices * (part.experts * part.width + part.shared_width) + part.experts)
-    return matrices * hidden * part.width
-
-
-def idle_expert_parameters(part: MixtureOfExperts, hidden: Real) -> Real:
-    """Matrices of the routed experts that a token is not sent to [1]."""
-    return (3.0 if part.gated else 2.0) * hidden * part.width * (part.experts - part.active)
-
-
-def state_elements(attention: AttentionKind | None) -> Real:
-    """Cached elements per position of one layer [1]."""
-    match attention:
-        case GroupedAttention():
-            return 2.0 * attention.kv_heads * attention.head_dim
-        case LatentAttention():
-            return attention.latent_rank + attention.rope_dim + attention.indexer_dim
-        case _:
-            return jnp.zeros(())
+def convolution_elements_per_sequence(model: Transformer) -> Real:
+    """Inputs that all causal convolutions keep of one sequence [1]."""
+    return sum((kind.count * shapes.convolution_elements(kind.attention) for kind in model.layers), start=jnp.zeros(()))

@@ -1,7 +1,8 @@
 """A transformer by its dimensions: kinds of layers, each with an attention and a feed-forward part, and how often.
 
-Every dimension is a float leaf with a gradient, so a model can be designed together with its machine. What the parts
-cost is in ``operators``; reading a Hugging Face ``config.json`` is in ``config_json``.
+Every dimension is a float leaf with a gradient, so a model can be designed together with its machine. Kinds of attention
+are in ``attention``, what the parts consist of in ``shapes``, what they cost in ``operators``; reading a Hugging Face
+``config.json`` is in ``config_json``.
 """
 
 from typing import TypeAlias
@@ -9,60 +10,26 @@ from typing import TypeAlias
 import equinox as eqx
 import jax.numpy as jnp
 
-from codesign.numerics.fields import Number, Real, quantity, real
+from codesign.numerics.fields import Number, Real, optional_real, quantity
+from codesign.workload.attention import (
+    UNLIMITED,
+    AttentionKind,
+    CompressedAttention,
+    Compression,
+    CrossAttention,
+    GroupedAttention,
+    Indexer,
+    LatentAttention,
+    LinearAttention,
+    SelectiveScan,
+    ShortConvolution,
+)
 
-UNLIMITED = 1e18
-"""A window that never binds. Finite, so that padded rows times zero stay zero."""
-
-
-class GroupedAttention(eqx.Module):
-    """Multi-head (kv_heads = heads), multi-query (1) and grouped-query attention, with an optional sliding window.
-
-    ``window`` limits what is read *and* kept. ``gated`` adds an output gate as wide as the queries (Qwen3-Next).
-    """
-
-    heads: Real = quantity("1", "query heads")
-    kv_heads: Real = quantity("1", "key-value heads")
-    head_dim: Real = quantity("1", "width of a head")
-    window: Real = quantity("1", "positions a token can see", default=UNLIMITED)
-    gated: bool = eqx.field(static=True, default=False)
-
-
-class LatentAttention(eqx.Module):
-    """Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434 §2.1), optionally sparse (V3.2: top-k with indexer).
-
-    The cache holds ``latent_rank + rope_dim`` elements a position, shared by all heads. ``query_rank = 0`` means that
-    queries are projected in one step. ``latent_reads`` is how often a decode kernel streams the latent: once when scores
-    and values are fused (FlashMLA), twice otherwise. ``top_k`` limits what is read, not what is kept. ``has_indexer = False``
-    leaves the indexer's operators out of the table, which only makes it shorter.
-    """
-
-    heads: Real = quantity("1", "heads")
-    latent_rank: Real = quantity("1", "width of the cached latent (kv_lora_rank)")
-    rope_dim: Real = quantity("1", "rotary part of a head, cached once")
-    nope_dim: Real = quantity("1", "non-rotary part of a head")
-    value_dim: Real = quantity("1", "width of a value head")
-    query_rank: Real = quantity("1", "width of the query latent, 0 for none", default=0.0)
-    latent_reads: Real = quantity("1", "times a decode step streams the latent", default=1.0)
-    top_k: Real = quantity("1", "positions the indexer keeps", default=UNLIMITED)
-    indexer_heads: Real = quantity("1", "heads of the indexer, 0 for none", default=0.0)
-    indexer_dim: Real = quantity("1", "width of an indexer head", default=0.0)
-    has_indexer: bool = eqx.field(static=True, default=True)
-
-
-class LinearAttention(eqx.Module):
-    """Linear attention with a recurrent state of constant size (gated delta net, lightning attention).
-
-    The state holds ``value_heads · key_dim · value_dim`` elements a sequence, read and written at every step, whatever the
-    context. ``convolution`` is the width of the causal convolution before it (0 for none).
-    """
-
-    key_heads: Real = quantity("1", "key heads")
-    value_heads: Real = quantity("1", "value heads")
-    key_dim: Real = quantity("1", "width of a key head")
-    value_dim: Real = quantity("1", "width of a value head")
-    convolution: Real = quantity("1", "taps of the causal convolution", default=0.0)
-    gated: bool = eqx.field(static=True, default=True)
+__all__ = [
+    "UNLIMITED", "AttentionKind", "CompressedAttention", "Compression", "CrossAttention", "FeedForward", "FeedForwardKind",
+    "GroupedAttention", "Indexer", "LatentAttention", "LayerKind", "LinearAttention", "MixtureOfExperts",
+    "PerLayerEmbedding", "ResidualStreams", "SelectiveScan", "ShortConvolution", "Transformer", "dense", "layer_count",
+]  # fmt: skip
 
 
 class FeedForward(eqx.Module):
@@ -75,27 +42,61 @@ class FeedForward(eqx.Module):
 class MixtureOfExperts(eqx.Module):
     """Routed experts, of which ``active`` serve each token, and an optional shared expert that serves all.
 
-    ``has_shared = False`` leaves the shared expert's operators out of the table, which only makes it shorter.
+    ``has_shared = False`` leaves the shared expert's operators out of the table, which only makes it shorter. With a
+    ``latent_width`` the routed experts work between two projections that all tokens share, hidden → latent → hidden, so
+    that fewer bytes travel to them (Nemotron 3 Super).
     """
 
     experts: Real = quantity("1", "routed experts")
     active: Real = quantity("1", "experts a token is sent to")
     width: Real = quantity("1", "intermediate size of one routed expert")
     shared_width: Real = quantity("1", "intermediate size of all shared experts together", default=0.0)
+    latent_width: Real | None = quantity("1", "width in which routed experts work, where it is not the model's", default=None)
     gated: bool = eqx.field(static=True, default=True)
     has_shared: bool = eqx.field(static=True, default=True)
 
 
-AttentionKind: TypeAlias = GroupedAttention | LatentAttention | LinearAttention
 FeedForwardKind: TypeAlias = FeedForward | MixtureOfExperts
 
 
 class LayerKind(eqx.Module):
-    """``count`` equal layers; an attention-only or MLP-only layer leaves the other part ``None``."""
+    """``count`` equal layers; an attention-only or MLP-only layer leaves the other part ``None``.
+
+    ``weight_sets``, if given, says how many of them have weights of their own; the others run through the same weights
+    again (the shared blocks of Zamba 2).
+    """
 
     attention: AttentionKind | None
     feed_forward: FeedForwardKind | None
     count: Real = quantity("1", "layers of this kind")
+    weight_sets: Real | None = quantity("1", "sets of weights that these layers share", default=None)
+
+    @property
+    def stored_count(self) -> Real:
+        """Layers whose weights are stored [1]."""
+        return self.count if self.weight_sets is None else self.weight_sets
+
+
+class ResidualStreams(eqx.Module):
+    """Several residual streams instead of one, mixed before and after every layer.
+
+    Hyper-connections of DeepSeek-V4 (mHC, arXiv 2512.24880) and AltUp of Gemma 3n. ``mixing`` counts the weights of a
+    layer per element of the model width, ``end_projections`` square matrices that make the streams and join them.
+    """
+
+    count: Real = quantity("1", "streams")
+    mixing: Real = quantity("1", "mixing weights of a layer per element of the model width")
+    end_projections: Real = quantity("1", "matrices of hidden × hidden at the ends", default=0.0)
+
+
+class PerLayerEmbedding(eqx.Module):
+    """An embedding of ``width`` for every token and layer, looked up and added within the layers (Gemma 3n).
+
+    The table is kept and hardly read; each layer has a gate and a projection, and shares one of the hidden state.
+    """
+
+    vocabulary: Real = quantity("1", "entries of the table")
+    width: Real = quantity("1", "width of a layer's embedding")
 
 
 class Transformer(eqx.Module):
@@ -110,7 +111,9 @@ class Transformer(eqx.Module):
     hidden: Real = quantity("1", "model width")
     vocabulary: Real = quantity("1", "entries of the embedding table")
     positions: Real = quantity("1", "learned position embeddings", default=0.0)
-    nominal_parameters: Real | None = eqx.field(converter=lambda x: None if x is None else real(x), default=None)
+    nominal_parameters: Real | None = eqx.field(converter=optional_real, default=None)
+    streams: ResidualStreams | None = None
+    per_layer_embedding: PerLayerEmbedding | None = None
     tied_embeddings: bool = eqx.field(static=True, default=False)
     parallel_blocks: bool = eqx.field(static=True, default=False)
     name: str = eqx.field(static=True, default="transformer")
@@ -119,6 +122,11 @@ class Transformer(eqx.Module):
 def layer_count(model: Transformer) -> Real:
     """All layers of a model [1]."""
     return sum((kind.count for kind in model.layers), start=jnp.zeros(()))
+
+
+def has_experts(model: Transformer) -> bool:
+    """Whether any layer is a mixture of experts."""
+    return any(isinstance(kind.feed_forward, MixtureOfExperts) for kind in model.layers)
 
 
 def dense(

@@ -17,6 +17,7 @@ from codesign.numerics.fields import real
 from codesign.workload.transformer import (
     FeedForward,
     GroupedAttention,
+    Indexer,
     LatentAttention,
     LayerKind,
     LinearAttention,
@@ -31,7 +32,7 @@ LATENT = LayerKind(
     count=20,
     attention=LatentAttention(
         heads=64, latent_rank=512, rope_dim=64, nope_dim=128, value_dim=128, query_rank=1536, latent_reads=1, top_k=2048,
-        indexer_heads=32, indexer_dim=128,
+        indexer=Indexer(heads=32, dim=128),
     ),
     feed_forward=MixtureOfExperts(experts=64, active=4, width=2048, shared_width=2048),
 )  # fmt: skip

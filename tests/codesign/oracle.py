@@ -57,14 +57,14 @@ class Step:
 
     def __init__(self, design: Design, workload: Workload, plan: Plan, technology: Technology, execution: Execution, drafted: float):
         self.design, self.execution, self.ideal = design, execution, isinstance(execution, Limit)
-        good, logic, precision = technology.attainable, technology.logic, workload.precision
+        good, logic = technology.attainable, technology.logic
         compute, memory = (1.0, 1.0) if self.ideal else (float(good.compute), float(good.memory))
         self.chip = Chip(design, workload, plan, float(good.slice_columns), self.ideal, drafted)
         self.network = Network(design, float(good.link), plan.all_reduce)
         self.batch = float(workload.phase.batch)
         peak = float(design.peak_flops)
-        gains = {16.0: 1.0, 8.0: float(logic.density_gain_8bit), 4.0: float(logic.density_gain_4bit)}
-        at_16_bit = peak / gains[max(float(precision.weight_bits), float(precision.activation_bits))]
+        self.gains = {16.0: 1.0, 8.0: float(logic.density_gain_8bit), 4.0: float(logic.density_gain_4bit)}
+        at_16_bit = peak / self.gains[self.chip.bits]
         self.matrix_rate = peak * compute
         self.vector_rate = at_16_bit * float(logic.vector_ratio)
         self.exponential_rate = at_16_bit * float(logic.exponential_ratio)
@@ -73,7 +73,7 @@ class Step:
     def time(self) -> float:
         groups = list(self.chip.groups())
         if self.ideal:
-            compute = sum(operator.flops for group in groups for operator in group) / self.matrix_rate
+            compute = sum(operator.flops / self.rate(operator) for group in groups for operator in group)
             memory = sum(operator.streamed + operator.state_read for group in groups for operator in group) / self.bandwidth
             return max(compute, memory) + self.limit_synchronisation()
         return sum(map(self.group_time, groups)) + sum(seconds for seconds, _ in messages(self.chip, self.network))
@@ -100,9 +100,13 @@ class Step:
         times = [self.resource_times(operator) for operator in fused]
         return max((sum(resource) for resource in zip(*times, strict=True)), default=0.0)
 
+    def rate(self, operator: Operator) -> float:
+        """What the matrix unit does at an operator's width [FLOP/s]."""
+        return self.matrix_rate * self.gains[operator.bits] / self.gains[self.chip.bits]
+
     def resource_times(self, operator: Operator) -> tuple[float, float, float]:
         """Seconds of matrix unit, vector unit and memory."""
-        compute = operator.flops / self.matrix_rate
+        compute = operator.flops / self.rate(operator)
         vector = operator.vector / self.vector_rate + operator.exponential / self.exponential_rate
         moved = operator.streamed + operator.state_read + operator.state_written + operator.activations
         elements = float(self.design.sram_capacity) / self.chip.activation

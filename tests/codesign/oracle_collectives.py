@@ -7,12 +7,16 @@ import numpy as np
 
 from codesign import Design
 from codesign.workload.transformer import (
+    CompressedAttention,
+    CrossAttention,
     FeedForward,
     GroupedAttention,
     LatentAttention,
     LayerKind,
     LinearAttention,
     MixtureOfExperts,
+    SelectiveScan,
+    ShortConvolution,
 )
 from tests.codesign.oracle_work import Chip
 
@@ -91,7 +95,8 @@ def expert_messages(chip: Chip, network: Network, part: MixtureOfExperts, row: f
     if groups <= 1:
         yield network.all_reduce(chip.stage, chip.stage_rows * row)
         return
-    routed = chip.stage_rows * float(part.active) * row
+    travelling = row if part.latent_width is None else float(part.latent_width) * chip.message
+    routed = chip.stage_rows * float(part.active) * travelling
     yield network.all_to_all(chip.stage, routed / chip.stage)  # dispatch
     yield network.all_to_all(chip.stage, routed / chip.stage)  # combine
     yield network.all_reduce(chip.stage / groups, routed / groups)
@@ -108,8 +113,12 @@ def merge_elements(chip: Chip) -> float:
 def elements_of(kind: LayerKind) -> float:
     part = kind.attention
     if isinstance(part, GroupedAttention):
+        return float(part.heads) * (float(part.head_dim if part.value_dim is None else part.value_dim) + 2)
+    if isinstance(part, CrossAttention | CompressedAttention):
         return float(part.heads) * (float(part.head_dim) + 2)
     if isinstance(part, LatentAttention):
         return float(part.heads) * (float(part.latent_rank) + 2)
+    if isinstance(part, SelectiveScan | ShortConvolution):
+        return float(part.width)
     assert isinstance(part, LinearAttention)
     return float(part.value_heads) * float(part.value_dim)

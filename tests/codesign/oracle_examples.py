@@ -12,13 +12,22 @@ from hypothesis import strategies as st
 
 import codesign
 from codesign.hardware.technology import Attainable
+from codesign.workload.precision import PARTS, PartPrecision
 from codesign.workload.transformer import (
+    CompressedAttention,
+    Compression,
+    CrossAttention,
     FeedForward,
     GroupedAttention,
+    Indexer,
     LatentAttention,
     LayerKind,
     LinearAttention,
     MixtureOfExperts,
+    PerLayerEmbedding,
+    ResidualStreams,
+    SelectiveScan,
+    ShortConvolution,
     Transformer,
 )
 
@@ -43,18 +52,21 @@ GROUPED, GATED = (
     )
     for gated in (False, True)
 )  # fmt: skip
-LATENT = st.booleans().flatmap(  # an indexer without heads is none, whatever its width
-    lambda sparse: st.builds(
+INDEXER, UNWEIGHTED = (
+    st.builds(Indexer, heads=count(1, 64), dim=count(1, 128), weighted=st.just(weighted)) for weighted in (True, False)
+)  # fmt: skip
+LATENT, SPARSE = (
+    st.builds(
         LatentAttention, heads=count(4, 128), latent_rank=count(16, 512), rope_dim=count(8, 64),
         nope_dim=count(8, 128), value_dim=count(8, 128), query_rank=st.one_of(st.just(0.0), count(16, 1024)),
-        latent_reads=count(1, 2), top_k=WINDOWS, indexer_heads=count(*((1, 64) if sparse else (0, 0))),
-        indexer_dim=count(int(sparse), 128),
+        latent_reads=count(1, 2), top_k=WINDOWS, indexer=indexer,
     )
+    for indexer in (st.none(), INDEXER)
 )  # fmt: skip
 LINEAR, UNGATED_LINEAR = (
     st.builds(
         LinearAttention, key_heads=count(1, 32), value_heads=count(1, 64), key_dim=count(8, 128),
-        value_dim=count(8, 128), convolution=count(0, 5), gated=st.just(gated),
+        value_dim=count(8, 128), convolution=count(0, 5), controls=count(0, 128), gated=st.just(gated),
     )
     for gated in (True, False)
 )  # fmt: skip
@@ -78,10 +90,63 @@ def framed_models(draw: st.DrawFn, parallel_blocks: bool = False) -> Transformer
     routed, ungated = (mixtures(experts, active, gated) for gated in (True, False))
     parts = (
         (GROUPED, MLP), (GROUPED, MLP), (LINEAR, MLP), (LATENT, MLP), (GROUPED, routed),
-        (LATENT, ungated), (GATED, UNGATED_MLP), (UNGATED_LINEAR, st.none()), (st.none(), MLP),
+        (SPARSE, ungated), (GATED, UNGATED_MLP), (UNGATED_LINEAR, st.none()), (st.none(), MLP),
     )  # fmt: skip
     kinds = tuple(draw(st.builds(LayerKind, count=count(0, 2), attention=a, feed_forward=f)) for a, f in parts)
     return draw(transformers(kinds, parallel_blocks=parallel_blocks))
+
+
+BLOCK_SPARSE = st.builds(
+    GroupedAttention, heads=count(8, 64), kv_heads=count(1, 16), head_dim=count(8, 256), window=WINDOWS, top_k=WINDOWS,
+    value_dim=count(8, 256), input_width=count(64, 4096), indexer=UNWEIGHTED,
+)  # fmt: skip
+ONE_PROJECTION = st.builds(GroupedAttention, heads=count(8, 64), kv_heads=count(1, 16), head_dim=count(8, 256), own_values=st.just(False))
+BORROWED = st.builds(
+    GroupedAttention, heads=count(8, 64), kv_heads=count(1, 16), head_dim=count(8, 256), window=WINDOWS, own_cache=st.just(False)
+)  # fmt: skip
+CROSS = st.builds(CrossAttention, heads=count(8, 64), kv_heads=count(1, 16), head_dim=count(8, 256), positions=count(0, 6404))
+GATED_LATENT = st.builds(
+    LatentAttention, heads=count(4, 128), latent_rank=count(16, 512), rope_dim=count(8, 64), nope_dim=count(8, 128),
+    value_dim=count(8, 128), gated=st.just(True),
+)  # fmt: skip
+COMPRESSIONS = (
+    st.builds(Compression, ratio=count(2, 128)),
+    st.builds(Compression, ratio=count(2, 8), top_k=WINDOWS, indexer=INDEXER, overlapping=st.just(True)),
+    st.none(),
+)
+COMPRESSED = [
+    st.builds(
+        CompressedAttention, heads=count(8, 128), head_dim=count(16, 512), query_rank=count(16, 1024), output_groups=count(1, 16),
+        output_rank=count(8, 512), window=count(1, 500), compression=compression,
+    )
+    for compression in COMPRESSIONS
+]  # fmt: skip
+DELTA = st.builds(
+    LinearAttention, key_heads=count(1, 32), value_heads=count(1, 64), key_dim=count(8, 128), value_dim=count(8, 128),
+    convolution=count(0, 5), controls=count(0, 128), decay_rank=count(1, 128), gate_rank=count(1, 128),
+)  # fmt: skip
+LIGHTNING = st.builds(
+    LinearAttention, key_heads=count(1, 32), value_heads=count(1, 64), key_dim=count(8, 128), value_dim=count(8, 128),
+    delta=st.just(False),
+)  # fmt: skip
+SCAN = st.builds(SelectiveScan, width=count(64, 8192), state_dim=count(1, 64), step_rank=count(1, 256), convolution=count(0, 5))
+CONVOLUTION = st.builds(ShortConvolution, width=count(64, 8192), taps=count(1, 5))
+
+
+@st.composite
+def models_of_pieces(draw: st.DrawFn) -> Transformer:
+    """Every kind of attention that ``framed_models`` has not, experts of another width, weights shared by layers."""
+    kinds = (
+        BLOCK_SPARSE, ONE_PROJECTION, BORROWED, CROSS, GATED_LATENT, *COMPRESSED, DELTA, LIGHTNING, SCAN, CONVOLUTION,
+    )  # fmt: skip
+    layers = [draw(st.builds(LayerKind, count=count(0, 2), attention=kind, feed_forward=st.none())) for kind in kinds]
+    narrow = dataclasses.replace(draw(mixtures(16.0, 2.0, True)), latent_width=draw(count(16, 2048)))
+    layers.append(LayerKind(count=draw(count(0, 2)), attention=None, feed_forward=narrow))
+    shared = st.builds(LayerKind, count=count(2, 3), attention=GROUPED, feed_forward=MLP, weight_sets=count(1, 2))
+    streams = st.builds(ResidualStreams, count=count(1, 4), mixing=count(1, 200), end_projections=count(0, 6))
+    table = st.builds(PerLayerEmbedding, vocabulary=count(50, 200000), width=count(1, 256))
+    model = draw(transformers((*layers, draw(shared))))
+    return dataclasses.replace(model, streams=draw(streams), per_layer_embedding=draw(table))
 
 
 @st.composite
@@ -98,17 +163,18 @@ def transformers(kinds: tuple[LayerKind, ...], **options: bool) -> st.SearchStra
     )  # fmt: skip
 
 
-MODELS = {"any": framed_models(), "parallel": framed_models(parallel_blocks=True), "dense": dense_models()}
+MODELS = {"any": framed_models(), "parallel": framed_models(parallel_blocks=True), "dense": dense_models(), "pieces": models_of_pieces()}
 
 
 def small_frame() -> tuple[LayerKind, ...]:
     grouped = GroupedAttention(heads=8, kv_heads=2, head_dim=8)
     latent = LatentAttention(heads=8, latent_rank=8, rope_dim=8, nope_dim=8, value_dim=8)
+    sparse = dataclasses.replace(latent, indexer=Indexer(heads=8, dim=8))
     linear = LinearAttention(key_heads=8, value_heads=8, key_dim=8, value_dim=8)
     mlp, routed = FeedForward(width=8), MixtureOfExperts(experts=1, active=1, width=8)
     parts = (
         (grouped, mlp), (grouped, mlp), (linear, mlp), (latent, mlp), (grouped, routed),
-        (latent, dataclasses.replace(routed, gated=False)),
+        (sparse, dataclasses.replace(routed, gated=False)),
         (dataclasses.replace(grouped, gated=True), dataclasses.replace(mlp, gated=False)),
         (dataclasses.replace(linear, gated=False), None), (None, mlp),
     )  # fmt: skip
@@ -167,6 +233,12 @@ PRECISIONS = st.builds(
     codesign.Precision, weight_bits=BITS, expert_weight_bits=BITS, state_bits=BITS, activation_bits=BITS,
     message_bits=st.sampled_from([8.0, 16.0, 32.0]), recurrent_bits=st.sampled_from([16.0, 32.0]),
     weight_scale_bits=st.sampled_from([0.0, 0.25, 0.5]),
+)  # fmt: skip
+
+FORMS = st.builds(PartPrecision, weight_bits=BITS, scale_bits=st.sampled_from([0.0, 0.25, 0.5]), input_bits=BITS)
+PRECISIONS_BY_PART = st.builds(
+    codesign.Precision, weight_bits=BITS, expert_weight_bits=BITS, state_bits=BITS, activation_bits=BITS,
+    recurrent_bits=st.sampled_from([16.0, 32.0]), **dict.fromkeys(PARTS, FORMS),
 )  # fmt: skip
 
 PLANS = st.builds(

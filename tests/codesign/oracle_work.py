@@ -11,12 +11,16 @@ import numpy as np
 from codesign import Decode, Design, Plan, Workload
 from codesign.workload import experts
 from codesign.workload.transformer import (
+    CompressedAttention,
+    CrossAttention,
     FeedForward,
     GroupedAttention,
     LatentAttention,
     LayerKind,
     LinearAttention,
     MixtureOfExperts,
+    SelectiveScan,
+    ShortConvolution,
 )
 
 UNLIMITED = math.inf
@@ -38,10 +42,28 @@ class Operator:
     stored: float = 0.0
     kept: float = 0.0
     tile: float = 1.0
+    bits: float = 16.0  # width of its matrix arithmetic
 
     @property
     def flops(self) -> float:
         return self.row_flops + self.context_flops
+
+
+@dataclasses.dataclass(frozen=True)
+class Form:
+    """How one part is stored and computes: bytes of a weight [B], bits of the arithmetic."""
+
+    weight: float
+    bits: float
+
+    @classmethod
+    def of(cls, precision, name: str) -> "Form":
+        own = getattr(precision, name)
+        if own is not None:
+            return cls((float(own.weight_bits) + float(own.scale_bits)) / 8, max(float(own.weight_bits), float(own.input_bits)))
+        bits = float(precision.expert_weight_bits if name == "experts" else precision.weight_bits)
+        inputs = max(float(precision.weight_bits), float(precision.activation_bits))
+        return cls((bits + float(precision.weight_scale_bits)) / 8, max(bits, inputs))
 
 
 class Work:
@@ -94,9 +116,11 @@ class Chip:
         self.stage_rows = self.work.rows * self.data
         self.hidden, self.vocabulary = float(self.model.hidden), float(self.model.vocabulary)
         precision = workload.precision
-        scale = float(precision.weight_scale_bits)
-        self.weight = (float(precision.weight_bits) + scale) / 8
-        self.expert_weight = (float(precision.expert_weight_bits) + scale) / 8
+        self.parts = {name: Form.of(precision, name) for name in ("attention", "dense", "experts", "shared", "embedding", "head")}
+        self.bits = max(
+            form.bits for name, form in self.parts.items() if name != "embedding" and (name != "experts" or precision.experts is not None)
+        )
+        self.core_bits = self.bits if precision.attention is None else float(precision.activation_bits)
         self.activation = float(precision.activation_bits) / 8
         self.state = float(precision.state_bits) / 8
         self.message = float(precision.message_bits) / 8
@@ -108,10 +132,15 @@ class Chip:
             for _ in range(round(float(kind.count))):
                 yield kind
 
+    def share(self, kind: LayerKind) -> float:
+        """The part of a layer's weights that it need not share with another."""
+        return 1.0 if kind.weight_sets is None else float(kind.weight_sets) / float(kind.count)
+
     def groups(self) -> Iterator[list[Operator]]:
         """Operators that overlap, in the order in which they run: layer by layer, then both ends."""
         for kind in self.layers():
-            operators = list(self.layer(kind))
+            share = self.share(kind)
+            operators = [dataclasses.replace(operator, stored=operator.stored * share) for operator in self.layer(kind)]
             yield [operator for operator in operators if operator.half == "attention"]
             yield [operator for operator in operators if operator.half == "feed-forward"]
         for operator in self.ends():
@@ -126,10 +155,19 @@ class Chip:
             yield from self.latent(kind.attention)
         elif isinstance(kind.attention, LinearAttention):
             yield from self.linear(kind.attention)
+        elif isinstance(kind.attention, CrossAttention):
+            yield from self.cross(kind.attention)
+        elif isinstance(kind.attention, CompressedAttention):
+            yield from self.compressed(kind.attention)
+        elif isinstance(kind.attention, SelectiveScan):
+            yield from self.scan(kind.attention)
+        elif isinstance(kind.attention, ShortConvolution):
+            yield from self.convolution(kind.attention)
         if isinstance(kind.feed_forward, MixtureOfExperts):
             yield from self.mixture(kind.feed_forward)
         elif isinstance(kind.feed_forward, FeedForward):
-            yield from self.mlp(float(kind.feed_forward.width), kind.feed_forward.gated)
+            yield from self.mlp(float(kind.feed_forward.width), kind.feed_forward.gated, "dense")
+        yield from self.residual()
 
     def slices(self, ranks: float, limit: float) -> float:
         return ranks if self.ideal else min(ranks, limit)
@@ -138,15 +176,18 @@ class Chip:
         """Slices of a matrix that keep the matrix unit busy."""
         return max(width / self.slice_columns, 1.0)
 
-    def product(self, inner, outer, ranks, limit, *, by_rows=False, rows=None, half="attention", extra_rows=0.0) -> Operator:
+    def product(
+        self, inner, outer, ranks, limit, *, by_rows=False, rows=None, half="attention", extra_rows=0.0, part="attention", blocks=1.0
+    ) -> Operator:
         """Weights cut by columns (reads its input whole) or by rows (writes its output whole, a partial sum)."""
         rows = self.work.rows if rows is None else rows
         slices = self.slices(ranks, limit)
         elements = inner / slices + outer if by_rows else inner + outer / slices
-        weights = inner * outer * self.weight / slices
+        weights = inner * outer / blocks * self.parts[part].weight / slices
         return Operator(
             half,
-            row_flops=2 * inner * outer * (rows + extra_rows) / slices,
+            bits=self.parts[part].bits,
+            row_flops=2 * inner * outer / blocks * (rows + extra_rows) / slices,
             streamed=weights,
             activations=self.activation * rows * elements,
             stored=weights,
@@ -154,36 +195,107 @@ class Chip:
 
     def norms(self, parts: int) -> Operator:
         ranks = self.slices(self.tensor, 1.0)
+        streams = 1.0 if self.model.streams is None else float(self.model.streams.count)
         return Operator(
             "attention",
-            vector=parts * 8 * self.hidden * self.work.rows / ranks,
-            activations=parts * 4 * self.hidden * self.activation * self.work.rows,
-            stored=parts * self.hidden * self.weight / ranks,
+            vector=parts * streams * 8 * self.hidden * self.work.rows / ranks,
+            activations=parts * streams * 4 * self.hidden * self.activation * self.work.rows,
+            stored=parts * self.hidden * self.parts["attention"].weight / ranks,
         )
+
+    def residual(self) -> Iterator[Operator]:
+        """What every layer does to its residual besides."""
+        model, table = self.model, self.model.per_layer_embedding
+        if model.streams is not None:
+            yield self.product(self.hidden, float(model.streams.mixing), self.tensor, 1.0)
+        if table is not None:
+            own = self.product(self.hidden, 3 * float(table.width), self.tensor, 1.0, part="dense")
+            entries = float(table.vocabulary) * float(table.width) * self.parts["embedding"].weight
+            yield dataclasses.replace(own, stored=own.stored + entries / self.slices(self.tensor, 1.0))
 
     def state_ranks(self, heads: float) -> float:
         return self.tensor if float(self.plan.kv_ideal) == 1.0 else min(self.tensor, heads)
 
     def grouped(self, part: GroupedAttention) -> Iterator[Operator]:
         heads, kv_heads, width = float(part.heads), float(part.kv_heads), float(part.head_dim)
+        value = width if part.value_dim is None else float(part.value_dim)
+        source = self.hidden if part.input_width is None else float(part.input_width)
         window, work = float(part.window), self.work
-        yield self.product(self.hidden, heads * width * (2 if part.gated else 1), self.tensor, heads)
-        yield self.product(self.hidden, 2 * kv_heads * width, self.tensor, kv_heads)
+        seen = min(window, float(part.top_k))
+        yield self.product(source, heads * (width + (value if part.gated else 0)), self.tensor, heads)
+        if part.own_cache:
+            yield self.product(source, kv_heads * (width + (value if part.own_values else 0)), self.tensor, kv_heads)
         ranks = self.slices(self.tensor, heads)
-        looked_at = work.attended(window) / ranks / self.context
-        position = 2 * kv_heads * width * self.state / self.state_ranks(kv_heads) / self.context
+        looked_at = work.attended(seen) / ranks / self.context
+        position = kv_heads * (width + value) * self.state / self.state_ranks(kv_heads) / self.context
         yield Operator(
             "attention",
-            context_flops=4 * heads * width * looked_at,
+            bits=self.core_bits,
+            context_flops=2 * heads * (width + value) * looked_at,
             vector=4 * heads * looked_at,
             exponential=heads * looked_at,
-            activations=2 * heads * width * self.activation * work.rows / ranks,
-            state_read=position * work.read(window),
-            state_written=position * work.rows,
-            kept=position * work.kept(window),
+            activations=heads * (width + value) * self.activation * work.rows / ranks,
+            state_read=position * work.read(seen),
+            state_written=position * work.rows if part.own_cache else 0.0,
+            kept=position * work.kept(window) if part.own_cache else 0.0,
             tile=width,
         )
+        yield self.product(heads * value, self.hidden, self.tensor, heads, by_rows=True)
+        if part.indexer is not None:
+            yield from self.indexer(part.indexer, self.hidden)
+
+    def cross(self, part: CrossAttention) -> Iterator[Operator]:
+        heads, kv_heads, width, positions = map(float, (part.heads, part.kv_heads, part.head_dim, part.positions))
+        rows, ranks = self.work.rows, self.slices(self.tensor, heads)
+        yield self.product(self.hidden, heads * width, self.tensor, heads)
+        encoder = self.hidden * 2 * kv_heads * width * self.parts["attention"].weight
+        yield Operator("attention", stored=encoder / self.slices(self.tensor, kv_heads))
+        sequence = 2 * kv_heads * width * positions * self.state / self.state_ranks(kv_heads)
+        yield Operator(
+            "attention",
+            bits=self.core_bits,
+            row_flops=4 * heads * width * positions * rows / ranks,
+            vector=4 * heads * positions * rows / ranks,
+            exponential=heads * positions * rows / ranks,
+            activations=2 * heads * width * self.activation * rows / ranks,
+            state_read=sequence * self.work.sequences,
+            kept=sequence,
+        )
         yield self.product(heads * width, self.hidden, self.tensor, heads, by_rows=True)
+
+    def compressed(self, part: CompressedAttention) -> Iterator[Operator]:
+        heads, width, query_rank, groups, rank, window = map(
+            float, (part.heads, part.head_dim, part.query_rank, part.output_groups, part.output_rank, part.window)
+        )
+        work, far = self.work, part.compression
+        projections = 0 if far is None else 2 * (2 if far.overlapping else 1)
+        yield self.product(self.hidden, query_rank + (1 + projections) * width, self.tensor, 1.0)
+        yield self.product(query_rank, heads * width, self.tensor, heads)
+        ranks = self.slices(self.tensor, heads)
+
+        def looking(ratio: float, seen: float, kept: float, rows: float) -> Operator:
+            looked_at = work.attended(seen) / ratio / ranks / self.context
+            position = width * self.state / ratio / self.state_ranks(1.0) / self.context
+            return Operator(
+                "attention",
+                bits=self.core_bits,
+                context_flops=4 * heads * width * looked_at,
+                vector=4 * heads * looked_at,
+                exponential=heads * looked_at,
+                activations=2 * heads * width * self.activation * rows / ranks,
+                state_read=position * work.read(seen),
+                state_written=position * work.rows,
+                kept=position * work.kept(kept),
+                tile=width,
+            )
+
+        yield looking(1.0, window, window, work.rows)
+        if far is not None:
+            yield looking(float(far.ratio), float(far.top_k) * float(far.ratio), UNLIMITED, 0.0)
+        yield self.product(heads * width, groups * rank, self.tensor, groups, blocks=groups)
+        yield self.product(groups * rank, self.hidden, self.tensor, groups, by_rows=True)
+        if far is not None and far.indexer is not None:
+            yield from self.indexer(far.indexer, query_rank, projections, float(far.ratio))
 
     def latent(self, part: LatentAttention) -> Iterator[Operator]:
         heads, rank, rope, nope, value, query_rank, reads, top_k = map(
@@ -192,6 +304,8 @@ class Chip:
              part.latent_reads, part.top_k),
         )  # fmt: skip
         work, source = self.work, query_rank or self.hidden
+        if part.gated:
+            yield self.product(self.hidden, heads * value, self.tensor, heads)
         yield self.product(self.hidden, rank + rope + query_rank, self.tensor, 1.0)
         yield self.product(source, heads * (nope + rope), self.tensor, heads)
         again = work.sequences * work.cached  # cached positions are expanded once more
@@ -203,6 +317,7 @@ class Chip:
         rereads = (reads - 1) * rank * self.state / self.state_ranks(1.0) / self.context
         yield Operator(
             "attention",
+            bits=self.core_bits,
             context_flops=per_position * looked_at,
             vector=4 * heads * looked_at,
             exponential=heads * looked_at,
@@ -213,23 +328,19 @@ class Chip:
             tile=rank,
         )
         yield self.product(heads * value, self.hidden, self.tensor, heads, by_rows=True)
-        if float(part.indexer_heads) > 0:
-            yield from self.indexer(float(part.indexer_heads), float(part.indexer_dim), source)
+        if part.indexer is not None:
+            yield from self.indexer(part.indexer, source)
 
-    def indexer(self, heads: float, width: float, source: float) -> Iterator[Operator]:
+    def indexer(self, part, source: float, keys: float = 1, ratio: float = 1.0) -> Iterator[Operator]:
+        heads, width = float(part.heads), float(part.dim)
         work, ranks = self.work, self.slices(self.tensor, 1.0)
-        weights = source * heads * width + self.hidden * (width + heads)
+        yield self.product(source, heads * width, self.tensor, 1.0)
+        yield self.product(self.hidden, keys * width + (heads if part.weighted else 0), self.tensor, 1.0)
+        looked_at = work.attended(UNLIMITED) / ratio / ranks / self.context
+        position = width / ratio * self.state / self.state_ranks(1.0) / self.context
         yield Operator(
             "attention",
-            row_flops=2 * weights * work.rows / ranks,
-            streamed=weights * self.weight / ranks,
-            activations=(source + heads * width / ranks) * self.activation * work.rows,
-            stored=weights * self.weight / ranks,
-        )
-        looked_at = work.attended(UNLIMITED) / ranks / self.context
-        position = width * self.state / self.state_ranks(1.0) / self.context
-        yield Operator(
-            "attention",
+            bits=self.core_bits,
             context_flops=2 * heads * width * looked_at,
             vector=2 * heads * looked_at,
             state_read=position * work.read(UNLIMITED),
@@ -242,27 +353,68 @@ class Chip:
         heads, key_dim, value_dim, taps = map(float, (part.value_heads, part.key_dim, part.value_dim, part.convolution))
         keys, values = float(part.key_heads) * key_dim, heads * value_dim
         convolved = 2 * keys + values
-        yield self.product(self.hidden, 2 * keys + (2 if part.gated else 1) * values + 2 * heads, self.tensor, heads)
+        gate = values if part.gated and part.gate_rank is None else 0.0
+        ranks_of = [0.0 if rank is None else float(rank) for rank in (part.decay_rank, part.gate_rank)]
+        inputs = 2 * keys + values + gate + float(part.controls) + sum(ranks_of)
+        yield self.product(self.hidden, inputs, self.tensor, heads)
+        if part.decay_rank is not None:
+            yield self.product(ranks_of[0], keys, self.tensor, heads)
+        if part.gate_rank is not None:
+            yield self.product(ranks_of[1], values, self.tensor, heads)
         rows, ranks = self.work.rows, self.slices(self.tensor, heads)
         sequence = heads * key_dim * value_dim * self.recurrent + convolved * taps * self.activation
         sequence /= self.state_ranks(heads)
         yield Operator(
             "attention",
-            row_flops=8 * heads * key_dim * value_dim * rows / ranks,
+            bits=self.core_bits,
+            row_flops=(8 if part.delta else 6) * heads * key_dim * value_dim * rows / ranks,
             vector=2 * convolved * taps * rows / ranks,
             activations=2 * convolved * self.activation * rows / ranks,
             state_read=2 * sequence * self.work.sequences,  # the limit study counts its writing too: as much as reading
-            stored=convolved * taps * self.weight / ranks,
+            stored=convolved * taps * self.parts["attention"].weight / ranks,
             kept=sequence,
         )
         yield self.product(values, self.hidden, self.tensor, heads, by_rows=True)
 
-    def mlp(self, width: float, gated: bool) -> Iterator[Operator]:
+    def scan(self, part: SelectiveScan) -> Iterator[Operator]:
+        width, state, rank, taps = map(float, (part.width, part.state_dim, part.step_rank, part.convolution))
+        rows, ranks = self.work.rows, self.slices(self.tensor, width)
+        yield self.product(self.hidden, 2 * width, self.tensor, width)
+        yield self.product(width, rank + 2 * state, self.tensor, width, by_rows=True)
+        yield self.product(rank, width, self.tensor, width)
+        sequence = (width * state * self.recurrent + width * taps * self.activation) / self.state_ranks(width)
+        yield Operator(
+            "attention",
+            vector=(6 * width * state + 2 * width * taps) * rows / ranks,
+            exponential=width * state * rows / ranks,
+            activations=4 * width * self.activation * rows / ranks,
+            state_read=2 * sequence * self.work.sequences,
+            stored=width * (taps + state + 3) * self.parts["attention"].weight / ranks,
+            kept=sequence,
+        )
+        yield self.product(width, self.hidden, self.tensor, width, by_rows=True)
+
+    def convolution(self, part: ShortConvolution) -> Iterator[Operator]:
+        width, taps = float(part.width), float(part.taps)
+        rows, ranks = self.work.rows, self.slices(self.tensor, width)
+        yield self.product(self.hidden, 3 * width, self.tensor, width)
+        sequence = width * taps * self.activation / self.state_ranks(width)
+        yield Operator(
+            "attention",
+            vector=2 * width * (taps + 1) * rows / ranks,
+            activations=4 * width * self.activation * rows / ranks,
+            state_read=2 * sequence * self.work.sequences,
+            stored=width * taps * self.parts["attention"].weight / ranks,
+            kept=sequence,
+        )
+        yield self.product(width, self.hidden, self.tensor, width, by_rows=True)
+
+    def mlp(self, width: float, gated: bool, part: str) -> Iterator[Operator]:
         limit, half = self.columns(width), "feed-forward"
-        up = self.product(self.hidden, width * (2 if gated else 1), self.feed_forward, limit, half=half)
+        up = self.product(self.hidden, width * (2 if gated else 1), self.feed_forward, limit, half=half, part=part)
         per_row = width * self.work.rows / self.slices(self.feed_forward, limit)
         yield dataclasses.replace(up, vector=4 * per_row, exponential=per_row)
-        yield self.product(width, self.hidden, self.feed_forward, limit, by_rows=True, half=half)
+        yield self.product(width, self.hidden, self.feed_forward, limit, by_rows=True, half=half, part=part)
 
     def expert_groups(self, part: MixtureOfExperts) -> float:
         most = min(self.stage, float(part.experts) * float(self.plan.expert_copies))
@@ -276,11 +428,19 @@ class Chip:
         pairs = busiest_rows(copies, float(part.active), self.stage_rows, groups) * float(self.plan.routing_skew)
         slices = self.slices(self.stage / groups, self.columns(width))
         expanded = width * (2 if part.gated else 1)
-        for inner, outer, by_rows in ((self.hidden, expanded, False), (width, self.hidden, True)):
+        if part.latent_width is None:
+            travelling = self.hidden
+        else:
+            travelling = float(part.latent_width)
+            limit, half = self.columns(travelling), "feed-forward"
+            yield self.product(self.hidden, travelling, self.feed_forward, limit, half=half, part="shared")
+            yield self.product(travelling, self.hidden, self.feed_forward, limit, by_rows=True, half=half, part="shared")
+        for inner, outer, by_rows in ((travelling, expanded, False), (width, travelling, True)):
             elements = inner / slices + outer if by_rows else inner + outer / slices
-            expert = inner * outer * self.expert_weight
+            expert = inner * outer * self.parts["experts"].weight
             yield Operator(
                 "feed-forward",
+                bits=self.parts["experts"].bits,
                 row_flops=2 * inner * outer * pairs / slices,
                 vector=0.0 if by_rows else 4 * width * pairs / slices,
                 exponential=0.0 if by_rows else width * pairs / slices,
@@ -289,7 +449,7 @@ class Chip:
                 stored=expert * copies / self.stage,
             )
         if float(part.shared_width) > 0:
-            yield from self.mlp(float(part.shared_width), part.gated)
+            yield from self.mlp(float(part.shared_width), part.gated, "shared")
 
     def ends(self) -> Iterator[Operator]:
         limit = self.columns(self.vocabulary)
@@ -298,9 +458,12 @@ class Chip:
         yield Operator(
             "embedding",
             activations=2 * self.hidden * self.activation * rows,
-            stored=entries * self.hidden * self.weight / self.slices(self.feed_forward, limit),
+            stored=entries * self.hidden * self.parts["embedding"].weight / self.slices(self.feed_forward, limit),
         )
-        yield self.product(self.hidden, self.vocabulary, self.feed_forward, limit, rows=rows, half="head")
+        yield self.product(self.hidden, self.vocabulary, self.feed_forward, limit, rows=rows, half="head", part="head")
+        if self.model.streams is not None:
+            square = float(self.model.streams.end_projections) * self.hidden
+            yield self.product(self.hidden, square, self.feed_forward, self.columns(self.hidden), half="streams", part="dense")
 
 
 @functools.cache

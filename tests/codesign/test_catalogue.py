@@ -21,14 +21,22 @@ CONVENTIONS_DIFFER = 0.5e9
 
 
 def test_there_are_enough_and_every_one_has_its_source():
-    assert len(model_names()) >= 40
+    assert len(model_names()) >= 140
     for name in model_names():
         source = model_facts(name)["_source"]
         assert source["repository"] and source["published_source"] and source["note"]
-        assert len(source["date"]) == 10
+        assert source["date"] is None or len(source["date"]) == 10
 
 
-@pytest.mark.parametrize("name", model_names())
+COUNTED = [name for name in model_names() if model_facts(name)["_source"]["published_parameters"] is not None]
+"""Models of which somebody else has counted the weights."""
+
+
+def test_nearly_all_have_a_count_to_be_held_to():
+    assert len(model_names()) - len(COUNTED) <= 3
+
+
+@pytest.mark.parametrize("name", COUNTED)
 def test_parameter_counts_are_within_half_a_percent_of_the_published(name):
     source = model_facts(name)["_source"]
     published = source["published_parameters"] - source.get("outside_parameters", 0)
@@ -37,7 +45,7 @@ def test_parameter_counts_are_within_half_a_percent_of_the_published(name):
 
 def test_counts_are_closer_than_that():
     """What is left out (norms, biases, scalar gates) is under 0.1 % everywhere."""
-    for name in model_names():
+    for name in COUNTED:
         source = model_facts(name)["_source"]
         published = source["published_parameters"] - source.get("outside_parameters", 0)
         assert float(parameter_count(model(name))) == pytest.approx(published, rel=0.001), name
@@ -119,7 +127,7 @@ def test_names_are_found_however_they_are_written():
     for name in ("Llama 3.1 70B", "meta-llama/Llama-3.1-70B-Instruct", "LLAMA_3.1_70B"):
         assert float(layer_count(model(name))) == 80
     assert model("Qwen/Qwen3-Coder-30B-A3B-Instruct").name == "qwen3-coder-30b-a3b-instruct"
-    assert model_facts("Kimi-K2.5") == model_facts("kimi-k2")
+    assert model_facts("Kimi-K2-Instruct") == model_facts("kimi-k2")
 
 
 def test_no_name_stands_for_two_models():

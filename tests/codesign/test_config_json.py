@@ -15,47 +15,17 @@ from codesign.workload.transformer import (
     LinearAttention,
     MixtureOfExperts,
 )
+from tests.codesign import model_examples as fields
+from tests.codesign.model_examples import EXAMPLES, EXPERTS, GPT, LATENT, LOCAL_EXPERTS
 
-LLAMA = {
-    "model_type": "llama",
-    "hidden_size": 64,
-    "intermediate_size": 256,
-    "num_hidden_layers": 6,
-    "num_attention_heads": 8,
-    "num_key_value_heads": 2,
-    "vocab_size": 1000,
-}
-EXPERTS = {"num_experts": 16, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
-LOCAL_EXPERTS = {"num_local_experts": 16, "num_experts_per_tok": 2}
-LATENT = {
-    "q_lora_rank": 48,
-    "kv_lora_rank": 32,
-    "qk_rope_head_dim": 8,
-    "qk_nope_head_dim": 16,
-    "v_head_dim": 12,
-    "moe_intermediate_size": 32,
-    "n_routed_experts": 16,
-    "n_shared_experts": 2,
-    "num_experts_per_tok": 4,
-    "first_k_dense_replace": 1,
-}
-LINEAR = {
-    "linear_conv_kernel_dim": 4,
-    "linear_key_head_dim": 16,
-    "linear_value_head_dim": 8,
-    "linear_num_key_heads": 2,
-    "linear_num_value_heads": 4,
-    "shared_expert_intermediate_size": 24,
-}
-GPT = {"n_embd": 64, "n_layer": 2, "n_head": 4, "vocab_size": 100}
-OPT = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "ffn_dim": 256, "vocab_size": 100}
-OPT |= {"model_type": "opt", "max_position_embeddings": 32}
-FALCON = {"model_type": "falcon", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 8, "vocab_size": 9}
+LLAMA = {"model_type": "llama", **fields.LLAMA}
+OPT, FALCON = fields.EXAMPLES["opt"], fields.EXAMPLES["falcon"]
+LINEAR = fields.LINEAR | {"shared_expert_intermediate_size": 24}
 
 
-def of(model_type: str, **fields) -> dict:
+def of(model_type: str, **more) -> dict:
     """A small config of a type in the common field names."""
-    return {**LLAMA, "model_type": model_type, **fields}
+    return {**LLAMA, "model_type": model_type, **more}
 
 
 def windows(config: dict) -> dict[float, float]:
@@ -169,9 +139,9 @@ def test_latent_attention_and_its_indexer():
     plain = read_config(of("kimi_k2", **LATENT)).layers[1]
     assert isinstance(plain.attention, LatentAttention) and isinstance(plain.feed_forward, MixtureOfExperts)
     assert float(plain.feed_forward.shared_width) == 2 * 32
-    assert float(plain.attention.indexer_heads) == 0 and float(plain.attention.top_k) == UNLIMITED
+    assert plain.attention.indexer is None and float(plain.attention.top_k) == UNLIMITED
     sparse = read_config(of("deepseek_v32", index_n_heads=4, index_head_dim=16, index_topk=20, **LATENT)).layers[0]
-    assert [float(getattr(sparse.attention, n)) for n in ("indexer_heads", "indexer_dim", "top_k")] == [4, 16, 20]
+    assert [float(x) for x in (sparse.attention.indexer.heads, sparse.attention.indexer.dim, sparse.attention.top_k)] == [4, 16, 20]
     assert float(read_config(of("deepseek_v2", **{**LATENT, "q_lora_rank": None})).layers[0].attention.query_rank) == 0
 
 
@@ -240,7 +210,14 @@ def test_fields_without_cost_pass():
 
 
 REFUSALS = [
-    (of("lama"), "model_type = 'lama', expected one of .*; the nearest is 'llama'"),
+    (of("lama"), "model_type = 'lama' is none of .* known ones, .*; the nearest is 'llama'"),
+    (of("phi5"), "model_type = 'phi5' is none of .* gpt_oss[.]$"),
+    (of("phi3_moe_vision"), "model_type = 'phi3_moe_vision' is none of .* gpt_oss[.]$"),
+    ({**LLAMA, "add_cross_attention": True}, "add_cross_attention = True changes the model, expected it unset"),
+    ({**LLAMA, "pruned_heads": {"0": [1]}}, "pruned_heads = .* changes the model"),
+    ({**LLAMA, "architectures": ["LlamaForSequenceClassification"]}, "architectures = .* expected a causal language model"),
+    ({**LLAMA, "architectures": ["LlamaModel"]}, "architectures = .* expected a causal language model"),
+    ({**LLAMA, "num_hidden_layers": 10**9}, "num_hidden_layers = 1000000000, expected at most 10000 layers"),
     ({"hidden_size": 1}, "the field model_type is missing"),
     (of(["llama"]), r"model_type = \['llama'\], expected a text"),  # pyright: ignore[reportArgumentType]
     ({**LLAMA, "hidden_size": -3}, "hidden_size = -3, expected a positive integer"),
@@ -260,6 +237,8 @@ REFUSALS = [
     ({**LLAMA, "num_attention_head": 8}, "num_attention_head = 8 .*; the nearest is 'num_attention_heads'"),
     ({**LLAMA, "sliding_window": 4096}, "sliding_window = 4096 looks as if"),
     ({**LLAMA, "qk_rope_head_dim": 64}, "qk_rope_head_dim = 64 looks as if"),
+    ({**LLAMA, "num_experts_per_token": 2}, "num_experts_per_token = 2 looks as if"),
+    ({**LLAMA, "ffn_dim_multiplier": 1.3}, "ffn_dim_multiplier = 1.3 looks as if"),
     ({**LLAMA, "use_some_memory": True}, "use_some_memory = True looks as if"),
     ({**LLAMA, "layer_types": ["mamba"] * 6}, "layer_types = .* looks as if"),
     (of("qwen3", layer_types=["mamba"] * 6), r"layer_types\[0\] = 'mamba', expected one of full_attention, sliding_"),
@@ -285,7 +264,7 @@ REFUSALS = [
     (of("minimax_m2", attn_type_list=[1, 0] * 3, **LOCAL_EXPERTS), r"attn_type_list\[1\] = 0, expected one of 1"),
     (of("minimax", **LOCAL_EXPERTS), "the field attn_type_list is missing, expected it or layer_types"),
     ({**OPT, "word_embed_proj_dim": 32}, "word_embed_proj_dim = 32, expected one of 64"),
-    ({"model_type": "gpt2", **GPT, "n_layers": 3}, "n_layers = 3 .*; the nearest is 'n_layer'"),
+    ({"model_type": "gpt2", **GPT, "n_layers": 3}, "n_layers = 3, expected the same as num_hidden_layers = 2"),
     ({"model_type": "gemma3", "hidden_size": 3}, "text_config = None, expected an object"),
     ({"model_type": "gemma3", "text_config": {}, "audio_layers": 3}, "audio_layers = 3 looks as if"),
     (
@@ -293,6 +272,16 @@ REFUSALS = [
         "text_config.model_type = 'bert', expected one of gemma3_t",
     ),
     ({**LLAMA, "hidden_size": 10**30}, "hidden_size = 10{30}, expected at most 1e12"),
+    (of("qwen3_moe", num_local_experts=8, **EXPERTS), "num_local_experts = 8, expected the same as num_experts = 16"),
+    (EXAMPLES["minimax_m3"] | {"sparse_attention_config": {"sparse_quantum": 3}}, "sparse_attention_config.sparse_quantum is not known"),
+    (EXAMPLES["deepseek_v4"] | {"compress_ratios": [7] * 4}, r"compress_ratios\[0\] = '7', expected one of"),
+    (EXAMPLES["deepseek_v4"] | {"num_key_value_heads": 2}, "num_key_value_heads = 2, expected one of 1"),
+    (
+        EXAMPLES["nemotron-nas"] | {"block_configs": [{"attention": {"replace_with_linear": True}, "ffn": {}}] * 3},
+        r"block_configs\[0\].attention.replace_with_linear = True, expected it unset",
+    ),
+    (EXAMPLES["nemotron_h"] | {"hybrid_override_pattern": "M*-EQ"}, r"hybrid_override_pattern\[4\] = 'Q', expected one of M"),
+    (EXAMPLES["nemotron_h"] | {"hybrid_override_pattern": "M*"}, "hybrid_override_pattern has 2 layers, expected one for each of the 5"),
 ]
 
 
@@ -313,33 +302,9 @@ def test_a_missing_field_names_what_was_perhaps_meant():
 
 @pytest.mark.parametrize("model_type", sorted(FAMILIES))
 def test_every_family_refuses_a_field_it_does_not_know(model_type):
-    configs = {
-        "gpt2": {"model_type": "gpt2", **GPT},
-        "gptj": {"model_type": "gptj", **GPT},
-        "opt": OPT,
-        "falcon": FALCON,
-    }
-    extra = {
-        **{name: {**LATENT} for name in ("deepseek_v2", "deepseek_v3", "kimi_k2", "deepseek_v32")},
-        **{name: LOCAL_EXPERTS for name in ("mixtral", "gpt_oss", "minimax_m2")},
-        **{name: {**LOCAL_EXPERTS, "attn_type_list": [1] * 6} for name in ("minimax", "minimax_m1", "minimax_text_01")},
-        "qwen2_moe": {**EXPERTS, "shared_expert_intermediate_size": 8},
-        "qwen3_moe": EXPERTS,
-        "qwen3_next": {**EXPERTS, **LINEAR},
-        "llama4_text": {**LOCAL_EXPERTS, "intermediate_size_mlp": 9},
-        "glm4_moe": {
-            "n_routed_experts": 8,
-            "n_shared_experts": 1,
-            "num_experts_per_tok": 2,
-            "moe_intermediate_size": 8,
-        },
-    }
-    config = configs.get(model_type) or of(model_type, **extra.get(model_type, {}))
-    if model_type == "deepseek_v32":
-        config = {**config, "index_n_heads": 4, "index_head_dim": 16, "index_topk": 20}
-    read_config(config)
+    read_config(EXAMPLES[model_type])
     with pytest.raises(ValueError, match="quantum_experts = 3 looks as if it changed cost"):
-        read_config({**config, "quantum_experts": 3})
+        read_config({**EXAMPLES[model_type], "quantum_experts": 3})
 
 
 def test_files_and_folders(tmp_path: Path):

@@ -20,13 +20,22 @@ import hardware_priors
 from codesign.evaluate import evaluate
 from codesign.hardware import technology as technologies
 from codesign.numerics.fields import real
+from codesign.workload.precision import PARTS, PartPrecision
 from codesign.workload.transformer import (
+    CompressedAttention,
+    Compression,
+    CrossAttention,
     FeedForward,
     GroupedAttention,
+    Indexer,
     LatentAttention,
     LayerKind,
     LinearAttention,
     MixtureOfExperts,
+    PerLayerEmbedding,
+    ResidualStreams,
+    SelectiveScan,
+    ShortConvolution,
     Transformer,
 )
 
@@ -40,9 +49,11 @@ SWITCHES: dict[str, tuple[float, float]] = {"Plan.kv_ideal": (0.0, 1.0)}
 """Numbers that choose between two formulas: no derivative, but these two values must give different outcomes."""
 
 PUBLIC = (
-    codesign.Design, codesign.Workload, codesign.Precision, codesign.Decode, codesign.Draft, codesign.Prefill,
+    codesign.Design, codesign.Workload, codesign.Precision, PartPrecision, codesign.Decode, codesign.Draft, codesign.Prefill,
     codesign.Plan, codesign.TierShares, codesign.Limit, codesign.Operatorwise,
-    Transformer, LayerKind, GroupedAttention, LatentAttention, LinearAttention, FeedForward, MixtureOfExperts,
+    Transformer, ResidualStreams, PerLayerEmbedding, LayerKind, FeedForward, MixtureOfExperts,
+    GroupedAttention, Indexer, CrossAttention, LatentAttention, CompressedAttention, Compression, LinearAttention, SelectiveScan,
+    ShortConvolution,
     technologies.Logic, technologies.Memory, technologies.Links, technologies.Packaging, technologies.Cooling,
     technologies.Economics, technologies.Attainable,
 )  # fmt: skip
@@ -68,11 +79,12 @@ def named_leaves(tree: Any) -> Iterator[tuple[str, jax.Array]]:
 def declared() -> set[str]:
     """Every number that a public class may hold, by the name that ``named_leaves`` gives it."""
     modules_or_static = {"model", "phase", "precision", "layers", "attention", "feed_forward", "tiers", "draft", "all_reduce"}
+    modules_or_static |= {"indexer", "compression", "streams", "per_layer_embedding", *PARTS}
     names = {
         f"{kind.__name__}.{field.name}"
         for kind in PUBLIC
         for field in dataclasses.fields(kind)
-        if not field.metadata.get("static") and field.name not in modules_or_static
+        if not field.metadata.get("static") and ("unit" in field.metadata or field.name not in modules_or_static)
     }
     return names | {f"Plan.all_reduce[{k}]" for k in range(6)}
 
@@ -112,7 +124,7 @@ WINDOWED = Transformer(
 
 LATENT = LatentAttention(
     heads=128, latent_rank=512, rope_dim=64, nope_dim=128, value_dim=128, query_rank=1536, latent_reads=2, top_k=2048,
-    indexer_heads=64, indexer_dim=128,
+    indexer=Indexer(heads=64, dim=128),
 )  # fmt: skip
 MIXTURE = MixtureOfExperts(experts=256, active=8, width=2048, shared_width=2048)
 LINEAR = LinearAttention(key_heads=16, value_heads=32, key_dim=128, value_dim=128, convolution=4)
@@ -125,6 +137,33 @@ HYBRID = Transformer(
     ),
 )
 """Sparse latent attention with routed and shared experts, between layers of linear attention."""
+
+BLOCK_SPARSE = GroupedAttention(
+    heads=64, kv_heads=4, head_dim=128, top_k=2048, value_dim=96, input_width=5000, indexer=Indexer(heads=4, dim=128, weighted=False)
+)  # fmt: skip
+COMPRESSED = CompressedAttention(
+    heads=64, head_dim=512, query_rank=1024, output_groups=8, output_rank=1024, window=128,
+    compression=Compression(ratio=4, top_k=512, indexer=Indexer(heads=64, dim=128), overlapping=True),
+)  # fmt: skip
+DELTA = LinearAttention(
+    key_heads=32, value_heads=32, key_dim=128, value_dim=128, convolution=4, controls=32, decay_rank=128, gate_rank=128
+)  # fmt: skip
+PIECES = Transformer(
+    hidden=4096,
+    vocabulary=129280,
+    layers=(
+        LayerKind(count=8, attention=BLOCK_SPARSE, feed_forward=dataclasses.replace(MIXTURE, latent_width=real(1024))),
+        LayerKind(count=4, attention=CrossAttention(heads=32, kv_heads=8, head_dim=128, positions=1600), feed_forward=None),
+        LayerKind(count=8, attention=COMPRESSED, feed_forward=None),
+        LayerKind(count=8, attention=DELTA, feed_forward=None),
+        LayerKind(count=8, attention=SelectiveScan(width=8192, state_dim=16, step_rank=256, convolution=4), feed_forward=None),
+        LayerKind(count=8, attention=ShortConvolution(width=4096, taps=3), feed_forward=FeedForward(width=8192), weight_sets=2),
+    ),
+    streams=ResidualStreams(count=4, mixing=192, end_projections=6),
+    per_layer_embedding=PerLayerEmbedding(vocabulary=262144, width=256),
+)
+"""Everything that the models above have not."""
+BY_PART = codesign.Precision(**{name: PartPrecision(weight_bits=5, scale_bits=0.5, input_bits=12) for name in PARTS})
 
 CHIP = {
     "memory_bandwidth": 8e12, "memory_capacity": 192e9, "peak_flops": 4.5e15, "chips": 4.0, "sync_latency": 2e-6,
@@ -171,11 +210,19 @@ def expert_points() -> Iterator[Any]:
         yield codesign.Design(**SMALL_DOMAIN | {"peak_flops": peak_flops}), work, plan, technology, limit
 
 
+def piece_points() -> Iterator[Any]:
+    """The rarer kinds of attention, experts of a width of their own, and every part of the model at a precision of its own."""
+    technology = hardware_priors.technology("N3", "HBM4", "NVLink6", cooling="cold-plate", price_basis="buyer")
+    work = codesign.Workload(PIECES, codesign.Decode(batch=256, context=8192), BY_PART, promise=0.02)
+    plan = codesign.Plan(context=2, expert=4)
+    yield codesign.Design(**CHIP | {"chips": 16.0}), work, plan, technology, codesign.Operatorwise(temperature=0.2)
+
+
 @pytest.fixture(scope="module")
 def measured() -> dict[str, float]:
     """Largest sensitivity of each number over the operating points: relative, or absolute where the number is 0."""
     largest: dict[str, float] = {}
-    for point in (*prefill_points(), *tiered_points(), *expert_points()):
+    for point in (*prefill_points(), *tiered_points(), *expert_points(), *piece_points()):
         gradient = named_leaves(sensitivities(point)[1])
         for (name, value), (same, derivative) in zip(named_leaves(point), gradient, strict=True):
             assert name == same and np.isfinite(derivative), name

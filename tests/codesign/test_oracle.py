@@ -31,6 +31,7 @@ from tests.codesign.oracle_examples import (
     PHASES,
     PLANS,
     PRECISIONS,
+    PRECISIONS_BY_PART,
     TWO_ALGORITHMS,
     count,
     framed,
@@ -39,6 +40,7 @@ from tests.codesign.oracle_examples import (
 
 CASES = [("any", phase, "operatorwise") for phase in PHASES] + [("any", "decode", "dataflow"), ("any", "draft", "dataflow")]
 CASES += [("any", "decode", "limit"), ("any", "prefill", "limit")]
+CASES += [("pieces", "decode", "operatorwise"), ("pieces", "prefill", "dataflow"), ("pieces", "decode", "limit")]
 CASES += [("parallel", "decode", "operatorwise"), ("dense", "decode", "operatorwise"), ("dense", "prefill", "dataflow")]
 
 
@@ -55,7 +57,8 @@ def test_agrees_with_the_oracle(model, phase, execution, technology, data):
     groups = float(plan.pipeline * plan.context * plan.data)
     chips = groups + data.draw(st.one_of(st.just(0.0), count(0, 60), count(0, 7).map(lambda k: k * groups)))
     design = dataclasses.replace(design, chips=chips)
-    workload = codesign.Workload(data.draw(MODELS[model]), data.draw(PHASES[phase]), data.draw(PRECISIONS))
+    precision = data.draw(PRECISIONS_BY_PART if model == "pieces" else PRECISIONS)
+    workload = codesign.Workload(data.draw(MODELS[model]), data.draw(PHASES[phase]), precision)
     technology = dataclasses.replace(technology, attainable=data.draw(ATTAINABLE))
     how = data.draw(EXECUTIONS[execution])
     outcome = codesign.evaluate(design, workload, plan, technology=technology, execution=how)
@@ -307,9 +310,9 @@ def test_window(technology):
 
 def test_hybrid_of_linear_and_grouped_attention(technology):
     # Linear: 2 key heads and 4 value heads of width 8, K = 16, V = 32, convolution of 3 taps over 2·16 + 32 = 64.
-    # Input 4·(2·16 + 2·32 + 2·4) = 416 weights, output 32·4 = 128; the 64·3 taps are kept. A state of 4·8·8 = 256
+    # Input 4·(2·16 + 2·32 + 8 controls) = 416 weights, output 32·4 = 128; the 64·3 taps are kept. A state of 4·8·8 = 256
     # elements of 4 B and 64·3 of 2 B = 1408 B a sequence, read and written, whatever the context.
-    linear = LinearAttention(key_heads=2, value_heads=4, key_dim=8, value_dim=8, convolution=3)
+    linear = LinearAttention(key_heads=2, value_heads=4, key_dim=8, value_dim=8, convolution=3, controls=8)
     model = several_layers(layer(linear, MATRICES), layer(ATTENTION, MATRICES))
     weights = 416 + 128 + 192 + 576 + 400
     rows = (4 + 104) + 2 * 64 + (32 + 4) + 32 + 36 + 20  # input, recurrence, output; norms and MLP
@@ -381,18 +384,6 @@ def test_every_layer_merges_its_own_partial_sums(technology):
     model = several_layers(layer(linear, MATRICES), layer(ATTENTION, MATRICES))
     expected = (240 + 192) / 2 + 3 * 24 + 300
     assert seconds(technology, model, DECODE, codesign.Plan(context=2), chips=2, **SENDING) == exactly(expected)
-
-
-def test_an_indexer_without_heads_is_none(technology):
-    # The 976 weights of test_latent_attention and a cache of 8 elements a position, of which 10 are read and one written;
-    # kept besides: embedding 400 and norms 8. Nothing else, whatever the width.
-    for width in (0, 64):
-        latent = LatentAttention(heads=4, latent_rank=6, rope_dim=2, nope_dim=4, value_dim=4, indexer_dim=width)
-        fused = codesign.Dataflow()
-        read = seconds(technology, one_layer(latent), DECODE, execution=fused, **READING)
-        assert read == exactly(2 * (976 + 3 * 11 * 8))
-        kept = float(run(technology, one_layer(latent), DECODE).capacity_needed)
-        assert kept == exactly(2 * (976 + 408 + 3 * 10 * 8))
 
 
 def test_a_shared_expert_of_no_width_takes_no_time(technology):

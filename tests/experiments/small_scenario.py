@@ -5,6 +5,9 @@ description = "small"
 [workload]
 model = "llama-3.1-8b"
 context = 4096
+weight_bits = 8
+kv_bits = 8
+activation_bits = 8
 promise = "20 ms"
 [technology]
 node = "N3"

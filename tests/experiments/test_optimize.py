@@ -184,7 +184,8 @@ def test_a_design_is_a_device_that_can_be_evaluated(run, searched, small):
     collective = first["plan"].split(",")[0]
     answer = run(
         "evaluate", "--model", "llama-3.1-8b", "--device", "here/designs/00.toml", "--chips", first["chips [1]"], "--batch",
-        first["batch [1]"], "--context", 4096, "--collective", collective, "--json",
+        first["batch [1]"], "--context", 4096, "--collective", collective, "--weight-bits", 8, "--kv-bits", 8,
+        "--activation-bits", 8, "--json",
     )  # fmt: skip
     assert answer.code == 0, answer.err
     assert answer.json["user_tokens_per_second"] == pytest.approx(float(first["tokens/s/user [token/s]"]), rel=1e-6)
@@ -223,7 +224,7 @@ def test_precision_may_be_chosen():
         return optimize(posed.spaces, posed.services, posed.choices, posed.objectives, weights=2)
 
     either = searched(SMALL.replace("dies = [1]", "dies = [1]\nweight_bits = [8, 4]"))
-    four = searched(SMALL.replace("context = 4096", "context = 4096\nweight_bits = 4"))
+    four = searched(SMALL.replace("\nweight_bits = 8", "\nweight_bits = 4"))
     assert {either.choices[k].name for k in either.choice} == {"two-shot, 1 die, 4-bit weights"}
     np.testing.assert_allclose(np.sort(either.values, axis=0), np.sort(four.values, axis=0), rtol=1e-6)
     assert set(either.status) == {"GLOBAL"}

@@ -1,56 +1,55 @@
-"""Dense families: every token passes through the same MLP.
+"""Dense families with a gated MLP: every token passes through the same three matrices.
 
-Defaults are those of the ``configuration_*.py`` classes of Hugging Face transformers 4.57.1 (2025-10).
+Defaults are those of the ``configuration_*.py`` classes of Hugging Face transformers 4.57.1 (2025-10) and 5.24 (2026-11).
 """
 
 from collections.abc import Sequence
 from typing import ClassVar
 
-from pydantic import Field
-
-from codesign.workload.config_json.family import (
-    Count,
-    CountOrZero,
-    Family,
-    GroupedFamily,
-    Part,
-    exact_share,
-    grouped_attention,
-    layers_by_type,
-    plain_mlp,
-)
+from codesign.workload.config_json.family import Count, CountOrZero, Family, GroupedFamily, Part, Windowed
 from codesign.workload.config_json.refusal import refuse_value
 
 
 class Llama(GroupedFamily):
-    """Llama 1 to 3.3; the first files do not name ``num_key_value_heads``, for every head has its own."""
+    """Llama 1 to 3.3 and its many kin; files that do not name ``num_key_value_heads`` mean that every head has its own."""
 
     num_key_value_heads: Count | None = None
+
+
+class LlavaLlama(Llama):
+    """The language model of LLaVA, whose file leaves out what equals the defaults of Llama's class: those of Llama 7B."""
+
+    hidden_size: Count = 4096
+    intermediate_size: Count = 11008
+    num_hidden_layers: Count = 32
+    num_attention_heads: Count = 32
+    vocab_size: Count = 32000
 
 
 class Mistral(GroupedFamily):
     """Mistral 7B and its kin; only version 0.1 has a window, and an absent field means the default one."""
 
-    sliding_window: Count | None = 4096
+    num_key_value_heads: Count | None = 8
+    sliding_window: CountOrZero | None = 4096
 
-    def attention(self) -> Sequence[Part]:
-        return [self.grouped(self.sliding_window)] * self.num_hidden_layers
+    def attention(self) -> Sequence[Part | None]:
+        return [self.grouped(self.sliding_window or None)] * self.num_hidden_layers
 
 
-class Windowed(GroupedFamily):
-    """Some layers see a window only: an explicit ``layer_types``, else a rule of the family."""
+class Ministral3(Mistral):
+    """Ministral 3 and Devstral 2: as Mistral, with no window unless told."""
 
-    layer_types: list[str] | None = None
-    sliding_window: Count | None = None
+    sliding_window: CountOrZero | None = None
 
-    def is_windowed(self, layer: int) -> bool:
-        """The rule of the family for a layer counted from zero."""
-        raise NotImplementedError
 
-    def attention(self) -> Sequence[Part]:
-        rule = ["sliding_attention" if self.is_windowed(i) else "full_attention" for i in range(self.num_hidden_layers)]
-        choices = {"full_attention": self.grouped(), "sliding_attention": self.grouped(self.sliding_window)}
-        return layers_by_type("layer_types", self.layer_types or rule, self.num_hidden_layers, choices)
+class Phi3(Llama):
+    """Phi-3 and Phi-4-mini: the same window in every layer, or none."""
+
+    sliding_window: CountOrZero | None = None
+    ignored: ClassVar[frozenset[str]] = frozenset({"full_attn_mod", "interpolate_factor"})
+
+    def attention(self) -> Sequence[Part | None]:
+        return [self.grouped(self.sliding_window or None)] * self.num_hidden_layers
 
 
 class Qwen2(Windowed):
@@ -58,7 +57,7 @@ class Qwen2(Windowed):
 
     use_sliding_window: bool = False
     max_window_layers: CountOrZero = 28
-    sliding_window: Count | None = 4096
+    sliding_window: CountOrZero | None = 4096
 
     def is_windowed(self, layer: int) -> bool:
         return self.use_sliding_window and layer >= self.max_window_layers
@@ -70,145 +69,151 @@ class Qwen3(Qwen2):
     head_dim: Count | None = 128
 
 
-class Phi3(Llama):
-    """Phi-3: the same window in every layer, or none."""
+class Qwen1(GroupedFamily):
+    """The first Qwen: multi-head attention, and an MLP whose width is that of both its halves together."""
 
-    sliding_window: Count | None = None
+    num_key_value_heads: Count | None = None
+    kv_channels: Count | None = None
+    ignored: ClassVar[frozenset[str]] = frozenset({"seq_length", "use_dynamic_ntk", "use_logn_attn", "use_flash_attn"})
 
-    def attention(self) -> Sequence[Part]:
-        return [self.grouped(self.sliding_window)] * self.num_hidden_layers
+    def width_of_a_head(self) -> int:
+        return self.kv_channels or super().width_of_a_head()
+
+    def feed_forward(self) -> Sequence[Part | None]:
+        return [self.mlp(self.intermediate_size // 2)] * self.num_hidden_layers
 
 
-class Gemma2(Windowed):
-    """Gemma 2: windowed and global layers take turns, beginning with a windowed one."""
+class SmolLm3(Llama):
+    """SmolLM3: Llama, some layers without rotary positions; tied tables."""
 
-    head_dim: Count | None = 256
-    sliding_window: Count | None = 4096
     tie_word_embeddings: bool = True
-    ignored: ClassVar[frozenset[str]] = frozenset({"query_pre_attn_scalar", "cache_implementation"})
-    repeats: ClassVar[dict[str, str]] = {"sliding_window_size": "sliding_window"}
+    use_sliding_window: bool = False
+    ignored: ClassVar[frozenset[str]] = frozenset({"no_rope_layers", "no_rope_layer_interval", "max_window_layers"})
+    needs: ClassVar = {"layer_types": ("full_attention",), "use_sliding_window": (False,)}
+
+
+class Interleaved(Windowed):
+    """A global layer after every so many windowed ones."""
+
+    num_key_value_heads: Count | None = None
+    sliding_window_pattern: Count | str | None = 4
 
     def is_windowed(self, layer: int) -> bool:
-        return layer % 2 == 0
+        """``LLLG`` spells a pattern of local and global layers, a number is its length with the last one global."""
+        if self.sliding_window is None:
+            return False
+        if isinstance(self.sliding_window_pattern, str):
+            last = layer == self.num_hidden_layers - 1  # the last layer is global whatever its place (EXAONE 4)
+            return self.sliding_window_pattern[layer % len(self.sliding_window_pattern)] == "L" and not last
+        return bool(self.sliding_window_pattern) and (layer + 1) % (self.sliding_window_pattern or 1) != 0
 
 
-class Gemma3(Windowed):
-    """Gemma 3: a global layer after every five windowed ones. Published files leave most fields to the defaults."""
+class Exaone4(Interleaved):
+    """EXAONE 4: three windowed layers, then a global one."""
 
-    vocab_size: Count = 262_208
-    num_attention_heads: Count = 8
-    num_key_value_heads: Count | None = 4
-    head_dim: Count | None = 256
-    sliding_window: Count | None = 4096
-    sliding_window_pattern: Count = 6
+    sliding_window: CountOrZero | None = 4096
+
+
+class Olmo3(Interleaved):
+    """OLMo 3: three windowed layers, then a global one."""
+
+    sliding_window: CountOrZero | None = 4096
+
+
+class ByLayerTypes(Interleaved):
+    """Windows only in the layers that ``layer_types`` names: CWM, Granite with windows."""
+
+    sliding_window_pattern: Count | str | None = None
+
+
+class Cohere(GroupedFamily):
+    """Command R: attention and MLP side by side, tied tables."""
+
+    num_key_value_heads: Count | None = None
     tie_word_embeddings: bool = True
-    ignored: ClassVar[frozenset[str]] = frozenset({"query_pre_attn_scalar", "cache_implementation"})
-
-    def is_windowed(self, layer: int) -> bool:
-        return (layer + 1) % self.sliding_window_pattern != 0
+    parallel: ClassVar[bool] = True
 
 
-class Opt(Family):
-    """OPT: multi-head attention, a plain MLP and a learned position table with two rows of offset."""
+class Cohere2(Interleaved):
+    """Command A and R7B: as Command R, with three windowed layers before every global one."""
 
-    num_attention_heads: Count
-    ffn_dim: Count
-    max_position_embeddings: Count
-    word_embed_proj_dim: Count | None = None
+    sliding_window: CountOrZero | None = 4096
     tie_word_embeddings: bool = True
-    ignored: ClassVar[frozenset[str]] = frozenset({"layerdrop", "do_layer_norm_before", "layer_norm_elementwise_affine"})
-
-    def attention(self) -> Sequence[Part]:
-        head_dim = exact_share(self, "hidden_size", "num_attention_heads")
-        if self.word_embed_proj_dim not in (None, self.hidden_size):
-            raise refuse_value("word_embed_proj_dim", self.word_embed_proj_dim, [self.hidden_size])
-        return [grouped_attention(self.num_attention_heads, self.num_attention_heads, head_dim)] * self.num_hidden_layers
-
-    def feed_forward(self) -> Sequence[Part]:
-        return [plain_mlp(self.ffn_dim)] * self.num_hidden_layers
-
-    def positions(self) -> int:
-        return self.max_position_embeddings + 2
+    parallel: ClassVar[bool] = True
+    ignored: ClassVar[frozenset[str]] = frozenset({"order_of_interleaved_layers", "rotary_pct", "use_gated_activation"})
 
 
-class Gpt2(Family):
-    """GPT-2, and GPT-3 written in its field names: multi-head attention, a plain MLP, learned positions."""
+class ChatGlm(GroupedFamily):
+    """ChatGLM 2 and 3 and GLM-4-9B in the field names of their own code."""
 
-    hidden_size: Count = Field(alias="n_embd")
-    num_hidden_layers: Count = Field(alias="n_layer")
-    num_attention_heads: Count = Field(alias="n_head")
-    n_inner: Count | None = None
-    n_positions: Count = 1024
-    tie_word_embeddings: bool = True
+    num_key_value_heads: Count | None = None
+    kv_channels: Count | None = None
+    multi_query_attention: bool = True
+    padded_vocab_size: Count | None = None
     ignored: ClassVar[frozenset[str]] = frozenset(
-        {"n_ctx", "scale_attn_weights", "scale_attn_by_inverse_layer_idx", "reorder_and_upcast_attn"}
+        {"seq_length", "original_rope", "fp32_residual_connection", "apply_query_key_layer_scaling", "interleaved_qkv"}
+        | {"attention_softmax_in_fp32", "add_qkv_bias", "add_bias_linear", "bias_dropout_fusion", "use_flash_attn"}
+        | {"apply_residual_connection_post_layernorm", "post_layer_norm", "rmsnorm", "pre_seq_len", "prefix_projection"}
     )
 
-    def attention(self) -> Sequence[Part]:
-        head_dim = exact_share(self, "hidden_size", "num_attention_heads")
-        return [grouped_attention(self.num_attention_heads, self.num_attention_heads, head_dim)] * self.num_hidden_layers
-
-    def feed_forward(self) -> Sequence[Part]:
-        return [plain_mlp(self.n_inner or 4 * self.hidden_size)] * self.num_hidden_layers
-
-    def positions(self) -> int:
-        return self.n_positions
+    def width_of_a_head(self) -> int:
+        return self.kv_channels or super().width_of_a_head()
 
 
-class GptJ(Gpt2):
-    """GPT-J: rotary positions, so no table; attention and MLP run side by side."""
+class StableLm(Llama):
+    """StableLM 2 and 3B."""
 
-    tie_word_embeddings: bool = False
+    use_parallel_residual: bool = False
 
     def parallel_blocks(self) -> bool:
-        return True
-
-    def positions(self) -> int:
-        return 0
+        return self.use_parallel_residual
 
 
-class Falcon(Family):
-    """Falcon: one key-value head for all (7B), or groups of them in the new decoder (40B, 180B); a plain MLP.
+class InternLm2(Llama):
+    """InternLM 2 and 2.5: Llama with its projections in one matrix."""
 
-    Attention and MLP run side by side in the new decoder, and in the old one with ``parallel_attn``.
-    """
+    needs: ClassVar = {"bias": (False,)}
 
-    num_attention_heads: Count
-    num_kv_heads: Count | None = None
-    new_decoder_architecture: bool = False
-    multi_query: bool = True
-    ffn_hidden_size: Count | None = None
-    tie_word_embeddings: bool = True
-    parallel_attn: bool = True
-    ignored: ClassVar[frozenset[str]] = frozenset({"num_ln_in_parallel_attn"})
 
-    def parallel_blocks(self) -> bool:
-        return self.new_decoder_architecture or self.parallel_attn
+class Baichuan(Llama):
+    """Baichuan: Llama with multi-head attention."""
 
-    def key_value_heads(self) -> int:
-        """Groups in the new decoder, else one or all."""
-        if self.new_decoder_architecture:
-            return self.num_kv_heads or self.num_attention_heads
-        return 1 if self.multi_query else self.num_attention_heads
+    ignored: ClassVar[frozenset[str]] = frozenset({"model_max_length", "z_loss_weight"})
 
-    def attention(self) -> Sequence[Part]:
-        head_dim = exact_share(self, "hidden_size", "num_attention_heads")
-        return [grouped_attention(self.num_attention_heads, self.key_value_heads(), head_dim)] * self.num_hidden_layers
-
-    def feed_forward(self) -> Sequence[Part]:
-        return [plain_mlp(self.ffn_hidden_size or 4 * self.hidden_size)] * self.num_hidden_layers
+    def attention(self) -> Sequence[Part | None]:
+        if self.num_key_value_heads not in (None, self.num_attention_heads):
+            raise refuse_value("num_key_value_heads", self.num_key_value_heads, [self.num_attention_heads])
+        return super().attention()
 
 
 FAMILIES: dict[str, type[Family]] = {
-    "llama": Llama,
+    **dict.fromkeys(
+        ("llama", "yi", "aquila", "internlm", "internlm3", "xverse", "glm", "glm4", "granite", "seed_oss", "olmo", "olmo2",
+         "ernie4_5", "hunyuan_v1_dense", "helium", "minicpm", "exaone", "glm4v_text", "apriel",
+         "hyperclovax", "smollm", "solar", "orion"),
+        Llama,
+    ),
+    "llava_llama": LlavaLlama,
     "mistral": Mistral,
+    "ministral3": Ministral3,
+    "ministral": Interleaved,
+    "qwen": Qwen1,
     "qwen2": Qwen2,
+    "mimo": Qwen2,
+    "qwen2_vl_text": Qwen2,
+    "qwen2_5_omni_text": Qwen2,
+    "qwen2_5_vl_text": Qwen2,
     "qwen3": Qwen3,
+    "qwen3_vl_text": Qwen3,
     "phi3": Phi3,
-    "gemma2": Gemma2,
-    "gemma3_text": Gemma3,
-    "opt": Opt,
-    "gpt2": Gpt2,
-    "gptj": GptJ,
-    "falcon": Falcon,
-}
+    **dict.fromkeys(("cwm", "granite_swa"), ByLayerTypes),
+    "smollm3": SmolLm3,
+    "exaone4": Exaone4,
+    "olmo3": Olmo3,
+    "cohere": Cohere,
+    "cohere2": Cohere2,
+    "chatglm": ChatGlm,
+    "stablelm": StableLm,
+    "internlm2": InternLm2,
+    "baichuan": Baichuan,
+}  # fmt: skip

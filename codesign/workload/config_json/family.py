@@ -1,7 +1,11 @@
-"""What every model family shares: checked fields, layers in Python numbers, and how equal layers are grouped."""
+"""What every model family shares: checked fields, layers in Python numbers, and how equal layers are grouped.
+
+A family is the table of one ``model_type``: the fields that change cost as attributes, and which attention and which
+feed-forward part each layer has. What else a file may hold is judged by ``refusal``.
+"""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,6 +15,9 @@ from codesign.workload.config_json.refusal import refuse_value
 from codesign.workload.transformer import FeedForward, GroupedAttention, LayerKind, MixtureOfExperts, Transformer
 
 LARGEST = 10**12
+MOST_LAYERS = 10_000
+"""Layers are looked at one by one; published models have up to 126 of them."""
+
 Count = Annotated[int, Field(gt=0, le=LARGEST, strict=True)]
 CountOrZero = Annotated[int, Field(ge=0, le=LARGEST, strict=True)]
 
@@ -22,36 +29,48 @@ class Part(NamedTuple):
     dimensions: tuple[tuple[str, Any], ...]
 
     def build(self) -> Any:
-        """The pytree of this part."""
-        return self.module(**dict(self.dimensions))
+        """The pytree of this part, and of the parts within it."""
+        return self.module(**{name: value.build() if isinstance(value, Part) else value for name, value in self.dimensions})
 
 
-def part(module: type, **dimensions: float | bool) -> Part:
-    """A part by its class and dimensions; two parts are equal when both are."""
-    return Part(module, tuple(sorted(dimensions.items())))
+Layer = tuple[Part | None, Part | None]
+"""Attention and feed-forward part of a layer, either of which may be missing."""
+
+
+def part(module: type, **dimensions: Any) -> Part:
+    """A part by its class and dimensions, of which ``None`` are left out; two parts are equal when both are."""
+    return Part(module, tuple(sorted((name, value) for name, value in dimensions.items() if value is not None)))
 
 
 class Family(BaseModel):
-    """The fields of one ``model_type`` that change cost; what else a file may hold is judged by ``refusal``.
+    """The fields of one ``model_type`` that change cost.
 
-    Subclasses say which attention and which feed-forward part each layer has. ``ignored`` names fields that sound like
-    cost and are none; ``repeats`` those that must say the same as another.
+    ``ignored`` names fields that sound like cost and are none; ``repeats`` those that must say the same as another;
+    ``needs`` fields with the one value that is understood, so that any other is refused by name.
     """
 
     model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
     ignored: ClassVar[frozenset[str]] = frozenset()
     repeats: ClassVar[dict[str, str]] = {}
+    needs: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
+    parallel: ClassVar[bool] = False
+    """whether attention and MLP of a layer run side by side"""
 
     hidden_size: Count
     num_hidden_layers: Count
     vocab_size: Count
     tie_word_embeddings: bool = False
+    max_position_embeddings: CountOrZero | None = None
 
-    def attention(self) -> Sequence[Part]:
+    def layers(self) -> Sequence[Layer]:
+        """All layers in order."""
+        return list(zip(self.attention(), self.feed_forward(), strict=True))
+
+    def attention(self) -> Sequence[Part | None]:
         """One part per layer."""
         raise NotImplementedError
 
-    def feed_forward(self) -> Sequence[Part]:
+    def feed_forward(self) -> Sequence[Part | None]:
         """One part per layer."""
         raise NotImplementedError
 
@@ -61,14 +80,28 @@ class Family(BaseModel):
 
     def parallel_blocks(self) -> bool:
         """Whether attention and MLP of a layer run side by side and share one all-reduce."""
-        return False
+        return self.parallel
+
+    def whole_model(self) -> dict[str, Part]:
+        """What belongs to no layer: residual streams, embeddings of every layer."""
+        return {}
+
+    def weight_sets(self) -> Mapping[Layer, int]:
+        """Sets of weights of the layers that share them."""
+        return {}
 
     def transformer(self, name: str) -> Transformer:
         """Group equal layers, in order of first appearance, and build."""
-        counts = Counter(zip(self.attention(), self.feed_forward(), strict=True))
+        counts, shared = Counter(self.layers()), self.weight_sets()
         layers = tuple(
-            LayerKind(count=real(count), attention=attention.build(), feed_forward=feed_forward.build())
-            for (attention, feed_forward), count in counts.items()
+            LayerKind(
+                count=real(count),
+                attention=layer[0] and layer[0].build(),
+                feed_forward=layer[1] and layer[1].build(),
+                weight_sets=shared.get(layer),
+            )
+            for layer, count in counts.items()
+            if layer != (None, None)
         )
         return Transformer(
             hidden=real(self.hidden_size),
@@ -78,14 +111,18 @@ class Family(BaseModel):
             tied_embeddings=self.tie_word_embeddings,
             parallel_blocks=self.parallel_blocks(),
             name=name,
+            **{name: whole.build() for name, whole in self.whole_model().items()},
         )
 
 
 class GroupedFamily(Family):
-    """Grouped-query attention and a gated MLP in every layer, with the field names that most families use.
+    """Grouped-query attention and an MLP in every layer, with the field names that most families use.
 
-    ``num_key_value_heads: null`` gives every head its own.
+    ``num_key_value_heads: null`` gives every head its own. ``gated_mlp`` says whether the MLP has three matrices.
     """
+
+    gated_mlp: ClassVar[bool] = True
+    gated_attention: ClassVar[bool] = False
 
     num_attention_heads: Count
     num_key_value_heads: Count | None
@@ -98,28 +135,54 @@ class GroupedFamily(Family):
             return self.head_dim
         return exact_share(self, "hidden_size", "num_attention_heads")
 
-    def grouped(self, window: int | None = None, gated: bool = False) -> Part:
-        """Attention with these heads, over the whole context or a window of it."""
+    def grouped(self, window: int | None = None, **others: Any) -> Part:
+        """Attention with these heads, over the whole context or a window of it; one that reaches its end is none."""
+        limit = self.max_position_embeddings
+        window = None if window and limit and window >= limit else window
         if self.num_key_value_heads is None:
             kv_heads = self.num_attention_heads
         else:
             kv_heads = self.num_key_value_heads
             exact_share(self, "num_attention_heads", "num_key_value_heads")
-        return grouped_attention(self.num_attention_heads, kv_heads, self.width_of_a_head(), window, gated)
+        gated = others.pop("gated", self.gated_attention)
+        return grouped_attention(self.num_attention_heads, kv_heads, self.width_of_a_head(), window, gated=gated, **others)
 
-    def attention(self) -> Sequence[Part]:
+    def mlp(self, width: int | None = None) -> Part:
+        """The family's MLP, of the usual width unless told."""
+        return part(FeedForward, width=width or self.intermediate_size, gated=self.gated_mlp)
+
+    def attention(self) -> Sequence[Part | None]:
         return [self.grouped()] * self.num_hidden_layers
 
-    def feed_forward(self) -> Sequence[Part]:
-        return [gated_mlp(self.intermediate_size)] * self.num_hidden_layers
+    def feed_forward(self) -> Sequence[Part | None]:
+        return [self.mlp()] * self.num_hidden_layers
+
+
+class Windowed(GroupedFamily):
+    """Some layers see a window only: an explicit ``layer_types``, else a rule of the family; a window of 0 is none."""
+
+    layer_types: list[str] | None = None
+    sliding_window: CountOrZero | None = None
+
+    def is_windowed(self, layer: int) -> bool:
+        """The rule of the family for a layer counted from zero."""
+        raise NotImplementedError
+
+    def attention_choices(self) -> dict[str, Part]:
+        """Kinds of attention by their name in ``layer_types``."""
+        windowed = self.grouped(self.sliding_window or None)
+        return {"full_attention": self.grouped(), "sliding_attention": windowed}
+
+    def attention(self) -> Sequence[Part | None]:
+        rule = ["sliding_attention" if self.is_windowed(i) else "full_attention" for i in range(self.num_hidden_layers)]
+        return layers_by_type("layer_types", self.layer_types or rule, self.num_hidden_layers, self.attention_choices())
 
 
 def grouped_attention(
-    heads: int, kv_heads: int, head_dim: int, window: int | None = None, gated: bool = False
+    heads: int, kv_heads: int, head_dim: int, window: int | None = None, gated: bool = False, **others: Any
 ) -> Part:  # fmt: skip
     """Grouped attention; no window means that every position is seen."""
-    limit = {} if window is None else {"window": window}
-    return part(GroupedAttention, heads=heads, kv_heads=kv_heads, head_dim=head_dim, gated=gated, **limit)
+    return part(GroupedAttention, heads=heads, kv_heads=kv_heads, head_dim=head_dim, window=window, gated=gated, **others)
 
 
 def gated_mlp(width: int) -> Part:
@@ -132,12 +195,12 @@ def plain_mlp(width: int) -> Part:
     return part(FeedForward, width=width, gated=False)
 
 
-def mixture(experts: int, active: int, width: int, shared_width: int = 0) -> Part:
-    """Gated experts; no token can be sent to more experts than there are."""
+def mixture(experts: int, active: float, width: int, shared_width: int = 0, gated: bool = True, latent: int | None = None) -> Part:
+    """Experts; no token can be sent to more experts than there are."""
     if active > experts:
         raise ValueError(f"a token is sent to {active} experts, expected at most the {experts} that the model has")
     shared = {"shared_width": shared_width, "has_shared": shared_width > 0}
-    return part(MixtureOfExperts, experts=experts, active=active, width=width, **shared)
+    return part(MixtureOfExperts, experts=experts, active=active, width=width, gated=gated, latent_width=latent, **shared)
 
 
 def exact_share(family: Family, whole: str, parts: str) -> int:
@@ -148,7 +211,7 @@ def exact_share(family: Family, whole: str, parts: str) -> int:
     return total // count
 
 
-def layers_by_type(field: str, values: Sequence[Any], layers: int, choices: dict[Any, Part]) -> list[Part]:
+def layers_by_type(field: str, values: Sequence[Any], layers: int, choices: Mapping[Any, Part | None]) -> list[Part | None]:
     """One part per layer from an explicit list such as ``layer_types``; unknown entries are refused by name."""
     if len(values) != layers:
         raise ValueError(f"{field} has {len(values)} entries, expected one for each of the {layers} layers")

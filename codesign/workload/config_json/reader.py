@@ -1,42 +1,53 @@
 """From a file, folder or dictionary to the family that reads it."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
 from codesign.files import own_path, read_json
-from codesign.workload.config_json import dense, hybrid, latent, mixture
-from codesign.workload.config_json.family import Family
-from codesign.workload.config_json.refusal import explain, nearest, refuse_unknown, refuse_value
+from codesign.workload.config_json import dense, gemma, hybrid, latent, layerwise, mixture, plain, sparse, state_space
+from codesign.workload.config_json.family import MOST_LAYERS, Family
+from codesign.workload.config_json.refusal import (
+    explain,
+    is_unset,
+    judge_unknown,
+    nearest_type,
+    refuse_other_models,
+    refuse_value,
+    shown,
+)
+from codesign.workload.config_json.synonyms import SYNONYMS, canonical_names, one_number
+from codesign.workload.config_json.wrappers import WRAPPERS, LanguageModel, language_model
 from codesign.workload.transformer import Transformer
 
-FAMILIES: dict[str, type[Family]] = {**dense.FAMILIES, **mixture.FAMILIES, **latent.FAMILIES, **hybrid.FAMILIES}
+FAMILIES: dict[str, type[Family]] = {
+    name: family
+    for group in (dense, plain, gemma, mixture, latent, hybrid, state_space, sparse, layerwise)
+    for name, family in group.FAMILIES.items()
+}
 """The families that can be read, by ``model_type``."""
 
-WRAPPERS = {"gemma3": ["gemma3_text"], "llama4": ["llama4_text"], "kimi_k25": ["kimi_k2", "deepseek_v3"]}
-"""Multimodal types whose language model is in ``text_config``, and its types, the default first; vision is not read."""
+CONTEXT = ("max_position_embeddings", "n_positions", "max_seq_len", "model_max_length", "seq_length", "max_sequence_length", "n_ctx")
+"""Where files say how many positions a model was made for."""
 
-MOST_LAYERS = 10_000
-"""Layers are looked at one by one; published models have up to 126 of them."""
 
-OUTSIDE_THE_LANGUAGE_MODEL = frozenset(
-    {
-        "model_type",
-        "text_config",
-        "vision_config",
-        "mm_tokens_per_image",
-        "tie_word_embeddings",
-        "use_unified_vision_chunk",
-    }
-)
+class Structure(NamedTuple):
+    """What a file says of a model's structure, and what of it was not read."""
+
+    model: Transformer
+    family: str
+    context_limit: int | None
+    ignored: dict[str, str]
+    language_model: LanguageModel
 
 
 def read_config(source: str | Path | dict[str, Any], name: str | None = None) -> Transformer:
     """A model from a Hugging Face ``config.json``: a path to the file or its folder, or its content.
 
     Read is what changes weights, cache or arithmetic of a plain forward pass. Not read are the precision
-    (``quantization_config``), modules for drafting (``num_nextn_predict_layers`` and the like) and vision towers.
+    (``codesign.workload.reading`` does), modules for drafting (``num_nextn_predict_layers`` and the like) and vision towers.
 
     Args:
         source: the file, the folder that holds it, or the parsed content.
@@ -51,17 +62,27 @@ def read_config(source: str | Path | dict[str, Any], name: str | None = None) ->
     >>> float(read_config(tiny).layers[0].attention.head_dim)
     16.0
     """
-    if isinstance(source, dict):
-        label, default_name, content = "the given config", str(source.get("model_type")), source
-    else:
-        path = own_path(source)
-        path = path / "config.json" if path.is_dir() else path
-        label, content = str(path), load(path)
-        default_name = path.parent.name if path.name == "config.json" else path.stem
+    return read_structure(source, name).model
+
+
+def read_structure(source: str | Path | dict[str, Any], name: str | None = None) -> Structure:
+    """``read_config``, and how the file was read."""
+    label, default_name, content = opened(source)
     try:
-        return checked_family(content).transformer(name or default_name)
+        family, model_type, ignored, inner = checked_family(content)
+        built = family.transformer(name or default_name)
     except ValueError as problem:
         raise ValueError(f"{label}: {problem}.") from None
+    return Structure(built, model_type, context_limit(content, inner.fields), {**inner.outside, **ignored}, inner)
+
+
+def opened(source: str | Path | dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
+    """What to call a source in messages, what to call its model, and its content."""
+    if isinstance(source, dict):
+        return "the given config", str(source.get("model_type")), source
+    path = own_path(source)
+    path = path / "config.json" if path.is_dir() else path
+    return str(path), path.parent.name if path.name == "config.json" else path.stem, load(path)
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -74,50 +95,56 @@ def load(path: Path) -> dict[str, Any]:
     return content
 
 
-def checked_family(content: dict[str, Any]) -> Family:
-    """The fields of a config, checked by its family."""
-    model_type, fields = language_model(content)
+def checked_family(content: dict[str, Any]) -> tuple[Family, str, dict[str, str], LanguageModel]:
+    """The fields of a config checked by its family, its type, and why other fields are ignored."""
+    inner = language_model(content, set(FAMILIES))
+    model_type = inner.model_type
     family = FAMILIES.get(model_type)
     if family is None:
         known = sorted({*FAMILIES, *WRAPPERS})
-        raise ValueError(f"model_type = {model_type!r}, expected one of {', '.join(known)}{nearest(model_type, known)}")
-    names = [field.alias or name for name, field in family.model_fields.items()]
-    unknown = {name: value for name, value in fields.items() if name not in names and name != "model_type"}
-    _refuse_endless(family.model_fields["num_hidden_layers"].alias or "num_hidden_layers", fields)
+        some = "expected one of the types that are read, such as llama, qwen3_moe, deepseek_v3, gpt_oss"
+        raise ValueError(f"model_type = {shown(model_type)} is none of {len(known)} known ones, {some}{nearest_type(model_type, known)}")
+    refuse_other_models(content)
+    _refuse_endless(inner.fields)
+    names = set(family.model_fields)
+    quiet = family.ignored | family.repeats.keys()
+    fields = canonical_names({k: v for k, v in inner.fields.items() if k != "model_type"}, names, quiet)
+    fields = {name: one_number(value) if name in ONE_NUMBER else value for name, value in fields.items()}
+    unknown = {name: value for name, value in fields.items() if name not in names}
     try:
-        checked = family.model_validate(fields)
+        checked = family.model_validate({name: value for name, value in fields.items() if name in names})
     except ValidationError as error:
         raise ValueError(explain(error, unknown, model_type)) from None
-    refuse_unknown(unknown, names, family.ignored | family.repeats.keys(), model_type)
+    refuse_other_values(family, fields)
+    ignored = judge_unknown(unknown, sorted(names), quiet | family.needs.keys(), model_type)
     for name, original in family.repeats.items():
         if name in fields and fields[name] != getattr(checked, original):
             raise ValueError(f"{name} = {fields[name]!r}, expected the same as {original} = {getattr(checked, original)}")
-    return checked
+    return checked, model_type, ignored, inner
 
 
-def _refuse_endless(field: str, fields: dict[str, Any]) -> None:
+def _refuse_endless(fields: dict[str, Any]) -> None:
     """Refuse more layers than anyone has, before they are made."""
-    count = fields.get(field)
-    if isinstance(count, int) and count > MOST_LAYERS:
-        raise ValueError(f"{field} = {count}, expected at most {MOST_LAYERS} layers")
+    for name in ("num_hidden_layers", *SYNONYMS["num_hidden_layers"]):
+        if isinstance(count := fields.get(name), int) and count > MOST_LAYERS:
+            raise ValueError(f"{name} = {count}, expected at most {MOST_LAYERS} layers")
 
 
-def language_model(content: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The type and fields of the language model, out of a multimodal wrapper if there is one."""
-    if "model_type" not in content:
-        raise ValueError(f"the field model_type is missing{nearest('model_type', content)}")
-    model_type = content["model_type"]
-    if not isinstance(model_type, str):
-        raise ValueError(f"model_type = {model_type!r}, expected a text")
-    if model_type not in WRAPPERS:
-        return model_type, content
-    inner = content.get("text_config")
-    if not isinstance(inner, dict):
-        raise ValueError(f"text_config = {inner!r}, expected an object, for model_type {model_type!r} keeps its fields there")
-    outside = {name: value for name, value in content.items() if name not in OUTSIDE_THE_LANGUAGE_MODEL}
-    refuse_unknown(outside, OUTSIDE_THE_LANGUAGE_MODEL, frozenset(), model_type)
-    shared = {name: content[name] for name in ("tie_word_embeddings",) if name in content}
-    inner_type = inner.get("model_type", WRAPPERS[model_type][0])
-    if inner_type not in WRAPPERS[model_type]:
-        raise refuse_value("text_config.model_type", inner_type, WRAPPERS[model_type])
-    return inner_type, {**shared, **inner}
+ONE_NUMBER = frozenset({"moe_intermediate_size", "num_experts_per_tok", "num_shared_experts", "num_key_value_heads"})
+"""Fields that some files repeat for every layer."""
+
+
+def refuse_other_values(family: type[Family], fields: dict[str, Any]) -> None:
+    """Refuse a field that the family understands in one meaning only, with another one."""
+    for name, allowed in family.needs.items():
+        value = fields.get(name)
+        values: Iterable[Any] = value if isinstance(value, list) else () if name not in fields or is_unset(value) else [value]
+        for entry in values:
+            if entry not in allowed:
+                raise refuse_value(name, entry, allowed)
+
+
+def context_limit(*contents: dict[str, Any]) -> int | None:
+    """Positions that the model was made for, if the file says so [1]."""
+    found = (content[name] for content in contents for name in CONTEXT if isinstance(content.get(name), int))
+    return next((int(value) for value in found if 0 < value < 10**12), None)

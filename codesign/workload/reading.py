@@ -1,0 +1,145 @@
+"""A model as its file states it: structure, precision, context limit, and what of the file was not read."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+
+from codesign.files import own_path
+from codesign.numerics.fields import Real
+from codesign.workload import shapes
+from codesign.workload.parameters import layer_parameters
+from codesign.workload.precision import PARTS, Part, Precision
+from codesign.workload.transformer import LayerKind, MixtureOfExperts, Transformer, layer_count
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """What was read of a model's file, and what was not.
+
+    ``ignored`` gives every field that was set and not read its reason; ``precision_notes`` say where the precision comes from.
+    """
+
+    model: Transformer
+    precision: Precision
+    family: str
+    context_limit: int | None
+    ignored: Mapping[str, str]
+    precision_notes: tuple[str, ...]
+
+
+def read(source: str | Path | dict[str, Any], name: str | None = None) -> Reading:
+    """Read a model with its precision: a ``config.json``, a folder with one, its content, or a TOML file of layers.
+
+    ``hf_quant_config.json`` beside the file is read too.
+
+    Raises:
+        ValueError: as ``read_config``; a precision that is not understood, named.
+
+    >>> tiny = dict(model_type="llama", hidden_size=64, num_hidden_layers=2, num_attention_heads=4, vocab_size=100,
+    ...             intermediate_size=256, num_key_value_heads=2, torch_dtype="bfloat16")
+    >>> float(read(tiny).precision.part("dense").weight_bits)
+    16.0
+    """
+    from codesign.workload.config_json.reader import load, opened, read_structure  # pydantic is heavy: only when a model is read
+    from codesign.workload.stated_model import read_stated
+
+    if not isinstance(source, dict) and Path(source).suffix == ".toml":
+        return read_stated(own_path(source), name)
+    structure = read_structure(source, name)
+    label, _, content = opened(source)
+    beside = None
+    if not isinstance(source, dict):
+        path = own_path(source)
+        sidecar = (path if path.is_dir() else path.parent) / "hf_quant_config.json"
+        beside = load(sidecar) if sidecar.is_file() and (path.is_dir() or path.name == "config.json") else None
+    return with_precision(structure, content, beside, label)
+
+
+def with_precision(structure: Any, content: dict[str, Any], beside: dict[str, Any] | None, label: str) -> Reading:
+    """A structure with the precision that its file states."""
+    from codesign.workload.config_json.quantization import stated_precision
+
+    try:
+        layers = int(structure.language_model.fields.get("num_hidden_layers") or 10**6)
+        stated = stated_precision(content, structure.language_model.fields, beside, layers)
+    except ValueError as problem:
+        raise ValueError(f"{label}: {problem}.") from None
+    precision = one_width(stated.precision())
+    return Reading(structure.model, precision, structure.family, structure.context_limit, structure.ignored, stated.notes)
+
+
+def override(
+    precision: Precision, *, weight_bits: float | None = None, expert_weight_bits: float | None = None,
+    kv_bits: float | None = None, activation_bits: float | None = None, message_bits: float | None = None,
+) -> Precision:  # fmt: skip
+    """A precision with some of its widths replaced by a user's.
+
+    ``weight_bits`` replaces the weights of all parts, those of experts unless ``expert_weight_bits`` is given too. A width
+    that is given has no scales beside it. Inputs of the arithmetic follow ``activation_bits``.
+    """
+    found = precision
+    for name in PARTS:
+        form, own = found.part(name), getattr(found, name) is not None
+        bits = expert_weight_bits if name == "experts" and expert_weight_bits is not None else weight_bits
+        if bits is not None:
+            form = dataclasses.replace(form, weight_bits=bits, scale_bits=0.0)
+        if activation_bits is not None:
+            form = dataclasses.replace(form, input_bits=activation_bits)
+        found = dataclasses.replace(found, **{name: form}) if own else found
+    whole = {
+        "weight_bits": weight_bits,
+        "expert_weight_bits": weight_bits if expert_weight_bits is None else expert_weight_bits,
+        "weight_scale_bits": None if weight_bits is None else 0.0,
+        "state_bits": kv_bits,
+        "activation_bits": activation_bits,
+        "message_bits": message_bits,
+    }
+    return dataclasses.replace(found, **{name: value for name, value in whole.items() if value is not None})
+
+
+def one_width(precision: Precision) -> Precision:
+    """The same precision without parts of its own where all of them agree with what holds for the whole."""
+    whole = dataclasses.replace(precision, **dict.fromkeys(PARTS))
+    same = all(eqx.tree_equal(precision.part(name), whole.part(name)) for name in PARTS)
+    return whole if bool(same) else precision
+
+
+def weight_bytes(model: Transformer, precision: Precision) -> float:
+    """Bytes of all weights [B], block scales and norms included; what the operator table keeps, without tracing it."""
+    norms = sum(float(kind.stored_count) * sum(half is not None for half in (kind.attention, kind.feed_forward)) for kind in model.layers)
+    counts = weights_by_part(model)
+    counts["attention"] += norms * float(model.hidden)
+    return sum(count * float(precision.part(part).weight_bytes) for part, count in counts.items())
+
+
+def weights_by_part(model: Transformer) -> dict[Part, float]:
+    """Weights of every part [1], those of shared blocks once; norms are not counted."""
+    found: dict[Part, float] = dict.fromkeys(PARTS, 0.0)
+    for kind in model.layers:
+        for part, count in _layer_weights(kind, model.hidden).items():
+            found[part] += float(kind.stored_count) * count
+    tables = (0.0 if model.tied_embeddings else 1.0) * model.vocabulary + model.positions
+    found["embedding"] += float(model.hidden * tables)
+    found["head"] += float(model.hidden * model.vocabulary)
+    layers = float(layer_count(model))
+    if model.streams is not None:
+        found["attention"] += float(model.hidden * model.streams.mixing) * layers
+        found["dense"] += float(model.hidden**2 * model.streams.end_projections)
+    if model.per_layer_embedding is not None:
+        table = model.per_layer_embedding
+        found["embedding"] += layers * float(table.width * table.vocabulary)
+        found["dense"] += layers * float(3.0 * table.width * model.hidden)
+    return found
+
+
+def _layer_weights(kind: LayerKind, hidden: Real) -> dict[Part, float]:
+    attention = float(layer_parameters(dataclasses.replace(kind, feed_forward=None), hidden))
+    part, whole = kind.feed_forward, float(shapes.feed_forward_weights(kind.feed_forward, hidden))
+    if not isinstance(part, MixtureOfExperts):
+        return {"attention": attention, "dense": whole}
+    experts = float(part.experts * shapes.expert_weights(part, hidden))
+    router = float(hidden * part.experts)
+    return {"attention": attention + router, "experts": experts, "shared": whole - experts - router}
