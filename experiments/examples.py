@@ -5,6 +5,10 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "codesign optimize llama-405b",
         "codesign evaluate --model llama-3.1-70b --device h200 --chips 8 --batch 32 --context 8192",
     ),
+    "describe": (
+        "codesign describe deepseek-v4-pro",
+        "codesign describe gpt-oss-120b --expert-weight-bits 8 --json",
+    ),
     "evaluate": (
         "codesign evaluate --model llama-3.1-70b --device h200 --chips 8 --batch 32 --context 8192",
         "codesign evaluate --model deepseek-v3 --device b200 --chips 8 --phase prefill --prompt 4096 --json",

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from experiments.operating_point import OperatingPoint
 
 FULL = 0.85
-"""Share of the memory above which nothing left for activations and the engine is worth a remark: vLLM leaves 10 % by default
-(``gpu_memory_utilization`` 0.9, docs.vllm.ai) and takes activations and graphs from what it has."""
+"""Share of the memory above which a limit study, which fills it all, is worth a remark: vLLM leaves 10 % by default
+(``gpu_memory_utilization`` 0.9, docs.vllm.ai) and takes activations and graphs from what it has. Other executions keep a reserve."""
 
 
 def remarks(model: Transformer, phase: codesign.Phase, plan: codesign.Plan, design: codesign.Design) -> list[str]:
@@ -135,9 +135,9 @@ def device_remarks(point: "OperatingPoint", report: dict[str, Any]) -> list[str]
             "--weights-in-pool and --state-in-pool say which share is kept there"
         )
     share = math.exp(report["limits"]["capacity"]) if report["limits"]["capacity"] is not None else 0.0
-    if FULL < share <= 1.0:
+    if isinstance(point.execution, codesign.Limit) and FULL < share <= 1.0:
         found.append(
-            f"memory is {share:.0%} full and nothing is reserved for activations, graphs and the engine itself (vLLM leaves 10 % by "
-            "default): it may not fit in practice"
+            f"memory is {share:.0%} full and the limit study reserves nothing for activations, graphs and the engine itself (vLLM leaves "
+            "10 % by default): it may not fit in practice"
         )
     return found

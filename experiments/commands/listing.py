@@ -200,7 +200,7 @@ def _billions(count: float) -> str:
 
 def _fitting(columns: list["Printed"], width: int) -> list[str]:
     """The table with as many columns as there is room for; prose in the last one wraps under itself."""
-    from experiments.text_table import hanging, table_lines, table_width
+    from experiments.text_table import hanging, table_lines, table_width, wrapped
 
     if columns[-1].name == "description" and table_width(columns, 2) > width:
         return hanging(columns, width)
@@ -209,8 +209,8 @@ def _fitting(columns: list["Printed"], width: int) -> list[str]:
         if table_width([*chosen, column], 2) <= width:
             chosen.append(column)
     missing = [column for column in columns if column not in chosen]
-    note = [f"(wider screens add: {', '.join(' '.join(column.header) for column in missing)})"] if missing else []
-    return [*table_lines(chosen, width), *note]
+    note = f"(wider screens add: {', '.join(' '.join(column.header) for column in missing)})" if missing else ""
+    return [*table_lines(chosen, width), *wrapped([note], width)]
 
 
 def _with_sources(row: dict[str, Any], width: int) -> list[str]:

@@ -76,7 +76,7 @@ def test_known_devices_of_llama_405b():
     """Values of the issue: the best device is TPU v7, and of the run's own technology Rubin, far above powers of two."""
     stated = within("llama-405b", (1, 512), (1, 4096), (*FIVE, "gb200"))
     found = {point.name: point for point in device_points(stated, problem(stated))}
-    assert found["rubin"].tokens_per_second_per_dollar == pytest.approx(0.0334, abs=5e-5)
+    assert found["rubin"].tokens_per_second_per_dollar == pytest.approx(0.0335, abs=5e-5)  # enumerated too, as above
     assert (found["rubin"].chips, found["rubin"].batch) == (5, 358)
     others = {name: point.tokens_per_second_per_dollar for name, point in found.items() if not point.same_generation}
     assert max(others, key=others.__getitem__) == "tpu-v7" and others["tpu-v7"] == pytest.approx(0.0181, abs=1e-4)
@@ -146,11 +146,22 @@ def test_the_generation_of_the_scenario_comes_first_and_all_others_have_reasons(
     assert {one.name for one in compared(scenario("offline")) if one.same_generation} >= {"h200", "b200", "tpu-v7"}  # of HBM3E
 
 
-def test_absent_devices_say_why():
-    stated = within("llama-405b", (1, 4), (1, 8), ("rubin", "h100", "tpu-v4i", "groq-lpu"))
+NARROW = """
+memory_bandwidth = "8 TB/s"
+memory_capacity = "288 GiB"
+peak_flops_4bit = "10 PFLOP/s"
+sync_latency = "4 us"
+link_bandwidth = "900 GB/s"
+technology = ["N4", "HBM3E", "NVLink5"]
+"""
+
+
+def test_absent_devices_say_why(tmp_path):
+    (tmp_path / "narrow.toml").write_text(NARROW)
+    stated = within("llama-405b", (1, 4), (1, 8), ("rubin", "h100", str(tmp_path / "narrow.toml"), "groq-lpu"))
     points = {point.name: point for point in device_points(stated, problem(stated))}
     assert "too small" in points["h100"].absent_because and "4 chips" in points["groq-lpu"].absent_because
-    assert "memory_bandwidth" in points["tpu-v4i"].absent_because and not points["rubin"].absent_because
+    assert "no rate for 8-bit products" in points["narrow"].absent_because and not points["rubin"].absent_because
     rows = list(csv.DictReader(io.StringIO(devices_csv(list(points.values()), stated))))
     assert [row["name"] for row in rows] == list(points) and rows[-1]["absent_because"]
     assert float(rows[0]["tokens/s/$ [token/s/USD]"]) == pytest.approx(points["rubin"].tokens_per_second_per_dollar, rel=1e-8)

@@ -158,7 +158,7 @@ def test_a_device_that_nobody_could_make(refused, tmp_path, key, value, told):
         ("context = 4096", "context = 4096\ndraft_length = 1\ndraft_cost = inf", "workload.draft_cost = inf"),
         ("context = 4096", "context = 4096\ndraft_length = 1\ndraft_cost = 1e200", "workload.draft_cost = 1e+200"),
         ("context = 4096", "context = 4096\ndraft_length = 10000000", "workload.draft_length = 10000000"),
-        ("context = 4096", "context = 4096\nweight_bits = 1e-200", "workload.weight_bits = 1e-200"),
+        ("weight_bits = 8", "weight_bits = 1e-200", "workload.weight_bits = 1e-200"),
         ("context = 4096", "context = 4096\nshare = nan", "workload.share = nan"),
         ("chips = [1, 16]", "chips = [1, 1000000000000000000]", "space.chips.1 = 1000000000000000000"),
         ("batch = [1, 256]", "batch = [1, 1000000000000000000]", "space.batch.1 = 1000000000000000000"),

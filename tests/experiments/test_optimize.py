@@ -223,7 +223,7 @@ def test_precision_may_be_chosen():
         posed = problem(read(text, "small", "small"))
         return optimize(posed.spaces, posed.services, posed.choices, posed.objectives, weights=2)
 
-    either = searched(SMALL.replace("dies = [1]", "dies = [1]\nweight_bits = [8, 4]"))
+    either = searched(SMALL.replace("\nweight_bits = 8", "").replace("dies = [1]", "dies = [1]\nweight_bits = [8, 4]"))
     four = searched(SMALL.replace("\nweight_bits = 8", "\nweight_bits = 4"))
     assert {either.choices[k].name for k in either.choice} == {"two-shot, 1 die, 4-bit weights"}
     np.testing.assert_allclose(np.sort(either.values, axis=0), np.sort(four.values, axis=0), rtol=1e-6)

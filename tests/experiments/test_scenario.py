@@ -126,7 +126,7 @@ def test_a_key_without_effect_is_refused_by_name(phase, line, told):
     [
         ("dies = [1]", 'dies = [1]\nexperts = ["whole"]', "choices.experts = ['whole'] has no effect: llama-3.1-8b has no experts"),
         ("[space]", '[space]\nsync_latency = ["1 us", "2 us"]', 'space.sync_latency has no effect in mode = "build"'),
-        ("dies = [1]", "dies = [1]\nweight_bits = [4, 8]", None),
+        ("activation_bits = 8", "activation_bits = 8\nexpert_weight_bits = 4", "expert_weight_bits of llama-3.1-8b has no effect"),
         ("[search]", "[search]", None),
     ],
 )
@@ -139,8 +139,10 @@ def test_choices_without_effect(old, new, told):
 
 
 def test_choices_that_two_places_state():
-    both = SMALL.replace("dies = [1]", "dies = [1]\nweight_bits = [4, 8]").replace("context = 4096", "context = 4096\nweight_bits = 8")
+    both = SMALL.replace("dies = [1]", "dies = [1]\nweight_bits = [4, 8]")
     assert "weight_bits of llama-3.1-8b has no effect beside choices.weight_bits" in refusal(both)
+    assert "expert_weight_bits of llama-3.1-8b has no effect beside" in refusal(both.replace("\nweight_bits = 8", "\nexpert_weight_bits = 8"))
+    problem(read(both.replace("\nweight_bits = 8", ""), "mine", "mine.toml"))
     prefill = SMALL.replace("context = 4096", 'phase = "prefill"\nprompt = 4096').replace('["two-shot"]', '["ring"]')
     assert "choices.collectives = ['ring'] has no effect on prefill" in refusal(prefill)
 
