@@ -12,6 +12,7 @@ import codesign
 from codesign.numerics.fields import Real
 from codesign.numerics.units import GIBI, MILLI
 from codesign.outcome import Outcome
+from codesign.performance.execution import fillable_share
 from codesign.performance.step import COLLECTIVES
 from codesign.validity import check
 from codesign.workload.operators import operator_table
@@ -263,7 +264,7 @@ def _does_not_fit(point: OperatingPoint, report: dict[str, Any]) -> str:
             "expected other shares in --weights-in-pool and --state-in-pool, or more chips"
         )
     idle = "; their pools hold what --weights-in-pool and --state-in-pool say" if design["pool_capacity"] > 0 else ""
-    return f"{what} and {machines} have {available:.1f} GiB: {needed - available:.1f} GiB are missing; {_advice(point)}{idle}"
+    return f"{what} and {machines} have {available:.1f} GiB to fill: {needed - available:.1f} GiB are missing; {_advice(point)}{idle}"
 
 
 def _advice(point: OperatingPoint) -> str:
@@ -271,7 +272,9 @@ def _advice(point: OperatingPoint) -> str:
     if not least:
         return f"no tensor degree up to {MOST_CHIPS} chips makes it fit"
     beyond = f", beyond the scale-up domain of {domain:g}" if least > domain else ""
-    return f"the least number of chips that fits is {least} (by bytes alone, nothing reserved for activations and the engine{beyond})"
+    kept = 1.0 - float(fillable_share(point.technology.attainable, point.execution))
+    reserve = f"{kept:.0%} of memory" if kept > 0 else "nothing"
+    return f"the least number of chips that fits is {least} (by bytes alone, {reserve} reserved for activations and the engine{beyond})"
 
 
 def least_chips(point: OperatingPoint) -> int | None:

@@ -158,5 +158,6 @@ def test_fits_is_memory_and_promise(run):
 
 def test_the_hint_says_what_it_counts(run):
     """30 RTX 4090 'is the least that fits', by bytes, over a domain of 8 (field F17)."""
-    told = run("evaluate", "--model", "deepseek-v3", "--device", "rtx-4090", "--chips", 28).err
-    assert "by bytes alone, nothing reserved for activations and the engine, beyond the scale-up domain of 8" in told
+    arguments = ("evaluate", "--model", "deepseek-v3", "--device", "rtx-4090", "--chips", 28)
+    assert "by bytes alone, 10% of memory reserved for activations and the engine, beyond the scale-up domain of 8" in run(*arguments).err
+    assert "by bytes alone, nothing reserved for activations" in run(*arguments[:-1], 24, "--execution", "limit").err
