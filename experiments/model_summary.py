@@ -153,12 +153,15 @@ def summary(reading: Reading) -> list[str]:
     if said["ignored"]:
         outside = [why for why in said["ignored"].values() if "tower" in why]
         told = f"; {outside[0]}" if outside else ""
-        lines += wrapped(f"not read: {len(said['ignored'])} fields{told} (codesign describe says why)", 2)
+        count = f"{len(said['ignored'])} {'field' if len(said['ignored']) == 1 else 'fields'}"
+        lines += wrapped(f"not read: {count}{told} (codesign describe says why)", 2)
     return [plain(line) for line in lines]
 
 
 def words(part: Mapping[str, Any]) -> str:
     """Half a layer in words: its kind, its numbers, the switches that are on."""
+    absent = () if part.get("has_shared", True) else ("shared_width", "has_shared")
+    part = {name: value for name, value in part.items() if name not in absent}
     numbers = [f"{name.replace('_', ' ')} {value:,.10g}" for name, value in part.items() if isinstance(value, float)]
     within = [f"{name} ({words(value)})" for name, value in part.items() if isinstance(value, Mapping)]
     switches = [name for name, value in part.items() if isinstance(value, bool) and value != USUAL.get(name, False)]

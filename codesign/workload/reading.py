@@ -5,10 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import equinox as eqx
-
 from codesign.files import own_path
-from codesign.numerics.fields import Real
+from codesign.numerics.fields import Real, units_of
 from codesign.workload import shapes
 from codesign.workload.parameters import layer_parameters
 from codesign.workload.precision import PARTS, Part, Precision
@@ -102,9 +100,14 @@ def override(
 
 def one_width(precision: Precision) -> Precision:
     """The same precision without parts of its own where all of them agree with what holds for the whole."""
-    whole = dataclasses.replace(precision, **dict.fromkeys(PARTS))
-    same = all(eqx.tree_equal(precision.part(name), whole.part(name)) for name in PARTS)
-    return whole if bool(same) else precision
+    bits = {name: float(getattr(precision, name)) for name in units_of(precision)}  # compared as Python numbers: no program to compile
+    for name in PARTS:
+        weights = bits["expert_weight_bits" if name == "experts" else "weight_bits"]
+        of_all = (weights, bits["weight_scale_bits"], max(bits["weight_bits"], bits["activation_bits"]))
+        own = getattr(precision, name)
+        if own is not None and (float(own.weight_bits), float(own.scale_bits), float(own.input_bits)) != of_all:
+            return precision
+    return dataclasses.replace(precision, **dict.fromkeys(PARTS))
 
 
 def weight_bytes(model: Transformer, precision: Precision) -> float:

@@ -141,7 +141,8 @@ def test_choices_without_effect(old, new, told):
 def test_choices_that_two_places_state():
     both = SMALL.replace("dies = [1]", "dies = [1]\nweight_bits = [4, 8]")
     assert "weight_bits of llama-3.1-8b has no effect beside choices.weight_bits" in refusal(both)
-    assert "expert_weight_bits of llama-3.1-8b has no effect beside" in refusal(both.replace("\nweight_bits = 8", "\nexpert_weight_bits = 8"))
+    experts = both.replace("\nweight_bits = 8", "\nexpert_weight_bits = 8")
+    assert "expert_weight_bits of llama-3.1-8b has no effect beside" in refusal(experts)
     problem(read(both.replace("\nweight_bits = 8", ""), "mine", "mine.toml"))
     prefill = SMALL.replace("context = 4096", 'phase = "prefill"\nprompt = 4096').replace('["two-shot"]', '["ring"]')
     assert "choices.collectives = ['ring'] has no effect on prefill" in refusal(prefill)

@@ -49,7 +49,7 @@ class Family(BaseModel):
     ``needs`` fields with the one value that is understood, so that any other is refused by name.
     """
 
-    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False, defer_build=True)
     ignored: ClassVar[frozenset[str]] = frozenset()
     repeats: ClassVar[dict[str, str]] = {}
     needs: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
