@@ -221,8 +221,8 @@ def limits(
         dies=jnp.log(design.dies / packaging.max_dies),
         shoreline=jnp.log(needed_edge(design, technology) / usable_edge(design, technology, silicon)),
         stacks=jnp.log(stacks(design, technology) / memory.max_stacks),
-        layers_most=jnp.log(per_stack / memory.max_layers),
-        layers_fewest=jnp.log(memory.min_layers / per_stack),
+        layers_most=jnp.log(per_stack) - jnp.log(memory.max_layers),
+        layers_fewest=jnp.log(memory.min_layers) - jnp.log(per_stack),  # quotients of quotients overflow in float32
         power_density=jnp.log(peak / (silicon * cooling.power_density)),
         package_power=jnp.log(peak / cooling.package_power),
         temperature=temperature_excess(junction, cooling.logic_temperature, coolant),
