@@ -5,6 +5,7 @@ cancel by chance. At a tie (``numerics.ties``) the gradient is the slope of one 
 within a difference's reach count as ties.
 """
 
+import itertools
 from typing import Any
 
 import jax
@@ -18,7 +19,8 @@ import codesign.evaluate
 from codesign.evaluate import evaluate
 from codesign.numerics.compilation import SELDOM, compiler_options
 from codesign.outcome import stack_limits
-from tests.codesign.gradient_points import Point, ends, points, sizes
+from tests.codesign.gradient_points import EXECUTIONS, MODELS, PHASES, Point, ends, points, sizes
+from tests.examples import thorough
 
 COUNT = 100
 STEP = 4e-7
@@ -121,18 +123,10 @@ DAILY = [
 ]  # fmt: skip
 """Every model, phase and execution; compiling one takes 20 s of a processor, so all pairs wait for the nightly profile."""
 
-NIGHTLY = [
-    ("dense", "decode", "operatorwise"), ("dense", "prefill", "dataflow"), ("window", "draft", "limit"),
-    ("latent", "decode", "limit"), ("mixture", "draft", "smooth"), ("hybrid", "draft", "dataflow"),
-    ("hybrid", "prefill", "operatorwise"),
-]  # fmt: skip
+ALL = list(itertools.product(MODELS, PHASES, EXECUTIONS))
 
 
-SWITCHES = ("plan.kv_ideal",)
-"""Zero or one: what lies between or beyond is out of range, where ``validity`` spoils every outcome."""
-
-
-@pytest.mark.parametrize(("model", "phase", "execution"), COMBINATIONS)
+@pytest.mark.parametrize(("model", "phase", "execution"), ALL if thorough() else DAILY)
 def test_reverse_mode_is_forward_mode_and_the_slope_of_the_legal_side(model, phase, execution):
     found = Derivatives(points(model, phase, execution, COUNT))
     assert np.isfinite(found.reverse).all()
