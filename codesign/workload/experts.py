@@ -204,7 +204,8 @@ def _by_counts(draws: Real, spare: Real, groups: Real, draws_variance: Real, few
     fraction = jnp.minimum(draws_variance / (groups * variance), 1.0 - 1e-4)
     widening = fraction / (1.0 - fraction) * variance
     skewness, tails = variance * (1.0 - 2.0 * share), variance * (1.0 - 6.0 * share * kept)
-    height, shape = _edgeworth(groups, variance + widening, skewness, tails, jnp.zeros_like(mean))
+    spread = variance + widening
+    height, shape = -0.5 * jnp.log(spread), 1.0 + (tails / 8.0 - skewness**2 / spread * (5.0 / 24.0)) / (groups * spread**2)
 
     first, second, third, fourth, within = _truncated_binomial(slots, odds)
     height_within, shape_within = _edgeworth(groups, second + widening, third, fourth, mean - first)

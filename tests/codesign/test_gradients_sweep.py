@@ -32,6 +32,9 @@ TOLERANCE = 1e-6
 CURVED = 3e-6
 """The same for a one-sided difference over ``STEP``: its error is STEP/2 × curvature."""
 
+SWITCHES = ("plan.kv_ideal",)
+"""Zero or one: what lies between or beyond is out of range, where ``validity`` spoils every outcome."""
+
 STEEP = 10.0
 """A difference beyond this is of a step, which has no derivative."""
 
