@@ -219,15 +219,16 @@ def limits(
     interposer = interposer_area(design, technology, silicon)
     coolant = cooling.coolant_temperature
     junction, warmed = junction_temperature(peak, silicon, cooling), memory_temperature(peak, silicon, memory, cooling)
-    per_stack = layers(design, technology) / stacks(design, technology)
+    # in logarithms, since XLA may turn quotients of quotients into products that overflow in float32
+    per_stack = jnp.log(layers(design, technology)) - jnp.log(stacks(design, technology))
     return Limits(
         capacity=jnp.log(_fullest_tier(design, plan, kept, filled)),
         die_area=jnp.log(silicon / design.dies / logic.reticle_area),
         dies=jnp.log(design.dies / packaging.max_dies),
         shoreline=jnp.log(needed_edge(design, technology) / usable_edge(design, technology, silicon)),
         stacks=jnp.log(stacks(design, technology) / memory.max_stacks),
-        layers_most=jnp.log(per_stack / memory.max_layers),
-        layers_fewest=jnp.log(memory.min_layers / per_stack),
+        layers_most=per_stack - jnp.log(memory.max_layers),
+        layers_fewest=jnp.log(memory.min_layers) - per_stack,
         power_density=jnp.log(peak / (silicon * cooling.power_density)),
         package_power=jnp.log(peak / cooling.package_power),
         temperature=temperature_excess(junction, cooling.logic_temperature, coolant),

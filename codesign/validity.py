@@ -19,7 +19,7 @@ from jax.tree_util import GetAttrKey, keystr
 
 from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
-from codesign.numerics.fields import Real
+from codesign.numerics.fields import Real, Truth
 from codesign.outcome import GAINS, Limits, Outcome
 from codesign.performance.plan import Plan
 from codesign.workload.phases import Phase
@@ -203,24 +203,30 @@ class Legal(NamedTuple):
 
 def legal(design: Design, phase: Phase, promise: Real, plan: Plan) -> Legal:
     """Replace what is outside its range, number by number; legal ones keep every bit and their derivatives."""
-    distance: Any = 0.0
     parts: dict[str, Any] = {"design": design, "phase": phase, "promise": promise, "plan": plan}
+    stated: list[Stated] = []
     for what, tree in parts.items():
-        numbers = [_inside(one) for one in _leaves(what, tree)]
-        distance = sum((far for _, far in numbers), start=distance)
-        parts[what] = jax.tree.unflatten(jax.tree.structure(tree), [number for number, _ in numbers])
-    return Legal(**parts, distance=distance)
+        own = list(_leaves(what, tree))
+        stated += own
+        inside = [jnp.where(_good(one), one.value, one.range.inside) for one in own]
+        parts[what] = jax.tree.unflatten(jax.tree.structure(tree), inside)
+    return Legal(**parts, distance=_distance(stated))
 
 
-def _inside(stated: Stated) -> tuple[Real, Real]:
-    """A number, or one inside its range where it is not; and the difference, whose gradient points back into the range."""
+def _good(stated: Stated) -> Truth:
     value, range_ = jnp.asarray(stated.value), stated.range
     most = float(jnp.finfo(value.dtype).max)
     good = (value > range_.low) if range_.above else (value >= max(range_.low, -most))
-    good = good & (value <= min(range_.high, most))
+    return good & (value <= min(range_.high, most))
+
+
+def _distance(stated: Sequence[Stated]) -> Real:
+    """How far numbers are from their ranges, together; the gradient points back into them. One array: one small program."""
+    values = jnp.concatenate([jnp.ravel(one.value) for one in stated])
+    good = jnp.concatenate([jnp.ravel(_good(one)) for one in stated])
+    inside = np.concatenate([np.full(np.size(one.value), one.range.inside) for one in stated]).astype(values.dtype)
     # not |value - inside|: a fused multiply-add leaves the rounding of the value in a difference of equals
-    far = jnp.where(good, 0.0, jnp.abs(value - range_.inside))
-    return jnp.where(good, value, range_.inside), far if far.ndim == 0 else jnp.sum(far)
+    return jnp.sum(jnp.where(good, 0.0, jnp.abs(values - inside)))
 
 
 def far_from_legal(model: Transformer, technology: Technology, machines: Sequence[tuple[Design, Plan]], *parts: tuple[str, Any]) -> Real:
@@ -229,11 +235,9 @@ def far_from_legal(model: Transformer, technology: Technology, machines: Sequenc
     That is a model, a technology, what must hold between a plan and its machine, and other parts (keys of ``RANGES``).
     """
     stated = [one for what, tree in (("model", model), ("technology", technology), *parts) for one in _leaves(what, tree)]
-    plain = jnp.stack([jnp.ravel(one.value)[0] for one in stated if one.range == NOT_NEGATIVE])
-    others = [_inside(one)[1] for one in stated if one.range != NOT_NEGATIVE]
-    more = [_inside(Stated("", mixture.experts - mixture.active, NOT_NEGATIVE))[1] for mixture in _mixtures(model)]
-    between = [_inside(one)[1] for machine in machines for one in _derived(*machine)]
-    return sum([*others, *more, *between], start=_inside(Stated("", plain, NOT_NEGATIVE))[1])
+    more = [Stated("", mixture.experts - mixture.active, NOT_NEGATIVE) for mixture in _mixtures(model)]
+    between = [one for machine in machines for one in _derived(*machine)]
+    return _distance([*stated, *more, *between])
 
 
 NOTHING = 1e-18

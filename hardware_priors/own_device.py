@@ -13,7 +13,8 @@
     technology = ["N3", "HBM4", "NVLink5"] # optional: what to price it with
 
 Keys are the fields of :class:`codesign.hardware.design.Design` without ``chips``; those with a default there may be left out, and
-``OwnDevice.assumed`` says which were. ``peak_flops`` alone is taken with ``peak_flops_bits``, the width at which it holds.
+``OwnDevice.assumed`` says which were. ``peak_flops`` is taken with ``peak_flops_bits``, the width at which it holds; alone, it is
+taken at 8 bits and halved at 16, which ``OwnDevice.assumed`` says too.
 """
 
 from dataclasses import MISSING, dataclass, field, fields
@@ -43,13 +44,15 @@ LONGEST_NAME = 200
 class OwnDevice:
     """A device read from a file: what a chip can do, in SI. It has no priors, so no area, power or price of its own.
 
-    ``rates`` holds the dense matrix rate by width [bit → FLOP/s], ``quantities`` the rest.
+    ``rates`` holds the dense matrix rate by width [bit → FLOP/s], ``quantities`` the rest; ``width_assumed``: the file states a rate
+    without its width.
     """
 
     name: str
     quantities: dict[str, float] = field(default_factory=dict)
     rates: dict[int, float] = field(default_factory=dict)
     technology: tuple[str, str, str] | None = None
+    width_assumed: bool = False
 
     full_name = property(lambda self: self.name)
     tdp = die_area = stacks = bom = price = None
@@ -69,7 +72,8 @@ class OwnDevice:
         silent = {"pool_bandwidth", "pool_capacity", "white_silicon"}  # absent means none
         if chips <= self.quantities.get("scale_up_domain", 1.0):
             silent |= {"scale_up_domain", "scale_out_bandwidth", "scale_out_latency"}
-        return [
+        rate = [f"peak_flops {formatted(self.rates[8], 'PFLOP/s')} at 8 bits and half of it at 16"] if self.width_assumed else []
+        return rate + [
             f"{key} {formatted(float(default), SHOWN.get(key, _UNITS[key]))}"  # pyright: ignore[reportArgumentType]
             for key, default in _DEFAULTS.items()
             if key in _UNITS and key not in self.quantities and key not in silent
@@ -133,27 +137,29 @@ def _technology(path: Path, value: object) -> tuple[str, str, str]:
     return choice("node", value[0]), choice("memory", value[1]), choice("link", value[2])
 
 
-def _rates(path: Path, stated: dict[str, object], missing: list[str]) -> dict[int, float]:
-    """Matrix rates by width, taken out of what the file states."""
+def _rates(path: Path, stated: dict[str, object], missing: list[str]) -> tuple[dict[int, float], bool]:
+    """Matrix rates by width, taken out of what the file states, and whether a width was assumed."""
     rates = {bits: _number(path, key, stated.pop(key), "FLOP/s") for key, bits in _RATES.items() if key in stated}
     width, bare = stated.pop("peak_flops_bits", None), stated.pop("peak_flops", None)
-    if bare is not None:
-        rate = _number(path, "peak_flops", bare, "FLOP/s")
-        if width is None:
-            raise ValueError(
-                f"{path}: peak_flops = {bare!r} does not say at which width it holds; add peak_flops_bits = 8, "
-                f"or write peak_flops_8bit = {bare!r} (or _4bit, _16bit, _32bit)"
-            )
-        if width not in WIDTHS or isinstance(width, bool):
-            raise ValueError(f"{path}: peak_flops_bits = {width!r}: expected one of {', '.join(map(str, WIDTHS))}")
-        if int(width) in rates:  # pyright: ignore[reportArgumentType]
-            raise ValueError(f"{path}: peak_flops and peak_flops_{width}bit both state the rate at {width} bits; expected one of them")
-        rates[int(width)] = rate  # pyright: ignore[reportArgumentType]
-    elif width is not None:
-        raise ValueError(f"{path}: peak_flops_bits = {width!r} without peak_flops; expected both, or peak_flops_{width}bit")
-    if not rates:
-        missing.append("peak_flops_8bit (or _4bit, _16bit, _32bit)")
-    return rates
+    if bare is None:
+        if width is not None:
+            raise ValueError(f"{path}: peak_flops_bits = {width!r} without peak_flops; expected both, or peak_flops_{width}bit")
+        if not rates:
+            missing.append("peak_flops_8bit (or _4bit, _16bit, _32bit)")
+        return rates, False
+    rate = _number(path, "peak_flops", bare, "FLOP/s")
+    if width is None and rates:
+        raise ValueError(
+            f"{path}: peak_flops = {bare!r} does not say at which width it holds and other rates do; write peak_flops_8bit = {bare!r} "
+            "(or _4bit, _16bit, _32bit)"
+        )
+    if width is None:
+        return {8: rate, 16: rate / 2.0}, True
+    if width not in WIDTHS or isinstance(width, bool):
+        raise ValueError(f"{path}: peak_flops_bits = {width!r}: expected one of {', '.join(map(str, WIDTHS))}")
+    if int(width) in rates:  # pyright: ignore[reportArgumentType]
+        raise ValueError(f"{path}: peak_flops and peak_flops_{width}bit both state the rate at {width} bits; expected one of them")
+    return {**rates, int(width): rate}, False  # pyright: ignore[reportArgumentType]
 
 
 def read_device(path: Path) -> OwnDevice:
@@ -161,7 +167,7 @@ def read_device(path: Path) -> OwnDevice:
 
     Raises:
         ValueError: no such file, not TOML, an unknown key (with the nearest), a missing one, a wrong unit, a value that no machine
-            has, a rate without its width, or half a pool.
+            has, a rate without its width beside others, or half a pool.
     """
     path = own_path(path)
     if not path.exists():
@@ -176,9 +182,9 @@ def read_device(path: Path) -> OwnDevice:
     technology = _technology(path, stated.pop("technology")) if "technology" in stated else None
     quantities = {key: _number(path, key, stated[key], unit) for key, unit in _UNITS.items() if key in stated}
     missing = [key for key in _UNITS if key not in quantities and key not in _DEFAULTS]
-    rates = _rates(path, stated, missing)
+    rates, width_assumed = _rates(path, stated, missing)
     pool = [key for key in ("pool_capacity", "pool_bandwidth") if key not in quantities]
     missing += pool if len(pool) == 1 else []
     if missing:
         raise ValueError(f"{path}: missing {', '.join(missing)}")
-    return OwnDevice(name, quantities, rates, technology)
+    return OwnDevice(name, quantities, rates, technology, width_assumed)

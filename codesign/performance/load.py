@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from codesign.numerics.compilation import computed_once
 from codesign.numerics.fields import Real
 from codesign.numerics.ties import at_least, greater, lesser
 from codesign.performance.plan import Degrees, Plan, from_fewer
@@ -79,7 +80,7 @@ def expert_load(table: OperatorTable, plan: Plan, degree: Degrees, rows: Real) -
     Copies count as experts of their own among which the tokens are dealt: the touched copies of one expert all stream it.
     """
     experts, active = table.experts * plan.expert_copies, table.active
-    most_touched, most_rows = busiest(experts, active, rows, degree.expert)
+    most_touched, most_rows = computed_once(busiest(*computed_once((experts, active, rows, degree.expert))))
     return ExpertLoad(
         busiest_touched=most_touched,
         busiest_rows=most_rows * plan.routing_skew,

@@ -16,7 +16,7 @@ from codesign.performance import collectives
 from codesign.performance.collectives import Cost
 from codesign.performance.execution import Dataflow, Execution, Limit, Operatorwise
 from codesign.performance.load import Load, micro_batch, repeated, step_load
-from codesign.performance.plan import Degrees, Plan, degrees
+from codesign.performance.plan import Plan, degrees
 from codesign.workload.operators import OperatorTable
 from codesign.workload.phases import Decode, Draft, Phase
 
@@ -201,20 +201,27 @@ def communication(design: Design, table: OperatorTable, phase: Phase, plan: Plan
     net = collectives.network(design, efficiency)
     batch = micro_batch(phase, degree)
     message = batch.rows * table.hidden_bytes
+    groups, messages = [degree.tensor, degree.feed_forward], [message, message]
+    if table.has_experts:
+        groups += [degree.stage, degree.expert_slices]
+        messages += [batch.stage_rows * table.hidden_bytes, batch.stage_rows * table.active / degree.expert * table.expert_bytes]
+    reduce = jax.vmap(lambda n, size: collectives.all_reduce(net, plan.all_reduce, n, size))  # all in one small program
+    over_heads, over_mlp, *over_experts = _each(reduce(jnp.stack(groups), jnp.stack(messages)), len(groups))
 
-    def reduce(n: Real, size: Real) -> Cost:
-        return collectives.all_reduce(net, plan.all_reduce, n, size)
-
-    over_mlp = reduce(degree.feed_forward, message)
     merge = collectives.all_to_all(net, plan.context, batch.rows * table.merge_bytes / degree.tensor)
     logits = collectives.gather(net, degree.feed_forward, batch.head_rows * table.logit_bytes)
     leaves = design.chips > design.scale_up_domain
     hop = collectives.point_to_point(net, leaves, 2.0 * batch.stage_rows * table.hidden_bytes / degree.stage)
     experts = collectives.nothing(message)
     if table.has_experts:
-        experts = _expert_exchange(table, plan, degree, net, batch.stage_rows, over_mlp)
+        sliced, within = over_experts
+        sent = batch.stage_rows / degree.stage * table.active * table.expert_bytes
+        exchange = collectives.all_to_all(net, degree.stage, sent).times(2.0)
+        dealt = (exchange + within).times(table.expert_layers) + over_mlp.times(table.shared_layers)
+        one_group = degree.expert <= 1.0
+        experts = jax.tree.map(lambda a, b: jnp.where(one_group, a, b), sliced.times(table.expert_layers), dealt)
     costs = (
-        reduce(degree.tensor, message).times(table.attention_reductions),
+        over_heads.times(table.attention_reductions),
         over_mlp.times(table.dense_layers),
         experts,
         merge.times(table.attention_layers),
@@ -225,16 +232,8 @@ def communication(design: Design, table: OperatorTable, phase: Phase, plan: Plan
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *costs)
 
 
-def _expert_exchange(table: OperatorTable, plan: Plan, degree: Degrees, net: collectives.Network, rows: Real, shared: Cost) -> Cost:
-    sliced = collectives.all_reduce(net, plan.all_reduce, degree.stage, rows * table.hidden_bytes)
-    sent = rows / degree.stage * table.active * table.expert_bytes
-    exchange = collectives.all_to_all(net, degree.stage, sent).times(2.0)
-    received = rows * table.active / degree.expert * table.expert_bytes
-    within = collectives.all_reduce(net, plan.all_reduce, degree.expert_slices, received)
-    dealt = (exchange + within).times(table.expert_layers) + shared.times(table.shared_layers)
-    one_group = degree.expert <= 1.0
-    whole = sliced.times(table.expert_layers)
-    return jax.tree.map(lambda a, b: jnp.where(one_group, a, b), whole, dealt)
+def _each(costs: Cost, count: int) -> list[Cost]:
+    return [jax.tree.map(lambda leaf, k=k: leaf[k], costs) for k in range(count)]
 
 
 def attained_rates(

@@ -70,7 +70,8 @@ def core_area(design: Design, technology: Technology, compute_bits: Real) -> Rea
     """Matrix units with their registers and L1: F / (ρ · gain of the precision · clock) [m²]."""
     logic = technology.logic
     gain = precision_ratio(compute_bits, logic.density_gain_8bit, logic.density_gain_4bit)
-    return design.peak_flops / (logic.matrix_density * gain * design.clock)
+    unit = 1e-15  # a derivative squares what divides; unscaled, 1e18 FLOP/s/m² squared leaves float32
+    return (unit * design.peak_flops) / (unit * logic.matrix_density * gain * design.clock)
 
 
 @declares(Curvature.CONVEX, design__sram_capacity=(1e6, 1e10), design__sram_bandwidth=(1e12, 1e15))

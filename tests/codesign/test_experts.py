@@ -6,11 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
 from codesign.workload import experts as routing
+from tests.codesign import oracle_routing
+from tests.examples import examples
 
 FUNCTIONS = [routing.busiest_touched, routing.busiest_rows]
 
@@ -133,29 +135,55 @@ def divisors(number):
     return [d for d in range(1, number + 1) if number % d == 0]
 
 
-@settings(max_examples=150, deadline=None)
+ROWS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 45, 50, 64, 80, 101, 128, 160, 200, 256, 303, 400, 512, 700, 1024, 2048)
+
+
+@pytest.mark.parametrize("experts", [8, 64, 128, 256, 384])
+def test_touched_experts_of_the_busiest_chip_against_enumeration(experts):
+    function = jax.jit(jax.vmap(routing.busiest_touched, (None, None, 0, None)))
+    for active, tolerance in ((1, 0.026), (2, 0.018), (4, 0.018), (6, 0.018), (8, 0.018)):
+        for groups in divisors(experts)[1:]:
+            exact = oracle_routing.busiest_touched(experts, active, ROWS, groups)
+            found = function(float(experts), float(active), jnp.array(ROWS, float), float(groups))
+            np.testing.assert_allclose(found, exact, rtol=tolerance, err_msg=f"{active} active, {groups} groups")
+
+
+@pytest.mark.parametrize("experts", [2, 4, 8, 12, 16, 60, 64, 72, 96, 128, 160, 192, 256, 384, 512])
+def test_touched_experts_never_fall_as_rows_rise(experts):
+    """The function bounds the traffic of every mixture. 600 numbers of rows from 1 to 100,000, whole or not."""
+    function = jax.jit(jax.vmap(routing.busiest_touched, (None, None, 0, None)))
+    rows = jnp.exp(jnp.linspace(0.0, np.log(1e5), 600))
+    for active in (1, 2, 3, 4, 6, 8, 10):
+        for groups in divisors(experts)[1:]:
+            found = np.asarray(function(float(experts), float(min(active, experts)), rows, float(groups)))
+            assert (np.diff(found) >= -1e-12 * found[1:]).all(), (active, groups)
+
+
+@examples(150)
 @given(whole, st.floats(1.0, 3.0))
+@example((384, 6, 101, 10), 3.0)  # 48 groups: fell from 8.000 to 7.916
+@example((64, 6, 50, 0), 1.0)
 @pytest.mark.parametrize(
-    "function, mean",
+    "function, mean, rounding",
     [
-        (jax.jit(routing.busiest_touched), routing.touched_experts),
-        (jax.jit(routing.busiest_rows), lambda experts, active, rows: active * rows),
+        (jax.jit(routing.busiest_touched), routing.touched_experts, 1e-12),
+        (jax.jit(routing.busiest_rows), lambda experts, active, rows: active * rows, 1e-5),
     ],
     ids=["touched", "rows"],
 )
-def test_bounds_and_monotonicity(function, mean, case, factor):
+def test_bounds_and_monotonicity(function, mean, rounding, case, factor):
     experts, active, rows, choice = case
     choices = divisors(experts)
     index = choice % len(choices)
     value = float(function(experts, active, rows, choices[index]))
     total = float(mean(experts, active, rows))
     assert max(total / choices[index], 1.0) * (1 - 0.015) <= value <= total * (1 + 1e-6)
-    assert float(function(experts, active, rows * factor, choices[index])) >= value * (1 - 0.01)
+    assert float(function(experts, active, rows * factor, choices[index])) >= value * (1 - rounding)
     if index + 1 < len(choices):
         assert float(function(experts, active, rows, choices[index + 1])) <= value * (1 + 0.005)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.floats(20.0, 400.0), st.floats(1.5, 8.0), st.floats(1.5, 4000.0), st.floats(0.03, 0.97))
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_gradients_agree_with_finite_differences(function, experts, active, rows, part):

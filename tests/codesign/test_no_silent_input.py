@@ -208,6 +208,8 @@ def expert_points() -> Iterator[Any]:
     limit = codesign.Limit(syncs_per_layer=3, syncs_per_expert_layer=2)
     for peak_flops in (4.5e15, 4.5e12):
         yield codesign.Design(**SMALL_DOMAIN | {"peak_flops": peak_flops}), work, plan, technology, limit
+    two_tiers = 2 * float(technology.links.radix)  # of switches in one domain
+    yield codesign.Design(**SMALL_DOMAIN | {"chips": two_tiers, "scale_up_domain": two_tiers}), work, plan, technology, limit
 
 
 def piece_points() -> Iterator[Any]:

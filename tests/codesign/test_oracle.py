@@ -5,7 +5,7 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given
 from hypothesis import strategies as st
 
 import codesign
@@ -37,6 +37,7 @@ from tests.codesign.oracle_examples import (
     framed,
     framed_models,
 )
+from tests.examples import examples
 
 CASES = [("any", phase, "operatorwise") for phase in PHASES] + [("any", "decode", "dataflow"), ("any", "draft", "dataflow")]
 CASES += [("any", "decode", "limit"), ("any", "prefill", "limit")]
@@ -48,7 +49,7 @@ SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base
 
 
 @pytest.mark.parametrize(("model", "phase", "execution"), CASES)
-@settings(max_examples=12, deadline=None, suppress_health_check=SLOW, phases=set(Phase) - {Phase.explain})
+@examples(12, suppress_health_check=SLOW, phases=set(Phase) - {Phase.explain})
 @given(data=st.data())
 def test_agrees_with_the_oracle(model, phase, execution, technology, data):
     plan, design = data.draw(PLANS), data.draw(DESIGNS)
@@ -77,7 +78,7 @@ def close(value):
     return pytest.approx(float(value), rel=1e-9, abs=0.0)
 
 
-@settings(max_examples=3)
+@examples(3)
 @given(model=framed_models())
 def test_random_models_share_a_program_with_those_below(model):
     assert jax.tree.structure(model.layers) == jax.tree.structure(FRAME)

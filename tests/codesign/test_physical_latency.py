@@ -5,16 +5,17 @@ import math
 
 import jax
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import hardware_priors
 from codesign.numerics.fields import real
 from codesign.numerics.units import MICRO, NANO
 from codesign.physical.latency import sync_floor, tiers
+from tests.examples import examples
 
 approx = pytest.approx
-few = settings(max_examples=20, deadline=None, derandomize=True)
+few = examples(20)
 NVLINK5 = hardware_priors.technology(link="NVLink5").links
 LINKS = dataclasses.replace(
     NVLINK5, endpoint_latency=real(200 * NANO), switch_latency=real(250 * NANO), wire_latency=real(50 * NANO), radix=real(64.0)

@@ -6,7 +6,7 @@ import math
 import jax
 import jax.numpy as jnp
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import codesign
@@ -17,9 +17,10 @@ from codesign.physical.area import area, interposer_area
 from codesign.physical.power import peak_power
 from codesign.physical.thermal import junction_temperature, memory_temperature, temperature_excess
 from codesign.physical.warpage import warpage
+from tests.examples import examples
 
 approx = pytest.approx
-few = settings(max_examples=20, deadline=None, derandomize=True)
+few = examples(20)
 N3 = hardware_priors.technology("N3", "HBM4", "NVLink5", cooling="cold-plate")
 COOLING = dataclasses.replace(N3.cooling, area_resistance=real(50 * SQUARE_MILLIMETRE), coolant_temperature=real(313.15))
 POWERS, AREAS = st.floats(1.0, 1e4), st.floats(1e-5, 5e-3)

@@ -4,7 +4,7 @@ import dataclasses
 
 import jax
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import codesign
@@ -13,9 +13,10 @@ from codesign.numerics.fields import real
 from codesign.physical.area import core_area
 from codesign.physical.power import Work, dynamic_energy, flop_energy, peak_power, static_power
 from codesign.physical.voltage import energy_ratio
+from tests.examples import examples
 
 approx = pytest.approx
-few = settings(max_examples=20, deadline=None, derandomize=True)
+few = examples(20)
 N3 = hardware_priors.technology("N3", "HBM4", "NVLink5")
 CLOCKS = st.floats(0.3, 2.0)
 

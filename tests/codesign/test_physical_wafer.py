@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import hardware_priors
@@ -23,9 +23,10 @@ from codesign.physical.wafer import (
     poisson_yield,
     sellable_yield,
 )
+from tests.examples import examples
 
 approx = partial(pytest.approx, rel=1e-9, abs=0.0)
-few = settings(max_examples=20, deadline=None, derandomize=True)
+few = examples(20)
 
 
 @pytest.fixture(scope="module")

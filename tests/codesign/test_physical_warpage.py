@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import hardware_priors
@@ -14,9 +14,10 @@ from codesign.numerics.fields import real
 from codesign.numerics.units import SQUARE_MILLIMETRE
 from codesign.physical.area import interposer_area
 from codesign.physical.warpage import curvature, warpage
+from tests.examples import examples
 
 approx = pytest.approx
-few = settings(max_examples=20, deadline=None, derandomize=True)
+few = examples(20)
 PACKAGING = hardware_priors.technology(packaging="CoWoS-S").packaging
 THICK, STIFF = st.floats(1e-5, 5e-3), st.floats(1e9, 5e11)
 STRAIN = (1e-5, 100.0)

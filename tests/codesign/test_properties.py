@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import codesign
@@ -21,8 +21,9 @@ from codesign.physical.latency import sync_floor
 from codesign.physical.power import static_power
 from codesign.workload.transformer import GroupedAttention, LayerKind, MixtureOfExperts, Transformer
 from tests.codesign.conftest import random_designs
+from tests.examples import examples
 
-few = settings(max_examples=20, deadline=None, derandomize=True)
+few = examples(20)
 
 SAME = 1e-12
 """Relative rounding of a sum of about a hundred terms in float64."""

@@ -4,7 +4,7 @@ import dataclasses
 
 import jax
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import codesign
@@ -13,6 +13,7 @@ from codesign.numerics.fields import real, units_of
 from codesign.numerics.units import SQUARE_MILLIMETRE
 from codesign.physical.area import area
 from codesign.physical.latency import sync_floor
+from tests.examples import examples
 
 approx = pytest.approx
 N3 = hardware_priors.technology("N3", "HBM4", "NVLink5")
@@ -44,7 +45,7 @@ def test_the_silicon_is_what_was_drawn():
     assert (float(parts.core), float(parts.sram), float(parts.white)) == approx((1e-3, 2e-4, 5e-6), rel=1e-12)
 
 
-@settings(max_examples=20, deadline=None, derandomize=True)
+@examples(20)
 @given(scales=st.lists(st.floats(0.1, 10.0), min_size=len(LEAVES), max_size=len(LEAVES)), bits=st.sampled_from([4.0, 6.0, 8.0, 16.0]))
 def test_there_and_back(scales, bits):
     drawn = dataclasses.replace(BUILD, **{name: getattr(BUILD, name) * real(scale) for name, scale in zip(LEAVES, scales, strict=True)})

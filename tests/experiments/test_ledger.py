@@ -13,12 +13,13 @@ from pathlib import Path
 import hypothesis.extra.numpy as arrays_of
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments import ledger as module
 from experiments.ledger import LENGTHS, open_ledger
 from experiments.refusal import Refused
+from tests.examples import examples
 
 ROOT = Path(__file__).parents[2]
 KEYS = st.tuples(st.integers(), st.floats(), st.text())
@@ -73,7 +74,7 @@ def holds(path, *numbers, fingerprint="run"):
             assert bits(ledger.get((k, "row"))) == bits((np.arange(k, 2.0 * k), np.array(k)))
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(puts=st.lists(ENTRIES, max_size=3))
 def test_bit_for_bit(tmp_path_factory, puts):
     """NaN payloads, infinities, signed zeros, empty and scalar arrays; from memory as from the file."""

@@ -249,7 +249,7 @@ def test_a_device_of_ones_own(tmp_path):
         (
             "peak_flops_8bit",
             "peak_flops",
-            r"does not say at which width it holds; add peak_flops_bits = 8, or write peak_flops_8bit = '1.979",
+            r"does not say at which width it holds and other rates do; write peak_flops_8bit = '1.979",
         ),
         ("peak_flops_8bit", "peak_flops_bits = 12\npeak_flops", "peak_flops_bits = 12: expected one of 4, 8, 16, 32"),
         ("peak_flops_8bit", "peak_flops_bits = 16\npeak_flops", "both state the rate at 16 bits"),
@@ -280,6 +280,13 @@ def test_rates_by_width(tmp_path):
     with pytest.raises(ValueError, match="add peak_flops_16bit"):
         narrow.design(1, 16)
     assert (device("a100").width(8), device("h100").width(8), device("b200").width(4)) == (16, 8, 4)
+
+
+def test_a_rate_without_its_width_is_an_assumption_that_is_told(tmp_path):
+    chip = device(written(tmp_path, FILE.replace('peak_flops_16bit = "0.99 PFLOP/s"', "").replace("_8bit", "")))
+    assert [float(chip.design(1, bits).peak_flops) for bits in (4, 8, 16)] == [1.979e15, 1.979e15, 1.979e15 / 2]
+    assert "peak_flops 1.979 PFLOP/s at 8 bits and half of it at 16" in chip.assumed(1)
+    assert not any("peak_flops" in line for line in device(written(tmp_path, FILE)).assumed(1))
 
 
 def test_a_domain_is_stated_where_chips_share_one(tmp_path):

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hardware_priors.prior import Prior
@@ -77,7 +77,6 @@ def test_bad_requests():
     assert leaf(fixed, "economics.utilisation").tolist() == [0.4] * 3
 
 
-@settings(deadline=None)  # the first call compiles
 @given(st.floats(0.01, 0.99), st.floats(0.05, 0.95))
 def test_triangular_quantile_inverts_its_distribution(share, mode):
     prior = Prior("x", "y", 10 + 5 * mode, 10, 15, "1", 2026, "a page", "B", "triangular")
