@@ -20,10 +20,11 @@ import numpy as np
 
 from codesign.hardware.design import Design
 from codesign.numerics.compilation import SELDOM, compiled
-from codesign.search.exact import Totals, first_token, fleet_of
-from codesign.search.goals import Bound, Goal, bounds_exceeded, log_goals
-from codesign.search.placement import Placed, each_lane
-from codesign.search.problem import Problems, StepKind, machine_seconds, token_times
+from codesign.search.solver.packing import Placed, each_lane
+from codesign.search.statement.fleet import Totals, first_token, fleet_of
+from codesign.search.statement.goals import Bound, Goal, bounds_exceeded, log_goals
+from codesign.search.statement.problem import Problems
+from codesign.search.statement.services import StepKind, machine_seconds, token_times
 from codesign.workload.phases import Serving
 
 CAPITAL = ("logic", "memory", "package", "margin", "network", "server", "facility")

@@ -16,10 +16,10 @@ import numpy as np
 import codesign
 import hardware_priors
 from codesign.search import Choice, Kind
-from codesign.search.choices import stacked
-from codesign.search.goals import log_goals
-from codesign.search.placement import placed
-from codesign.search.problem import assemble
+from codesign.search.solver.packing import placed
+from codesign.search.statement.choices import stacked
+from codesign.search.statement.goals import log_goals
+from codesign.search.statement.problem import assemble
 from experiments.comparison import Compared, compared
 from experiments.device_machines import CAPITAL, Integers, Machines, Offers, Sought, evaluate, own_front, search
 from experiments.problem import Layout, Problem, layouts

@@ -8,7 +8,7 @@ import codesign
 import hardware_priors
 from codesign.numerics.fields import real
 from codesign.search import CONTINUOUS, Bound, Choice, Kind, Service, Space
-from codesign.search.problem import steps
+from codesign.search.statement.services import steps
 from codesign.workload.catalogue import reading
 from codesign.workload.reading import one_width, override
 from codesign.workload.transformer import UNLIMITED, has_experts

@@ -96,7 +96,7 @@ def known_objective(name: str) -> str:
 
 def known_outcome(name: str) -> str:
     """An outcome that can be bounded."""
-    from codesign.search.goals import MEANINGS  # needs JAX: only when a scenario is read
+    from codesign.search.program.objectives import MEANINGS  # needs JAX: only when a scenario is read
 
     return _known("outcome", name, MEANINGS)
 

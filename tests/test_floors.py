@@ -75,7 +75,7 @@ def test_objectives_and_priors_do_not_know_each_other():
 
 
 def test_an_upward_import_is_seen():
-    assert upward("codesign.workload.phases", "from codesign.search.front import optimize")
+    assert upward("codesign.workload.phases", "from codesign.search.optimize import optimize")
     assert upward("codesign.evaluate", "import hardware_priors")
     assert upward("hardware_priors.devices", "import experiments.cli")
 

@@ -30,15 +30,14 @@ import hardware_priors
 from codesign.numerics.fields import real
 from codesign.performance.execution import Operatorwise
 from codesign.search import Choice, Kind, Service, Space, optimize, service
-from codesign.search.batches import double_precision
-from codesign.search.exact import FLEET_LIMITS
-from codesign.search.front import pose
-from codesign.search.goals import log_goals
-from codesign.search.integers import Task
-from codesign.search.judgement import check_exactly
-from codesign.search.problem import Problems, assemble
-from codesign.search.relaxation import box, fleet_at
-from codesign.search.space import CONTINUOUS
+from codesign.search.integers.formulation import Task
+from codesign.search.optimize import pose
+from codesign.search.solver.lanes import double_precision
+from codesign.search.statement.fleet import FLEET_LIMITS, box, fleet_at
+from codesign.search.statement.goals import log_goals
+from codesign.search.statement.problem import Problems, assemble
+from codesign.search.statement.space import CONTINUOUS
+from codesign.search.verification.exact_check import check_exactly
 from codesign.workload.catalogue import model
 
 POPULATION, GENERATIONS = 200, 500

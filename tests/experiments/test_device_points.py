@@ -7,7 +7,7 @@ import io
 import numpy as np
 import pytest
 
-from codesign.search.goals import log_goals
+from codesign.search.statement.goals import log_goals
 from experiments.advantage import advantage, as_record, sentences
 from experiments.comparison import compared
 from experiments.device_machines import Integers, evaluate, own_front, search

@@ -59,7 +59,7 @@ def test_sources_are_named(name):
 
 @pytest.mark.parametrize("name", ISSUED)
 def test_no_machine_leaves_its_domain_with_experts_dealt_whole(name):
-    """Beyond a scale-up domain nothing is proved of experts dealt whole (``codesign.search.front.convex``)."""
+    """Beyond a scale-up domain nothing is proved of experts dealt whole (``codesign.search.verification.optimality.convex``)."""
     stated = scenario(name)
     if "whole" in stated.choices.experts:
         assert stated.space.chips[1] <= min(stated.choices.domain)

@@ -16,8 +16,12 @@ import hardware_priors
 import objectives
 from codesign.hardware.technology import Technology
 from codesign.search import Bound, Choice, Front, Kind, Space, optimize, service
-from codesign.search.front import _in_double, assemble, double_precision, judge, pose
-from codesign.search.integers import Known, Task
+from codesign.search.integers.formulation import Task
+from codesign.search.integers.solution_pool import Known
+from codesign.search.optimize import _in_double, pose
+from codesign.search.solver.lanes import double_precision
+from codesign.search.statement.problem import assemble
+from codesign.search.verification.exact_check import judge
 from codesign.workload.catalogue import model
 
 GOALS = tuple(objectives.objective(name) for name in ("tokens/s/$", "tokens/s/W", "tokens/s/user"))

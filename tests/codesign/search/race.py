@@ -6,11 +6,12 @@ import numpy as np
 
 import objectives
 from codesign.search import Infeasible
-from codesign.search.batches import double_precision
-from codesign.search.branch import prove
-from codesign.search.front import Wanted, searched
-from codesign.search.goals import bound_rows
-from codesign.search.starts import completed
+from codesign.search.integers.branch_and_bound import prove
+from codesign.search.optimize import searched
+from codesign.search.pareto.starts import completed
+from codesign.search.program.objectives import bound_rows
+from codesign.search.solver.lanes import double_precision
+from codesign.search.statement.goals import Wanted
 from tests.codesign.search.conftest import CHIPS, choices, posed, space, stretched, work
 
 NAMES = ("tokens/s/$", "tokens/s/W", "tokens/s/user", "$/token", "J/token")

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from codesign.search.batches import LANES, in_batches, side_by_side
+from codesign.search.solver.lanes import LANES, in_batches, side_by_side
 
 
 @pytest.mark.parametrize("count", [1, LANES - 1, LANES, 3 * LANES + 2])

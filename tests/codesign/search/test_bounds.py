@@ -8,15 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from codesign.search.batches import double_precision
-from codesign.search.certificate import lower_bound
-from codesign.search.exact import fleet
-from codesign.search.goals import log_goals
-from codesign.search.integers import Task, fixed_programs
-from codesign.search.interior_point import Point, model_at
-from codesign.search.judgement import check_exactly
-from codesign.search.space import CONTINUOUS
-from codesign.search.starts import points
+from codesign.search.integers.formulation import Task, fixed_programs
+from codesign.search.pareto.starts import points
+from codesign.search.solver.dual_bound import lower_bound
+from codesign.search.solver.interior_point import Point, model_at
+from codesign.search.solver.lanes import double_precision
+from codesign.search.statement.fleet import fleet
+from codesign.search.statement.goals import log_goals
+from codesign.search.statement.space import CONTINUOUS
+from codesign.search.verification.exact_check import check_exactly
 from tests.codesign.search.conftest import GOALS, Posed, choices, posed, space, work
 
 FROZEN = {"memory_bandwidth": 1.2e13, "memory_capacity": 6e10, "peak_flops": 1e15, "sync_latency": 2e-6, "link_bandwidth": 5e11,

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from codesign.search import service
-from codesign.search.batches import double_precision
-from codesign.search.boxes import Box, halves, roots
-from codesign.search.branch import TOLERANCE, prove
-from codesign.search.integers import Task
-from codesign.search.problem import integer_ranges
+from codesign.search.integers.boxes import Box, halves, roots
+from codesign.search.integers.branch_and_bound import TOLERANCE, prove
+from codesign.search.integers.formulation import Task
+from codesign.search.solver.lanes import double_precision
+from codesign.search.statement.problem import integer_ranges
 from tests.codesign.search.conftest import Posed, choices, posed, space, work
 
 WEIGHTS = ((0.4, 0.3, 0.3), (1.0, 1e-4, 1e-4), (1e-4, 1e-4, 1.0))

@@ -7,17 +7,18 @@ import pytest
 
 import codesign
 from codesign.search import Bound, Choice, Kind, Service
-from codesign.search.batches import double_precision
-from codesign.search.branch import TOLERANCE
-from codesign.search.decomposition import OUTCOMES_AND_PACE, prove, taken_apart
-from codesign.search.front import _in_double, assemble, pose
-from codesign.search.integers import WORTHWHILE, Known, Task
-from codesign.search.judgement import check_exactly
-from codesign.search.kinds import descended, polished
-from codesign.search.layout import OUTCOMES
-from codesign.search.part import owner_of_integers, parts
-from codesign.search.problem import integer_names, integer_ranges
-from codesign.search.starts import points
+from codesign.search.integers.block_pattern_search import descended, polished
+from codesign.search.integers.branch_and_bound import TOLERANCE
+from codesign.search.integers.formulation import Task
+from codesign.search.integers.lagrangian_decomposition import OUTCOMES_AND_PACE, prove, taken_apart
+from codesign.search.integers.solution_pool import WORTHWHILE, Known
+from codesign.search.optimize import _in_double, pose
+from codesign.search.pareto.starts import points
+from codesign.search.program.single_kind import owner_of_integers, parts
+from codesign.search.program.structure import OUTCOMES
+from codesign.search.solver.lanes import double_precision
+from codesign.search.statement.problem import assemble, integer_names, integer_ranges
+from codesign.search.verification.exact_check import check_exactly
 from codesign.workload.catalogue import model
 from tests.codesign.search.conftest import COSTS, plan, space
 

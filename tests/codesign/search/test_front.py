@@ -12,10 +12,13 @@ import pytest
 import codesign
 from codesign.physical.latency import sync_floor
 from codesign.search import CONTINUOUS, Bound, Choice, Front, Infeasible, Space, optimize, service
-from codesign.search.exact import fleet_of
-from codesign.search.front import LAST_DIGITS, double_precision, non_dominated, weightings
-from codesign.search.goals import log_goals
-from codesign.search.integers import Task
+from codesign.search.assembly import LAST_DIGITS
+from codesign.search.integers.formulation import Task
+from codesign.search.optimize import weightings
+from codesign.search.pareto.dominance import non_dominated
+from codesign.search.solver.lanes import double_precision
+from codesign.search.statement.fleet import fleet_of
+from codesign.search.statement.goals import log_goals
 from tests.codesign.search.conftest import (
     BATCH,
     BUILD_PROMISE,

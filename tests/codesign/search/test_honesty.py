@@ -17,13 +17,15 @@ from codesign.performance.plan import WHOLE_EXPERTS
 from codesign.physical import cost as costs
 from codesign.physical.wafer import die_price
 from codesign.search import Bound, Choice, Kind
-from codesign.search import audit as auditing
-from codesign.search import front as searching
-from codesign.search import program as programs
-from codesign.search.front import _assemble, convex, double_precision
-from codesign.search.goals import bound_rows
-from codesign.search.integers import Task
-from codesign.search.relaxation import Relaxed
+from codesign.search import assembly as assembling
+from codesign.search.assembly import assemble_front
+from codesign.search.integers.formulation import Task
+from codesign.search.pareto.penalty_search import Relaxed
+from codesign.search.program import functions as programs
+from codesign.search.program.objectives import bound_rows
+from codesign.search.solver.lanes import double_precision
+from codesign.search.verification import audit as auditing
+from codesign.search.verification.optimality import convex
 from codesign.workload.catalogue import model
 from tests.codesign.search.conftest import GOALS, Posed, choices, plan, posed, space, work
 
@@ -36,7 +38,7 @@ TIGHT = (Bound("capital_cost", most=1e12), Bound("provisioned_power", most=1e12)
 @pytest.fixture(autouse=True)
 def no_residuals(monkeypatch) -> None:
     """They say how far a LOCAL design is from optimal, which is not asked here, and take seconds to compile."""
-    monkeypatch.setattr(searching, "residuals", lambda *arguments: np.full(1, np.nan))
+    monkeypatch.setattr(assembling, "residuals", lambda *arguments: np.full(1, np.nan))
 
 
 def statuses(problem: Posed, tasks: Sequence[Task], among: Sequence[Choice], bounds: Sequence[Bound] = ()) -> dict[Task, str]:
@@ -48,7 +50,7 @@ def statuses(problem: Posed, tasks: Sequence[Task], among: Sequence[Choice], bou
     with double_precision():
         for task in tasks:  # one by one: none dominates another
             assert np.isfinite(problem.known.value(task)), "no design to judge"
-            front = _assemble(problem.known, tuple(among), GOALS, tuple(bounds), rows, [task], nothing, {})
+            front = assemble_front(problem.known, tuple(among), GOALS, tuple(bounds), rows, [task], nothing, {})
             found[task] = front.status[0]
     return found
 
@@ -115,5 +117,5 @@ def test_what_is_not_convex_is_not_global(technology, monkeypatch):
     among = choices(technology)
     problem = posed(space(), work(promise=1e-2), among, weights=WEIGHTS)
     assert set(statuses(problem, [TASK], among).values()) == {"GLOBAL AT ITS INTEGERS"}
-    monkeypatch.setattr(searching, "convex", lambda problems, tasks: np.zeros(len(tasks), bool))
+    monkeypatch.setattr(assembling, "convex", lambda problems, tasks: np.zeros(len(tasks), bool))
     assert set(statuses(problem, [TASK], among).values()) == {"LOCAL"}

@@ -11,8 +11,8 @@ import pytest
 from codesign.hardware.technology import Technology
 from codesign.outcome import limit_words
 from codesign.search import Bound, Choice, Front, Infeasible, Kind, Space, optimize
-from codesign.search.infeasible import Conflict
-from codesign.search.space import CONTINUOUS
+from codesign.search.statement.space import CONTINUOUS
+from codesign.search.verification.infeasibility import Conflict
 from tests.codesign.search.conftest import plan, service, space, work
 from tests.codesign.search.test_limits_bind import CASES, GOALS, changed, let_off, searched
 

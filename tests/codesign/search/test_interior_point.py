@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from codesign.search.batches import double_precision
-from codesign.search.integers import Task
-from codesign.search.interior_point import solve_positive_definite
+from codesign.search.integers.formulation import Task
+from codesign.search.solver.interior_point import solve_positive_definite
+from codesign.search.solver.lanes import double_precision
 from tests.codesign.search.conftest import choices, posed, space, work
 
 

@@ -12,8 +12,15 @@ import pytest
 import codesign
 from codesign.hardware.technology import Technology
 from codesign.search import Bound, Choice, Front, Kind, Service, Space, optimize, service
-from codesign.search.front import BINDING, FLEET_LIMITS, LAST_DIGITS, _in_double, assemble, double_precision, judge, pose
-from codesign.search.integers import Known, Task
+from codesign.search.assembly import LAST_DIGITS
+from codesign.search.integers.formulation import Task
+from codesign.search.integers.solution_pool import Known
+from codesign.search.optimize import _in_double, pose
+from codesign.search.solver.lanes import double_precision
+from codesign.search.statement.fleet import FLEET_LIMITS
+from codesign.search.statement.problem import assemble
+from codesign.search.verification.exact_check import judge
+from codesign.search.verification.optimality import BINDING
 from codesign.workload.catalogue import model
 from codesign.workload.phases import Serving
 from codesign.workload.workload import Workload

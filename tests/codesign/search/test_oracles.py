@@ -26,10 +26,10 @@ from codesign.physical.area import area, precision_ratio
 from codesign.physical.latency import sync_floor, tiers
 from codesign.physical.warpage import warpage
 from codesign.search import Choice, Kind
-from codesign.search.batches import double_precision
-from codesign.search.goals import log_goals
-from codesign.search.integers import Task
-from codesign.search.space import CONTINUOUS, design_at
+from codesign.search.integers.formulation import Task
+from codesign.search.solver.lanes import double_precision
+from codesign.search.statement.goals import log_goals
+from codesign.search.statement.space import CONTINUOUS, design_at
 from tests.codesign.search.conftest import COSTS, GOALS, Posed, plan, posed, space, stretched, work
 
 

@@ -11,11 +11,11 @@ import codesign
 from codesign.numerics.compilation import SELDOM, compiled
 from codesign.performance.plan import WHOLE_EXPERTS
 from codesign.search import Choice, Kind
-from codesign.search.batches import double_precision
-from codesign.search.coefficients import sample
-from codesign.search.layout import Layout
-from codesign.search.planes import below, boxed_program
-from codesign.search.program import Program, framed
+from codesign.search.integers.underestimators import below, boxed_program
+from codesign.search.program.coefficients import sample
+from codesign.search.program.geometric_program import Program, framed
+from codesign.search.program.structure import Layout
+from codesign.search.solver.lanes import double_precision
 from codesign.workload.catalogue import model
 from codesign.workload.phases import Draft
 from tests.codesign.search.conftest import Posed, plan, posed, space, work

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from codesign.search.goals import Goals
-from codesign.search.refinement import asked_between, longest_gaps
+from codesign.search.pareto.gaps import asked_between, longest_gaps
+from codesign.search.program.objectives import Goals
 
 
 def test_the_longest_gap_comes_first():

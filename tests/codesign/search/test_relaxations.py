@@ -7,7 +7,7 @@ import pytest
 
 import objectives
 from codesign.search import Front, optimize, service
-from codesign.search.branch import TOLERANCE
+from codesign.search.integers.branch_and_bound import TOLERANCE
 from tests.codesign.search.conftest import choices, space, work
 
 DOLLARS = (objectives.objective("tokens/s/$"),)

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from codesign.search.front import SPEED_ASKED
-from codesign.search.integers import Known, Task
-from codesign.search.judgement import front_gaps
-from codesign.search.starts import adopted, paces
+from codesign.search.assembly import SPEED_ASKED
+from codesign.search.integers.formulation import Task
+from codesign.search.integers.solution_pool import Known
+from codesign.search.pareto.starts import adopted, paces
+from codesign.search.verification.optimality import front_gaps
 from tests.codesign.search.conftest import GOALS, choices, posed, space, work
 
 TASK = Task(0, 0, (8, 32, 0, 0))

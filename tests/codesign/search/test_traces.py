@@ -6,9 +6,9 @@ import numpy as np
 
 import codesign
 import hardware_priors
-from codesign.search.integers import Task, fixed_programs, solve_programs
-from codesign.search.judgement import exact_fleets
-from codesign.search.relaxation import search_lanes
+from codesign.search.integers.formulation import Task, fixed_programs, solve_programs
+from codesign.search.pareto.penalty_search import search_lanes
+from codesign.search.verification.exact_check import exact_fleets
 from tests.codesign.search.conftest import COSTS, GOALS, choices, plan, posed, run, space, work
 
 STAGES = {"search": search_lanes, "programs": fixed_programs, "solve": solve_programs, "exact": exact_fleets}

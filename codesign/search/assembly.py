@@ -1,0 +1,123 @@
+"""From solved subproblems to a front: checked on the exact model, non-dominated, each with its status."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from codesign.search.integers.branch_and_bound import TOLERANCE
+from codesign.search.integers.formulation import Task
+from codesign.search.integers.solution_pool import Known
+from codesign.search.pareto.dominance import non_dominated
+from codesign.search.pareto.front import GLOBAL, GLOBAL_AT_ITS_INTEGERS, LOCAL, Front, Infeasible
+from codesign.search.pareto.penalty_search import Relaxed
+from codesign.search.pareto.starts import points
+from codesign.search.program.objectives import BoundRows
+from codesign.search.statement.choices import Choice
+from codesign.search.statement.fleet import FLEET_LIMITS
+from codesign.search.statement.goals import Bound, Goal, Wanted
+from codesign.search.statement.problem import integer_names
+from codesign.search.statement.space import CONTINUOUS, at_bound
+from codesign.search.verification.exact_check import judge
+from codesign.search.verification.optimality import BINDING, always_convex, audited, convex, front_gaps, integer_bounds, residuals
+
+CERTIFIED = 1e-6
+"""Largest certified gap, in log units, of a design that counts as proved at its own integers."""
+
+ROUNDING = 1e-9
+"""A gap further below zero than this says that the bound is wrong: never more than LOCAL."""
+
+
+LAST_DIGITS = 1e-12
+"""ln(used/allowed) of a limit that is met with equality, as by the most stacks on a package: rounding of a quotient."""
+
+
+SPEED_ASKED = "speed asked"
+"""Name of the limit that a weighting sets by itself, where weights alone find no design."""
+
+
+def assemble_front(
+    known: Known, choices: tuple[Choice, ...], objectives: tuple[Goal, ...], bounds: tuple[Bound, ...], rows: BoundRows,
+    tasks: list[Task], relaxed: Relaxed | None, timings: dict[str, float],
+) -> Front:  # fmt: skip
+    problems, structure = known.search.problems, known.search.layout
+    seen = judge(known, objectives, bounds, tasks)
+    feasible = seen.limits.max(axis=1, keepdims=True) <= LAST_DIGITS
+    keep = non_dominated(np.where(feasible, seen.logs, np.inf))
+    if not len(keep):
+        raise Infeasible("no design that the search found passes the check on the exact model; widen the space")
+    keep = keep[np.argsort(seen.logs[keep, -1], kind="stable")]
+    kept = [tasks[k] for k in keep]
+
+    def taken_rows(tree: Any) -> Any:
+        return jax.tree.map(lambda leaf: np.asarray(leaf)[keep], tree)
+
+    integers = np.array([task.integers for task in kept])
+    gap, sure = seen.gap[keep], convex(problems, kept) & audited(known.search, kept)
+    proved = sure & (gap >= -ROUNDING) & (gap <= CERTIFIED)
+    spread = np.array([_spread(relaxed, task) for task in kept])
+    at = [task.weighting for task in kept]
+    paces, values = np.log(np.asarray(seen.fleet.totals.time_per_token)[keep]), np.exp(points(known, kept))
+    used = np.concatenate([seen.limits[keep], (paces - known.slowest[at])[:, None]], axis=1)
+    boxes = []
+    for p, space in enumerate(problems.spaces):
+        first = structure.variable(CONTINUOUS[0], p)
+        boxes.append(at_bound(space, values[:, first : first + len(CONTINUOUS)], integers[:, p]))
+    lambdas = np.stack([known.done[task][2].multipliers for task in kept])
+    prices = {_full_name(name, rows.names): lambdas[:, columns].sum(axis=1) for name, columns in structure.limits.items()}
+    upper = np.array([known.done[task][2].upper[structure.variable("pace")] for task in kept])
+    names = (*FLEET_LIMITS, *rows.names, SPEED_ASKED)
+    gaps = front_gaps(known, seen.logs[keep], paces)
+    if np.isfinite(gaps).any() and not (always_convex(problems) and audited(known.search, _each_choice(known, kept[0])).all()):
+        gaps = np.full(len(gaps), np.nan)  # the program is not the exact model everywhere
+    return Front(
+        designs=taken_rows(seen.fleet.designs),
+        outcomes=taken_rows(seen.fleet.outcomes),
+        totals=taken_rows(seen.fleet.totals),
+        machine_seconds=taken_rows(seen.fleet.machine_seconds),
+        times=taken_rows(seen.fleet.times),
+        step_kinds=tuple(step.kind for step in problems.steps),
+        integers=integers,
+        integer_names=integer_names(problems),
+        choice=np.array([task.choice for task in kept]),
+        choices=choices,
+        objectives=objectives,
+        values=np.exp(-seen.logs[keep] * np.array([objective.sense for objective in objectives])),
+        weights=known.weights[at],
+        time_asked=np.exp(known.slowest[at]),
+        status=tuple(_status(own, gap) for own, gap in zip(proved, gaps, strict=True)),
+        certified_gap=gap,
+        front_gap=gaps,
+        residual=residuals(known, Wanted(objectives, bounds), kept, taken_rows(seen.fleet.designs), proved),
+        spread=spread,
+        binding=tuple(tuple(n for n, g in zip(names, row, strict=True) if g > -BINDING) for row in used),
+        multipliers={**prices, SPEED_ASKED: np.where(np.isfinite(known.slowest[at]), upper, 0.0)},
+        box=np.concatenate([*boxes, integer_bounds(problems, integers)], axis=1).astype(int),
+        buildable=all(space.buildable for space in problems.spaces),
+        timings=timings,
+    )
+
+
+def _status(own: bool, front_gap: float) -> str:
+    """What is proved of a design: at its own choice and integers, and over all of them."""
+    if not own:
+        return LOCAL
+    return GLOBAL if front_gap <= TOLERANCE * (1.0 + 1e-3) else GLOBAL_AT_ITS_INTEGERS
+
+
+def _each_choice(known: Known, task: Task) -> list[Task]:
+    return [task._replace(choice=choice) for choice in range(len(known.search.problems.kinds[0].dies))]
+
+
+def _spread(relaxed: Relaxed | None, task: Task) -> float:
+    if relaxed is None:
+        return float("nan")
+    loss = np.asarray(relaxed.loss)
+    if task.weighting >= len(loss):
+        return float("nan")
+    ends = loss[task.weighting, task.choice]
+    return float(np.ptp(ends[np.isfinite(ends)])) if np.isfinite(ends).any() else float("nan")
+
+
+def _full_name(name: str, bounds: tuple[str, ...]) -> str:
+    return bounds[int(name.split()[1])] if name.startswith("bound ") else name

@@ -1,0 +1,120 @@
+"""Branch and bound over chips, batches, stacks, layers and choices: how far the best found is from the best there is.
+
+Boxes of integers are split in two until the relaxation over a box (``planes``) proves that nothing in it beats the best design known
+by more than the tolerance. Boxes are shared by all weightings: a relaxation is built once and solved for each that still needs it.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from codesign.search.integers.box_relaxation import Bounded, solve_boxes
+from codesign.search.integers.boxes import Box, halves, nearest_task, roots
+from codesign.search.integers.formulation import Task
+from codesign.search.integers.solution_pool import Known
+
+TOLERANCE = 1e-3
+"""Log units by which an unexplored design may still be better."""
+
+
+SHORT = (0.1, 0.4)
+"""Log units by which a box's bound falls short; for each that it exceeds the box is cut in two once more before it is bounded again."""
+
+EMPTY = 1e4
+"""A bound above this proves that a box holds no design: logarithms of what a double can hold are below 710."""
+
+
+class Proof(NamedTuple):
+    """What branch and bound found: bounds on everything in the space, and better designs met on the way."""
+
+    bounds: np.ndarray  # (tasks,)
+    best: list[Task]  # of each task's weighting
+    boxes: int
+    solves: int
+    closed: bool  # whether every weighting is closed to the tolerance
+
+
+def prove(
+    known: Known, best: list[Task], *, tolerance: float | np.ndarray = TOLERANCE, most_boxes: int = 20_000, enough: float = -np.inf,
+    progress: Callable[[int, int], None] = lambda done, still_open: None,
+) -> Proof:  # fmt: skip
+    """Bound the weighted sums of tasks over all choices and integers.
+
+    Args:
+        known: solves so far; what is met on the way is added.
+        best: the best known task of each weighting that is to be bounded.
+        tolerance: how much better an unexplored design may be, in log units; one for all tasks, or one each.
+        most_boxes: stop after so many boxes; the bounds are then what is proved so far.
+        enough: stop where every value is at most this, and until then close no box that may hold such a design.
+        progress: told (boxes done, pairs open).
+    """
+    search = known.search
+    values = known.values(best)
+    best = list(best)
+    tolerance = np.broadcast_to(tolerance, values.shape)
+    proved = np.full(len(best), np.inf)
+    open_pairs = [(box, k) for box in roots(search) for k in range(len(best))]
+    boxes = solves = 0
+    while open_pairs and boxes < most_boxes and not (values <= enough).all():
+        found = _bounded(known, open_pairs, best, np.maximum(values - tolerance, enough))
+        boxes += len({box for box, _ in open_pairs})
+        solves += len(open_pairs)
+        hopeful: dict[int, tuple[float, Task]] = {}
+        for (box, k), bound, y in zip(open_pairs, found.bound, found.y, strict=True):
+            if bound < values[k] - tolerance[k] and (k not in hopeful or bound < hopeful[k][0]):
+                hopeful[k] = (float(bound), nearest_task(search, box, best[k].weighting, y))
+        sure = [pair for pair, bound in zip(open_pairs, found.bound, strict=True) if pair[0].single and bound <= enough]
+        met = [(k, Task(best[k].weighting, box.choice, box.low)) for box, k in sure] + [(k, task) for k, (_, task) in hopeful.items()]
+        known.learn(task for _, task in met)
+        for k, task in met:
+            if known.value(task) < values[k]:
+                values[k], best[k] = known.value(task), task
+        still = []
+        for (box, k), bound in zip(open_pairs, found.bound, strict=True):
+            short = values[k] - tolerance[k] - bound
+            if (short <= 0 and bound > enough) or box.single:
+                proved[k] = min(proved[k], bound)
+            else:
+                still += [(part, k) for part in halves(box)]
+        open_pairs = still
+        progress(boxes, len(open_pairs))
+    if open_pairs:  # out of boxes: parents' bounds still hold for their parts
+        found = _bounded(known, open_pairs, best, np.maximum(values - tolerance, enough))
+        for (_, k), bound in zip(open_pairs, found.bound, strict=True):
+            proved[k] = min(proved[k], bound)
+    bounds = np.minimum(proved, values)
+    rows = [task.weighting for task in best]
+    known.bounds[rows] = np.maximum(known.bounds[rows], bounds)
+    return Proof(bounds, best, boxes, solves, bool((values - bounds <= tolerance * 1.001).all()))
+
+
+def _bounded(known: Known, pairs: list[tuple[Box, int]], best: list[Task], enough: np.ndarray) -> Bounded:
+    """Bounds of pairs of a box and a row of ``best``.
+
+    A box without a design has none for any weighting: the one that asks for the least speed is solved first, and if that proves the box
+    empty, it stands for all.
+    """
+    weighting = [best[k].weighting for _, k in pairs]
+    asked = known.slowest[weighting]
+    probes: dict[Box, int] = {}
+    for row, (box, _) in enumerate(pairs):
+        if box not in probes or asked[row] > asked[probes[box]]:
+            probes[box] = row
+
+    def solved(rows: list[int]) -> Bounded:
+        # a single vector's bound is the last word on it: to its last digits
+        target = np.array([np.inf if pairs[row][0].single else enough[pairs[row][1]] for row in rows])
+        return solve_boxes(known, [(pairs[row][0], weighting[row]) for row in rows], target)
+
+    first = list(probes.values())
+    at_first = solved(first)
+    bound, y = np.zeros(len(pairs)), np.zeros((len(pairs), at_first.y.shape[1]))
+    rows_of = {row: k for k, row in enumerate(first)}
+    stand_in = [rows_of[probes[box]] for box, _ in pairs]
+    bound, y = at_first.bound[stand_in], at_first.y[stand_in]
+    rest = [row for row in range(len(pairs)) if row not in rows_of and bound[row] <= EMPTY]
+    if rest:
+        found = solved(rest)
+        bound[rest], y[rest] = found.bound, found.y
+    return Bounded(bound, y)

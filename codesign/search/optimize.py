@@ -1,0 +1,181 @@
+"""The search as a whole: weightings → relaxed starts → certified integers → front, checked on the exact model."""
+
+import time
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from codesign.performance.execution import Execution, Operatorwise
+from codesign.search.ahead_of_time import compile_ahead
+from codesign.search.assembly import assemble_front
+from codesign.search.integers.block_pattern_search import descended, polished
+from codesign.search.integers.descent import descend
+from codesign.search.integers.formulation import Memory, Search, Task
+from codesign.search.integers.lagrangian_decomposition import prove as bounded
+from codesign.search.integers.shrinking_boxes import approach
+from codesign.search.integers.solution_pool import Known
+from codesign.search.pareto.front import Front, Infeasible
+from codesign.search.pareto.gaps import ROUNDS
+from codesign.search.pareto.penalty_search import Relaxed, lanes, relax
+from codesign.search.pareto.starts import adopted, completed, exchanged, first_tasks, middle_starts, refined
+from codesign.search.program.geometric_program import BoundNumbers
+from codesign.search.program.objectives import LEAST_WEIGHT, BoundRows, bound_rows, goals
+from codesign.search.program.step_work import operator_counts
+from codesign.search.program.structure import layout
+from codesign.search.solver.lanes import double_precision
+from codesign.search.solver.packing import placed
+from codesign.search.statement.choices import Choice, Tree
+from codesign.search.statement.goals import Bound, Goal, Wanted
+from codesign.search.statement.problem import Problems, assemble, check_dies, integer_ranges
+from codesign.search.statement.services import Service
+from codesign.search.statement.space import Space
+from codesign.search.verification.infeasibility import ROOM, conflict, sentence
+
+Progress = Callable[[str, int, int], None]
+
+STARTS = 2
+"""Random starts of the relaxed search for each weighting and choice."""
+
+
+def weightings(count: int, objectives: int, seed: int) -> np.ndarray:
+    """Weights of the objectives: each alone, then quasi-random points of the simplex; shape (count, objectives), rows sum to 1.
+
+    Exponential spacings of points that fill a cube are uniform on the simplex; here multiples of the powers of the generalised
+    golden ratio, x^(objectives + 1) = x + 1 (M. Roberts, "The unreasonable effectiveness of quasirandom sequences", 2018). No weight
+    is below ``LEAST_WEIGHT``.
+    """
+    golden = 2.0
+    for _ in range(64):
+        golden = (1.0 + golden) ** (1.0 / (objectives + 1.0))
+    multiples = np.arange(1, count + 1)[:, None] * golden ** -np.arange(1.0, objectives + 1.0)
+    spread = -np.log(np.clip((np.random.default_rng(seed).random(objectives) + multiples) % 1.0, 1e-9, 1.0))
+    spread /= spread.sum(axis=1, keepdims=True)
+    weights = np.concatenate([np.eye(objectives), spread])[:count]
+    weights = np.maximum(weights, LEAST_WEIGHT)
+    weights /= weights.sum(axis=1, keepdims=True)
+    return weights[np.sort(np.unique(weights, axis=0, return_index=True)[1])]  # one objective has one weighting
+
+
+def optimize(
+    spaces: Space | Sequence[Space], services: Service | Sequence[Service], choices: Sequence[Choice],
+    objectives: Sequence[Goal], *, bounds: Sequence[Bound] = (), execution: Execution | None = None, weights: int = 48,
+    seed: int = 0, prove: bool = True, memory: Memory | None = None, progress: Progress | None = None,
+) -> Front:  # fmt: skip
+    """Search for the Pareto front of designs.
+
+    Args:
+        spaces: box, ranges and base design of each kind of machine.
+        services: what the fleet must do.
+        choices: technologies, packages and plans to choose among.
+        objectives: what is wanted (``objectives.objective``).
+        bounds: limits on outcomes.
+        execution: ``Operatorwise()`` unless told.
+        weights: number of weightings.
+        seed: of weightings and starts.
+        prove: bound choices and integers too, by branch and bound (``Front.front_gap``); without, no design is called ``GLOBAL``.
+        memory: where finished solves are kept and found again.
+        progress: called with (stage, done, total).
+
+    Raises:
+        Infeasible: no design in the space meets the limits; those in conflict are named.
+        ValueError: an objective that cannot be proved, or a problem that does not fit together.
+    """
+    spaces = (spaces,) if isinstance(spaces, Space) else tuple(spaces)
+    services = (services,) if isinstance(services, Service) else tuple(services)
+    with double_precision():
+        parts = _in_double((spaces, services, tuple(choices), Operatorwise() if execution is None else execution))
+        check_dies(parts[2])
+        problems = assemble(*parts)
+        return _optimize(problems, parts[2], tuple(objectives), tuple(bounds), weights, seed, prove, memory, progress)
+
+
+def _in_double(tree: Tree) -> Tree:
+    return jax.tree.map(lambda leaf: np.asarray(leaf, dtype=np.float64), tree)
+
+
+def pose(problems: Problems, objectives: Sequence[Goal], bounds: Sequence[Bound], memory: Memory | None = None) -> tuple[Search, BoundRows]:
+    """A problem in the program's terms."""
+    alone = len(problems.steps) == 1
+    rows = bound_rows(bounds, one_machine=alone)
+    structure = layout(problems, operator_counts(problems), rows.structure)
+    numbers = BoundNumbers(jnp.asarray(rows.constants), jnp.asarray(rows.limits))
+    return Search(structure, problems, placed(problems), goals(objectives, one_machine=alone), numbers, memory), rows
+
+
+def _optimize(
+    problems: Problems, choices: tuple[Choice, ...], objectives: tuple[Goal, ...], bounds: tuple[Bound, ...],
+    weights: int, seed: int, prove: bool, memory: Memory | None, progress: Progress | None,
+) -> Front:  # fmt: skip
+    tell = progress or (lambda stage, done, total: None)
+    clock = time.perf_counter()
+    timings: dict[str, float] = {}
+
+    def lap(name: str) -> None:
+        nonlocal clock
+        timings[name], clock = time.perf_counter() - clock, time.perf_counter()
+
+    search, rows = pose(problems, objectives, bounds, memory)
+    known = Known(search, weightings(weights, len(objectives), seed))
+    tasks, relaxed = searched(known, Wanted(objectives, bounds), rows, seed=seed, prove=prove, tell=tell, lap=lap)
+    front = assemble_front(known, choices, objectives, bounds, rows, tasks, relaxed, timings)
+    lap("exact check")
+    return front
+
+
+def searched(
+    known: Known, wanted: Wanted, rows: BoundRows, *, seed: int, prove: bool,
+    tell: Progress = lambda stage, done, total: None, lap: Callable[[str], None] = lambda name: None,
+) -> tuple[list[Task], Relaxed | None]:  # fmt: skip
+    """The best task found of every weighting, and of those added between them; and where the relaxed search ended.
+
+    One kind of machine is searched by branch and bound where a proof is wanted: it costs less than the local search. Fleets of
+    several kinds are bounded last, around the best that was found.
+
+    Raises:
+        Infeasible: no design in the space meets the limits.
+    """
+    search, problems, objectives = known.search, known.search.problems, wanted.objectives
+    ranges = integer_ranges(problems)
+    tell("relaxed search", 0, 1)
+    alone = len(problems.steps) == 1
+    first = lanes(problems, wanted, known.weights, starts=STARTS, seed=seed) if alone else ()
+    compile_ahead(search, known.weights, relaxed=first)
+    choices = len(problems.kinds[0].dies)
+    relaxed = relax(first, (len(known.weights), choices, STARTS)) if alone else None
+    starts = approach(known, middle_starts(known, ranges)) if relaxed is None else first_tasks(relaxed, problems, ranges)
+    lap("relaxed search")
+    tell("relaxed search", 1, 1)
+    tell("integers", 0, 1 + ROUNDS)
+    together = prove and search.layout.kinds == 1
+
+    def told(boxes: int, still: int) -> None:
+        tell("proof", boxes, boxes + still)
+
+    def settled(starts: list[list[Task]]) -> list[Task]:
+        if not together:
+            return [task for task in polished(known, starts) if np.isfinite(known.value(task))]
+        known.learn(task for row in starts for task in row)
+        return bounded(known, [min(row, key=known.value) for row in starts], progress=told).best
+
+    tasks = descend(known, starts) if together else descended(known, starts)
+    tasks = exchanged(known, tasks) if tasks and not together else tasks
+    if not tasks:
+        found = conflict(search, rows.names)
+        if found.least > -ROOM:
+            raise Infeasible(sentence(found, search), found)
+        tasks = exchanged(known, polished(known, [[found.task._replace(weighting=k)] for k in range(len(known.weights))]))
+    if together:
+        tasks = bounded(known, completed(known, tasks), progress=told).best
+    tell("integers", 1, 1 + ROUNDS)
+    lap("integers")
+    for done in range(ROUNDS):
+        tasks = refined(known, objectives, tasks, settled)
+        tell("integers", 2 + done, 1 + ROUNDS)
+    tasks = adopted(known, objectives, tasks)
+    lap("refinement")
+    if prove and not together:
+        tasks = bounded(known, completed(known, tasks), progress=told).best
+        lap("proof")
+    return [task for task in tasks if np.isfinite(known.value(task))], relaxed

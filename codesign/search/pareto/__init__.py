@@ -1,0 +1,1 @@
+"""The front: where weightings start, where it has gaps, which designs no other dominates."""

@@ -1,0 +1,116 @@
+"""First stage: integers as real numbers, limits as penalties, many weightings and starts in one Optax search.
+
+It finds where the good integers are; the interior point finishes, and only the exact model has the last word. Everything is in
+logarithms; operators' maxima are smoothed with a temperature that falls while the penalty rises.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float
+
+from codesign.numerics.compilation import SELDOM, compiled
+from codesign.numerics.fields import Real
+from codesign.performance.execution import Operatorwise
+from codesign.search.solver.packing import each_lane, placed
+from codesign.search.statement.fleet import OWN, box, fleet_at
+from codesign.search.statement.goals import Wanted, bounds_exceeded, log_goals
+from codesign.search.statement.problem import Problems
+
+STEPS = 80
+FIRST_RATE, LAST_RATE = 0.15, 0.005  # of Adam, in log units
+FIRST_TEMPERATURE, LAST_TEMPERATURE = 0.3, 0.01
+FIRST_PENALTY, LAST_PENALTY = 1.0, 300.0
+
+
+class Relaxed(NamedTuple):
+    """Where each lane ended: loss (before the last, tiny step), and its variables in SI."""
+
+    loss: Any  # (weightings, choices, starts)
+    end: Any  # (weightings, choices, starts, variables)
+
+
+def relax(arguments: tuple[Any, ...], shape: tuple[int, int, int]) -> Relaxed:
+    """Search every weighting × choice × start at once; ``arguments`` are those of ``lanes``, ``shape`` the three counts."""
+    loss, end = search_lanes(*arguments)
+    return Relaxed(np.asarray(loss).reshape(shape), np.asarray(end).reshape(*shape, -1))
+
+
+def lanes(problems: Problems, wanted: Wanted, weights: np.ndarray, *, starts: int, seed: int) -> tuple[Any, ...]:
+    """Arguments of ``search_lanes``: every weighting × choice × start a lane.
+
+    Args:
+        problems: the exact model.
+        wanted: what the weights weigh, and bounds.
+        weights: one weighting a row.
+        starts: random starts per weighting and choice.
+        seed: of the starts.
+    """
+    low, high = box(problems)
+    shape = (len(weights), len(problems.kinds[0].dies), starts)
+    unit = np.random.default_rng(seed).uniform(0.15, 0.85, (*shape, len(low)))
+    begin = low + (high - low) * unit
+    which = np.indices(shape).reshape(3, -1)
+    return low, high, begin.reshape(-1, begin.shape[-1]), np.asarray(weights)[which[0]], which[1], placed(problems), wanted
+
+
+def lane_loss(
+    x: Float[Array, "variables"], weights: Float[Array, "goals"], temperature: Real, penalty: Real, problems: Problems,
+    wanted: Wanted,
+) -> Real:  # fmt: skip
+    """Weighted goals plus penalties of the broken limits, at temperature > 0 with smoothed maxima [1]."""
+    softened = Operatorwise(temperature=temperature) if isinstance(problems.execution, Operatorwise) else problems.execution
+    found = fleet_at(jnp.exp(x), problems, softened)
+    used = jnp.concatenate([found.limits, bounds_exceeded(wanted.bounds, found.totals)])
+    broken = jnp.maximum(used, 0.0)
+    return weights @ log_goals(wanted.objectives, found.totals) + penalty * jnp.sum(broken**2)
+
+
+@compiled(SELDOM)
+def search_lanes(low, high, begin, weights, choices, problems, wanted) -> Relaxed:
+    """All lanes (leading axis) in one loop: Adam works element by element, so one optimiser serves them all."""
+    optimiser = optax.adam(optax.cosine_decay_schedule(FIRST_RATE, STEPS, LAST_RATE / FIRST_RATE))
+
+    def losses_and_gradients(lanes, temperature, penalty):
+        def loss(problem, x, weighting):
+            return jax.value_and_grad(lane_loss)(x, weighting, temperature, penalty, problem, wanted)
+
+        return each_lane(loss, problems, choices, lanes, weights)
+
+    def body(carry, progress):
+        x, state, _ = carry
+        temperature = _geometric(FIRST_TEMPERATURE, LAST_TEMPERATURE, progress)
+        penalty = _geometric(FIRST_PENALTY, LAST_PENALTY, progress)
+        value, gradient = losses_and_gradients(x, temperature, penalty)
+        updates, state = optimiser.update(jnp.where(jnp.isfinite(gradient), gradient, 0.0), state)
+        return (optax.projections.projection_box(optax.apply_updates(x, updates), low, high), state, value), None
+
+    start = (begin, optimiser.init(begin), jnp.zeros_like(begin[:, 0]))
+    (end, _, value), _ = jax.lax.scan(body, start, jnp.linspace(0.0, 1.0, STEPS))
+    return Relaxed(value, jnp.exp(end))
+
+
+def _geometric(first: float, last: float, progress: Real) -> Real:
+    return first * (last / first) ** progress
+
+
+def first_integers(relaxed: Relaxed, problems: Problems, ranges: tuple[np.ndarray, np.ndarray]) -> Sequence[Sequence[tuple[int, ...]]]:
+    """Integers around the best relaxed start of every choice, for each weighting; stacks and layers stay free (0)."""
+    loss, end = np.asarray(relaxed.loss), np.asarray(relaxed.end)
+    count = len(problems.spaces)
+    found = []
+    for k in range(loss.shape[0]):
+        row = []
+        for choice in range(loss.shape[1]):
+            best = int(np.nanargmin(loss[k, choice])) if np.isfinite(loss[k, choice]).any() else 0
+            values = end[k, choice, best]
+            chips, batches = values[OWN - 1 : count * OWN : OWN], values[count * OWN :]
+            low, high = (side[: count + len(batches)] for side in ranges)
+            rounded = np.clip(np.round(np.concatenate([chips, batches])), low, high).astype(int)
+            row.append((*map(int, rounded), *[0] * (2 * count)))
+        found.append(row)
+    return found

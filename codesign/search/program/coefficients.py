@@ -1,0 +1,273 @@
+"""Coefficients of a problem's program at given integers, read off the exact model's own functions.
+
+Those are affine in the monomials of ``layout``, so one evaluation and its Jacobian at any point give them, and nothing is written
+twice. A step's time Σ_r max(matrix_r/F, memory_r/b) is the largest of R + 1 sums: with operators sorted by the ratio of their
+two works, the first j bound by one resource and the rest by the other (``thresholds``).
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from codesign.hardware.design import Design
+from codesign.hardware.technology import Technology
+from codesign.numerics.fields import Real
+from codesign.performance.execution import Limit, fillable_share
+from codesign.performance.load import footprint
+from codesign.performance.plan import degrees
+from codesign.physical.area import area, interposer_area, needed_edge, usable_edge
+from codesign.physical.cost import annuity, priced
+from codesign.physical.latency import sync_floor
+from codesign.physical.power import peak_power, static_power
+from codesign.physical.warpage import warpage
+from codesign.search.program.step_work import StepWork, by_ratio, thresholds, time_and_energy, time_at
+from codesign.search.program.structure import OUTCOMES, PHYSICAL, Layout
+from codesign.search.statement.choices import Kind
+from codesign.search.statement.fleet import design_of, transfer_seconds, workload_of
+from codesign.search.statement.problem import Problems
+from codesign.search.statement.services import first_token_times, interleaved, machine_seconds, phase_of, token_times
+from codesign.search.statement.space import CONTINUOUS, Space
+from codesign.workload import phases
+from codesign.workload.operators import OperatorTable
+from codesign.workload.phases import Serving
+
+ABSENT = -1e4  # log of a coefficient that is zero
+
+
+class Entries:
+    """Coefficients gathered one by one and written in a single scatter: many small ones take seconds to compile."""
+
+    def __init__(self, layout: Layout):
+        self.shape = (len(layout.functions), len(layout.basis))
+        self.rows: list[np.ndarray] = []
+        self.columns: list[np.ndarray] = []
+        self.values: list[Any] = []
+
+    def put(self, rows: Any, columns: Any, values: Any) -> None:
+        """Set coefficients at (rows, columns), broadcast against each other."""
+        rows, columns = np.broadcast_arrays(np.asarray(rows), np.asarray(columns))
+        self.rows.append(rows.ravel())
+        self.columns.append(columns.ravel())
+        self.values.append(jnp.broadcast_to(values, rows.shape).ravel())
+
+    def matrix(self) -> Float[Array, "functions basis"]:
+        """All of them, zero where none was put."""
+        at = np.concatenate(self.rows), np.concatenate(self.columns)
+        values = jnp.concatenate(self.values)
+        return jnp.zeros(self.shape, values.dtype).at[at].set(values, unique_indices=True)
+
+
+class Sample(NamedTuple):
+    """Coefficients at one value of the integers, and what bounds the lifted variables there."""
+
+    coefficients: Float[Array, "functions basis"]  # logarithms
+    fastest: Float[Array, "steps"]  # [s]
+    slowest: Float[Array, "steps"]  # [s]
+    sync_floor: Float[Array, "kinds"]  # [s]
+    constants: Float[Array, "3"]
+    orders: tuple[Any, ...]  # how the operators of each step are sorted
+
+
+def sample(layout: Layout, problems: Problems, integers: Float[Array, "integers"], orders: tuple[Any, ...] | None = None) -> Sample:
+    """Read all coefficients off the exact model, at the middle of the box.
+
+    Args:
+        layout: structure.
+        problems: the problem of one choice.
+        integers: chips of each kind, batch of each service.
+        orders: how operators of each step are sorted; by their own ratios unless told.
+    """
+    kinds, plans, tables = problems.kinds, problems.plans, problems.tables
+    chips, batches = integers[: layout.kinds], integers[layout.kinds :]
+    rows = Entries(layout)
+    designs = []
+    for p, space in enumerate(problems.spaces):
+        middle = jnp.sqrt(space.low * space.high).at[CONTINUOUS.index("clock")].set(1.0)
+        designs.append(design_of(space, kinds[p], middle, chips[p], jnp.zeros_like(chips[p])))
+        _kind_rows(layout, rows, p, designs[p], kinds[p].technology, _bits(layout, tables, p), space.low[0])
+    floors = [sync_floor(d.chips, d.scale_up_domain, kind.technology.links) for d, kind in zip(designs, kinds, strict=True)]
+    fastest, slowest, sorted_by = [], [], []
+    for k, step in enumerate(problems.steps):
+        one, technology = problems.services[step.service], kinds[step.kind].technology
+        work = workload_of(one, step, batches[step.service])
+        asked = machine_seconds(one, step, batches[step.service])
+        timed, energy = time_and_energy(designs[step.kind], tables[k], work, plans[k], technology, problems.execution)
+        order = by_ratio(timed) if orders is None else orders[k]
+        sorted_by.append(order)
+        _step_rows(layout, rows, k, timed, order, asked, energy, designs[step.kind], technology)
+        degree = degrees(designs[step.kind], plans[k], tables[k].experts)
+        kept = footprint(tables[k], work.phase, plans[k], degree, ideal=isinstance(problems.execution, Limit))
+        groups = plans[k].pipeline * plans[k].context * plans[k].data
+        enough = designs[step.kind].chips >= groups * (1.0 - 1e-9)
+        rows.put(layout.function("plan", k), 0, jnp.where(enough, 1e-30, groups / designs[step.kind].chips))
+        filled = fillable_share(technology.attainable, problems.execution)
+        rows.put(layout.function("capacity", k), 0, (kept.weights + kept.state) / filled)
+        space = problems.spaces[step.kind]
+        fastest.append(time_at(timed, space.high, jnp.maximum(space.low, _only_sync(floors[step.kind], space))))
+        slowest.append(time_at(timed, space.low, space.high + _only_sync(floors[step.kind] + _software(kinds, step.kind), space)))
+    _service_rows(layout, rows, problems, tuple(designs), tables, batches, kinds)
+    phase = phase_of(problems.services[0], batches[0], prefill=False)
+    utilisation = kinds[0].technology.economics.utilisation
+    return Sample(
+        coefficients=_log(_with_bounds(layout, rows.matrix())),
+        fastest=jnp.stack(fastest),
+        slowest=jnp.stack(slowest),
+        sync_floor=jnp.stack(floors),
+        constants=jnp.log(jnp.stack([phases.tokens_per_step(phase), phases.tokens_served(phase), utilisation])),
+        orders=tuple(sorted_by),
+    )
+
+
+def _only_sync(latency: Real, space: Space) -> Float[Array, "continuous"]:
+    return jnp.zeros_like(space.low).at[CONTINUOUS.index("sync_latency")].set(latency)
+
+
+def _software(kinds: tuple[Kind, ...], p: int) -> Real:
+    return kinds[p].technology.links.software_latency
+
+
+def _bits(layout: Layout, tables: tuple[OperatorTable, ...], p: int) -> Real:
+    """Width of the arithmetic that a kind is built for: the widest of its steps [bit]."""
+    widths = [tables[k].compute_bits for k, (_, kind) in enumerate(layout.steps) if kind == p]
+    return jnp.max(jnp.stack(widths)) if widths else jnp.asarray(16.0)
+
+
+def _log(coefficients: Float[Array, "..."]) -> Float[Array, "..."]:
+    present = coefficients > 1e-300
+    return jnp.where(present, jnp.log(jnp.where(present, coefficients, 1.0)), ABSENT)
+
+
+def _kind_rows(layout: Layout, rows: Entries, p: int, design: Design, technology: Technology, bits: Real, least: Real) -> None:
+    """Capital, power, running cost and limits of one kind: affine in the monomials ``PHYSICAL``.
+
+    Evaluated at the nominal clock, where hot, cold and plain are the same number: power is all hot in arithmetic and silicon,
+    area all cold in arithmetic (``physical.voltage``). Where main memory is on-chip SRAM, area is the larger of two sums: one is
+    read off at the ``least`` bandwidth, where what software fills counts, the other at the middle.
+    """
+    economics, memory, cooling, packaging = technology.economics, technology.memory, technology.cooling, technology.packaging
+
+    def outputs(z: Float[Array, "7"]) -> Float[Array, "6"]:
+        moved = dataclasses.replace(design, memory_bandwidth=z[0], memory_capacity=z[1], peak_flops=z[2], link_bandwidth=z[3])
+        peak = peak_power(moved, technology, z[4], bits)
+        price = priced(moved, technology, z[4], jnp.zeros_like(peak), z[5], z[6])
+        parts = area(moved, technology, bits).total
+        idle = static_power(moved, technology, z[4])
+        interposer = interposer_area(moved, technology, z[4])
+        edge = needed_edge(moved, technology)
+        return jnp.stack([price.equipment, peak, idle, parts, edge, interposer])
+
+    point = jnp.stack(
+        [design.memory_bandwidth, design.memory_capacity, design.peak_flops, design.link_bandwidth,
+         technology.logic.reticle_area, technology.logic.wafer_price, technology.logic.wafer_price]
+    )  # fmt: skip
+    equipment, peak, idle, parts, edge, interposer = _affine(outputs, point)
+    small = _affine(outputs, point.at[0].set(least))[3]
+    facility = peak * technology.economics.facility_price * economics.power_overhead
+    overhead = economics.power_overhead * economics.pue
+    running = equipment * annuity(economics.cost_of_capital, economics.life)
+    running = running + facility * annuity(economics.cost_of_capital, economics.facility_life)
+    running = running / economics.utilisation + idle * overhead * economics.electricity_price
+    busy = np.array([layout.monomial(f"{name} × G", p) for name in ("one", *PHYSICAL)])
+    for name, row in zip(OUTCOMES, (equipment + facility, peak * overhead, running, idle * overhead), strict=True):
+        rows.put(layout.functions.index(name), busy, row * design.chips)
+    one = jnp.ones_like(design.chips)
+    warmth = cooling.area_resistance
+    warped = warpage(one, packaging) / packaging.warpage_most
+    limits = {
+        "silicon": parts,
+        "silicon_small": small,
+        "shoreline": edge / usable_edge(design, technology, one),
+        "power_density": peak / cooling.power_density,
+        "package_power": peak / cooling.package_power,
+        "temperature": peak * warmth / (cooling.logic_temperature - cooling.coolant_temperature),
+        "memory_temperature": peak * warmth * memory.thermal_coupling / (cooling.memory_temperature - cooling.coolant_temperature),
+        "interposer": interposer / packaging.interposer_most,
+        "warpage": interposer * warped,
+    }
+    plain = np.array([0] + [layout.monomial(name, p) for name in PHYSICAL])
+    for name, row in limits.items():
+        rows.put(layout.function(name, p), plain, row)
+    per_stack = memory.layer_capacity / memory.stack_bandwidth
+    constants = {
+        "die_area": 1.0 / (design.dies * technology.logic.reticle_area),
+        "stacks": 1.0 / (memory.stack_bandwidth * memory.max_stacks),
+        "layers_most": 1.0 / (per_stack * memory.max_layers),
+        "layers_fewest": per_stack * memory.min_layers,
+        "clock_most": 1.0 / technology.logic.clock_most,
+        "clock_fewest": technology.logic.clock_fewest,
+    }
+    for name, value in constants.items():
+        rows.put(layout.function(name, p), 0, value)
+
+
+def _affine(outputs: Callable[[Any], Any], point: Float[Array, "7"]) -> Float[Array, "6 11"]:
+    """Coefficients of (equipment, peak and idle power, silicon, edge, interposer) on 1 and the monomials ``PHYSICAL``."""
+    values, slope = outputs(point), jax.jacfwd(outputs)(point)
+    affine = jnp.concatenate([(values - slope @ point)[:, None], slope, jnp.zeros((len(values), 3))], axis=1)
+    size = jnp.concatenate([jnp.ones(1), point, jnp.ones(3)])
+    affine = jnp.where(jnp.abs(affine) * size > 1e-12 * jnp.abs(values)[:, None], affine, 0.0)
+    flops, silicon, hot_flops, hot_silicon, cold_flops = (
+        1 + PHYSICAL.index(name) for name in ("peak_flops", "silicon", "hot flops", "hot silicon", "cold flops")
+    )
+    for row in (1, 2):
+        affine = affine.at[row, hot_flops].set(affine[row, flops]).at[row, flops].set(0.0)
+        affine = affine.at[row, hot_silicon].set(affine[row, silicon]).at[row, silicon].set(0.0)
+    return affine.at[3, cold_flops].set(affine[3, flops]).at[3, flops].set(0.0)
+
+
+def _step_rows(
+    layout: Layout, rows: Entries, k: int, work: StepWork, order: Any, asked: Real, energy: tuple[Real, Real], design: Design,
+    technology: Technology,
+) -> None:  # fmt: skip
+    """Time of a step, the machine-seconds that it asks for, and its energy."""
+    p = layout.steps[k][1]
+    matrix, memory = thresholds(work, order)
+    first = layout.functions.index(f"step {k} 0")
+    splits = np.arange(first, first + layout.operators[k] + 1)
+    columns = np.array([0, *(layout.monomial(name, p) for name in ("sync_latency", "1/link"))])
+    rows.put(splits[:, None], columns[None, :], jnp.stack([work.rest, work.syncs, work.wire]))
+    rows.put(splits, layout.monomial("1/flops", p), matrix)
+    rows.put(splits, layout.monomial("1/bandwidth", p), memory)
+    rows.put(layout.function("rate", p), layout.monomial("time", k), asked)
+    economics = technology.economics
+    overhead = economics.power_overhead * economics.pue
+    columns = np.array([layout.monomial("energy ratio", k), layout.monomial("one", k)])
+    joules = jnp.stack(energy) * design.chips * asked * overhead
+    rows.put(OUTCOMES.index("energy"), columns, joules)
+    rows.put(OUTCOMES.index("running"), columns, joules * economics.electricity_price)
+
+
+def _service_rows(
+    layout: Layout, rows: Entries, problems: Problems, designs: tuple[Design, ...], tables: tuple[OperatorTable, ...],
+    batches: Float[Array, "services"], kinds: tuple[Kind, ...],
+) -> None:  # fmt: skip
+    """Promises of each service and its pace."""
+    for s, one in enumerate(problems.services):
+        own = layout.services[s][0]
+        columns = np.array([layout.monomial("time", k) for k in own])
+        slopes = jnp.stack(token_times(one, batches[s]))[: len(own)]
+        rows.put(layout.function("promise", s), columns, slopes / one.promise)
+        relative = problems.services[0].promise / one.promise
+        rows.put(layout.function("pace", s), columns, slopes * relative)
+        if not isinstance(one.phase, Serving):
+            rows.put(layout.function("first_token", s), 0, jnp.asarray(1e-30))
+            continue
+        first = layout.function("first_token", s)
+        rows.put(first, columns, jnp.stack(first_token_times(one)) / one.first_promise)
+        if not interleaved(one):
+            efficiency = kinds[one.prefill_kind].technology.attainable.link
+            seconds = transfer_seconds(one, tables[own[0]], designs[one.prefill_kind], designs[one.decode_kind], efficiency)
+            rows.put(first, 0, seconds / one.first_promise)
+
+
+def _with_bounds(layout: Layout, rows: Float[Array, "functions basis"]) -> Float[Array, "functions basis"]:
+    """Bounds on outcomes: the outcome's own coefficients, before the bound itself divides them (``program.framed``)."""
+    for b, (outcome, _, _) in enumerate(layout.bounds):
+        own = jnp.zeros(rows.shape[1]).at[0].set(1.0) if outcome < 0 else rows[outcome]
+        rows = rows.at[layout.function("bound", b)].set(own)
+    return rows

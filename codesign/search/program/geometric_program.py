@@ -1,0 +1,107 @@
+"""The program of a problem in arrays: a box, coefficients, and the values and derivatives of all its functions."""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from codesign.hardware.technology import Logic
+from codesign.numerics.fields import Real
+from codesign.search.program.box import continuous_box, machine_second_range, whole_memory
+from codesign.search.program.coefficients import Sample, sample
+from codesign.search.program.structure import Layout
+from codesign.search.statement.problem import Problems
+
+
+class Program(eqx.Module):
+    """One problem at given integers, or a relaxation of it over a box of integers.
+
+    ``tilt`` are exponents of each coefficient in the integers (``Layout.integers``), zero where these are fixed; ``slack`` says
+    which functions the variable "relaxation" relaxes: ln f_j ≤ slack_j · relaxation.
+    """
+
+    coefficients: Float[Array, "functions basis"]
+    tilt: Float[Array, "functions basis integers"]
+    slack: Float[Array, "functions"]
+    low: Float[Array, "variables"]
+    high: Float[Array, "variables"]
+    constants: Float[Array, "3"]  # ln of tokens yielded and served by a step of the first service, and of the utilisation
+    specials: "Specials"
+
+
+class Specials(eqx.Module):
+    """What the functions of one variable need, leading axis the kinds of machine."""
+
+    logic: Logic
+    dies: Real
+    sync_floor: Real
+    sync_price: Real
+
+
+class BoundNumbers(NamedTuple):
+    """Numbers of the bounds on outcomes (``goals.bound_rows``)."""
+
+    constants: Any  # (bounds, 3)
+    limits: Any  # (bounds,)
+
+
+def fixed_program(layout: Layout, problems: Problems, integers: Float[Array, "all"], bounds: BoundNumbers) -> Program:
+    """The program at fixed integers.
+
+    Args:
+        layout: structure.
+        problems: the problem of one choice.
+        integers: in the order of ``problem.integer_names``; 0 for stacks and layers that are free.
+        bounds: on outcomes.
+    """
+    count = layout.counted
+    at = sample(layout, problems, integers[:count])
+    together = jax.tree.map(lambda leaf: leaf[None], at)
+    level = jnp.zeros((*at.coefficients.shape, count))
+    return framed(layout, problems, at.coefficients, level, together, integers, integers, bounds)
+
+
+def framed(
+    layout: Layout, problems: Problems, coefficients: Any, tilt: Any, samples: Sample,
+    low: Float[Array, "all"], high: Float[Array, "all"], bounds: BoundNumbers,
+) -> Program:  # fmt: skip
+    """A program with its box: over integers from ``low`` to ``high`` (equal where fixed)."""
+    kinds = problems.kinds
+    bottom, top = [], []
+    chips, services = layout.kinds, len(layout.services)
+    asked_low, asked_high = machine_second_range(layout, problems, low, high, samples)
+    for p, space in enumerate(problems.spaces):
+        whole = whole_memory(space, kinds[p], chips + services + p, 2 * chips + services + p, low, high)
+        ends = continuous_box(space, kinds[p], samples.sync_floor[:, p], whole)
+        silicon = kinds[p].technology.logic.fixed_area * kinds[p].dies, kinds[p].dies * kinds[p].technology.logic.reticle_area
+        bottom += [ends[0], jnp.log(jnp.stack([silicon[0] * 0.5, asked_low[p] * 0.5, low[p]]))]
+        top += [ends[1], jnp.log(jnp.stack([silicon[1] * 2.0, asked_high[p] * 2.0, high[p]]))]
+        names = ("stacks", "layers_most", "layers_fewest")
+        rows = np.array([layout.function(name, p) for name in names])
+        coefficients = coefficients.at[rows, 0].set(jnp.where(whole.settled != 0.0, whole.settled, coefficients[rows, 0] + whole.shift))
+    times_low, times_high = jnp.min(samples.fastest, axis=0) * 0.5, jnp.max(samples.slowest, axis=0) * 2.0
+    bottom += [jnp.log(times_low), jnp.log(low[chips : chips + services])]
+    top += [jnp.log(times_high), jnp.log(high[chips : chips + services])]
+    bottom.append(jnp.stack([jnp.log(jnp.min(times_low)) - 12.0, jnp.zeros(())]))
+    top.append(jnp.stack([jnp.log(jnp.sum(times_high)) + 12.0, jnp.zeros(())]))
+    if layout.bounds:
+        first = layout.function("bound", 0)
+        shift = bounds.constants @ samples.constants[0] - bounds.limits
+        coefficients = coefficients.at[first : first + len(layout.bounds)].add(shift[:, None])
+    return Program(
+        coefficients=coefficients,
+        tilt=tilt,
+        slack=jnp.zeros(len(layout.functions)),
+        low=jnp.concatenate(bottom),
+        high=jnp.concatenate(top),
+        constants=samples.constants[0],
+        specials=Specials(
+            logic=jax.tree.map(lambda *leaves: jnp.stack(leaves), *[kind.technology.logic for kind in kinds]),
+            dies=jnp.stack([kind.dies for kind in kinds]),
+            sync_floor=jnp.min(samples.sync_floor, axis=0),
+            sync_price=jnp.stack([kind.technology.links.sync_price for kind in kinds]),
+        ),
+    )

@@ -1,0 +1,65 @@
+"""Problems laid out for compiled programs: what their choices differ in is one matrix, a row a choice, and all else one vector.
+
+A model, technologies, plans and operators are hundreds of small arrays. Taking each of them apart by choice is several operations
+an array to trace and to compile, and handing them over takes as long as using them.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from codesign.search.statement.problem import Problems
+
+
+class Packing(eqx.Module):
+    """How a tree of arrays is laid out in one vector."""
+
+    structure: Any = eqx.field(static=True)
+    shapes: tuple[tuple[int, ...], ...] = eqx.field(static=True)
+
+    def tree(self, numbers: Float[Array, "numbers"]) -> Any:
+        """The tree whose numbers these are."""
+        ends = np.cumsum([int(np.prod(shape)) for shape in self.shapes])
+        leaves = [jnp.reshape(part, shape) for part, shape in zip(jnp.split(numbers, ends[:-1]), self.shapes, strict=True)]
+        return jax.tree.unflatten(self.structure, leaves)
+
+
+class Placed(eqx.Module):
+    """``Problems`` of every choice, in two arrays."""
+
+    shared: Any  # (numbers,)
+    rows: Any  # (choices, numbers)
+    packings: tuple[Packing, Packing]
+
+    def problem(self, row: Float[Array, "numbers"]) -> Problems:
+        """The problem of one row."""
+        spaces, services, execution = self.packings[0].tree(self.shared)
+        kinds, plans, tables = self.packings[1].tree(row)
+        return Problems(spaces, services, kinds, plans, tables, execution)
+
+
+def placed(problems: Problems) -> Placed:
+    """Problems on the device, in the numbers' own precision."""
+    shared, structure = jax.tree.flatten((problems.spaces, problems.services, problems.execution))
+    own, structures = jax.tree.flatten((problems.kinds, problems.plans, problems.tables))
+    packings = (
+        Packing(structure, tuple(np.shape(leaf) for leaf in shared)),
+        Packing(structures, tuple(np.shape(leaf)[1:] for leaf in own)),
+    )
+    numbers = np.concatenate([np.ravel(leaf) for leaf in shared])
+    rows = np.concatenate([np.reshape(leaf, (len(leaf), -1)) for leaf in own], axis=1)
+    return jax.device_put(Placed(numbers, rows, packings))
+
+
+def each_lane(function: Callable[..., Any], problems: Placed, choices: Any, *arrays: Any) -> Any:
+    """``function(problem of a choice, …)`` for every choice with its rows of the arrays."""
+
+    def lane(row: Float[Array, "numbers"], rest: Any) -> Any:
+        return function(problems.problem(row), *rest)
+
+    return jax.vmap(lane)(problems.rows[choices], arrays)

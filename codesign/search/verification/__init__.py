@@ -1,0 +1,1 @@
+"""What is proved of a design: the exact model, optimality, the audit of the program, infeasibility."""

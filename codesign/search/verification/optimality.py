@@ -1,0 +1,120 @@
+"""What is proved of a design, and how nearly it is optimal where nothing is."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from codesign.hardware.design import Design
+from codesign.numerics.compilation import SELDOM, compiled
+from codesign.search.integers.formulation import Search, Task
+from codesign.search.integers.solution_pool import Known
+from codesign.search.solver.packing import Placed
+from codesign.search.statement.fleet import fleet_at
+from codesign.search.statement.goals import Wanted, bounds_exceeded, log_goals
+from codesign.search.statement.problem import Problems, integer_ranges
+from codesign.search.statement.space import CONTINUOUS
+from codesign.search.verification.audit import POINTS, TOLERANCE, differences
+from codesign.search.verification.exact_check import SAME_PACE, check_exactly
+
+BINDING = 1e-4
+"""A limit binds where ln(used/allowed) is above minus this."""
+
+
+def audited(search: Search, tasks: Sequence[Task]) -> np.ndarray:
+    """Whether program and exact model agree at random points, for each task's choice, shape (tasks,) [bool]."""
+    asked = [tasks[k] for k in np.linspace(0, len(tasks) - 1, POINTS).round().astype(int)]
+    asked += {task.choice: task for task in tasks}.values()
+    wrong = {task.choice for task, off in zip(asked, differences(search, asked, check_exactly), strict=True) if not off <= TOLERANCE}
+    return np.array([task.choice not in wrong for task in tasks])
+
+
+def residuals(known: Known, wanted: Wanted, tasks: Sequence[Task], designs: tuple[Design, ...], proved: np.ndarray) -> np.ndarray:
+    """Norm of Σ w ∇F + Σ λ ∇g of the exact model in logarithms of the free quantities, with the best λ ≥ 0 on what binds.
+
+    NaN where proved: there the gap says more. At a tie of two resources the model has two slopes; JAX takes the one between.
+    """
+    from scipy.optimize import nnls
+
+    problems = known.search.problems
+    found = np.full(len(tasks), np.nan)
+    for k in map(int, np.flatnonzero(~proved)):
+        own = jax.tree.map(lambda leaf, k=k: leaf[k], designs)
+        values = [
+            np.array([*(float(getattr(design, name)) for name in CONTINUOUS), float(design.white_silicon), float(design.chips)])
+            for design in own
+        ]
+        kinds = len(own)
+        lane = np.log(np.maximum(np.concatenate([*values, tasks[k].integers[kinds : kinds + len(problems.services)]]), 1e-12))
+        slope, used, slopes = (np.array(part) for part in _slopes(lane, tasks[k].choice, known.search.placed, wanted))
+        used[-1] -= known.slowest[tasks[k].weighting]
+        free = np.concatenate([np.r_[np.ones(len(CONTINUOUS) + 1, bool), False]] * kinds + [np.zeros(len(problems.services), bool)])
+        binds = used > -BINDING
+        target = -(known.weights[tasks[k].weighting] @ slope)[free]
+        found[k] = nnls(slopes[binds][:, free].T, target)[1] if binds.any() else np.linalg.norm(target)
+    return found
+
+
+@compiled(SELDOM)
+def _slopes(lane: jax.Array, choice: jax.Array, problems: Placed, wanted: Wanted) -> tuple[Any, Any, Any]:
+    """Slopes of the goals; ln(used/allowed) of limits and bounds and ln of the time per token, with slopes."""
+
+    def both(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        found = fleet_at(jnp.exp(x), problems.problem(problems.rows[choice]))
+        used = jnp.maximum(jnp.concatenate([found.limits, bounds_exceeded(wanted.bounds, found.totals)]), -100.0)
+        return log_goals(wanted.objectives, found.totals), jnp.append(used, jnp.log(found.totals.time_per_token))
+
+    slopes = jax.jacfwd(both)(lane)
+    return slopes[0], both(lane)[1], slopes[1]
+
+
+def front_gaps(known: Known, logs: np.ndarray, paces: np.ndarray) -> np.ndarray:
+    """How much all objectives together could still improve on each design, over all choices and integers [log]; NaN where none is proved.
+
+    The least, over the weightings with a proved bound, of the weighted sum above its bound (convexity.md §3). A weighting that asks for
+    a speed bounds what is at least as fast; so is all that improves on a design which is.
+
+    Args:
+        known: weightings and their bounds.
+        logs: goals of the designs, shape (designs, goals).
+        paces: their ln of the time per token, shape (designs,).
+    """
+    gaps = logs @ known.weights.T - known.bounds[None, :]
+    least = np.min(np.where(paces[:, None] <= known.slowest + SAME_PACE, gaps, np.inf), axis=1)
+    return np.where(np.isfinite(least), least, np.nan)
+
+
+def convex(problems: Problems, tasks: Sequence[Task]) -> np.ndarray:
+    """Whether the program is the exact model for each task, shape (tasks,) [bool].
+
+    It is not where experts are exchanged beyond a scale-up domain: the slower of two networks then depends on the design.
+    """
+    choice = np.array([task.choice for task in tasks])
+    integers = np.array([task.integers for task in tasks])
+    sure = np.ones(len(tasks), bool)
+    for k, step in enumerate(problems.steps):
+        if problems.tables[k].has_experts:
+            dealt = np.asarray(problems.plans[k].expert)[choice] > 1.0
+            leaves = integers[:, step.kind] > np.asarray(problems.kinds[step.kind].scale_up_domain)[choice]
+            sure &= ~(dealt & leaves)
+    return sure
+
+
+def always_convex(problems: Problems) -> bool:
+    """Whether the program is the exact model for every choice and all integers (see ``convex``)."""
+    most = integer_ranges(problems)[1]
+    count = len(problems.kinds[0].dies)
+    return bool(convex(problems, [Task(0, choice, tuple(map(int, most))) for choice in range(count)]).all())
+
+
+def integer_bounds(problems: Problems, integers: np.ndarray) -> np.ndarray:
+    low, high = integer_ranges(problems)
+    count = len(problems.spaces) + len(problems.services)
+    columns = []
+    for k in range(count):
+        # one chip or one sequence is a fact of life, not a bound of the box
+        at = np.where((integers[:, k] == low[k]) & (low[k] > 1), -1, np.where(integers[:, k] == high[k], 1, 0))
+        columns.append(at if high[k] > low[k] else np.zeros_like(at))
+    return np.stack(columns, axis=1)
