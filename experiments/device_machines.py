@@ -20,10 +20,10 @@ import numpy as np
 
 from codesign.hardware.design import Design
 from codesign.numerics.compilation import SELDOM, compiled
-from codesign.search.solver.packing import Placed, each_lane
+from codesign.search.solver.packing import PackedProblems, each_lane
 from codesign.search.statement.fleet import Totals, first_token, fleet_of
 from codesign.search.statement.goals import Bound, Goal, bounds_exceeded, log_goals
-from codesign.search.statement.problem import Problems
+from codesign.search.statement.problem import ProblemBatch
 from codesign.search.statement.services import StepKind, machine_seconds, token_times
 from codesign.workload.phases import Serving
 
@@ -64,7 +64,7 @@ POINTS = 24
 class Offers(NamedTuple):
     """What is on offer: every device in every layout; leading axis the offers."""
 
-    problems: Placed
+    problems: PackedProblems
     steps: tuple[StepKind, ...]
     services: tuple[Any, ...]
     device: np.ndarray  # (offers,) index of the device
@@ -99,15 +99,15 @@ class Integers(NamedTuple):
 
 
 @compiled(SELDOM)
-def _lanes(problems: Placed, bases: Design, offer: jax.Array, chips: jax.Array, latency: jax.Array, batch: jax.Array) -> Machines:
-    def lane(problem: Problems, base: Design, chips: jax.Array, latency: jax.Array, batch: jax.Array) -> Machines:
+def _lanes(problems: PackedProblems, bases: Design, offer: jax.Array, chips: jax.Array, latency: jax.Array, batch: jax.Array) -> Machines:
+    def lane(problem: ProblemBatch, base: Design, chips: jax.Array, latency: jax.Array, batch: jax.Array) -> Machines:
         designs = tuple(dataclasses.replace(base, chips=chips[p], sync_latency=latency[p]) for p in range(len(problem.spaces)))
         return _machine(problem, designs, batch)
 
     return each_lane(lane, problems, offer, jax.tree.map(lambda leaf: leaf[offer], bases), chips, latency, batch)
 
 
-def _machine(problem: Problems, designs: tuple[Design, ...], batch: jax.Array) -> Machines:
+def _machine(problem: ProblemBatch, designs: tuple[Design, ...], batch: jax.Array) -> Machines:
     found = fleet_of(problem, designs, batch)
     capacity = [jnp.full_like(batch[0], -jnp.inf) for _ in designs]
     busy, capital = jnp.zeros_like(batch[0]), jnp.zeros(len(CAPITAL), batch.dtype)

@@ -16,7 +16,7 @@ import numpy as np
 import codesign
 import hardware_priors
 from codesign.search import Choice, Kind
-from codesign.search.solver.packing import placed
+from codesign.search.solver.packing import pack
 from codesign.search.statement.choices import stacked
 from codesign.search.statement.goals import log_goals
 from codesign.search.statement.problem import assemble
@@ -234,7 +234,7 @@ def _offers(scenario: Scenario, problem: Problem, ways: list[Layout], described:
             edges.append(_edges(one, design))
     problems = assemble(problem.spaces, problem.services, choices, problem.execution)
     return Offers(
-        problems=placed(problems),
+        problems=pack(problems),
         steps=problems.steps,
         services=problems.services,
         device=np.repeat(np.arange(len(described)), len(ways)),

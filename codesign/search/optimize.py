@@ -10,25 +10,25 @@ import numpy as np
 from codesign.performance.execution import Execution, Operatorwise
 from codesign.search.ahead_of_time import compile_ahead
 from codesign.search.assembly import assemble_front
-from codesign.search.integers.block_pattern_search import descended, polished
+from codesign.search.integers.block_pattern_search import descend_by_kind, improve_by_kind
 from codesign.search.integers.descent import descend
-from codesign.search.integers.formulation import Memory, Search, Task
-from codesign.search.integers.lagrangian_decomposition import prove as bounded
+from codesign.search.integers.formulation import Formulation, Memory, Subproblem
+from codesign.search.integers.lagrangian_decomposition import prove as prove_bounds
 from codesign.search.integers.shrinking_boxes import approach
-from codesign.search.integers.solution_pool import Known
+from codesign.search.integers.solution_pool import SolutionPool
 from codesign.search.pareto.front import Front, Infeasible
 from codesign.search.pareto.gaps import ROUNDS
-from codesign.search.pareto.penalty_search import Relaxed, lanes, relax
-from codesign.search.pareto.starts import adopted, completed, exchanged, first_tasks, middle_starts, refined
+from codesign.search.pareto.penalty_search import PenaltyOptima, lanes, search_by_penalty
+from codesign.search.pareto.starts import adopt_better_integers, complete, exchange_integers, first_subproblems, middle_starts, refine
 from codesign.search.program.geometric_program import BoundNumbers
 from codesign.search.program.objectives import LEAST_WEIGHT, BoundRows, bound_rows, goals
 from codesign.search.program.step_work import operator_counts
-from codesign.search.program.structure import layout
+from codesign.search.program.structure import structure_of
 from codesign.search.solver.lanes import double_precision
-from codesign.search.solver.packing import placed
+from codesign.search.solver.packing import pack
 from codesign.search.statement.choices import Choice, Tree
 from codesign.search.statement.goals import Bound, Goal, Wanted
-from codesign.search.statement.problem import Problems, assemble, check_dies, integer_ranges
+from codesign.search.statement.problem import ProblemBatch, assemble, check_dies, integer_ranges
 from codesign.search.statement.services import Service
 from codesign.search.statement.space import Space
 from codesign.search.verification.infeasibility import ROOM, conflict, sentence
@@ -36,7 +36,7 @@ from codesign.search.verification.infeasibility import ROOM, conflict, sentence
 Progress = Callable[[str, int, int], None]
 
 STARTS = 2
-"""Random starts of the relaxed search for each weighting and choice."""
+"""Random starts of the penalty search for each weighting and choice."""
 
 
 def weightings(count: int, objectives: int, seed: int) -> np.ndarray:
@@ -95,17 +95,19 @@ def _in_double(tree: Tree) -> Tree:
     return jax.tree.map(lambda leaf: np.asarray(leaf, dtype=np.float64), tree)
 
 
-def pose(problems: Problems, objectives: Sequence[Goal], bounds: Sequence[Bound], memory: Memory | None = None) -> tuple[Search, BoundRows]:
+def pose(
+    problems: ProblemBatch, objectives: Sequence[Goal], bounds: Sequence[Bound], memory: Memory | None = None
+) -> tuple[Formulation, BoundRows]:
     """A problem in the program's terms."""
     alone = len(problems.steps) == 1
     rows = bound_rows(bounds, one_machine=alone)
-    structure = layout(problems, operator_counts(problems), rows.structure)
+    structure = structure_of(problems, operator_counts(problems), rows.structure)
     numbers = BoundNumbers(jnp.asarray(rows.constants), jnp.asarray(rows.limits))
-    return Search(structure, problems, placed(problems), goals(objectives, one_machine=alone), numbers, memory), rows
+    return Formulation(structure, problems, pack(problems), goals(objectives, one_machine=alone), numbers, memory), rows
 
 
 def _optimize(
-    problems: Problems, choices: tuple[Choice, ...], objectives: tuple[Goal, ...], bounds: tuple[Bound, ...],
+    problems: ProblemBatch, choices: tuple[Choice, ...], objectives: tuple[Goal, ...], bounds: tuple[Bound, ...],
     weights: int, seed: int, prove: bool, memory: Memory | None, progress: Progress | None,
 ) -> Front:  # fmt: skip
     tell = progress or (lambda stage, done, total: None)
@@ -116,19 +118,19 @@ def _optimize(
         nonlocal clock
         timings[name], clock = time.perf_counter() - clock, time.perf_counter()
 
-    search, rows = pose(problems, objectives, bounds, memory)
-    known = Known(search, weightings(weights, len(objectives), seed))
-    tasks, relaxed = searched(known, Wanted(objectives, bounds), rows, seed=seed, prove=prove, tell=tell, lap=lap)
-    front = assemble_front(known, choices, objectives, bounds, rows, tasks, relaxed, timings)
+    formulation, rows = pose(problems, objectives, bounds, memory)
+    pool = SolutionPool(formulation, weightings(weights, len(objectives), seed))
+    subproblems, relaxed = search_weightings(pool, Wanted(objectives, bounds), rows, seed=seed, prove=prove, tell=tell, lap=lap)
+    front = assemble_front(pool, choices, objectives, bounds, rows, subproblems, relaxed, timings)
     lap("exact check")
     return front
 
 
-def searched(
-    known: Known, wanted: Wanted, rows: BoundRows, *, seed: int, prove: bool,
+def search_weightings(
+    pool: SolutionPool, wanted: Wanted, rows: BoundRows, *, seed: int, prove: bool,
     tell: Progress = lambda stage, done, total: None, lap: Callable[[str], None] = lambda name: None,
-) -> tuple[list[Task], Relaxed | None]:  # fmt: skip
-    """The best task found of every weighting, and of those added between them; and where the relaxed search ended.
+) -> tuple[list[Subproblem], PenaltyOptima | None]:  # fmt: skip
+    """The best subproblem found of every weighting, and of those added between them; and where the penalty search ended.
 
     One kind of machine is searched by branch and bound where a proof is wanted: it costs less than the local search. Fleets of
     several kinds are bounded last, around the best that was found.
@@ -136,46 +138,48 @@ def searched(
     Raises:
         Infeasible: no design in the space meets the limits.
     """
-    search, problems, objectives = known.search, known.search.problems, wanted.objectives
+    formulation, problems, objectives = pool.formulation, pool.formulation.problems, wanted.objectives
     ranges = integer_ranges(problems)
     tell("relaxed search", 0, 1)
     alone = len(problems.steps) == 1
-    first = lanes(problems, wanted, known.weights, starts=STARTS, seed=seed) if alone else ()
-    compile_ahead(search, known.weights, relaxed=first)
+    first = lanes(problems, wanted, pool.weights, starts=STARTS, seed=seed) if alone else ()
+    compile_ahead(formulation, pool.weights, relaxed=first)
     choices = len(problems.kinds[0].dies)
-    relaxed = relax(first, (len(known.weights), choices, STARTS)) if alone else None
-    starts = approach(known, middle_starts(known, ranges)) if relaxed is None else first_tasks(relaxed, problems, ranges)
+    relaxed = search_by_penalty(first, (len(pool.weights), choices, STARTS)) if alone else None
+    starts = approach(pool, middle_starts(pool, ranges)) if relaxed is None else first_subproblems(relaxed, problems, ranges)
     lap("relaxed search")
     tell("relaxed search", 1, 1)
     tell("integers", 0, 1 + ROUNDS)
-    together = prove and search.layout.kinds == 1
+    together = prove and formulation.structure.kinds == 1
 
     def told(boxes: int, still: int) -> None:
         tell("proof", boxes, boxes + still)
 
-    def settled(starts: list[list[Task]]) -> list[Task]:
+    def settled(starts: list[list[Subproblem]]) -> list[Subproblem]:
         if not together:
-            return [task for task in polished(known, starts) if np.isfinite(known.value(task))]
-        known.learn(task for row in starts for task in row)
-        return bounded(known, [min(row, key=known.value) for row in starts], progress=told).best
+            return [subproblem for subproblem in improve_by_kind(pool, starts) if np.isfinite(pool.value(subproblem))]
+        pool.learn(subproblem for row in starts for subproblem in row)
+        return prove_bounds(pool, [min(row, key=pool.value) for row in starts], progress=told).best
 
-    tasks = descend(known, starts) if together else descended(known, starts)
-    tasks = exchanged(known, tasks) if tasks and not together else tasks
-    if not tasks:
-        found = conflict(search, rows.names)
+    subproblems = descend(pool, starts) if together else descend_by_kind(pool, starts)
+    subproblems = exchange_integers(pool, subproblems) if subproblems and not together else subproblems
+    if not subproblems:
+        found = conflict(formulation, rows.names)
         if found.least > -ROOM:
-            raise Infeasible(sentence(found, search), found)
-        tasks = exchanged(known, polished(known, [[found.task._replace(weighting=k)] for k in range(len(known.weights))]))
+            raise Infeasible(sentence(found, formulation), found)
+        subproblems = exchange_integers(
+            pool, improve_by_kind(pool, [[found.subproblem._replace(weighting=k)] for k in range(len(pool.weights))])
+        )
     if together:
-        tasks = bounded(known, completed(known, tasks), progress=told).best
+        subproblems = prove_bounds(pool, complete(pool, subproblems), progress=told).best
     tell("integers", 1, 1 + ROUNDS)
     lap("integers")
     for done in range(ROUNDS):
-        tasks = refined(known, objectives, tasks, settled)
+        subproblems = refine(pool, objectives, subproblems, settled)
         tell("integers", 2 + done, 1 + ROUNDS)
-    tasks = adopted(known, objectives, tasks)
+    subproblems = adopt_better_integers(pool, objectives, subproblems)
     lap("refinement")
     if prove and not together:
-        tasks = bounded(known, completed(known, tasks), progress=told).best
+        subproblems = prove_bounds(pool, complete(pool, subproblems), progress=told).best
         lap("proof")
-    return [task for task in tasks if np.isfinite(known.value(task))], relaxed
+    return [subproblem for subproblem in subproblems if np.isfinite(pool.value(subproblem))], relaxed

@@ -30,12 +30,12 @@ import hardware_priors
 from codesign.numerics.fields import real
 from codesign.performance.execution import Operatorwise
 from codesign.search import Choice, Kind, Service, Space, optimize, service
-from codesign.search.integers.formulation import Task
+from codesign.search.integers.formulation import Subproblem
 from codesign.search.optimize import pose
 from codesign.search.solver.lanes import double_precision
 from codesign.search.statement.fleet import FLEET_LIMITS, box, fleet_at
 from codesign.search.statement.goals import log_goals
-from codesign.search.statement.problem import Problems, assemble
+from codesign.search.statement.problem import ProblemBatch, assemble
 from codesign.search.statement.space import CONTINUOUS
 from codesign.search.verification.exact_check import check_exactly
 from codesign.workload.catalogue import model
@@ -168,7 +168,7 @@ class Evaluator:
         self.contest, self.rows = contest, rows
         with double_precision():
             parts = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), jnp.float64), contest[:3])
-            self.problems: Problems = jax.tree.map(jnp.asarray, assemble(parts[0], parts[1], parts[2], Operatorwise()))
+            self.problems: ProblemBatch = jax.tree.map(jnp.asarray, assemble(parts[0], parts[1], parts[2], Operatorwise()))
         low, high = box(self.problems)
         self.lane = len(low)
         ways = np.array(contest.options)
@@ -285,7 +285,7 @@ class Remembering:
             counted = len(contest.spaces) + len(contest.services)
             feasible = [(key, entry) for key, entry in self.entries if np.isfinite(entry[0][0])]
             free = (0,) * (2 * len(contest.spaces))
-            tasks = [Task(0, key[1], (*map(int, key[2 : 2 + counted]), *free)) for key, _ in feasible]
+            tasks = [Subproblem(0, key[1], (*map(int, key[2 : 2 + counted]), *free)) for key, _ in feasible]
             variables = len(search.layout.variables)
             found = check_exactly(search, tasks, np.stack([entry[0][2 : 2 + variables] for _, entry in feasible]))
         own = [np.stack([getattr(design, key) for key in QUANTITIES], axis=1) for design in found.designs]

@@ -9,12 +9,12 @@ from codesign.numerics.compilation import OFTEN, SELDOM, compiled
 from codesign.numerics.fields import Real
 from codesign.search.integers.boxes import Box
 from codesign.search.integers.formulation import asked, solve_programs
-from codesign.search.integers.solution_pool import Known
-from codesign.search.integers.underestimators import Below, below, boxed_program
+from codesign.search.integers.solution_pool import SolutionPool
+from codesign.search.integers.underestimators import Underestimators, boxed_program, underestimate
 from codesign.search.program.geometric_program import BoundNumbers, Program
-from codesign.search.program.structure import Layout
+from codesign.search.program.structure import Structure
 from codesign.search.solver.lanes import in_batches
-from codesign.search.solver.packing import Placed, each_lane
+from codesign.search.solver.packing import PackedProblems, each_lane
 
 RANGES = 4
 """Ranges of chips and batch relaxed in one call: fixed, so that one compiled program serves every round."""
@@ -23,7 +23,7 @@ KEPT = 512
 """Relaxed ranges kept at a time: some 0.1 MB each for one machine, 2 MB for a fleet of four kinds."""
 
 
-class Bounded(NamedTuple):
+class BoxBounds(NamedTuple):
     """Bounds and relaxed optima of pairs of box and weighting."""
 
     bound: np.ndarray
@@ -31,73 +31,77 @@ class Bounded(NamedTuple):
 
 
 @compiled(OFTEN, static_argnums=(0,))
-def relaxed_ranges(layout: Layout, problems: Placed, choices: Any, low: Real, high: Real) -> Below:
+def relaxed_ranges(structure: Structure, problems: PackedProblems, choices: Any, low: Real, high: Real) -> Underestimators:
     """Monomials below all coefficients over ranges of chips and batch, leading axis the ranges."""
-    return each_lane(lambda problem, a, b: below(layout, problem, a, b), problems, choices, low, high)
+    return each_lane(lambda problem, a, b: underestimate(structure, problem, a, b), problems, choices, low, high)
 
 
 @compiled(SELDOM, static_argnums=(0,))
 def relaxed_programs(
-    layout: Layout, problems: Placed, bounds: BoundNumbers, choices: Any, monomials: Below, low: Real, high: Real
+    structure: Structure, problems: PackedProblems, bounds: BoundNumbers, choices: Any, monomials: Underestimators, low: Real, high: Real
 ) -> Program:
     """Programs of boxes, from what is below their ranges of chips and batch."""
-    return each_lane(lambda problem, own, a, b: boxed_program(layout, problem, own, a, b, bounds), problems, choices, monomials, low, high)
+    return each_lane(
+        lambda problem, own, a, b: boxed_program(structure, problem, own, a, b, bounds), problems, choices, monomials, low, high
+    )
 
 
-def solve_boxes(known: Known, pairs: list[tuple[Box, int]], enough: np.ndarray | None = None) -> Bounded:
+def solve_boxes(pool: SolutionPool, pairs: list[tuple[Box, int]], enough: np.ndarray | None = None) -> BoxBounds:
     """Relax the boxes and solve them for the weightings paired with them, in the order of the pairs; remembered ones are not.
 
     A solve ends early where its bound is shown to exceed ``enough`` (one a pair) or to stay below; to the last digits unless told.
     """
-    memory = known.search.memory
+    memory = pool.formulation.memory
     enough = np.full(len(pairs), np.inf) if enough is None else enough
-    keys = [("box", box.choice, *box.low, *box.high, *known.asked(k), float(e)) for (box, k), e in zip(pairs, enough, strict=True)]
+    keys = [("box", box.choice, *box.low, *box.high, *pool.asked(k), float(e)) for (box, k), e in zip(pairs, enough, strict=True)]
     found = [None if memory is None else memory.get(key) for key in keys]
     missing = [k for k, entry in enumerate(found) if entry is None]
     if missing:
-        fresh = _solved([pairs[k] for k in missing], known, enough[missing])
+        fresh = _solved([pairs[k] for k in missing], pool, enough[missing])
         for k, bound, y in zip(missing, fresh.bound, fresh.y, strict=True):
             found[k] = (np.asarray(bound), np.asarray(y))
         if memory is not None:
             memory.put([(keys[k], (np.asarray(found[k][0]), np.asarray(found[k][1]))) for k in missing])  # pyright: ignore[reportOptionalSubscript]
-    return Bounded(np.array([float(entry[0]) for entry in found]), np.stack([entry[1] for entry in found]))  # pyright: ignore[reportOptionalSubscript]
+    return BoxBounds(np.array([float(entry[0]) for entry in found]), np.stack([entry[1] for entry in found]))  # pyright: ignore[reportOptionalSubscript]
 
 
-def _solved(pairs: list[tuple[Box, int]], known: Known, enough: np.ndarray) -> Bounded:
+def _solved(pairs: list[tuple[Box, int]], pool: SolutionPool, enough: np.ndarray) -> BoxBounds:
     """Many boxes differ in stacks and layers only, on which no coefficient depends: each range of chips and batch is relaxed once."""
-    search, below_ranges = known.search, known.below
-    counted = search.layout.counted
+    formulation, below_ranges = pool.formulation, pool.underestimators
+    counted = formulation.structure.counted
     ranges = [box._replace(low=box.low[:counted], high=box.high[:counted]) for box, _ in pairs]
 
-    def solved(rows: list[int]) -> Bounded:
+    def solved(rows: list[int]) -> BoxBounds:
         own = jax.tree.map(lambda *leaves: np.stack(leaves), *(below_ranges[ranges[k]] for k in rows))
         choices, low, high = _ends([pairs[k][0] for k in rows])
-        programs = asked(search, relaxed_programs(search.layout, search.placed, search.bounds, choices, own, low, high))
+        programs = asked(
+            formulation, relaxed_programs(formulation.structure, formulation.packed, formulation.bounds, choices, own, low, high)
+        )
         weightings = [pairs[k][1] for k in rows]
-        weights, slowest = known.weights[weightings], known.slowest[weightings]
-        done = solve_programs(search.solved, programs, search.goals, weights, slowest, enough[rows])
-        return Bounded(done.bound, done.point.y)
+        weights, pace_limit = pool.weights[weightings], pool.pace_limit[weightings]
+        done = solve_programs(formulation.solved, programs, formulation.goals, weights, pace_limit, enough[rows])
+        return BoxBounds(done.bound, done.point.y)
 
     order = sorted(range(len(pairs)), key=lambda k: (ranges[k], pairs[k]))
     distinct = list(dict.fromkeys(ranges[k] for k in order))
     found = []
     for first in range(0, len(distinct), KEPT):
         some = set(distinct[first : first + KEPT])
-        _keep_below(known, some)
+        _keep_below(pool, some)
         found.append(in_batches(solved, [k for k in order if ranges[k] in some]))
     back = np.argsort(order)
-    return Bounded(*(np.concatenate(part)[back] for part in zip(*found, strict=True)))
+    return BoxBounds(*(np.concatenate(part)[back] for part in zip(*found, strict=True)))
 
 
-def _keep_below(known: Known, ranges: set[Box]) -> None:
+def _keep_below(pool: SolutionPool, ranges: set[Box]) -> None:
     """Keep the monomials below all coefficients over some ranges; those of earlier calls are kept while there is room."""
-    kept, search = known.below, known.search
+    kept, formulation = pool.underestimators, pool.formulation
     missing = sorted(ranges - kept.keys())
     if len(kept) + len(missing) > KEPT:
         for one in kept.keys() - ranges:
             del kept[one]
     if missing:
-        found = in_batches(lambda some: relaxed_ranges(search.layout, search.placed, *_ends(some)), missing, RANGES)
+        found = in_batches(lambda some: relaxed_ranges(formulation.structure, formulation.packed, *_ends(some)), missing, RANGES)
         kept.update((one, found.at(k)) for k, one in enumerate(missing))
 
 

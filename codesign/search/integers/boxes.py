@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from codesign.search.integers.formulation import Search, Task
+from codesign.search.integers.formulation import Formulation, Subproblem
 
 
 class Box(NamedTuple):
@@ -20,13 +20,13 @@ class Box(NamedTuple):
         return self.low == self.high
 
 
-def roots(search: Search) -> list[Box]:
+def roots(formulation: Formulation) -> list[Box]:
     """The whole ranges of every choice, cut where a scale-up domain ends: communication jumps there.
 
     Where one kind of machine is meant by itself, integers of the others are at their lowest.
     """
-    problems = search.problems
-    low, high = search.ranges
+    problems = formulation.problems
+    low, high = formulation.ranges
     boxes = []
     for choice in range(len(problems.kinds[0].dies)):
         parts = [Box(choice, tuple(map(int, low)), tuple(map(int, high)))]
@@ -61,9 +61,9 @@ def cut(box: Box, side: int, last: int) -> tuple[Box, Box]:
     return box._replace(high=put(box.high, last)), box._replace(low=put(box.low, last + 1))
 
 
-def nearest_task(search: Search, box: Box, weighting: int, y: np.ndarray) -> Task:
+def nearest_subproblem(formulation: Formulation, box: Box, weighting: int, y: np.ndarray) -> Subproblem:
     """The integers of a box that are nearest to a relaxed optimum."""
     low, high = np.array(box.low), np.array(box.high)
     wanted = np.sqrt(np.maximum(low, 0) * np.maximum(high, 0)).astype(float)
-    wanted[search.positions] = np.exp(y[search.solved.integers])
-    return Task(weighting, box.choice, tuple(int(v) for v in np.clip(np.round(wanted), low, high)))
+    wanted[formulation.positions] = np.exp(y[formulation.solved.integers])
+    return Subproblem(weighting, box.choice, tuple(int(v) for v in np.clip(np.round(wanted), low, high)))

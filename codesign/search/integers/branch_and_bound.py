@@ -1,7 +1,7 @@
 """Branch and bound over chips, batches, stacks, layers and choices: how far the best found is from the best there is.
 
-Boxes of integers are split in two until the relaxation over a box (``planes``) proves that nothing in it beats the best design known
-by more than the tolerance. Boxes are shared by all weightings: a relaxation is built once and solved for each that still needs it.
+Boxes of integers are split in two until the relaxation over a box (``underestimators``) proves that nothing in it beats the best design
+known by more than the tolerance. Boxes are shared by all weightings: a relaxation is built once and solved for each that still needs it.
 """
 
 from collections.abc import Callable
@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from codesign.search.integers.box_relaxation import Bounded, solve_boxes
-from codesign.search.integers.boxes import Box, halves, nearest_task, roots
-from codesign.search.integers.formulation import Task
-from codesign.search.integers.solution_pool import Known
+from codesign.search.integers.box_relaxation import BoxBounds, solve_boxes
+from codesign.search.integers.boxes import Box, halves, nearest_subproblem, roots
+from codesign.search.integers.formulation import Subproblem
+from codesign.search.integers.solution_pool import SolutionPool
 
 TOLERANCE = 1e-3
 """Log units by which an unexplored design may still be better."""
@@ -28,48 +28,51 @@ EMPTY = 1e4
 class Proof(NamedTuple):
     """What branch and bound found: bounds on everything in the space, and better designs met on the way."""
 
-    bounds: np.ndarray  # (tasks,)
-    best: list[Task]  # of each task's weighting
+    bounds: np.ndarray  # (subproblems,)
+    best: list[Subproblem]  # of each subproblem's weighting
     boxes: int
     solves: int
     closed: bool  # whether every weighting is closed to the tolerance
 
 
 def prove(
-    known: Known, best: list[Task], *, tolerance: float | np.ndarray = TOLERANCE, most_boxes: int = 20_000, enough: float = -np.inf,
+    pool: SolutionPool, best: list[Subproblem], *, tolerance: float | np.ndarray = TOLERANCE, most_boxes: int = 20_000,
+    enough: float = -np.inf,
     progress: Callable[[int, int], None] = lambda done, still_open: None,
 ) -> Proof:  # fmt: skip
-    """Bound the weighted sums of tasks over all choices and integers.
+    """Bound the weighted sums of subproblems over all choices and integers.
 
     Args:
-        known: solves so far; what is met on the way is added.
-        best: the best known task of each weighting that is to be bounded.
-        tolerance: how much better an unexplored design may be, in log units; one for all tasks, or one each.
+        pool: solves so far; what is met on the way is added.
+        best: the best known subproblem of each weighting that is to be bounded.
+        tolerance: how much better an unexplored design may be, in log units; one for all subproblems, or one each.
         most_boxes: stop after so many boxes; the bounds are then what is proved so far.
         enough: stop where every value is at most this, and until then close no box that may hold such a design.
         progress: told (boxes done, pairs open).
     """
-    search = known.search
-    values = known.values(best)
+    formulation = pool.formulation
+    values = pool.values(best)
     best = list(best)
     tolerance = np.broadcast_to(tolerance, values.shape)
     proved = np.full(len(best), np.inf)
-    open_pairs = [(box, k) for box in roots(search) for k in range(len(best))]
+    open_pairs = [(box, k) for box in roots(formulation) for k in range(len(best))]
     boxes = solves = 0
     while open_pairs and boxes < most_boxes and not (values <= enough).all():
-        found = _bounded(known, open_pairs, best, np.maximum(values - tolerance, enough))
+        found = _bounded(pool, open_pairs, best, np.maximum(values - tolerance, enough))
         boxes += len({box for box, _ in open_pairs})
         solves += len(open_pairs)
-        hopeful: dict[int, tuple[float, Task]] = {}
+        hopeful: dict[int, tuple[float, Subproblem]] = {}
         for (box, k), bound, y in zip(open_pairs, found.bound, found.y, strict=True):
             if bound < values[k] - tolerance[k] and (k not in hopeful or bound < hopeful[k][0]):
-                hopeful[k] = (float(bound), nearest_task(search, box, best[k].weighting, y))
+                hopeful[k] = (float(bound), nearest_subproblem(formulation, box, best[k].weighting, y))
         sure = [pair for pair, bound in zip(open_pairs, found.bound, strict=True) if pair[0].single and bound <= enough]
-        met = [(k, Task(best[k].weighting, box.choice, box.low)) for box, k in sure] + [(k, task) for k, (_, task) in hopeful.items()]
-        known.learn(task for _, task in met)
-        for k, task in met:
-            if known.value(task) < values[k]:
-                values[k], best[k] = known.value(task), task
+        met = [(k, Subproblem(best[k].weighting, box.choice, box.low)) for box, k in sure] + [
+            (k, subproblem) for k, (_, subproblem) in hopeful.items()
+        ]
+        pool.learn(subproblem for _, subproblem in met)
+        for k, subproblem in met:
+            if pool.value(subproblem) < values[k]:
+                values[k], best[k] = pool.value(subproblem), subproblem
         still = []
         for (box, k), bound in zip(open_pairs, found.bound, strict=True):
             short = values[k] - tolerance[k] - bound
@@ -80,32 +83,32 @@ def prove(
         open_pairs = still
         progress(boxes, len(open_pairs))
     if open_pairs:  # out of boxes: parents' bounds still hold for their parts
-        found = _bounded(known, open_pairs, best, np.maximum(values - tolerance, enough))
+        found = _bounded(pool, open_pairs, best, np.maximum(values - tolerance, enough))
         for (_, k), bound in zip(open_pairs, found.bound, strict=True):
             proved[k] = min(proved[k], bound)
     bounds = np.minimum(proved, values)
-    rows = [task.weighting for task in best]
-    known.bounds[rows] = np.maximum(known.bounds[rows], bounds)
+    rows = [subproblem.weighting for subproblem in best]
+    pool.bounds[rows] = np.maximum(pool.bounds[rows], bounds)
     return Proof(bounds, best, boxes, solves, bool((values - bounds <= tolerance * 1.001).all()))
 
 
-def _bounded(known: Known, pairs: list[tuple[Box, int]], best: list[Task], enough: np.ndarray) -> Bounded:
+def _bounded(pool: SolutionPool, pairs: list[tuple[Box, int]], best: list[Subproblem], enough: np.ndarray) -> BoxBounds:
     """Bounds of pairs of a box and a row of ``best``.
 
     A box without a design has none for any weighting: the one that asks for the least speed is solved first, and if that proves the box
     empty, it stands for all.
     """
     weighting = [best[k].weighting for _, k in pairs]
-    asked = known.slowest[weighting]
+    asked = pool.pace_limit[weighting]
     probes: dict[Box, int] = {}
     for row, (box, _) in enumerate(pairs):
         if box not in probes or asked[row] > asked[probes[box]]:
             probes[box] = row
 
-    def solved(rows: list[int]) -> Bounded:
+    def solved(rows: list[int]) -> BoxBounds:
         # a single vector's bound is the last word on it: to its last digits
         target = np.array([np.inf if pairs[row][0].single else enough[pairs[row][1]] for row in rows])
-        return solve_boxes(known, [(pairs[row][0], weighting[row]) for row in rows], target)
+        return solve_boxes(pool, [(pairs[row][0], weighting[row]) for row in rows], target)
 
     first = list(probes.values())
     at_first = solved(first)
@@ -117,4 +120,4 @@ def _bounded(known: Known, pairs: list[tuple[Box, int]], best: list[Task], enoug
     if rest:
         found = solved(rest)
         bound[rest], y[rest] = found.bound, found.y
-    return Bounded(bound, y)
+    return BoxBounds(bound, y)

@@ -13,18 +13,18 @@ from codesign.numerics.fields import Real
 from codesign.search.program.geometric_program import BoundNumbers, Program, fixed_program
 from codesign.search.program.objectives import Goals
 from codesign.search.program.single_kind import Part, only, owner_of_integers
-from codesign.search.program.structure import Layout
+from codesign.search.program.structure import Structure
 from codesign.search.solver.dual_bound import lower_bound
 from codesign.search.solver.interior_point import Point, model_at, solve
 from codesign.search.solver.lanes import in_batches
-from codesign.search.solver.packing import Placed, each_lane
-from codesign.search.statement.problem import Problems, integer_ranges
+from codesign.search.solver.packing import PackedProblems, each_lane
+from codesign.search.statement.problem import ProblemBatch, integer_ranges
 
 FEASIBLE = 1e-9
 """Largest ln(used/allowed) that still counts as converged inside the limits; the exact model has the last word."""
 
 
-class Task(NamedTuple):
+class Subproblem(NamedTuple):
     """One problem to solve: indices, and integers in the order of ``problem.integer_names``."""
 
     weighting: int
@@ -47,12 +47,12 @@ class Memory(Protocol):
     def put(self, entries: Sequence[tuple[tuple[Any, ...], tuple[np.ndarray, ...]]]) -> None: ...
 
 
-class Search(NamedTuple):
+class Formulation(NamedTuple):
     """A problem with its objectives: what every solve needs."""
 
-    layout: Layout
-    problems: Problems  # leaves in numpy, for the host
-    placed: Placed  # the same for compiled programs
+    structure: Structure
+    problems: ProblemBatch  # leaves in numpy, for the host
+    packed: PackedProblems  # the same for compiled programs
     goals: Goals
     bounds: BoundNumbers
     memory: Memory | None = None
@@ -61,59 +61,59 @@ class Search(NamedTuple):
     part: Part | None = None  # the kind of machine that is meant by itself; none where the fleet is
 
     @property
-    def solved(self) -> Layout:
+    def solved(self) -> Structure:
         """The layout of the programs that are solved."""
-        return self.layout if self.part is None else self.part.layout
+        return self.structure if self.part is None else self.part.structure
 
     @property
     def ranges(self) -> tuple[np.ndarray, np.ndarray]:
         """Lowest and highest of every integer; of a kind of machine by itself, those of others are at their lowest."""
         low, high = integer_ranges(self.problems)
         if self.part is not None:
-            high = np.where(np.array(owner_of_integers(self.layout)) == self.part.kind, high, low)
+            high = np.where(np.array(owner_of_integers(self.structure)) == self.part.kind, high, low)
         return low, high
 
     @property
     def positions(self) -> np.ndarray:
         """Which of all integers the variables ``solved.integers`` are."""
-        return np.arange(self.layout.counted) if self.part is None else self.part.integers
+        return np.arange(self.structure.counted) if self.part is None else self.part.integers
 
 
 @compiled(SELDOM, static_argnums=(0,))
-def fixed_programs(layout: Layout, problems: Placed, bounds: BoundNumbers, choices: Any, integers: Real) -> Program:
+def fixed_programs(structure: Structure, problems: PackedProblems, bounds: BoundNumbers, choices: Any, integers: Real) -> Program:
     """Programs at fixed integers, a lane a choice and a row of integers."""
-    return each_lane(lambda problem, numbers: fixed_program(layout, problem, numbers, bounds), problems, choices, integers)
+    return each_lane(lambda problem, numbers: fixed_program(structure, problem, numbers, bounds), problems, choices, integers)
 
 
-def programs_of(search: Search, tasks: Sequence[Task]) -> Program:
-    """Programs of ``LANES`` tasks, leading axis the tasks."""
+def programs_of(formulation: Formulation, subproblems: Sequence[Subproblem]) -> Program:
+    """Programs of ``LANES`` subproblems, leading axis the subproblems."""
     programs = fixed_programs(
-        search.layout,
-        search.placed,
-        search.bounds,
-        np.array([task.choice for task in tasks]),
-        np.array([task.integers for task in tasks], dtype=float),
+        formulation.structure,
+        formulation.packed,
+        formulation.bounds,
+        np.array([subproblem.choice for subproblem in subproblems]),
+        np.array([subproblem.integers for subproblem in subproblems], dtype=float),
     )
-    return asked(search, programs)
+    return asked(formulation, programs)
 
 
-def asked(search: Search, programs: Program) -> Program:
+def asked(formulation: Formulation, programs: Program) -> Program:
     """Programs as a search asks for them: of one kind of machine by itself, or with limits that may be relaxed."""
-    if search.part is not None:
-        return only(search.layout, search.part.kind, programs)
-    if search.slack is None:
+    if formulation.part is not None:
+        return only(formulation.structure, formulation.part.kind, programs)
+    if formulation.slack is None:
         return programs
-    column = search.layout.variable("relaxation")
+    column = formulation.structure.variable("relaxation")
     low, high = np.array(programs.low), np.array(programs.high)
-    low[:, column], high[:, column] = search.slack_range
-    for p in range(search.layout.kinds):  # the box of silicon ends where the reticle does, which may be what is relaxed
-        high[:, search.layout.variable("silicon", p)] += search.slack_range[1]
-    slack = np.broadcast_to(search.slack, programs.slack.shape)
+    low[:, column], high[:, column] = formulation.slack_range
+    for p in range(formulation.structure.kinds):  # the box of silicon ends where the reticle does, which may be what is relaxed
+        high[:, formulation.structure.variable("silicon", p)] += formulation.slack_range[1]
+    slack = np.broadcast_to(formulation.slack, programs.slack.shape)
     return dataclasses.replace(programs, slack=slack, low=low, high=high)
 
 
 @compiled(OFTEN, static_argnums=(0,))
-def solve_programs(layout: Layout, programs: Program, goals: Goals, weights: Real, slowest: Real, enough: Real) -> Solved:
+def solve_programs(structure: Structure, programs: Program, goals: Goals, weights: Real, pace_limit: Real, enough: Real) -> Solved:
     """Solve ``LANES`` programs (leading axis) and bound them: one compiled program for the whole search.
 
     Args:
@@ -121,26 +121,28 @@ def solve_programs(layout: Layout, programs: Program, goals: Goals, weights: Rea
         programs: the problems.
         goals: objectives.
         weights: of the objectives.
-        slowest: ln of the longest time per token that is asked for [s]; +∞ for no such demand.
+        pace_limit: ln of the longest time per token that is asked for [s]; +∞ for no such demand.
         enough: what a bound need exceed, so that no more need be known (``interior_point.decided``); +∞ to solve to the last digits.
     """
-    pace = layout.variable("pace")
-    programs = dataclasses.replace(programs, high=programs.high.at[:, pace].min(slowest))
+    pace = structure.variable("pace")
+    programs = dataclasses.replace(programs, high=programs.high.at[:, pace].min(pace_limit))
 
     def judged(program: Program, weighting: Real, point: Point) -> Solved:
-        model = model_at(layout, program, goals, weighting, point)
+        model = model_at(structure, program, goals, weighting, point)
         feasible = (jnp.max(model.limits) <= FEASIBLE) & jnp.isfinite(model.value) & jnp.all(program.high >= program.low)
         return Solved(jnp.where(feasible, model.value, jnp.inf), lower_bound(program, point, model), point)
 
-    return jax.vmap(judged)(programs, weights, solve(layout, programs, goals, weights, enough))
+    return jax.vmap(judged)(programs, weights, solve(structure, programs, goals, weights, enough))
 
 
-def solve_tasks(search: Search, weights: np.ndarray, slowest: np.ndarray, tasks: list[Task]) -> Solved:
-    """Solve problems; shapes (tasks, …), as numpy arrays."""
+def solve_subproblems(formulation: Formulation, weights: np.ndarray, pace_limit: np.ndarray, subproblems: list[Subproblem]) -> Solved:
+    """Solve problems; shapes (subproblems, …), as numpy arrays."""
 
-    def solved(batch: list[Task]) -> Solved:
-        rows = [task.weighting for task in batch]
+    def solved(batch: list[Subproblem]) -> Solved:
+        rows = [subproblem.weighting for subproblem in batch]
         to_the_end = np.full(len(batch), np.inf)
-        return solve_programs(search.solved, programs_of(search, batch), search.goals, weights[rows], slowest[rows], to_the_end)
+        return solve_programs(
+            formulation.solved, programs_of(formulation, batch), formulation.goals, weights[rows], pace_limit[rows], to_the_end
+        )
 
-    return in_batches(solved, tasks)
+    return in_batches(solved, subproblems)

@@ -16,8 +16,8 @@ from jaxtyping import Array, Float
 
 from codesign.search.program.coefficients import ABSENT, Sample, sample
 from codesign.search.program.geometric_program import BoundNumbers, Program, framed
-from codesign.search.program.structure import Layout, owners
-from codesign.search.statement.problem import Problems
+from codesign.search.program.structure import Structure, owners
+from codesign.search.statement.problem import ProblemBatch
 
 SAMPLES = (8, 6)
 """Integers sampled along chips and along batch."""
@@ -30,42 +30,49 @@ FLAT = 1e-9
 """A coefficient whose ratio to its monomial varies by less over the lattice is that monomial."""
 
 
-class Below(NamedTuple):
+class Underestimators(NamedTuple):
     """What lies below a program's coefficients over a range of chips and batch."""
 
     coefficients: Any  # (functions, basis) logarithms at integers of 1
     tilt: Any  # (functions, basis, integers) exponents
     samples: Sample  # what bounds the lifted variables, on a lattice over the range; no coefficients
 
-    def at(self, ranges: Any) -> "Below":
+    def at(self, ranges: Any) -> "Underestimators":
         """Some of several, along the leading axis."""
         return jax.tree.map(lambda leaf: leaf[ranges], self)
 
 
-def below(layout: Layout, problems: Problems, low: Float[Array, "counted"], high: Float[Array, "counted"]) -> Below:
+def underestimate(
+    structure: Structure, problems: ProblemBatch, low: Float[Array, "counted"], high: Float[Array, "counted"]
+) -> Underestimators:
     """Monomials below all coefficients from ``low`` to ``high``: chips of each kind, then batch of each service."""
-    count = layout.counted
+    count = structure.counted
     first, last = jnp.log(low), jnp.log(high)
     fractions = [np.linspace(0.0, 1.0, number)[:, None] for number in SAMPLES]
     chips, batch = (jnp.clip(jnp.round(jnp.exp(first + part * (last - first))), low, high) for part in fractions)
-    is_chips = np.arange(count) < layout.kinds
+    is_chips = np.arange(count) < structure.kinds
     lattice = jnp.where(is_chips, chips[:, None, :], batch[None, :, :]).reshape(-1, count)
-    middle = sample(layout, problems, jnp.exp(0.5 * (first + last)))
-    each = functools.partial(sample, layout, problems, orders=middle.orders)
+    middle = sample(structure, problems, jnp.exp(0.5 * (first + last)))
+    each = functools.partial(sample, structure, problems, orders=middle.orders)
     samples = jax.vmap(lambda integers: each(integers))(lattice)
     posynomial = not any(table.has_experts for table in problems.tables)
-    coefficients, tilt = monomials_below(layout, samples, (jnp.log(chips), jnp.log(batch)), posynomial=posynomial)
-    return Below(coefficients, tilt, samples._replace(coefficients=None, orders=()))
+    coefficients, tilt = underestimating_monomials(structure, samples, (jnp.log(chips), jnp.log(batch)), posynomial=posynomial)
+    return Underestimators(coefficients, tilt, samples._replace(coefficients=None, orders=()))
 
 
 def boxed_program(
-    layout: Layout, problems: Problems, monomials: Below, low: Float[Array, "all"], high: Float[Array, "all"], bounds: BoundNumbers
+    structure: Structure,
+    problems: ProblemBatch,
+    monomials: Underestimators,
+    low: Float[Array, "all"],
+    high: Float[Array, "all"],
+    bounds: BoundNumbers,
 ) -> Program:
     """The relaxation over all integers from ``low`` to ``high`` (in the order of ``problem.integer_names``)."""
-    return framed(layout, problems, monomials.coefficients, monomials.tilt, monomials.samples, low, high, bounds)
+    return framed(structure, problems, monomials.coefficients, monomials.tilt, monomials.samples, low, high, bounds)
 
 
-def monomials_below(layout: Layout, samples: Sample, logs: tuple[Any, Any], *, posynomial: bool) -> tuple[Any, Any]:
+def underestimating_monomials(structure: Structure, samples: Sample, logs: tuple[Any, Any], *, posynomial: bool) -> tuple[Any, Any]:
     """The monomial below each coefficient: its logarithm at integers of 1, and its exponents.
 
     Args:
@@ -74,7 +81,7 @@ def monomials_below(layout: Layout, samples: Sample, logs: tuple[Any, Any], *, p
         logs: ln of the sampled integers along chips and along batch, shapes (samples, integers).
         posynomial: whether coefficients are largest of posynomials in the batch: convex in logarithms. Experts touched are not.
     """
-    owner = owners(layout)
+    owner = owners(structure)
     shape = samples.coefficients.shape[1:]
     values = samples.coefficients.reshape(*SAMPLES, *shape)
     present = jnp.all(values > 0.5 * ABSENT, axis=(0, 1))

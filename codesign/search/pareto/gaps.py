@@ -45,12 +45,12 @@ def asked_between(
         goals: the objectives.
     """
     spread = np.ptp(logs, axis=0)
-    found, slowest = [], []
+    found, pace_limit = [], []
     for one, other in gaps:
         mean, fast = 0.5 * (weights[one] + weights[other]), goals.pace > 0.0
         length = ((logs[one] - logs[other]) / np.where(spread > 0, spread, 1.0)) ** 2
         by_speed = length[fast].sum() > 0.5 * length.sum()
         mean = np.where(fast & by_speed, LEAST_WEIGHT, mean) if not fast.all() else mean
         found.append(mean / mean.sum())
-        slowest.append(0.5 * (paces[one] + paces[other]) if by_speed else np.inf)
-    return np.array(found), np.array(slowest)
+        pace_limit.append(0.5 * (paces[one] + paces[other]) if by_speed else np.inf)
+    return np.array(found), np.array(pace_limit)

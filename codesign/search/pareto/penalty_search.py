@@ -16,10 +16,10 @@ from jaxtyping import Array, Float
 from codesign.numerics.compilation import SELDOM, compiled
 from codesign.numerics.fields import Real
 from codesign.performance.execution import Operatorwise
-from codesign.search.solver.packing import each_lane, placed
+from codesign.search.solver.packing import each_lane, pack
 from codesign.search.statement.fleet import OWN, box, fleet_at
 from codesign.search.statement.goals import Wanted, bounds_exceeded, log_goals
-from codesign.search.statement.problem import Problems
+from codesign.search.statement.problem import ProblemBatch
 
 STEPS = 80
 FIRST_RATE, LAST_RATE = 0.15, 0.005  # of Adam, in log units
@@ -27,20 +27,20 @@ FIRST_TEMPERATURE, LAST_TEMPERATURE = 0.3, 0.01
 FIRST_PENALTY, LAST_PENALTY = 1.0, 300.0
 
 
-class Relaxed(NamedTuple):
+class PenaltyOptima(NamedTuple):
     """Where each lane ended: loss (before the last, tiny step), and its variables in SI."""
 
     loss: Any  # (weightings, choices, starts)
     end: Any  # (weightings, choices, starts, variables)
 
 
-def relax(arguments: tuple[Any, ...], shape: tuple[int, int, int]) -> Relaxed:
+def search_by_penalty(arguments: tuple[Any, ...], shape: tuple[int, int, int]) -> PenaltyOptima:
     """Search every weighting × choice × start at once; ``arguments`` are those of ``lanes``, ``shape`` the three counts."""
     loss, end = search_lanes(*arguments)
-    return Relaxed(np.asarray(loss).reshape(shape), np.asarray(end).reshape(*shape, -1))
+    return PenaltyOptima(np.asarray(loss).reshape(shape), np.asarray(end).reshape(*shape, -1))
 
 
-def lanes(problems: Problems, wanted: Wanted, weights: np.ndarray, *, starts: int, seed: int) -> tuple[Any, ...]:
+def lanes(problems: ProblemBatch, wanted: Wanted, weights: np.ndarray, *, starts: int, seed: int) -> tuple[Any, ...]:
     """Arguments of ``search_lanes``: every weighting × choice × start a lane.
 
     Args:
@@ -55,11 +55,11 @@ def lanes(problems: Problems, wanted: Wanted, weights: np.ndarray, *, starts: in
     unit = np.random.default_rng(seed).uniform(0.15, 0.85, (*shape, len(low)))
     begin = low + (high - low) * unit
     which = np.indices(shape).reshape(3, -1)
-    return low, high, begin.reshape(-1, begin.shape[-1]), np.asarray(weights)[which[0]], which[1], placed(problems), wanted
+    return low, high, begin.reshape(-1, begin.shape[-1]), np.asarray(weights)[which[0]], which[1], pack(problems), wanted
 
 
 def lane_loss(
-    x: Float[Array, "variables"], weights: Float[Array, "goals"], temperature: Real, penalty: Real, problems: Problems,
+    x: Float[Array, "variables"], weights: Float[Array, "goals"], temperature: Real, penalty: Real, problems: ProblemBatch,
     wanted: Wanted,
 ) -> Real:  # fmt: skip
     """Weighted goals plus penalties of the broken limits, at temperature > 0 with smoothed maxima [1]."""
@@ -71,7 +71,7 @@ def lane_loss(
 
 
 @compiled(SELDOM)
-def search_lanes(low, high, begin, weights, choices, problems, wanted) -> Relaxed:
+def search_lanes(low, high, begin, weights, choices, problems, wanted) -> PenaltyOptima:
     """All lanes (leading axis) in one loop: Adam works element by element, so one optimiser serves them all."""
     optimiser = optax.adam(optax.cosine_decay_schedule(FIRST_RATE, STEPS, LAST_RATE / FIRST_RATE))
 
@@ -91,14 +91,16 @@ def search_lanes(low, high, begin, weights, choices, problems, wanted) -> Relaxe
 
     start = (begin, optimiser.init(begin), jnp.zeros_like(begin[:, 0]))
     (end, _, value), _ = jax.lax.scan(body, start, jnp.linspace(0.0, 1.0, STEPS))
-    return Relaxed(value, jnp.exp(end))
+    return PenaltyOptima(value, jnp.exp(end))
 
 
 def _geometric(first: float, last: float, progress: Real) -> Real:
     return first * (last / first) ** progress
 
 
-def first_integers(relaxed: Relaxed, problems: Problems, ranges: tuple[np.ndarray, np.ndarray]) -> Sequence[Sequence[tuple[int, ...]]]:
+def first_integers(
+    relaxed: PenaltyOptima, problems: ProblemBatch, ranges: tuple[np.ndarray, np.ndarray]
+) -> Sequence[Sequence[tuple[int, ...]]]:
     """Integers around the best relaxed start of every choice, for each weighting; stacks and layers stay free (0)."""
     loss, end = np.asarray(relaxed.loss), np.asarray(relaxed.end)
     count = len(problems.spaces)

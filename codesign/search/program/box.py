@@ -7,9 +7,9 @@ from jaxtyping import Array, Float
 
 from codesign.numerics.fields import Real
 from codesign.search.program.coefficients import Sample
-from codesign.search.program.structure import Layout
+from codesign.search.program.structure import Structure
 from codesign.search.statement.choices import Kind
-from codesign.search.statement.problem import Problems, layer_steps
+from codesign.search.statement.problem import ProblemBatch, layer_steps
 from codesign.search.statement.services import machine_seconds
 from codesign.search.statement.space import CONTINUOUS, Space
 
@@ -19,12 +19,14 @@ HAIR = 1e-6
 """Slack, in log units, of a number of layers that is fixed while the number of stacks is not."""
 
 
-def machine_second_range(layout: Layout, problems: Problems, low: Any, high: Any, samples: Sample) -> tuple[list[Real], list[Real]]:
+def machine_second_range(
+    structure: Structure, problems: ProblemBatch, low: Any, high: Any, samples: Sample
+) -> tuple[list[Real], list[Real]]:
     """Machine-seconds per output token of each kind, at least and at most [s]."""
-    least, most = [jnp.asarray(0.0)] * layout.kinds, [jnp.asarray(0.0)] * layout.kinds
+    least, most = [jnp.asarray(0.0)] * structure.kinds, [jnp.asarray(0.0)] * structure.kinds
     for k, step in enumerate(problems.steps):
         one, s = problems.services[step.service], step.service
-        asked = [machine_seconds(one, step, ends[layout.kinds + s]) for ends in (high, low)]
+        asked = [machine_seconds(one, step, ends[structure.kinds + s]) for ends in (high, low)]
         least[step.kind] = least[step.kind] + asked[0] * jnp.min(samples.fastest[:, k])
         most[step.kind] = most[step.kind] + asked[1] * jnp.max(samples.slowest[:, k])
     return [jnp.maximum(value, 1e-30) for value in least], [jnp.maximum(value, 1e-29) for value in most]

@@ -1,6 +1,6 @@
 """Coefficients of a problem's program at given integers, read off the exact model's own functions.
 
-Those are affine in the monomials of ``layout``, so one evaluation and its Jacobian at any point give them, and nothing is written
+Those are affine in the monomials of ``structure``, so one evaluation and its Jacobian at any point give them, and nothing is written
 twice. A step's time Σ_r max(matrix_r/F, memory_r/b) is the largest of R + 1 sums: with operators sorted by the ratio of their
 two works, the first j bound by one resource and the rest by the other (``thresholds``).
 """
@@ -26,10 +26,10 @@ from codesign.physical.latency import sync_floor
 from codesign.physical.power import peak_power, static_power
 from codesign.physical.warpage import warpage
 from codesign.search.program.step_work import StepWork, by_ratio, thresholds, time_and_energy, time_at
-from codesign.search.program.structure import OUTCOMES, PHYSICAL, Layout
+from codesign.search.program.structure import OUTCOMES, PHYSICAL, Structure
 from codesign.search.statement.choices import Kind
 from codesign.search.statement.fleet import design_of, transfer_seconds, workload_of
-from codesign.search.statement.problem import Problems
+from codesign.search.statement.problem import ProblemBatch
 from codesign.search.statement.services import first_token_times, interleaved, machine_seconds, phase_of, token_times
 from codesign.search.statement.space import CONTINUOUS, Space
 from codesign.workload import phases
@@ -42,8 +42,8 @@ ABSENT = -1e4  # log of a coefficient that is zero
 class Entries:
     """Coefficients gathered one by one and written in a single scatter: many small ones take seconds to compile."""
 
-    def __init__(self, layout: Layout):
-        self.shape = (len(layout.functions), len(layout.basis))
+    def __init__(self, structure: Structure):
+        self.shape = (len(structure.functions), len(structure.basis))
         self.rows: list[np.ndarray] = []
         self.columns: list[np.ndarray] = []
         self.values: list[Any] = []
@@ -73,7 +73,9 @@ class Sample(NamedTuple):
     orders: tuple[Any, ...]  # how the operators of each step are sorted
 
 
-def sample(layout: Layout, problems: Problems, integers: Float[Array, "integers"], orders: tuple[Any, ...] | None = None) -> Sample:
+def sample(
+    structure: Structure, problems: ProblemBatch, integers: Float[Array, "integers"], orders: tuple[Any, ...] | None = None
+) -> Sample:
     """Read all coefficients off the exact model, at the middle of the box.
 
     Args:
@@ -83,13 +85,13 @@ def sample(layout: Layout, problems: Problems, integers: Float[Array, "integers"
         orders: how operators of each step are sorted; by their own ratios unless told.
     """
     kinds, plans, tables = problems.kinds, problems.plans, problems.tables
-    chips, batches = integers[: layout.kinds], integers[layout.kinds :]
-    rows = Entries(layout)
+    chips, batches = integers[: structure.kinds], integers[structure.kinds :]
+    rows = Entries(structure)
     designs = []
     for p, space in enumerate(problems.spaces):
         middle = jnp.sqrt(space.low * space.high).at[CONTINUOUS.index("clock")].set(1.0)
         designs.append(design_of(space, kinds[p], middle, chips[p], jnp.zeros_like(chips[p])))
-        _kind_rows(layout, rows, p, designs[p], kinds[p].technology, _bits(layout, tables, p), space.low[0])
+        _kind_rows(structure, rows, p, designs[p], kinds[p].technology, _bits(structure, tables, p), space.low[0])
     floors = [sync_floor(d.chips, d.scale_up_domain, kind.technology.links) for d, kind in zip(designs, kinds, strict=True)]
     fastest, slowest, sorted_by = [], [], []
     for k, step in enumerate(problems.steps):
@@ -99,22 +101,22 @@ def sample(layout: Layout, problems: Problems, integers: Float[Array, "integers"
         timed, energy = time_and_energy(designs[step.kind], tables[k], work, plans[k], technology, problems.execution)
         order = by_ratio(timed) if orders is None else orders[k]
         sorted_by.append(order)
-        _step_rows(layout, rows, k, timed, order, asked, energy, designs[step.kind], technology)
+        _step_rows(structure, rows, k, timed, order, asked, energy, designs[step.kind], technology)
         degree = degrees(designs[step.kind], plans[k], tables[k].experts)
         kept = footprint(tables[k], work.phase, plans[k], degree, ideal=isinstance(problems.execution, Limit))
         groups = plans[k].pipeline * plans[k].context * plans[k].data
         enough = designs[step.kind].chips >= groups * (1.0 - 1e-9)
-        rows.put(layout.function("plan", k), 0, jnp.where(enough, 1e-30, groups / designs[step.kind].chips))
+        rows.put(structure.function("plan", k), 0, jnp.where(enough, 1e-30, groups / designs[step.kind].chips))
         filled = fillable_share(technology.attainable, problems.execution)
-        rows.put(layout.function("capacity", k), 0, (kept.weights + kept.state) / filled)
+        rows.put(structure.function("capacity", k), 0, (kept.weights + kept.state) / filled)
         space = problems.spaces[step.kind]
         fastest.append(time_at(timed, space.high, jnp.maximum(space.low, _only_sync(floors[step.kind], space))))
         slowest.append(time_at(timed, space.low, space.high + _only_sync(floors[step.kind] + _software(kinds, step.kind), space)))
-    _service_rows(layout, rows, problems, tuple(designs), tables, batches, kinds)
+    _service_rows(structure, rows, problems, tuple(designs), tables, batches, kinds)
     phase = phase_of(problems.services[0], batches[0], prefill=False)
     utilisation = kinds[0].technology.economics.utilisation
     return Sample(
-        coefficients=_log(_with_bounds(layout, rows.matrix())),
+        coefficients=_log(_with_bounds(structure, rows.matrix())),
         fastest=jnp.stack(fastest),
         slowest=jnp.stack(slowest),
         sync_floor=jnp.stack(floors),
@@ -131,9 +133,9 @@ def _software(kinds: tuple[Kind, ...], p: int) -> Real:
     return kinds[p].technology.links.software_latency
 
 
-def _bits(layout: Layout, tables: tuple[OperatorTable, ...], p: int) -> Real:
+def _bits(structure: Structure, tables: tuple[OperatorTable, ...], p: int) -> Real:
     """Width of the arithmetic that a kind is built for: the widest of its steps [bit]."""
-    widths = [tables[k].compute_bits for k, (_, kind) in enumerate(layout.steps) if kind == p]
+    widths = [tables[k].compute_bits for k, (_, kind) in enumerate(structure.steps) if kind == p]
     return jnp.max(jnp.stack(widths)) if widths else jnp.asarray(16.0)
 
 
@@ -142,7 +144,7 @@ def _log(coefficients: Float[Array, "..."]) -> Float[Array, "..."]:
     return jnp.where(present, jnp.log(jnp.where(present, coefficients, 1.0)), ABSENT)
 
 
-def _kind_rows(layout: Layout, rows: Entries, p: int, design: Design, technology: Technology, bits: Real, least: Real) -> None:
+def _kind_rows(structure: Structure, rows: Entries, p: int, design: Design, technology: Technology, bits: Real, least: Real) -> None:
     """Capital, power, running cost and limits of one kind: affine in the monomials ``PHYSICAL``.
 
     Evaluated at the nominal clock, where hot, cold and plain are the same number: power is all hot in arithmetic and silicon,
@@ -172,9 +174,9 @@ def _kind_rows(layout: Layout, rows: Entries, p: int, design: Design, technology
     running = equipment * annuity(economics.cost_of_capital, economics.life)
     running = running + facility * annuity(economics.cost_of_capital, economics.facility_life)
     running = running / economics.utilisation + idle * overhead * economics.electricity_price
-    busy = np.array([layout.monomial(f"{name} × G", p) for name in ("one", *PHYSICAL)])
+    busy = np.array([structure.monomial(f"{name} × G", p) for name in ("one", *PHYSICAL)])
     for name, row in zip(OUTCOMES, (equipment + facility, peak * overhead, running, idle * overhead), strict=True):
-        rows.put(layout.functions.index(name), busy, row * design.chips)
+        rows.put(structure.functions.index(name), busy, row * design.chips)
     one = jnp.ones_like(design.chips)
     warmth = cooling.area_resistance
     warped = warpage(one, packaging) / packaging.warpage_most
@@ -189,9 +191,9 @@ def _kind_rows(layout: Layout, rows: Entries, p: int, design: Design, technology
         "interposer": interposer / packaging.interposer_most,
         "warpage": interposer * warped,
     }
-    plain = np.array([0] + [layout.monomial(name, p) for name in PHYSICAL])
+    plain = np.array([0] + [structure.monomial(name, p) for name in PHYSICAL])
     for name, row in limits.items():
-        rows.put(layout.function(name, p), plain, row)
+        rows.put(structure.function(name, p), plain, row)
     per_stack = memory.layer_capacity / memory.stack_bandwidth
     constants = {
         "die_area": 1.0 / (design.dies * technology.logic.reticle_area),
@@ -202,7 +204,7 @@ def _kind_rows(layout: Layout, rows: Entries, p: int, design: Design, technology
         "clock_fewest": technology.logic.clock_fewest,
     }
     for name, value in constants.items():
-        rows.put(layout.function(name, p), 0, value)
+        rows.put(structure.function(name, p), 0, value)
 
 
 def _affine(outputs: Callable[[Any], Any], point: Float[Array, "7"]) -> Float[Array, "6 11"]:
@@ -221,43 +223,43 @@ def _affine(outputs: Callable[[Any], Any], point: Float[Array, "7"]) -> Float[Ar
 
 
 def _step_rows(
-    layout: Layout, rows: Entries, k: int, work: StepWork, order: Any, asked: Real, energy: tuple[Real, Real], design: Design,
+    structure: Structure, rows: Entries, k: int, work: StepWork, order: Any, asked: Real, energy: tuple[Real, Real], design: Design,
     technology: Technology,
 ) -> None:  # fmt: skip
     """Time of a step, the machine-seconds that it asks for, and its energy."""
-    p = layout.steps[k][1]
+    p = structure.steps[k][1]
     matrix, memory = thresholds(work, order)
-    first = layout.functions.index(f"step {k} 0")
-    splits = np.arange(first, first + layout.operators[k] + 1)
-    columns = np.array([0, *(layout.monomial(name, p) for name in ("sync_latency", "1/link"))])
+    first = structure.functions.index(f"step {k} 0")
+    splits = np.arange(first, first + structure.operators[k] + 1)
+    columns = np.array([0, *(structure.monomial(name, p) for name in ("sync_latency", "1/link"))])
     rows.put(splits[:, None], columns[None, :], jnp.stack([work.rest, work.syncs, work.wire]))
-    rows.put(splits, layout.monomial("1/flops", p), matrix)
-    rows.put(splits, layout.monomial("1/bandwidth", p), memory)
-    rows.put(layout.function("rate", p), layout.monomial("time", k), asked)
+    rows.put(splits, structure.monomial("1/flops", p), matrix)
+    rows.put(splits, structure.monomial("1/bandwidth", p), memory)
+    rows.put(structure.function("rate", p), structure.monomial("time", k), asked)
     economics = technology.economics
     overhead = economics.power_overhead * economics.pue
-    columns = np.array([layout.monomial("energy ratio", k), layout.monomial("one", k)])
+    columns = np.array([structure.monomial("energy ratio", k), structure.monomial("one", k)])
     joules = jnp.stack(energy) * design.chips * asked * overhead
     rows.put(OUTCOMES.index("energy"), columns, joules)
     rows.put(OUTCOMES.index("running"), columns, joules * economics.electricity_price)
 
 
 def _service_rows(
-    layout: Layout, rows: Entries, problems: Problems, designs: tuple[Design, ...], tables: tuple[OperatorTable, ...],
+    structure: Structure, rows: Entries, problems: ProblemBatch, designs: tuple[Design, ...], tables: tuple[OperatorTable, ...],
     batches: Float[Array, "services"], kinds: tuple[Kind, ...],
 ) -> None:  # fmt: skip
     """Promises of each service and its pace."""
     for s, one in enumerate(problems.services):
-        own = layout.services[s][0]
-        columns = np.array([layout.monomial("time", k) for k in own])
+        own = structure.services[s][0]
+        columns = np.array([structure.monomial("time", k) for k in own])
         slopes = jnp.stack(token_times(one, batches[s]))[: len(own)]
-        rows.put(layout.function("promise", s), columns, slopes / one.promise)
+        rows.put(structure.function("promise", s), columns, slopes / one.promise)
         relative = problems.services[0].promise / one.promise
-        rows.put(layout.function("pace", s), columns, slopes * relative)
+        rows.put(structure.function("pace", s), columns, slopes * relative)
         if not isinstance(one.phase, Serving):
-            rows.put(layout.function("first_token", s), 0, jnp.asarray(1e-30))
+            rows.put(structure.function("first_token", s), 0, jnp.asarray(1e-30))
             continue
-        first = layout.function("first_token", s)
+        first = structure.function("first_token", s)
         rows.put(first, columns, jnp.stack(first_token_times(one)) / one.first_promise)
         if not interleaved(one):
             efficiency = kinds[one.prefill_kind].technology.attainable.link
@@ -265,9 +267,9 @@ def _service_rows(
             rows.put(first, 0, seconds / one.first_promise)
 
 
-def _with_bounds(layout: Layout, rows: Float[Array, "functions basis"]) -> Float[Array, "functions basis"]:
-    """Bounds on outcomes: the outcome's own coefficients, before the bound itself divides them (``program.framed``)."""
-    for b, (outcome, _, _) in enumerate(layout.bounds):
+def _with_bounds(structure: Structure, rows: Float[Array, "functions basis"]) -> Float[Array, "functions basis"]:
+    """Bounds on outcomes: the outcome's own coefficients, before the bound itself divides them (``geometric_program.framed``)."""
+    for b, (outcome, _, _) in enumerate(structure.bounds):
         own = jnp.zeros(rows.shape[1]).at[0].set(1.0) if outcome < 0 else rows[outcome]
-        rows = rows.at[layout.function("bound", b)].set(own)
+        rows = rows.at[structure.function("bound", b)].set(own)
     return rows

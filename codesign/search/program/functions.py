@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from codesign.physical.voltage import energy_ratio
 from codesign.physical.wafer import die_price
 from codesign.search.program.geometric_program import Program, Specials
-from codesign.search.program.structure import SPECIALS, Exponents, Layout
+from codesign.search.program.structure import SPECIALS, Exponents, Structure
 
 
 class Values(NamedTuple):
@@ -25,16 +25,16 @@ class Values(NamedTuple):
 
 
 class Packed(NamedTuple):
-    """Coefficients and tilts of one block of functions (``Layout.blocks``): only the monomials that it may have."""
+    """Coefficients and tilts of one block of functions (``Structure.blocks``): only the monomials that it may have."""
 
     coefficients: Any  # (functions, monomials)
     tilt: Any  # (functions, monomials, integers)
 
 
-def packed(layout: Layout, program: Program) -> tuple[Packed, ...]:
+def packed(structure: Structure, program: Program) -> tuple[Packed, ...]:
     """The blocks of a program, taken out once before a solve."""
     found, first = [], 0
-    for block in layout.blocks:
+    for block in structure.blocks:
         rows, columns = slice(first, first + len(block.functions)), np.array(block.columns)
         found.append(Packed(program.coefficients[rows][:, columns], program.tilt[rows][:, columns]))
         first += len(block.functions)
@@ -60,18 +60,18 @@ def special_values(specials: Specials, arguments: Float[Array, "kinds SPECIALS"]
 
 
 def functions(
-    layout: Layout, shape: Exponents, program: Program, y: Float[Array, "variables"], blocks: tuple[Packed, ...] | None = None
+    structure: Structure, shape: Exponents, program: Program, y: Float[Array, "variables"], blocks: tuple[Packed, ...] | None = None
 ) -> Values:
     """Logarithms of all functions and their derivatives at y, in closed form.
 
     Positions are picked by products with constants of 0 and 1: XLA makes loops of gathers and scatters.
     """
-    blocks = packed(layout, program) if blocks is None else blocks
-    special, slope, bend = special_values(program.specials, y[shape.argument].reshape(layout.kinds, len(SPECIALS)))
-    bent = slope[:, None] * units(layout, shape.argument)
-    integers = units(layout, layout.integers)
+    blocks = packed(structure, program) if blocks is None else blocks
+    special, slope, bend = special_values(program.specials, y[shape.argument].reshape(structure.kinds, len(SPECIALS)))
+    bent = slope[:, None] * units(structure, shape.argument)
+    integers = units(structure, structure.integers)
     values, shares, means, local = [], [], [], []
-    for block, own in zip(layout.blocks, blocks, strict=True):
+    for block, own in zip(structure.blocks, blocks, strict=True):
         basis, specials = (jnp.asarray(part[np.array(block.columns)]) for part in (shape.basis, shape.special))
         terms = own.coefficients + (basis @ y + specials @ special) + own.tilt @ (integers @ y)
         largest = jnp.max(terms, axis=1, keepdims=True)
@@ -82,24 +82,24 @@ def functions(
         local.append(basis + specials @ bent)
         means.append(shares[-1] @ local[-1] + jnp.sum(shares[-1][:, :, None] * own.tilt, axis=1) @ integers)
     value, mean = jnp.concatenate(values), jnp.concatenate(means)
-    relaxation = units(layout, [layout.variable("relaxation")])
+    relaxation = units(structure, [structure.variable("relaxation")])
     powers = jnp.asarray(shape.powers) - program.slack[:, None] * relaxation
     return Values(value + powers @ y, mean + powers, tuple(shares), mean, tuple(local), bend)
 
 
-def units(layout: Layout, positions: Any) -> np.ndarray:
+def units(structure: Structure, positions: Any) -> np.ndarray:
     """Rows of the unit matrix at the positions of some variables, shape (positions, variables) [1]."""
-    return np.eye(len(layout.variables))[np.asarray(positions)]
+    return np.eye(len(structure.variables))[np.asarray(positions)]
 
 
 def weighted_hessian(
-    layout: Layout, shape: Exponents, blocks: tuple[Packed, ...], values: Values, weights: Float[Array, "functions"]
+    structure: Structure, shape: Exponents, blocks: tuple[Packed, ...], values: Values, weights: Float[Array, "functions"]
 ) -> Float[Array, "variables variables"]:
     """Σ_j weight_j ∇² log f_j: covariance of the monomials' gradients under the shares, plus the special functions' own bend."""
-    integers, arguments = units(layout, layout.integers), units(layout, shape.argument)
+    integers, arguments = units(structure, structure.integers), units(structure, shape.argument)
     hessian = -values.mean.T @ (weights[:, None] * values.mean)
     bend, first = jnp.zeros(len(shape.argument)), 0
-    for block, own, shares, local in zip(layout.blocks, blocks, values.shares, values.local, strict=True):
+    for block, own, shares, local in zip(structure.blocks, blocks, values.shares, values.local, strict=True):
         weighted = weights[first : first + len(block.functions), None] * shares
         first += len(block.functions)
         mass = jnp.sum(weighted, axis=0)

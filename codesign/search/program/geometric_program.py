@@ -12,14 +12,14 @@ from codesign.hardware.technology import Logic
 from codesign.numerics.fields import Real
 from codesign.search.program.box import continuous_box, machine_second_range, whole_memory
 from codesign.search.program.coefficients import Sample, sample
-from codesign.search.program.structure import Layout
-from codesign.search.statement.problem import Problems
+from codesign.search.program.structure import Structure
+from codesign.search.statement.problem import ProblemBatch
 
 
 class Program(eqx.Module):
     """One problem at given integers, or a relaxation of it over a box of integers.
 
-    ``tilt`` are exponents of each coefficient in the integers (``Layout.integers``), zero where these are fixed; ``slack`` says
+    ``tilt`` are exponents of each coefficient in the integers (``Structure.integers``), zero where these are fixed; ``slack`` says
     which functions the variable "relaxation" relaxes: ln f_j ≤ slack_j · relaxation.
     """
 
@@ -42,13 +42,13 @@ class Specials(eqx.Module):
 
 
 class BoundNumbers(NamedTuple):
-    """Numbers of the bounds on outcomes (``goals.bound_rows``)."""
+    """Numbers of the bounds on outcomes (``objectives.bound_rows``)."""
 
     constants: Any  # (bounds, 3)
     limits: Any  # (bounds,)
 
 
-def fixed_program(layout: Layout, problems: Problems, integers: Float[Array, "all"], bounds: BoundNumbers) -> Program:
+def fixed_program(structure: Structure, problems: ProblemBatch, integers: Float[Array, "all"], bounds: BoundNumbers) -> Program:
     """The program at fixed integers.
 
     Args:
@@ -57,22 +57,22 @@ def fixed_program(layout: Layout, problems: Problems, integers: Float[Array, "al
         integers: in the order of ``problem.integer_names``; 0 for stacks and layers that are free.
         bounds: on outcomes.
     """
-    count = layout.counted
-    at = sample(layout, problems, integers[:count])
+    count = structure.counted
+    at = sample(structure, problems, integers[:count])
     together = jax.tree.map(lambda leaf: leaf[None], at)
     level = jnp.zeros((*at.coefficients.shape, count))
-    return framed(layout, problems, at.coefficients, level, together, integers, integers, bounds)
+    return framed(structure, problems, at.coefficients, level, together, integers, integers, bounds)
 
 
 def framed(
-    layout: Layout, problems: Problems, coefficients: Any, tilt: Any, samples: Sample,
+    structure: Structure, problems: ProblemBatch, coefficients: Any, tilt: Any, samples: Sample,
     low: Float[Array, "all"], high: Float[Array, "all"], bounds: BoundNumbers,
 ) -> Program:  # fmt: skip
     """A program with its box: over integers from ``low`` to ``high`` (equal where fixed)."""
     kinds = problems.kinds
     bottom, top = [], []
-    chips, services = layout.kinds, len(layout.services)
-    asked_low, asked_high = machine_second_range(layout, problems, low, high, samples)
+    chips, services = structure.kinds, len(structure.services)
+    asked_low, asked_high = machine_second_range(structure, problems, low, high, samples)
     for p, space in enumerate(problems.spaces):
         whole = whole_memory(space, kinds[p], chips + services + p, 2 * chips + services + p, low, high)
         ends = continuous_box(space, kinds[p], samples.sync_floor[:, p], whole)
@@ -80,21 +80,21 @@ def framed(
         bottom += [ends[0], jnp.log(jnp.stack([silicon[0] * 0.5, asked_low[p] * 0.5, low[p]]))]
         top += [ends[1], jnp.log(jnp.stack([silicon[1] * 2.0, asked_high[p] * 2.0, high[p]]))]
         names = ("stacks", "layers_most", "layers_fewest")
-        rows = np.array([layout.function(name, p) for name in names])
+        rows = np.array([structure.function(name, p) for name in names])
         coefficients = coefficients.at[rows, 0].set(jnp.where(whole.settled != 0.0, whole.settled, coefficients[rows, 0] + whole.shift))
     times_low, times_high = jnp.min(samples.fastest, axis=0) * 0.5, jnp.max(samples.slowest, axis=0) * 2.0
     bottom += [jnp.log(times_low), jnp.log(low[chips : chips + services])]
     top += [jnp.log(times_high), jnp.log(high[chips : chips + services])]
     bottom.append(jnp.stack([jnp.log(jnp.min(times_low)) - 12.0, jnp.zeros(())]))
     top.append(jnp.stack([jnp.log(jnp.sum(times_high)) + 12.0, jnp.zeros(())]))
-    if layout.bounds:
-        first = layout.function("bound", 0)
+    if structure.bounds:
+        first = structure.function("bound", 0)
         shift = bounds.constants @ samples.constants[0] - bounds.limits
-        coefficients = coefficients.at[first : first + len(layout.bounds)].add(shift[:, None])
+        coefficients = coefficients.at[first : first + len(structure.bounds)].add(shift[:, None])
     return Program(
         coefficients=coefficients,
         tilt=tilt,
-        slack=jnp.zeros(len(layout.functions)),
+        slack=jnp.zeros(len(structure.functions)),
         low=jnp.concatenate(bottom),
         high=jnp.concatenate(top),
         constants=samples.constants[0],

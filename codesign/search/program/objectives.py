@@ -35,7 +35,7 @@ MEANINGS: dict[str, _Meaning] = {
     "tokens_per_second_per_dollar": _Meaning(0.0, 0.0, {"capital": -1.0}, (0, 0, 0)),
     "tokens_per_second_per_watt": _Meaning(0.0, 0.0, {"provisioned": -1.0}, (0, 0, 0)),
 }
-"""What an outcome (``exact.Totals``) is in the program."""
+"""What an outcome (``fleet.Totals``) is in the program."""
 
 ONE_MACHINE = ("step_time", "system_tokens_per_second", "capital_cost", "provisioned_power", "running_cost")
 """Outcomes of one machine: they mean nothing for a fleet of several kinds or steps."""
@@ -95,7 +95,7 @@ def _plus(total: _Meaning, more: _Meaning, factor: float) -> _Meaning:
 
 
 class BoundRows(NamedTuple):
-    """Bounds in the program's terms: what ``Layout.bounds`` takes, exponents of the constants, ln of the limit, and a name."""
+    """Bounds in the program's terms: what ``Structure.bounds`` takes, exponents of the constants, ln of the limit, and a name."""
 
     structure: tuple[tuple[int, float, float], ...]
     constants: np.ndarray  # (bounds, 3)

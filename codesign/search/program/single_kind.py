@@ -14,7 +14,7 @@ import numpy as np
 from codesign.numerics.compilation import SELDOM, compiled
 from codesign.search.program.coefficients import ABSENT
 from codesign.search.program.geometric_program import Program
-from codesign.search.program.structure import KIND_LIMITS, OUTCOMES, Layout
+from codesign.search.program.structure import KIND_LIMITS, OUTCOMES, Structure
 
 ALLOWED = -1000.0
 """ln of a limit that is not this kind's: far inside, whatever the variables are."""
@@ -25,10 +25,10 @@ OF_SERVICES = ("batch", "promise", "pace", "first_token")
 
 
 class Part(NamedTuple):
-    """A kind of machine, the layout of its program, and where in the fleet's that is found."""
+    """A kind of machine, the structure of its program, and where in the fleet's that is found."""
 
     kind: int
-    layout: Layout
+    structure: Structure
     functions: np.ndarray
     basis: np.ndarray
     variables: np.ndarray
@@ -36,32 +36,32 @@ class Part(NamedTuple):
     own: np.ndarray  # (functions, basis) [bool] coefficients of these that are the kind's
 
 
-def kind_of_service(layout: Layout, service: int) -> int:
+def kind_of_service(structure: Structure, service: int) -> int:
     """The kind of machine on which a service decodes (or does all it does)."""
-    return layout.steps[layout.services[service][0][0]][1]
+    return structure.steps[structure.services[service][0][0]][1]
 
 
 @functools.lru_cache(maxsize=64)
-def owner_of_integers(layout: Layout) -> tuple[int, ...]:
+def owner_of_integers(structure: Structure) -> tuple[int, ...]:
     """The kind of machine that each integer belongs to, in the order of ``problem.integer_names``."""
-    kinds = tuple(range(layout.kinds))
-    return (*kinds, *(kind_of_service(layout, s) for s in range(len(layout.services))), *kinds, *kinds)
+    kinds = tuple(range(structure.kinds))
+    return (*kinds, *(kind_of_service(structure, s) for s in range(len(structure.services))), *kinds, *kinds)
 
 
 @functools.lru_cache(maxsize=64)
-def parts(layout: Layout) -> tuple[Part, ...]:
+def parts(structure: Structure) -> tuple[Part, ...]:
     """Every kind of machine by itself."""
-    return tuple(_part(layout, p) for p in range(layout.kinds))
+    return tuple(_part(structure, p) for p in range(structure.kinds))
 
 
-def _part(layout: Layout, p: int) -> Part:
-    steps = [k for k, (_, kind) in enumerate(layout.steps) if kind == p]
-    services = sorted({layout.steps[k][0] for k in steps})
-    smaller = Layout(
+def _part(structure: Structure, p: int) -> Part:
+    steps = [k for k, (_, kind) in enumerate(structure.steps) if kind == p]
+    services = sorted({structure.steps[k][0] for k in steps})
+    smaller = Structure(
         1,
-        tuple((services.index(layout.steps[k][0]), 0) for k in steps),
-        tuple((tuple(steps.index(k) for k in layout.services[s][0] if k in steps), *layout.services[s][1:]) for s in services),
-        tuple(layout.operators[k] for k in steps),
+        tuple((services.index(structure.steps[k][0]), 0) for k in steps),
+        tuple((tuple(steps.index(k) for k in structure.services[s][0] if k in steps), *structure.services[s][1:]) for s in services),
+        tuple(structure.operators[k] for k in steps),
     )
 
     def there(name: str) -> str:
@@ -78,27 +78,27 @@ def _part(layout: Layout, p: int) -> Part:
     functions, basis, variables = (
         np.array([names.index(there(name)) for name in own])
         for names, own in (
-            (layout.functions, smaller.functions), (layout.basis, smaller.basis), (layout.variables, smaller.variables)
+            (structure.functions, smaller.functions), (structure.basis, smaller.basis), (structure.variables, smaller.variables)
         )
     )  # fmt: skip
-    integers = np.array([p, *(layout.kinds + s for s in services)])
-    return Part(p, smaller, functions, basis, variables, integers, _own(layout, p)[np.ix_(functions, basis)])
+    integers = np.array([p, *(structure.kinds + s for s in services)])
+    return Part(p, smaller, functions, basis, variables, integers, _own(structure, p)[np.ix_(functions, basis)])
 
 
-def _own(layout: Layout, p: int) -> np.ndarray:
+def _own(structure: Structure, p: int) -> np.ndarray:
     """Which coefficients of a fleet's program are a kind's, shape (functions, basis)."""
-    own = np.zeros((len(layout.functions), len(layout.basis)), bool)
-    steps = [f"{name} {k}" for k, (_, kind) in enumerate(layout.steps) if kind == p for name in ("one", "energy ratio")]
-    own[: len(OUTCOMES)] = [name in steps or ("× G" in name and name.endswith(f" {p}")) for name in layout.basis]
-    for row, name in enumerate(layout.functions):
-        own[row] |= _is_own(layout, name, p)
-    for s, (several, interleaved, _) in enumerate(layout.services):
+    own = np.zeros((len(structure.functions), len(structure.basis)), bool)
+    steps = [f"{name} {k}" for k, (_, kind) in enumerate(structure.steps) if kind == p for name in ("one", "energy ratio")]
+    own[: len(OUTCOMES)] = [name in steps or ("× G" in name and name.endswith(f" {p}")) for name in structure.basis]
+    for row, name in enumerate(structure.functions):
+        own[row] |= _is_own(structure, name, p)
+    for s, (several, interleaved, _) in enumerate(structure.services):
         if not interleaved and len(several) > 1:  # the time to move a cache takes two kinds: without it, a bound is still a bound
-            own[layout.function("first_token", s), 0] = False
+            own[structure.function("first_token", s), 0] = False
     return own
 
 
-def _is_own(layout: Layout, function: str, p: int) -> bool:
+def _is_own(structure: Structure, function: str, p: int) -> bool:
     name, _, index = function.partition(" ")
     if function in OUTCOMES or name == "bound":
         return False
@@ -106,16 +106,16 @@ def _is_own(layout: Layout, function: str, p: int) -> bool:
     if name in KIND_LIMITS or name == "rate":
         return number == p
     if name in ("promise", "pace"):
-        return kind_of_service(layout, number) == p
+        return kind_of_service(structure, number) == p
     if name == "first_token":
-        return layout.steps[layout.services[number][0][-1]][1] == p
-    return layout.steps[number][1] == p
+        return structure.steps[structure.services[number][0][-1]][1] == p
+    return structure.steps[number][1] == p
 
 
 @compiled(SELDOM, static_argnums=(0, 1))
-def only(layout: Layout, kind: int, programs: Program) -> Program:
+def only(structure: Structure, kind: int, programs: Program) -> Program:
     """Programs (leading axis) of one kind of machine: its limits, and its share of the fleet's outcomes."""
-    part = parts(layout)[kind]
+    part = parts(structure)[kind]
     at = np.ix_(part.functions, part.basis)
     own = part.own
     some = np.asarray(own.any(axis=1))

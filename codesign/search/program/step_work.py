@@ -14,7 +14,7 @@ from codesign.performance.execution import Dataflow, Execution, Limit
 from codesign.performance.plan import Plan
 from codesign.performance.step import Step, operator_names
 from codesign.physical.power import Work, dynamic_energy
-from codesign.search.statement.problem import Problems
+from codesign.search.statement.problem import ProblemBatch
 from codesign.search.statement.space import CONTINUOUS
 from codesign.workload.operators import OperatorTable
 from codesign.workload.phases import Serving
@@ -90,7 +90,7 @@ def time_and_energy(
     return step_work(design, timed, execution), tuple(energies)  # pyright: ignore[reportReturnType]
 
 
-def operator_counts(problems: Problems) -> tuple[int, ...]:
+def operator_counts(problems: ProblemBatch) -> tuple[int, ...]:
     """Operators of each step, those of drafting passes included."""
     counts = []
     for k, step in enumerate(problems.steps):

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from codesign.search.statement.problem import Problems
+from codesign.search.statement.problem import ProblemBatch
 from codesign.search.statement.services import interleaved
 from codesign.search.statement.space import CONTINUOUS
 from codesign.workload.phases import Serving
@@ -43,7 +43,7 @@ DEFINITIONS = ("silicon", "silicon_small", "rate", "pace", "step", "plan")
 
 
 @dataclasses.dataclass(frozen=True)
-class Layout:
+class Structure:
     """Structure of a problem, hashable: all that a compiled program depends on.
 
     Args:
@@ -138,44 +138,44 @@ class Layout:
 
 
 class Owners(NamedTuple):
-    """On which integer each coefficient depends: positions in ``Layout.integers``, −1 for none; shapes (functions, basis)."""
+    """On which integer each coefficient depends: positions in ``Structure.integers``, −1 for none; shapes (functions, basis)."""
 
     chips: np.ndarray
     batch: np.ndarray
 
 
 @functools.lru_cache(maxsize=64)
-def owners(layout: Layout) -> Owners:
+def owners(structure: Structure) -> Owners:
     """What each coefficient depends on: chips of one kind, batch of one service.
 
     Coefficients of a kind's rows depend on its chips; those of a step on its kind's chips and its service's batch; the time to
     move a cache depends on two kinds and is given to none.
     """
-    shape = (len(layout.functions), len(layout.basis))
+    shape = (len(structure.functions), len(structure.basis))
     chips, batch = np.full(shape, -1), np.full(shape, -1)
-    outcomes = [*range(len(OUTCOMES)), *(layout.function("bound", b) for b in range(len(layout.bounds)))]
-    for p in range(layout.kinds):
-        busy = [layout.monomial(f"{name} × G", p) for name in ("one", *PHYSICAL)]
+    outcomes = [*range(len(OUTCOMES)), *(structure.function("bound", b) for b in range(len(structure.bounds)))]
+    for p in range(structure.kinds):
+        busy = [structure.monomial(f"{name} × G", p) for name in ("one", *PHYSICAL)]
         chips[np.ix_(outcomes, busy)] = p
         for name in KIND_LIMITS:
-            chips[layout.function(name, p)] = p
-    for k, (service, p) in enumerate(layout.steps):
-        own = layout.kinds + service
-        each = [layout.monomial(name, k) for name in ("one", "energy ratio")]
+            chips[structure.function(name, p)] = p
+    for k, (service, p) in enumerate(structure.steps):
+        own = structure.kinds + service
+        each = [structure.monomial(name, k) for name in ("one", "energy ratio")]
         chips[np.ix_(outcomes, each)], batch[np.ix_(outcomes, each)] = p, own
         rows = [
-            layout.function("capacity", k),
-            *(layout.functions.index(f"step {k} {r}") for r in range(layout.operators[k] + 1)),
+            structure.function("capacity", k),
+            *(structure.functions.index(f"step {k} {r}") for r in range(structure.operators[k] + 1)),
         ]
         chips[rows], batch[rows] = p, own
-        time = layout.monomial("time", k)
-        chips[layout.function("rate", p), time], batch[layout.function("rate", p), time] = -1, own
+        time = structure.monomial("time", k)
+        chips[structure.function("rate", p), time], batch[structure.function("rate", p), time] = -1, own
         for name in ("promise", "pace"):
-            batch[layout.function(name, service), time] = own
+            batch[structure.function(name, service), time] = own
     return Owners(chips, batch)
 
 
-def layout(problems: Problems, operators: tuple[int, ...], bounds: tuple[tuple[int, float, float], ...] = ()) -> Layout:
+def structure_of(problems: ProblemBatch, operators: tuple[int, ...], bounds: tuple[tuple[int, float, float], ...] = ()) -> Structure:
     """The layout of a problem whose steps have so many operators."""
     steps = problems.steps
     services = tuple(
@@ -186,7 +186,7 @@ def layout(problems: Problems, operators: tuple[int, ...], bounds: tuple[tuple[i
         )
         for s, one in enumerate(problems.services)
     )
-    return Layout(len(problems.spaces), tuple((step.service, step.kind) for step in steps), services, operators, bounds)
+    return Structure(len(problems.spaces), tuple((step.service, step.kind) for step in steps), services, operators, bounds)
 
 
 class Block(NamedTuple):
@@ -206,27 +206,27 @@ class Exponents(NamedTuple):
 
 
 @functools.lru_cache(maxsize=64)
-def exponents(layout: Layout) -> Exponents:
+def exponents(structure: Structure) -> Exponents:
     """Exponents of all monomials and functions."""
-    position = {name: k for k, name in enumerate(layout.variables)}
-    basis = np.zeros((len(layout.basis), len(position)))
-    special = np.zeros((len(layout.basis), layout.kinds * len(SPECIALS)))
-    for p in range(layout.kinds):
+    position = {name: k for k, name in enumerate(structure.variables)}
+    basis = np.zeros((len(structure.basis), len(position)))
+    special = np.zeros((len(structure.basis), structure.kinds * len(SPECIALS)))
+    for p in range(structure.kinds):
         for prefix in ("", "× G "):
             for name in ("one", *PHYSICAL) if prefix else PHYSICAL:
-                row = layout.monomial(f"{name} {prefix}".strip(), p)
+                row = structure.monomial(f"{name} {prefix}".strip(), p)
                 if prefix:
                     basis[row, position[f"machine seconds {p}"]] = 1.0
                 _physical(basis[row], special[row], name, p, position)
         for name, variable, power in zip(
             TIMES, ("sync_latency", "link_bandwidth", "peak_flops", "memory_bandwidth"), (1, -1, -1, -1), strict=True
         ):
-            basis[layout.monomial(name, p), position[f"{variable} {p}"]] = power
-    for k, (_, p) in enumerate(layout.steps):
-        special[layout.monomial("energy ratio", k), p * len(SPECIALS) + 2] = 1.0
-        basis[layout.monomial("time", k), position[f"time {k}"]] = 1.0
-    argument = [position[f"{name} {p}"] for p in range(layout.kinds) for name in ("silicon", "sync_latency", "clock")]
-    return Exponents(basis, special, np.array(argument), _powers(layout, position))
+            basis[structure.monomial(name, p), position[f"{variable} {p}"]] = power
+    for k, (_, p) in enumerate(structure.steps):
+        special[structure.monomial("energy ratio", k), p * len(SPECIALS) + 2] = 1.0
+        basis[structure.monomial("time", k), position[f"time {k}"]] = 1.0
+    argument = [position[f"{name} {p}"] for p in range(structure.kinds) for name in ("silicon", "sync_latency", "clock")]
+    return Exponents(basis, special, np.array(argument), _powers(structure, position))
 
 
 def _physical(row: np.ndarray, special: np.ndarray, name: str, p: int, position: dict[str, int]) -> None:
@@ -245,14 +245,14 @@ def _physical(row: np.ndarray, special: np.ndarray, name: str, p: int, position:
         row[position[f"{name} {p}"]] += 1.0
 
 
-def _powers(layout: Layout, position: dict[str, int]) -> np.ndarray:
-    powers = np.zeros((len(layout.functions), len(position)))
+def _powers(structure: Structure, position: dict[str, int]) -> np.ndarray:
+    powers = np.zeros((len(structure.functions), len(position)))
 
     def put(name: str, index: int, **exponents: float) -> None:
         for variable, power in exponents.items():
-            powers[layout.function(name, index), position[variable.replace("__", " ")]] = power
+            powers[structure.function(name, index), position[variable.replace("__", " ")]] = power
 
-    for p in range(layout.kinds):
+    for p in range(structure.kinds):
         own = {name: f"{name.replace(' ', '__')}__{p}" for name in KIND_VARIABLES}
         silicon, bandwidth, capacity = own["silicon"], own["memory_bandwidth"], own["memory_capacity"]
         for name in ("silicon", "silicon_small", "power_density", "temperature", "memory_temperature"):
@@ -265,12 +265,12 @@ def _powers(layout: Layout, position: dict[str, int]) -> np.ndarray:
         put("clock_most", p, **{own["clock"]: 1.0})
         put("clock_fewest", p, **{own["clock"]: -1.0})
         put("rate", p, **{own["machine seconds"]: -1.0})
-    for k, (_, p) in enumerate(layout.steps):
+    for k, (_, p) in enumerate(structure.steps):
         put("capacity", k, **{f"memory_capacity__{p}": -1.0})
-        for r in range(layout.operators[k] + 1):
-            powers[layout.functions.index(f"step {k} {r}"), position[f"time {k}"]] = -1.0
-    for s in range(len(layout.services)):
+        for r in range(structure.operators[k] + 1):
+            powers[structure.functions.index(f"step {k} {r}"), position[f"time {k}"]] = -1.0
+    for s in range(len(structure.services)):
         put("pace", s, pace=-1.0)
-    for b, (_, pace, rate) in enumerate(layout.bounds):
+    for b, (_, pace, rate) in enumerate(structure.bounds):
         put("bound", b, pace=pace, machine__seconds__0=rate)
     return powers

@@ -16,7 +16,7 @@ from codesign.numerics.fields import Real
 from codesign.search.program.functions import Packed, functions, packed, units, weighted_hessian
 from codesign.search.program.geometric_program import Program
 from codesign.search.program.objectives import Goals
-from codesign.search.program.structure import OUTCOMES, Layout, exponents
+from codesign.search.program.structure import OUTCOMES, Structure, exponents
 
 MOST_STEPS = 64
 """Newton steps: most problems reach their last digits in 17 to 22, and most that have no design show it in 4 to 8."""
@@ -56,16 +56,16 @@ class Model(NamedTuple):
 
 
 def model_at(
-    layout: Layout, program: Program, goals: Goals, weights: Float[Array, "goals"], point: Point,
+    structure: Structure, program: Program, goals: Goals, weights: Float[Array, "goals"], point: Point,
     blocks: tuple[Packed, ...] | None = None,
 ) -> Model:  # fmt: skip
     """Everything a Newton step needs, for the weighted sum of the goals."""
-    shape = exponents(layout)
-    blocks = packed(layout, program) if blocks is None else blocks
-    values = functions(layout, shape, program, point.y, blocks)
+    shape = exponents(structure)
+    blocks = packed(structure, program) if blocks is None else blocks
+    values = functions(structure, shape, program, point.y, blocks)
     count = len(OUTCOMES)
     outcome_weights = weights @ goals.outcomes
-    linear = units(layout, [layout.variable("pace"), layout.variable("machine seconds", 0), layout.variable("relaxation")])
+    linear = units(structure, [structure.variable("pace"), structure.variable("machine seconds", 0), structure.variable("relaxation")])
     slopes = weights @ jnp.stack([goals.pace, goals.rate, goals.relaxation], axis=1)
     constant = weights @ (goals.constants @ program.constants)
     return Model(
@@ -73,12 +73,12 @@ def model_at(
         gradient=outcome_weights @ values.jacobian[:count] + slopes @ linear,
         limits=values.value[count:],
         jacobian=values.jacobian[count:],
-        hessian=weighted_hessian(layout, shape, blocks, values, jnp.concatenate([outcome_weights, point.multipliers])),
+        hessian=weighted_hessian(structure, shape, blocks, values, jnp.concatenate([outcome_weights, point.multipliers])),
     )
 
 
 def solve(
-    layout: Layout, programs: Program, goals: Goals, weights: Float[Array, "problems goals"], enough: Float[Array, "problems"]
+    structure: Structure, programs: Program, goals: Goals, weights: Float[Array, "problems goals"], enough: Float[Array, "problems"]
 ) -> Point:
     """Minimise the weighted sums of the goals' logarithms over many programs at once.
 
@@ -94,14 +94,14 @@ def solve(
     """
     low, high = programs.low, programs.high
     middle = 0.5 * (low + high)
-    count = len(layout.functions) - len(OUTCOMES)
+    count = len(structure.functions) - len(OUTCOMES)
     limits, ones = jnp.ones((len(middle), count), middle.dtype), jnp.ones_like(middle)
     start = Point(middle, limits, 0.1 * limits, 0.1 * ones, 0.1 * ones)
-    blocks = jax.vmap(functools.partial(packed, layout))(programs)
+    blocks = jax.vmap(functools.partial(packed, structure))(programs)
 
     def step(program: Program, own: tuple[Packed, ...], weighting: Any, least: Any, point: Point) -> tuple[Point, Bool[Array, ""]]:
-        model, ends = model_at(layout, program, goals, weighting, point, own), (program.low, program.high)
-        ended = solved(model, point, *ends) | hopeless(model, point, *ends) | decided(model, point, *ends, least)
+        model, ends = model_at(structure, program, goals, weighting, point, own), (program.low, program.high)
+        ended = solved(model, point, *ends) | proves_infeasible(model, point, *ends) | decided(model, point, *ends, least)
         moved = newton_step(model, point, program.low, program.high)
         return jax.tree.map(lambda new, old: jnp.where(ended, old, new), moved, point), ended
 
@@ -130,7 +130,7 @@ def solved(model: Model, point: Point, low: Float[Array, "variables"], high: Flo
     return jnp.all(jnp.stack(sizes) <= jnp.array(CONVERGED))
 
 
-def hopeless(model: Model, point: Point, low: Float[Array, "variables"], high: Float[Array, "variables"]) -> Bool[Array, ""]:
+def proves_infeasible(model: Model, point: Point, low: Float[Array, "variables"], high: Float[Array, "variables"]) -> Bool[Array, ""]:
     """Whether the multipliers prove that no design exists: λ·g > 0 everywhere in the box, by the bound of ``certificate``."""
     slopes = point.multipliers @ model.jacobian
     terms = jnp.minimum(slopes * (low - point.y), slopes * (high - point.y))

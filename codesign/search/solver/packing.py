@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from codesign.search.statement.problem import Problems
+from codesign.search.statement.problem import ProblemBatch
 
 
 class Packing(eqx.Module):
@@ -29,21 +29,21 @@ class Packing(eqx.Module):
         return jax.tree.unflatten(self.structure, leaves)
 
 
-class Placed(eqx.Module):
-    """``Problems`` of every choice, in two arrays."""
+class PackedProblems(eqx.Module):
+    """``ProblemBatch`` of every choice, in two arrays."""
 
     shared: Any  # (numbers,)
     rows: Any  # (choices, numbers)
     packings: tuple[Packing, Packing]
 
-    def problem(self, row: Float[Array, "numbers"]) -> Problems:
+    def problem(self, row: Float[Array, "numbers"]) -> ProblemBatch:
         """The problem of one row."""
         spaces, services, execution = self.packings[0].tree(self.shared)
         kinds, plans, tables = self.packings[1].tree(row)
-        return Problems(spaces, services, kinds, plans, tables, execution)
+        return ProblemBatch(spaces, services, kinds, plans, tables, execution)
 
 
-def placed(problems: Problems) -> Placed:
+def pack(problems: ProblemBatch) -> PackedProblems:
     """Problems on the device, in the numbers' own precision."""
     shared, structure = jax.tree.flatten((problems.spaces, problems.services, problems.execution))
     own, structures = jax.tree.flatten((problems.kinds, problems.plans, problems.tables))
@@ -53,10 +53,10 @@ def placed(problems: Problems) -> Placed:
     )
     numbers = np.concatenate([np.ravel(leaf) for leaf in shared])
     rows = np.concatenate([np.reshape(leaf, (len(leaf), -1)) for leaf in own], axis=1)
-    return jax.device_put(Placed(numbers, rows, packings))
+    return jax.device_put(PackedProblems(numbers, rows, packings))
 
 
-def each_lane(function: Callable[..., Any], problems: Placed, choices: Any, *arrays: Any) -> Any:
+def each_lane(function: Callable[..., Any], problems: PackedProblems, choices: Any, *arrays: Any) -> Any:
     """``function(problem of a choice, …)`` for every choice with its rows of the arrays."""
 
     def lane(row: Float[Array, "numbers"], rest: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The exact model of a whole fleet: what every search result is checked on, and what the relaxed search descends.
+"""The exact model of a whole fleet: what every search result is checked on, and what the penalty search descends.
 
 Everything is per output token of the fleet: a kind of machine is busy for G = Σ c_k·T_k machine-seconds a token, c_k steps of kind
 k taking T_k each; so the fleet costs Σ G · price, and burns Σ G · power, per token a second.
@@ -19,7 +19,7 @@ from codesign.outcome import LIMIT_NAMES, Outcome, stack_limits
 from codesign.performance.execution import Execution
 from codesign.physical.latency import sync_floor
 from codesign.search.statement.choices import Kind
-from codesign.search.statement.problem import Problems
+from codesign.search.statement.problem import ProblemBatch
 from codesign.search.statement.services import Service, StepKind, first_token_times, interleaved, machine_seconds, phase_of, token_times
 from codesign.search.statement.space import CONTINUOUS, Space, design_at
 from codesign.workload import phases
@@ -78,7 +78,7 @@ def design_of(space: Space, kind: Kind, values: Float[Array, "continuous"], chip
 
 
 def fleet(
-    problems: Problems, values: Float[Array, "kinds continuous"], chips: Float[Array, "kinds"],
+    problems: ProblemBatch, values: Float[Array, "kinds continuous"], chips: Float[Array, "kinds"],
     batches: Float[Array, "services"], white_silicon: Float[Array, "kinds"], execution: Execution | None = None,
 ) -> Fleet:  # fmt: skip
     """Run a fleet on the exact model.
@@ -95,7 +95,7 @@ def fleet(
 
 
 def fleet_of(
-    problems: Problems, designs: tuple[Design, ...], batches: Float[Array, "services"],
+    problems: ProblemBatch, designs: tuple[Design, ...], batches: Float[Array, "services"],
     execution: Execution | None = None,
 ) -> Fleet:  # fmt: skip
     """``fleet`` of given designs."""
@@ -131,7 +131,7 @@ def transfer_seconds(one: Service, table: Any, sender: Design, receiver: Design,
 
 
 def service_times(
-    problems: Problems, designs: tuple[Design, ...], outcomes: list[Outcome], batches: Float[Array, "services"]
+    problems: ProblemBatch, designs: tuple[Design, ...], outcomes: list[Outcome], batches: Float[Array, "services"]
 ) -> ServiceTimes:  # fmt: skip
     """Time each service: between two tokens of a user, and to the first token."""
     tokens, firsts = [], []
@@ -144,7 +144,7 @@ def service_times(
     return ServiceTimes(jnp.stack(tokens), jnp.stack(firsts))
 
 
-def _limits(problems: Problems, outcomes: list[Outcome], times: ServiceTimes) -> Float[Array, "limits"]:
+def _limits(problems: ProblemBatch, outcomes: list[Outcome], times: ServiceTimes) -> Float[Array, "limits"]:
     """ln(used/allowed) of every limit, the worst over machines and services."""
     worst = jnp.max(jnp.stack([stack_limits(outcome.limits) for outcome in outcomes]), axis=0)
     promise = LIMIT_NAMES.index("promise")
@@ -156,7 +156,7 @@ def _limits(problems: Problems, outcomes: list[Outcome], times: ServiceTimes) ->
     return jnp.append(worst.at[promise].set(jnp.max(jnp.stack(kept))), jnp.max(jnp.stack(first)))
 
 
-def first_token(problems: Problems, s: int, designs: tuple[Design, ...], times: list[Real]) -> Real:
+def first_token(problems: ProblemBatch, s: int, designs: tuple[Design, ...], times: list[Real]) -> Real:
     """Mean time to the first token of a service with prompts, waiting and the cache's transfer included [s]."""
     one = problems.services[s]
     on_decode, on_prefill = first_token_times(one)
@@ -169,7 +169,7 @@ def first_token(problems: Problems, s: int, designs: tuple[Design, ...], times: 
 
 
 def _totals(
-    problems: Problems, kinds: tuple[Kind, ...], designs: tuple[Design, ...], outcomes: list[Outcome],
+    problems: ProblemBatch, kinds: tuple[Kind, ...], designs: tuple[Design, ...], outcomes: list[Outcome],
     seconds: Float[Array, "kinds"], batches: Float[Array, "services"], pace: Real,
 ) -> Totals:  # fmt: skip
     shares = [
@@ -209,7 +209,7 @@ OWN = len(CONTINUOUS) + 2
 """Variables of each kind: the continuous quantities, white silicon, chips; after all kinds the batch of each service."""
 
 
-def box(problems: Problems) -> tuple[np.ndarray, np.ndarray]:
+def box(problems: ProblemBatch) -> tuple[np.ndarray, np.ndarray]:
     """Bounds of a lane's variables in logarithms, shapes (variables,).
 
     In numpy, like all that prepares the search: every small JAX operation would be compiled before the large one.
@@ -221,7 +221,7 @@ def box(problems: Problems) -> tuple[np.ndarray, np.ndarray]:
     return ends[0], ends[1]
 
 
-def fleet_at(values: Float[Array, "variables"], problems: Problems, execution: Any = None) -> Fleet:
+def fleet_at(values: Float[Array, "variables"], problems: ProblemBatch, execution: Any = None) -> Fleet:
     """The exact model at a lane's variables (SI); a buildable machine has the latency of its network."""
     count = len(problems.spaces)
     own = values[: count * OWN].reshape(count, OWN)

@@ -25,7 +25,7 @@ class Goal(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Bound:
-    """A limit on an outcome: at least and at most so much, in SI; what it means is ``exact.Totals``'s field of that name.
+    """A limit on an outcome: at least and at most so much, in SI; what it means is ``fleet.Totals``'s field of that name.
 
     A target is a bound on the side that costs something: nothing is gained beyond it.
     """

@@ -24,7 +24,7 @@ from codesign.workload.precision import Precision
 from codesign.workload.transformer import Transformer
 
 
-class Problems(eqx.Module):
+class ProblemBatch(eqx.Module):
     """What all problems of one search share, and what choices differ in, stacked along a leading axis (choices, …).
 
     ``at`` takes a choice out of it: the leading axis is gone, and what is left is one problem.
@@ -42,13 +42,13 @@ class Problems(eqx.Module):
         """Every kind of step."""
         return steps(self.services)
 
-    def at(self, choice: Any) -> "Problems":
+    def at(self, choice: Any) -> "ProblemBatch":
         """The problem of one choice; inside ``jax.jit``, or every leaf is an operation (``placement`` is for many choices)."""
         kinds, plans, tables = jax.tree.map(lambda leaf: leaf[choice], (self.kinds, self.plans, self.tables))
-        return Problems(self.spaces, self.services, kinds, plans, tables, self.execution)
+        return ProblemBatch(self.spaces, self.services, kinds, plans, tables, self.execution)
 
 
-def assemble(spaces: Sequence[Space], services: Sequence[Service], choices: Sequence[Choice], execution: Execution) -> Problems:
+def assemble(spaces: Sequence[Space], services: Sequence[Service], choices: Sequence[Choice], execution: Execution) -> ProblemBatch:
     """Check and stack a problem's parts.
 
     Raises:
@@ -62,7 +62,7 @@ def assemble(spaces: Sequence[Space], services: Sequence[Service], choices: Sequ
     for choice in choices:
         _check(choice, len(spaces), len(wanted), len(services))
     tables = tuple(_tables(services[one.service], one, choices) for one in wanted)
-    return Problems(
+    return ProblemBatch(
         spaces=tuple(spaces),
         services=tuple(services),
         kinds=tuple(stacked([choice.kinds[p] for choice in choices]) for p in range(len(spaces))),
@@ -120,8 +120,8 @@ def check_dies(choices: Sequence[Choice]) -> None:
                 raise ValueError(f"choice {choice.name!r} has {float(kind.dies):g} dies; expected at most {most:g} in a package")
 
 
-def integer_names(problems: Problems) -> tuple[str, ...]:
-    """Names of the integers of a task: chips of each kind, batch of each service, then stacks and layers of each kind."""
+def integer_names(problems: ProblemBatch) -> tuple[str, ...]:
+    """Names of the integers of a subproblem: chips of each kind, batch of each service, then stacks and layers of each kind."""
     kinds, served = len(problems.spaces), len(problems.services)
 
     def names(what: str, count: int) -> list[str]:
@@ -130,7 +130,7 @@ def integer_names(problems: Problems) -> tuple[str, ...]:
     return (*names("chips", kinds), *names("batch", served), *names("stacks", kinds), *names("layers", kinds))
 
 
-def integer_ranges(problems: Problems) -> tuple[np.ndarray, np.ndarray]:
+def integer_ranges(problems: ProblemBatch) -> tuple[np.ndarray, np.ndarray]:
     """Lowest and highest of every integer, over all choices; stacks and layers are 0 (free) where nothing need be built.
 
     Layers are counted in steps of ``Space.layer_step``.

@@ -10,35 +10,35 @@ import numpy as np
 
 from codesign.numerics.compilation import SELDOM, compiled
 from codesign.physical.area import area
-from codesign.search.integers.formulation import Search, Task
-from codesign.search.integers.solution_pool import Known
+from codesign.search.integers.formulation import Formulation, Subproblem
+from codesign.search.integers.solution_pool import SolutionPool
 from codesign.search.program.box import HAIR
 from codesign.search.solver.lanes import in_batches
-from codesign.search.solver.packing import Placed, each_lane
+from codesign.search.solver.packing import PackedProblems, each_lane
 from codesign.search.statement.fleet import FLEET_LIMITS, Fleet, design_of, fleet_of
 from codesign.search.statement.goals import Bound, Goal, bounds_exceeded, log_goals
-from codesign.search.statement.problem import Problems
+from codesign.search.statement.problem import ProblemBatch
 from codesign.search.statement.space import CONTINUOUS
 
 SAME_PACE = 1e-9
 """Rounding of ln of a time per token that a weighting asks for."""
 
 
-def check_exactly(search: Search, tasks: Sequence[Task], y: np.ndarray) -> Fleet:
-    """Fleets of solved tasks on the exact model, leaves (tasks, …)."""
+def check_exactly(formulation: Formulation, subproblems: Sequence[Subproblem], y: np.ndarray) -> Fleet:
+    """Fleets of solved subproblems on the exact model, leaves (subproblems, …)."""
 
     def checked(rows: list[int]) -> Fleet:
-        numbers = np.array([tasks[k].integers for k in rows], dtype=float)
-        return exact_fleets(search.layout, search.placed, np.array([tasks[k].choice for k in rows]), numbers, y[rows])
+        numbers = np.array([subproblems[k].integers for k in rows], dtype=float)
+        return exact_fleets(formulation.structure, formulation.packed, np.array([subproblems[k].choice for k in rows]), numbers, y[rows])
 
-    return in_batches(checked, range(len(tasks)))
+    return in_batches(checked, range(len(subproblems)))
 
 
 @compiled(SELDOM, static_argnums=(0,))
-def exact_fleets(structure: Any, problems: Placed, choices: jax.Array, integers: jax.Array, y: jax.Array) -> Fleet:
+def exact_fleets(structure: Any, problems: PackedProblems, choices: jax.Array, integers: jax.Array, y: jax.Array) -> Fleet:
     """Fleets on the exact model; silicon beyond the sum of the parts becomes white silicon."""
 
-    def fleet(problem: Problems, numbers: jax.Array, point: jax.Array) -> Fleet:
+    def fleet(problem: ProblemBatch, numbers: jax.Array, point: jax.Array) -> Fleet:
         values, designs = jnp.exp(point), []
         for p, space in enumerate(problem.spaces):
             kind = problem.kinds[p]
@@ -54,31 +54,31 @@ def exact_fleets(structure: Any, problems: Placed, choices: jax.Array, integers:
     return each_lane(fleet, problems, choices, integers, y)
 
 
-class Judged(NamedTuple):
-    """Solved tasks on the exact model."""
+class Verified(NamedTuple):
+    """Solved subproblems on the exact model."""
 
     fleet: Fleet
     logs: np.ndarray
-    limits: np.ndarray  # (tasks, limits and bounds)
+    limits: np.ndarray  # (subproblems, limits and bounds)
     gap: np.ndarray
 
 
-def judge(known: Known, objectives: Sequence[Goal], bounds: Sequence[Bound], tasks: Sequence[Task]) -> Judged:
-    """Exact values and gaps of solved tasks."""
-    found = check_exactly(known.search, tasks, np.stack([known.done[task][2].y for task in tasks]))
+def verify(pool: SolutionPool, objectives: Sequence[Goal], bounds: Sequence[Bound], subproblems: Sequence[Subproblem]) -> Verified:
+    """Exact values and gaps of solved subproblems."""
+    found = check_exactly(pool.formulation, subproblems, np.stack([pool.done[subproblem][2].y for subproblem in subproblems]))
     logs = log_goals(objectives, found.totals)
-    limits = np.concatenate([found.limits - _hairs(known.search.problems, tasks), bounds_exceeded(bounds, found.totals)], axis=1)
-    weights = known.weights[[task.weighting for task in tasks]]
-    bound = np.array([known.done[task][1] for task in tasks])
-    return Judged(found, logs, limits, (weights * logs).sum(axis=1) - bound)
+    limits = np.concatenate([found.limits - _hairs(pool.formulation.problems, subproblems), bounds_exceeded(bounds, found.totals)], axis=1)
+    weights = pool.weights[[subproblem.weighting for subproblem in subproblems]]
+    bound = np.array([pool.done[subproblem][1] for subproblem in subproblems])
+    return Verified(found, logs, limits, (weights * logs).sum(axis=1) - bound)
 
 
-def _hairs(problems: Problems, tasks: Sequence[Task]) -> np.ndarray:
+def _hairs(problems: ProblemBatch, subproblems: Sequence[Subproblem]) -> np.ndarray:
     """What the limits on layers are relaxed by where a memory has one possible number of layers and stacks are free."""
-    hairs = np.zeros((len(tasks), len(FLEET_LIMITS)))
+    hairs = np.zeros((len(subproblems), len(FLEET_LIMITS)))
     at = [FLEET_LIMITS.index(name) for name in ("layers_most", "layers_fewest")]
     for space, kind in zip(problems.spaces, problems.kinds, strict=True):
         memory = kind.technology.memory
         single = np.asarray(memory.max_layers <= memory.min_layers * (1.0 + 1e-9)) & (not space.buildable)
-        hairs[:, at] = np.maximum(hairs[:, at], np.where(single[[task.choice for task in tasks]], HAIR, 0.0)[:, None])
+        hairs[:, at] = np.maximum(hairs[:, at], np.where(single[[subproblem.choice for subproblem in subproblems]], HAIR, 0.0)[:, None])
     return hairs

@@ -14,8 +14,8 @@ import numpy as np
 from codesign.numerics.fields import units_of
 from codesign.outcome import limit_words
 from codesign.search.integers.branch_and_bound import prove
-from codesign.search.integers.formulation import Search, Task
-from codesign.search.integers.solution_pool import Known
+from codesign.search.integers.formulation import Formulation, Subproblem
+from codesign.search.integers.solution_pool import SolutionPool
 from codesign.search.program.objectives import Goals
 from codesign.search.program.structure import OUTCOMES
 from codesign.search.statement.fleet import Totals
@@ -40,21 +40,21 @@ SETTLED_BY_NUMBERS = ("stacks", "layers_most", "layers_fewest", "die_area", "clo
 class Conflict(NamedTuple):
     """Why there is no design.
 
-    ``least`` is the proved least ln of the factor by which all limits in conflict must be relaxed together; ``relaxations`` the
-    ln of the factor of each alone that admits a design (absent where none up to e^30 does); ``proved`` is False where the bound does
-    not exclude a design. Below ``-ROOM``, ``least`` says that there is a design after all: ``task`` is one. ``asked`` is what the user's
-    bounds ask for, in SI with unit. A bound that nothing meets even with the user's other wishes let off is among the limits.
+    ``least`` is the proved least ln of the factor by which all limits in conflict must be relaxed together; ``relaxations`` the ln of the
+    factor of each alone that admits a design (absent where none up to e^30 does); ``proved`` is False where the bound does not exclude a
+    design. Below ``-ROOM``, ``least`` says that there is a design after all: ``subproblem`` is one. ``asked`` is what the user's bounds ask
+    for, in SI with unit. A bound that nothing meets even with the user's other wishes let off is among the limits.
     """
 
     proved: bool
     least: float
     limits: tuple[str, ...]
     relaxations: dict[str, float]
-    task: Task
+    subproblem: Subproblem
     asked: Mapping[str, str] = MappingProxyType({})
 
 
-def conflict(search: Search, names: Sequence[str], *, most_boxes: int = 2000) -> Conflict:
+def conflict(formulation: Formulation, names: Sequence[str], *, most_boxes: int = 2000) -> Conflict:
     """Find the conflict of a problem without a design.
 
     Args:
@@ -62,19 +62,19 @@ def conflict(search: Search, names: Sequence[str], *, most_boxes: int = 2000) ->
         names: of the bounds on outcomes.
         most_boxes: of branch and bound.
     """
-    rows = search.layout.limits
+    rows = formulation.structure.limits
     everything = {name: own for name, own in rows.items()}
-    best, value, bound, multipliers = _least(search, everything, most_boxes)
+    best, value, bound, multipliers = _least(formulation, everything, most_boxes)
     if value <= -ROOM:
         return Conflict(False, value, (), {}, best)
     shares = {name: float(multipliers[own].sum()) for name, own in rows.items()}
     total = max(sum(shares.values()), 1e-300)
     involved = sorted((name for name, share in shares.items() if share > INVOLVED * total), key=lambda name: -shares[name])
     if np.isfinite(value) and value < MOST - 1.0:  # else no relaxation that is sought tells them apart
-        involved += _impossible(search, [name for name in rows if name not in involved], most_boxes)
+        involved += _impossible(formulation, [name for name in rows if name not in involved], most_boxes)
     relaxations = {}
     for name in involved:
-        alone = _least(search, {name: rows[name]}, most_boxes)
+        alone = _least(formulation, {name: rows[name]}, most_boxes)
         if np.isfinite(alone[1]) and alone[1] < MOST - 1.0:
             relaxations[name] = max(alone[1], 0.0) + TOLERANCE  # less leaves the search no room inside the limits
     told = {name: _full(name, names) for name in involved}
@@ -84,7 +84,7 @@ def conflict(search: Search, names: Sequence[str], *, most_boxes: int = 2000) ->
         tuple(told.values()),
         {told[name]: factor for name, factor in relaxations.items()},
         best,
-        {name: _asked(name, float(limit)) for name, limit in zip(names, np.asarray(search.bounds.limits), strict=True)},
+        {name: _asked(name, float(limit)) for name, limit in zip(names, np.asarray(formulation.bounds.limits), strict=True)},
     )
 
 
@@ -93,16 +93,16 @@ def _is_wish(name: str) -> bool:
     return name.startswith("bound ") or name in ("promise", "first_token")
 
 
-def _impossible(search: Search, names: Sequence[str], most_boxes: int) -> list[str]:
+def _impossible(formulation: Formulation, names: Sequence[str], most_boxes: int) -> list[str]:
     """The wishes among limits that nothing meets even with all other wishes let off.
 
     Multipliers name the wish that is furthest out of reach and hide the others.
     """
-    wishes = [name for name in search.layout.limits if _is_wish(name)]
+    wishes = [name for name in formulation.structure.limits if _is_wish(name)]
     found = []
     for name in (name for name in names if _is_wish(name)):
-        others = {other: search.layout.limits[other] for other in wishes if other != name}
-        value = _least(search, others, most_boxes)[1]
+        others = {other: formulation.structure.limits[other] for other in wishes if other != name}
+        value = _least(formulation, others, most_boxes)[1]
         found += [name] if not np.isfinite(value) or value >= MOST - 1.0 else []
     return found
 
@@ -118,35 +118,38 @@ def _full(name: str, bounds: Sequence[str]) -> str:
     return bounds[int(name.split()[1])] if name.startswith("bound ") else name
 
 
-def _least(search: Search, relaxed: dict[str, list[int]], most_boxes: int) -> tuple[Task, float, float, np.ndarray]:
-    """The task and the least ln of the factor by which some limits must be let off; its proved bound; multipliers there."""
-    count = len(search.layout.functions) - len(OUTCOMES)
+def _least(formulation: Formulation, relaxed: dict[str, list[int]], most_boxes: int) -> tuple[Subproblem, float, float, np.ndarray]:
+    """The subproblem and the least ln of the factor by which some limits must be let off; its proved bound; multipliers there."""
+    count = len(formulation.structure.functions) - len(OUTCOMES)
     slack = np.zeros(count)
     for own in relaxed.values():
         slack[own] = 1.0
     zero = np.zeros(1)
     only = Goals(zero, zero, np.zeros((1, len(OUTCOMES))), np.zeros((1, 3)), np.ones(1))
-    easing = search._replace(goals=only, memory=None, slack=np.concatenate([np.zeros(len(OUTCOMES)), slack]), slack_range=(-MOST, MOST))
-    known = Known(easing, np.ones((1, 1)))
-    low, high = integer_ranges(search.problems)
+    easing = formulation._replace(
+        goals=only, memory=None, slack=np.concatenate([np.zeros(len(OUTCOMES)), slack]), slack_range=(-MOST, MOST)
+    )
+    pool = SolutionPool(easing, np.ones((1, 1)))
+    low, high = integer_ranges(formulation.problems)
     middle = np.sqrt(np.maximum(low, 1) * np.maximum(high, 1)).round().astype(int)
     start = [int(v) if most > 0 else 0 for v, most in zip(middle, high, strict=True)]  # whole memory: free stacks build nothing
-    choices = len(search.problems.kinds[0].dies)
-    tasks = [Task(0, choice, tuple(start)) for choice in range(choices)]
-    known.learn(tasks)
-    first = min(tasks, key=known.value)
-    proof = prove(known, [first], tolerance=TOLERANCE, most_boxes=most_boxes, enough=-ROOM)
+    choices = len(formulation.problems.kinds[0].dies)
+    subproblems = [Subproblem(0, choice, tuple(start)) for choice in range(choices)]
+    pool.learn(subproblems)
+    first = min(subproblems, key=pool.value)
+    proof = prove(pool, [first], tolerance=TOLERANCE, most_boxes=most_boxes, enough=-ROOM)
     best = proof.best[0]
-    return best, known.value(best), float(proof.bounds[0]), known.done[best][2].multipliers
+    return best, pool.value(best), float(proof.bounds[0]), pool.done[best][2].multipliers
 
 
-def sentence(found: Conflict, search: Search) -> str:
+def sentence(found: Conflict, formulation: Formulation) -> str:
     """The conflict in one sentence."""
-    counted = search.layout.counted
+    counted = formulation.structure.counted
     from codesign.search.statement.problem import integer_names
 
     at = ", ".join(
-        f"{name} {number}" for name, number in zip(integer_names(search.problems)[:counted], found.task.integers[:counted], strict=True)
+        f"{name} {number}"
+        for name, number in zip(integer_names(formulation.problems)[:counted], found.subproblem.integers[:counted], strict=True)
     )
     told = {name: f"{limit_words(name)} {found.asked.get(name, '')}".strip() for name in found.limits}
     limits = " and ".join(told.values()) or "integrality"

@@ -9,12 +9,12 @@ import numpy as np
 
 from codesign.hardware.design import Design
 from codesign.numerics.compilation import SELDOM, compiled
-from codesign.search.integers.formulation import Search, Task
-from codesign.search.integers.solution_pool import Known
-from codesign.search.solver.packing import Placed
+from codesign.search.integers.formulation import Formulation, Subproblem
+from codesign.search.integers.solution_pool import SolutionPool
+from codesign.search.solver.packing import PackedProblems
 from codesign.search.statement.fleet import fleet_at
 from codesign.search.statement.goals import Wanted, bounds_exceeded, log_goals
-from codesign.search.statement.problem import Problems, integer_ranges
+from codesign.search.statement.problem import ProblemBatch, integer_ranges
 from codesign.search.statement.space import CONTINUOUS
 from codesign.search.verification.audit import POINTS, TOLERANCE, differences
 from codesign.search.verification.exact_check import SAME_PACE, check_exactly
@@ -23,23 +23,29 @@ BINDING = 1e-4
 """A limit binds where ln(used/allowed) is above minus this."""
 
 
-def audited(search: Search, tasks: Sequence[Task]) -> np.ndarray:
-    """Whether program and exact model agree at random points, for each task's choice, shape (tasks,) [bool]."""
-    asked = [tasks[k] for k in np.linspace(0, len(tasks) - 1, POINTS).round().astype(int)]
-    asked += {task.choice: task for task in tasks}.values()
-    wrong = {task.choice for task, off in zip(asked, differences(search, asked, check_exactly), strict=True) if not off <= TOLERANCE}
-    return np.array([task.choice not in wrong for task in tasks])
+def audited(formulation: Formulation, subproblems: Sequence[Subproblem]) -> np.ndarray:
+    """Whether program and exact model agree at random points, for each subproblem's choice, shape (subproblems,) [bool]."""
+    asked = [subproblems[k] for k in np.linspace(0, len(subproblems) - 1, POINTS).round().astype(int)]
+    asked += {subproblem.choice: subproblem for subproblem in subproblems}.values()
+    wrong = {
+        subproblem.choice
+        for subproblem, off in zip(asked, differences(formulation, asked, check_exactly), strict=True)
+        if not off <= TOLERANCE
+    }
+    return np.array([subproblem.choice not in wrong for subproblem in subproblems])
 
 
-def residuals(known: Known, wanted: Wanted, tasks: Sequence[Task], designs: tuple[Design, ...], proved: np.ndarray) -> np.ndarray:
+def residuals(
+    pool: SolutionPool, wanted: Wanted, subproblems: Sequence[Subproblem], designs: tuple[Design, ...], proved: np.ndarray
+) -> np.ndarray:
     """Norm of Σ w ∇F + Σ λ ∇g of the exact model in logarithms of the free quantities, with the best λ ≥ 0 on what binds.
 
     NaN where proved: there the gap says more. At a tie of two resources the model has two slopes; JAX takes the one between.
     """
     from scipy.optimize import nnls
 
-    problems = known.search.problems
-    found = np.full(len(tasks), np.nan)
+    problems = pool.formulation.problems
+    found = np.full(len(subproblems), np.nan)
     for k in map(int, np.flatnonzero(~proved)):
         own = jax.tree.map(lambda leaf, k=k: leaf[k], designs)
         values = [
@@ -47,18 +53,18 @@ def residuals(known: Known, wanted: Wanted, tasks: Sequence[Task], designs: tupl
             for design in own
         ]
         kinds = len(own)
-        lane = np.log(np.maximum(np.concatenate([*values, tasks[k].integers[kinds : kinds + len(problems.services)]]), 1e-12))
-        slope, used, slopes = (np.array(part) for part in _slopes(lane, tasks[k].choice, known.search.placed, wanted))
-        used[-1] -= known.slowest[tasks[k].weighting]
+        lane = np.log(np.maximum(np.concatenate([*values, subproblems[k].integers[kinds : kinds + len(problems.services)]]), 1e-12))
+        slope, used, slopes = (np.array(part) for part in _slopes(lane, subproblems[k].choice, pool.formulation.packed, wanted))
+        used[-1] -= pool.pace_limit[subproblems[k].weighting]
         free = np.concatenate([np.r_[np.ones(len(CONTINUOUS) + 1, bool), False]] * kinds + [np.zeros(len(problems.services), bool)])
         binds = used > -BINDING
-        target = -(known.weights[tasks[k].weighting] @ slope)[free]
+        target = -(pool.weights[subproblems[k].weighting] @ slope)[free]
         found[k] = nnls(slopes[binds][:, free].T, target)[1] if binds.any() else np.linalg.norm(target)
     return found
 
 
 @compiled(SELDOM)
-def _slopes(lane: jax.Array, choice: jax.Array, problems: Placed, wanted: Wanted) -> tuple[Any, Any, Any]:
+def _slopes(lane: jax.Array, choice: jax.Array, problems: PackedProblems, wanted: Wanted) -> tuple[Any, Any, Any]:
     """Slopes of the goals; ln(used/allowed) of limits and bounds and ln of the time per token, with slopes."""
 
     def both(x: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -70,7 +76,7 @@ def _slopes(lane: jax.Array, choice: jax.Array, problems: Placed, wanted: Wanted
     return slopes[0], both(lane)[1], slopes[1]
 
 
-def front_gaps(known: Known, logs: np.ndarray, paces: np.ndarray) -> np.ndarray:
+def front_gaps(pool: SolutionPool, logs: np.ndarray, paces: np.ndarray) -> np.ndarray:
     """How much all objectives together could still improve on each design, over all choices and integers [log]; NaN where none is proved.
 
     The least, over the weightings with a proved bound, of the weighted sum above its bound (convexity.md §3). A weighting that asks for
@@ -81,19 +87,19 @@ def front_gaps(known: Known, logs: np.ndarray, paces: np.ndarray) -> np.ndarray:
         logs: goals of the designs, shape (designs, goals).
         paces: their ln of the time per token, shape (designs,).
     """
-    gaps = logs @ known.weights.T - known.bounds[None, :]
-    least = np.min(np.where(paces[:, None] <= known.slowest + SAME_PACE, gaps, np.inf), axis=1)
+    gaps = logs @ pool.weights.T - pool.bounds[None, :]
+    least = np.min(np.where(paces[:, None] <= pool.pace_limit + SAME_PACE, gaps, np.inf), axis=1)
     return np.where(np.isfinite(least), least, np.nan)
 
 
-def convex(problems: Problems, tasks: Sequence[Task]) -> np.ndarray:
-    """Whether the program is the exact model for each task, shape (tasks,) [bool].
+def convex(problems: ProblemBatch, subproblems: Sequence[Subproblem]) -> np.ndarray:
+    """Whether the program is the exact model for each subproblem, shape (subproblems,) [bool].
 
     It is not where experts are exchanged beyond a scale-up domain: the slower of two networks then depends on the design.
     """
-    choice = np.array([task.choice for task in tasks])
-    integers = np.array([task.integers for task in tasks])
-    sure = np.ones(len(tasks), bool)
+    choice = np.array([subproblem.choice for subproblem in subproblems])
+    integers = np.array([subproblem.integers for subproblem in subproblems])
+    sure = np.ones(len(subproblems), bool)
     for k, step in enumerate(problems.steps):
         if problems.tables[k].has_experts:
             dealt = np.asarray(problems.plans[k].expert)[choice] > 1.0
@@ -102,14 +108,14 @@ def convex(problems: Problems, tasks: Sequence[Task]) -> np.ndarray:
     return sure
 
 
-def always_convex(problems: Problems) -> bool:
+def always_convex(problems: ProblemBatch) -> bool:
     """Whether the program is the exact model for every choice and all integers (see ``convex``)."""
     most = integer_ranges(problems)[1]
     count = len(problems.kinds[0].dies)
-    return bool(convex(problems, [Task(0, choice, tuple(map(int, most))) for choice in range(count)]).all())
+    return bool(convex(problems, [Subproblem(0, choice, tuple(map(int, most))) for choice in range(count)]).all())
 
 
-def integer_bounds(problems: Problems, integers: np.ndarray) -> np.ndarray:
+def integer_bounds(problems: ProblemBatch, integers: np.ndarray) -> np.ndarray:
     low, high = integer_ranges(problems)
     count = len(problems.spaces) + len(problems.services)
     columns = []

@@ -16,12 +16,12 @@ import hardware_priors
 import objectives
 from codesign.hardware.technology import Technology
 from codesign.search import Bound, Choice, Front, Kind, Space, optimize, service
-from codesign.search.integers.formulation import Task
-from codesign.search.integers.solution_pool import Known
+from codesign.search.integers.formulation import Subproblem
+from codesign.search.integers.solution_pool import SolutionPool
 from codesign.search.optimize import _in_double, pose
 from codesign.search.solver.lanes import double_precision
 from codesign.search.statement.problem import assemble
-from codesign.search.verification.exact_check import judge
+from codesign.search.verification.exact_check import verify
 from codesign.workload.catalogue import model
 
 GOALS = tuple(objectives.objective(name) for name in ("tokens/s/$", "tokens/s/W", "tokens/s/user"))
@@ -66,26 +66,26 @@ def choices(technology: Technology, *, dies: float = 1.0, sram_capacity: float =
 class Posed:
     """A problem, solved where asked, and its exact model."""
 
-    known: Known
+    pool: SolutionPool
     goals: tuple[Any, ...]
 
     @property
     def problems(self) -> Any:
-        return self.known.search.problems
+        return self.pool.formulation.problems
 
     @property
-    def layout(self) -> Any:
-        return self.known.search.layout
+    def structure_of(self) -> Any:
+        return self.pool.formulation.structure
 
-    def solve(self, tasks: Sequence[Task]) -> None:
-        """Solve tasks at fixed integers."""
+    def solve(self, subproblems: Sequence[Subproblem]) -> None:
+        """Solve subproblems at fixed integers."""
         with double_precision():
-            self.known.learn(tasks)
+            self.pool.learn(subproblems)
 
-    def exact(self, tasks: Sequence[Task]) -> Any:
-        """Solved tasks on the exact model."""
+    def exact(self, subproblems: Sequence[Subproblem]) -> Any:
+        """Solved subproblems on the exact model."""
         with double_precision():
-            return judge(self.known, self.goals, (), list(tasks))
+            return verify(self.pool, self.goals, (), list(subproblems))
 
 
 def posed(spaces: Space, workload: codesign.Workload, among: Sequence[Choice], goals: Any = GOALS, weights: Any = None,
@@ -95,8 +95,8 @@ def posed(spaces: Space, workload: codesign.Workload, among: Sequence[Choice], g
     with double_precision():
         execution = codesign.Operatorwise() if execution is None else execution
         parts = _in_double(((spaces,), (service(workload, batch),), tuple(among), execution))
-        search, _ = pose(assemble(*parts), goals, bounds)
-        return Posed(Known(search, weights), tuple(goals))
+        formulation, _ = pose(assemble(*parts), goals, bounds)
+        return Posed(SolutionPool(formulation, weights), tuple(goals))
 
 
 def run(spaces: Space, workload: codesign.Workload, among: Sequence[Choice], goals: Any = GOALS, **options: Any) -> Front:

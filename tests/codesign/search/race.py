@@ -8,7 +8,7 @@ import objectives
 from codesign.search import Infeasible
 from codesign.search.integers.branch_and_bound import prove
 from codesign.search.optimize import searched
-from codesign.search.pareto.starts import completed
+from codesign.search.pareto.starts import complete
 from codesign.search.program.objectives import bound_rows
 from codesign.search.solver.lanes import double_precision
 from codesign.search.statement.goals import Wanted
@@ -38,10 +38,10 @@ def contest(random: np.random.Generator, technologies: list[Any], *, buildable: 
     told = f"technology {at}, {context:.0f} positions, {promise * 1e3:.3g} ms, {bits}, {names}"
     with double_precision():
         try:
-            tasks, _ = searched(problem.known, Wanted(wanted), bound_rows(()), seed=0, prove=False)
+            subproblems, _ = searched(problem.pool, Wanted(wanted), bound_rows(()), seed=0, prove=False)
         except Infeasible:
             return None
-        best = completed(problem.known, tasks)[: len(weights)]
-        found = problem.known.values(best)
-        proof = prove(problem.known, best)
-    return Contest(told, found - problem.known.values(proof.best), proof.closed)
+        best = complete(problem.pool, subproblems)[: len(weights)]
+        found = problem.pool.values(best)
+        proof = prove(problem.pool, best)
+    return Contest(told, found - problem.pool.values(proof.best), proof.closed)

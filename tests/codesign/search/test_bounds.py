@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from codesign.search.integers.formulation import Task, fixed_programs
+from codesign.search.integers.formulation import Subproblem, fixed_programs
 from codesign.search.pareto.starts import points
 from codesign.search.solver.dual_bound import lower_bound
 from codesign.search.solver.interior_point import Point, model_at
@@ -23,7 +23,7 @@ FROZEN = {"memory_bandwidth": 1.2e13, "memory_capacity": 6e10, "peak_flops": 1e1
           "clock": 0.8}  # fmt: skip
 """Where a slice holds what it does not vary."""
 
-TASK = Task(0, 0, (8, 32, 0, 0))
+SUBPROBLEM = Subproblem(0, 0, (8, 32, 0, 0))
 WEIGHTS = ((0.4, 0.3, 0.3), (1.0, 1e-4, 1e-4), (1e-4, 1.0, 1e-4), (1e-4, 1e-4, 1.0))
 MILLION = 2**20
 CHUNK = 2**16
@@ -34,7 +34,7 @@ def weighted(goals: Any, problems: Any, weights: Any, values: Any, white_silicon
     """Weighted log goals of many designs at the integers of ``TASK`` on the exact model, +∞ where a limit is broken."""
 
     def one(x: Any, white: Any) -> Any:
-        chips, batch = (jnp.asarray([float(number)]) for number in TASK.integers[:2])
+        chips, batch = (jnp.asarray([float(number)]) for number in SUBPROBLEM.integers[:2])
         found = fleet(problems.at(0), x[None], chips, batch, white[None])
         return jnp.where(jnp.max(found.limits) <= 0.0, weights @ log_goals(GOALS, found.totals), jnp.inf)
 
@@ -73,13 +73,13 @@ def grid(problem: Posed, free: tuple[str, ...]) -> np.ndarray:
 def test_no_grid_point_is_below_a_bound(technology, free, record_property):
     """More than a million designs on a slice of two or three quantities; the best comes near the bound, none below it."""
     problem = slice_of(technology, *free)
-    tasks = [TASK._replace(weighting=k) for k in range(2)]
-    problem.solve(tasks)
+    subproblems = [SUBPROBLEM._replace(weighting=k) for k in range(2)]
+    problem.solve(subproblems)
     values = grid(problem, free)
     assert len(values) >= MILLION
-    for task in tasks[: 3 - len(free) + 1]:
-        best, feasible = least(problem, problem.known.weights[task.weighting], values)
-        margin = best - problem.known.done[task][1]
+    for subproblem in subproblems[: 3 - len(free) + 1]:
+        best, feasible = least(problem, problem.pool.weights[subproblem.weighting], values)
+        margin = best - problem.pool.done[subproblem][1]
         record_property(f"margin {task.weighting}", float(margin))
         print(f"{len(free)} variables, {len(values)} points, {feasible} feasible: margin {margin:.2e}")
         assert feasible > 10_000
@@ -89,23 +89,23 @@ def test_no_grid_point_is_below_a_bound(technology, free, record_property):
 def test_no_sample_near_an_optimum_is_below_its_bound(technology, record_property):
     """A million designs around the optima of four weightings, one-objective ones included."""
     problem = posed(space(), work(promise=1e-2), choices(technology), weights=WEIGHTS)
-    tasks = [TASK._replace(weighting=k) for k in range(len(WEIGHTS))]
-    problem.solve(tasks)
+    subproblems = [SUBPROBLEM._replace(weighting=k) for k in range(len(WEIGHTS))]
+    problem.solve(subproblems)
     random = np.random.default_rng(0)
     with double_precision():
-        found = check_exactly(problem.known.search, tasks, points(problem.known, tasks))
-    first = problem.layout.variable(CONTINUOUS[0], 0)
+        found = check_exactly(problem.pool.formulation, subproblems, points(problem.pool, subproblems))
+    first = problem.structure.variable(CONTINUOUS[0], 0)
     box = problem.problems.spaces[0]
     margins = []
-    for k, task in enumerate(tasks):
-        count = MILLION // len(tasks)
-        optimum = np.exp(problem.known.done[task][2].y[first : first + len(CONTINUOUS)])
+    for k, subproblem in enumerate(subproblems):
+        count = MILLION // len(subproblems)
+        optimum = np.exp(problem.pool.done[subproblem][2].y[first : first + len(CONTINUOUS)])
         size = 10 ** random.uniform(-7, -0.5, (count, 1))
         moved = optimum * np.exp(size * random.normal(size=(count, len(CONTINUOUS))) * (random.random((count, 6)) < 0.6))
         moved = np.clip(moved, np.asarray(box.low), np.asarray(box.high))
         white = float(found.designs[0].white_silicon[k]) * np.exp(size[:, 0] * random.normal(size=count))
-        best, feasible = least(problem, problem.known.weights[task.weighting], moved, white)
-        margins.append(best - problem.known.done[task][1])
+        best, feasible = least(problem, problem.pool.weights[subproblem.weighting], moved, white)
+        margins.append(best - problem.pool.done[subproblem][1])
         assert feasible > 1000, "hardly a sample is feasible"
     record_property("smallest margin", float(min(margins)))
     print(f"{MILLION} samples near four optima: margins {margins}")
@@ -116,13 +116,13 @@ def test_no_sample_near_an_optimum_is_below_its_bound(technology, record_propert
 def test_a_bound_from_any_multipliers_holds(technology):
     """Points anywhere in the box, multipliers of any size: weaker bounds, never wrong ones; and the optimum's are the best."""
     problem = posed(space(), work(promise=1e-2), choices(technology), weights=WEIGHTS)
-    tasks = [TASK._replace(weighting=k) for k in range(len(WEIGHTS))]
-    problem.solve(tasks)
+    subproblems = [SUBPROBLEM._replace(weighting=k) for k in range(len(WEIGHTS))]
+    problem.solve(subproblems)
     random, count = np.random.default_rng(1), 2048
-    search = problem.known.search
+    formulation = problem.pool.formulation
     with double_precision():
-        numbers = np.repeat(np.array([TASK.integers], float), 128, axis=0)
-        programs = fixed_programs(search.layout, search.placed, search.bounds, np.zeros(128, int), numbers)
+        numbers = np.repeat(np.array([SUBPROBLEM.integers], float), 128, axis=0)
+        programs = fixed_programs(formulation.structure, formulation.packed, formulation.bounds, np.zeros(128, int), numbers)
         program = jax.tree.map(lambda leaf: leaf[0], programs)
 
         @jax.jit
@@ -130,17 +130,17 @@ def test_a_bound_from_any_multipliers_holds(technology):
         def bounds(weights: Any, y: Any, multipliers: Any) -> Any:
             none = jnp.zeros_like(y)
             point = Point(y, jnp.ones_like(multipliers), multipliers, none, none)
-            return lower_bound(program, point, model_at(search.layout, program, search.goals, weights, point))
+            return lower_bound(program, point, model_at(formulation.structure, program, formulation.goals, weights, point))
 
-        for task in tasks:
-            value, bound, best = problem.known.done[task]
+        for subproblem in subproblems:
+            value, bound, best = problem.pool.done[subproblem]
             low, high = np.asarray(program.low), np.asarray(program.high)
             mixed = random.random((count, 1)) ** 3
             y = (1.0 - mixed) * best.y + mixed * (low + (high - low) * random.random((count, len(low))))
             y = np.clip(y, low, high)
             noise = np.exp(random.normal(size=(count, len(best.multipliers))) * 10 ** random.uniform(-3, 1, (count, 1)))
             multipliers = np.where(random.random((count, 1)) < 0.5, best.multipliers * noise, random.exponential(size=noise.shape))
-            weights = np.repeat(problem.known.weights[task.weighting][None], count, axis=0)
+            weights = np.repeat(problem.pool.weights[subproblem.weighting][None], count, axis=0)
             found = np.asarray(bounds(weights, y, multipliers))
             assert np.isfinite(found).any()
             assert found.max() <= value

@@ -8,7 +8,7 @@ import pytest
 from codesign.search import service
 from codesign.search.integers.boxes import Box, halves, roots
 from codesign.search.integers.branch_and_bound import TOLERANCE, prove
-from codesign.search.integers.formulation import Task
+from codesign.search.integers.formulation import Subproblem
 from codesign.search.solver.lanes import double_precision
 from codesign.search.statement.problem import integer_ranges
 from tests.codesign.search.conftest import Posed, choices, posed, space, work
@@ -20,11 +20,11 @@ def enumerated(problem: Posed) -> tuple[np.ndarray, int]:
     """The least value of each weighting over all integers of all choices, and how many were solved."""
     low, high = integer_ranges(problem.problems)
     every = list(itertools.product(*(range(a, b + 1) for a, b in zip(low, high, strict=True))))
-    tasks = [Task(k, c, tuple(map(int, one))) for k in range(len(problem.known.weights)) for c in range(2) for one in every]
-    problem.solve(tasks)
-    values = np.array([problem.known.value(task) for task in tasks]).reshape(len(problem.known.weights), -1)
+    subproblems = [Subproblem(k, c, tuple(map(int, one))) for k in range(len(problem.pool.weights)) for c in range(2) for one in every]
+    problem.solve(subproblems)
+    values = np.array([problem.pool.value(subproblem) for subproblem in subproblems]).reshape(len(problem.pool.weights), -1)
     assert np.isfinite(values).any(axis=1).all()
-    return values.min(axis=1), len(tasks)
+    return values.min(axis=1), len(subproblems)
 
 
 CASES = {
@@ -38,14 +38,14 @@ def test_branch_and_bound_agrees_with_enumeration(mode, technology, record_prope
     box, workload, batch = CASES[mode]
     fresh = posed(box, workload, choices(technology, dies=2.0), weights=WEIGHTS, batch=batch)
     low, _ = integer_ranges(fresh.problems)
-    starts = [Task(k, 0, tuple(map(int, low))) for k in range(len(WEIGHTS))]
-    starts = [task._replace(integers=(4, 8, *task.integers[2:])) for task in starts]  # feasible, and far from the best
+    starts = [Subproblem(k, 0, tuple(map(int, low))) for k in range(len(WEIGHTS))]
+    starts = [subproblem._replace(integers=(4, 8, *subproblem.integers[2:])) for subproblem in starts]  # feasible, and far from the best
     fresh.solve(starts)
     with double_precision():
-        proof = prove(fresh.known, starts)
-    values = np.array([fresh.known.value(task) for task in proof.best])
+        proof = prove(fresh.pool, starts)
+    values = np.array([fresh.pool.value(subproblem) for subproblem in proof.best])
     assert proof.closed
-    met = len(fresh.known.done)
+    met = len(fresh.pool.done)
     best, count = enumerated(fresh)
     record_property("proof", (int(proof.boxes), int(proof.solves), int(count)))
     print(f"{mode}: {proof.boxes} boxes, {proof.solves} relaxations, {met} solves against {count} enumerated;")
@@ -59,10 +59,10 @@ def test_branch_and_bound_agrees_with_enumeration(mode, technology, record_prope
 def test_bounds_hold_when_boxes_run_out(technology):
     box, workload, batch = CASES["limit"]
     fresh = posed(box, workload, choices(technology, dies=2.0), weights=WEIGHTS, batch=batch)
-    starts = [Task(k, 0, (4, 8, 0, 0)) for k in range(len(WEIGHTS))]
+    starts = [Subproblem(k, 0, (4, 8, 0, 0)) for k in range(len(WEIGHTS))]
     fresh.solve(starts)
     with double_precision():
-        proof = prove(fresh.known, starts, most_boxes=8)
+        proof = prove(fresh.pool, starts, most_boxes=8)
     best, _ = enumerated(fresh)
     assert not proof.closed
     assert (proof.bounds <= best + 1e-9).all()
@@ -71,7 +71,7 @@ def test_bounds_hold_when_boxes_run_out(technology):
 
 def test_roots_hold_everything_once_and_end_at_the_domain(technology):
     problem = posed(space((1, 128)), work(), choices(technology), batch=(1, 64))
-    found = roots(problem.known.search)
+    found = roots(problem.pool.formulation)
     chips = sorted((box.low[0], box.high[0]) for box in found if box.choice == 1)
     assert chips == [(1, 72), (73, 128)]
     assert {box.low[1:] for box in found} == {(1, 0, 0)} and {box.high[1:] for box in found} == {(64, 0, 0)}

@@ -13,7 +13,7 @@ import codesign
 from codesign.physical.latency import sync_floor
 from codesign.search import CONTINUOUS, Bound, Choice, Front, Infeasible, Space, optimize, service
 from codesign.search.assembly import LAST_DIGITS
-from codesign.search.integers.formulation import Task
+from codesign.search.integers.formulation import Subproblem
 from codesign.search.optimize import weightings
 from codesign.search.pareto.dominance import non_dominated
 from codesign.search.solver.lanes import double_precision
@@ -180,28 +180,28 @@ def test_cost_and_energy_goals_are_certified_too(technology):
     """Running cost and energy are outcomes of their own."""
     weights = [[0.4, 0.3, 0.3], [1.0, 1e-4, 1e-4], [1e-4, 1.0, 1e-4]]
     problem = posed(space(), work(promise=3e-3), choices(technology), COSTS, weights)
-    tasks = [Task(k, choice, (8, 32, 0, 0)) for k in range(3) for choice in range(2)]
-    problem.solve(tasks)
-    found = problem.exact(tasks)
+    subproblems = [Subproblem(k, choice, (8, 32, 0, 0)) for k in range(3) for choice in range(2)]
+    problem.solve(subproblems)
+    found = problem.exact(subproblems)
     assert found.limits.max() <= 0.0
     assert found.gap.min() > -1e-9 and found.gap.max() < 1e-6
 
 
 def test_a_bound_on_an_outcome_is_kept_and_priced(technology):
     """Capital at most 85 % of what the free optimum costs: met, certified, and worth something."""
-    task, weights = Task(0, 0, (8, 32, 0, 0)), [[0.1, 0.1, 0.8]]
+    subproblem, weights = Subproblem(0, 0, (8, 32, 0, 0)), [[0.1, 0.1, 0.8]]
     free = posed(space(), work(), choices(technology), weights=weights)
-    free.solve([task])
-    spent = float(free.exact([task]).fleet.totals.capital_cost[0])
+    free.solve([subproblem])
+    spent = float(free.exact([subproblem]).fleet.totals.capital_cost[0])
     bounded = posed(space(), work(), choices(technology), weights=weights, bounds=(Bound("capital_cost", most=0.85 * spent),))
-    bounded.solve([task])
-    assert np.isfinite(bounded.known.value(task))
-    found = bounded.exact([task])
+    bounded.solve([subproblem])
+    assert np.isfinite(bounded.pool.value(subproblem))
+    found = bounded.exact([subproblem])
     assert float(found.fleet.totals.capital_cost[0]) <= 0.85 * spent
     assert 0.0 <= found.gap[0] < 1e-6
-    assert bounded.known.value(task) > free.known.value(task) + 1e-2
-    rows = bounded.layout.limits["bound 0"]
-    assert bounded.known.done[task][2].multipliers[rows].sum() > 0.1
+    assert bounded.pool.value(subproblem) > free.pool.value(subproblem) + 1e-2
+    rows = bounded.structure.limits["bound 0"]
+    assert bounded.pool.done[subproblem][2].multipliers[rows].sum() > 0.1
 
 
 def test_impossible_promise_is_infeasible_and_named(technology):

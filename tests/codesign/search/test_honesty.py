@@ -19,8 +19,8 @@ from codesign.physical.wafer import die_price
 from codesign.search import Bound, Choice, Kind
 from codesign.search import assembly as assembling
 from codesign.search.assembly import assemble_front
-from codesign.search.integers.formulation import Task
-from codesign.search.pareto.penalty_search import Relaxed
+from codesign.search.integers.formulation import Subproblem
+from codesign.search.pareto.penalty_search import PenaltyOptima
 from codesign.search.program import functions as programs
 from codesign.search.program.objectives import bound_rows
 from codesign.search.solver.lanes import double_precision
@@ -30,7 +30,7 @@ from codesign.workload.catalogue import model
 from tests.codesign.search.conftest import GOALS, Posed, choices, plan, posed, space, work
 
 WEIGHTS = [[0.6, 0.2, 0.2]]
-TASK = Task(0, 0, (8, 32, 0, 0))
+SUBPROBLEM = Subproblem(0, 0, (8, 32, 0, 0))
 TIGHT = (Bound("capital_cost", most=1e12), Bound("provisioned_power", most=1e12))
 """Gives a program of a shape that no other test compiles, so that a lie told to its solver stays here."""
 
@@ -41,17 +41,19 @@ def no_residuals(monkeypatch) -> None:
     monkeypatch.setattr(assembling, "residuals", lambda *arguments: np.full(1, np.nan))
 
 
-def statuses(problem: Posed, tasks: Sequence[Task], among: Sequence[Choice], bounds: Sequence[Bound] = ()) -> dict[Task, str]:
-    """What the search would call each task that it keeps."""
-    problem.solve(tasks)
-    nothing = Relaxed(np.zeros((0, 1, 1)), np.zeros((0, 1, 1, 1)))
+def statuses(
+    problem: Posed, subproblems: Sequence[Subproblem], among: Sequence[Choice], bounds: Sequence[Bound] = ()
+) -> dict[Subproblem, str]:
+    """What the search would call each subproblem that it keeps."""
+    problem.solve(subproblems)
+    nothing = PenaltyOptima(np.zeros((0, 1, 1)), np.zeros((0, 1, 1, 1)))
     rows = bound_rows(bounds, one_machine=True)
     found = {}
     with double_precision():
-        for task in tasks:  # one by one: none dominates another
-            assert np.isfinite(problem.known.value(task)), "no design to judge"
-            front = assemble_front(problem.known, tuple(among), GOALS, tuple(bounds), rows, [task], nothing, {})
-            found[task] = front.status[0]
+        for subproblem in subproblems:  # one by one: none dominates another
+            assert np.isfinite(problem.pool.value(subproblem)), "no design to judge"
+            front = assemble_front(problem.pool, tuple(among), GOALS, tuple(bounds), rows, [subproblem], nothing, {})
+            found[subproblem] = front.status[0]
     return found
 
 
@@ -81,8 +83,8 @@ def test_a_discount_that_the_program_does_not_know_is_not_global(technology, mon
     among = choices(technology)
     monkeypatch.setattr(costs, "cost", discounted(1e12))
     problem = posed(space(), work(promise=1e-2), among, weights=WEIGHTS, execution=Discounted())
-    found = statuses(problem, [TASK], among)
-    assert 0.0 <= problem.exact([TASK]).gap[0] < 1e-6, "the gap alone gives the lie away: the test is too easy"
+    found = statuses(problem, [SUBPROBLEM], among)
+    assert 0.0 <= problem.exact([SUBPROBLEM]).gap[0] < 1e-6, "the gap alone gives the lie away: the test is too easy"
     assert set(found.values()) == {"LOCAL"}
 
 
@@ -99,8 +101,8 @@ def test_a_price_wrongly_declared_convex_is_not_global(technology, monkeypatch):
     monkeypatch.setattr(auditing, "_special_values", jax.jit(jax.vmap(programs.special_values)))
     among = choices(technology)
     problem = posed(space(), work(promise=1e-2), among, weights=WEIGHTS, execution=Wiggly(), bounds=TIGHT)
-    tasks = [TASK._replace(integers=(chips, 32, 0, 0)) for chips in (4, 8, 16)]
-    found = statuses(problem, tasks, among, TIGHT)
+    subproblems = [SUBPROBLEM._replace(integers=(chips, 32, 0, 0)) for chips in (4, 8, 16)]
+    found = statuses(problem, subproblems, among, TIGHT)
     assert set(found.values()) == {"LOCAL"}
 
 
@@ -109,13 +111,13 @@ def test_experts_dealt_beyond_the_domain_are_not_convex(technology):
     workload = codesign.Workload(model("deepseek-v3"), codesign.Decode(batch=1, context=8192), promise=0.5)
     among = [Choice(str(groups), (plan(expert=groups),), (Kind(technology, 2.0, 60e6, 72.0),)) for groups in (WHOLE_EXPERTS, 8.0, 1.0)]
     problems = posed(space(), workload, among, weights=WEIGHTS).problems
-    tasks = [Task(0, choice, (chips, 64, 0, 0)) for choice in range(3) for chips in (72, 73)]
-    assert convex(problems, tasks).tolist() == [True, False, True, False, True, True]
+    subproblems = [Subproblem(0, choice, (chips, 64, 0, 0)) for choice in range(3) for chips in (72, 73)]
+    assert convex(problems, subproblems).tolist() == [True, False, True, False, True, True]
 
 
 def test_what_is_not_convex_is_not_global(technology, monkeypatch):
     among = choices(technology)
     problem = posed(space(), work(promise=1e-2), among, weights=WEIGHTS)
-    assert set(statuses(problem, [TASK], among).values()) == {"GLOBAL AT ITS INTEGERS"}
-    monkeypatch.setattr(assembling, "convex", lambda problems, tasks: np.zeros(len(tasks), bool))
-    assert set(statuses(problem, [TASK], among).values()) == {"LOCAL"}
+    assert set(statuses(problem, [SUBPROBLEM], among).values()) == {"GLOBAL AT ITS INTEGERS"}
+    monkeypatch.setattr(assembling, "convex", lambda problems, subproblems: np.zeros(len(subproblems), bool))
+    assert set(statuses(problem, [SUBPROBLEM], among).values()) == {"LOCAL"}

@@ -33,7 +33,7 @@ class Problem(NamedTuple):
     buildable: bool = False
 
 
-def search(problem: Problem) -> Front:
+def formulation(problem: Problem) -> Front:
     """Search it."""
     box = space(problem.chips, buildable=problem.buildable)
     box = with_memory(box, problem.memory) if problem.memory else box
@@ -90,7 +90,7 @@ IMPOSSIBLE = (
 def refused(problem: Problem) -> tuple[Conflict, str]:
     """Why a problem has no design."""
     with pytest.raises(Infeasible) as caught:
-        search(problem)
+        formulation(problem)
     assert caught.value.conflict is not None
     return caught.value.conflict, str(caught.value)
 
@@ -105,7 +105,7 @@ def test_the_impossible_limit_is_named_and_its_relaxation_admits_a_design(case, 
     assert limit_words(case.limit) in message and "\n" not in message and ". " not in message
     for limit, factor in found.relaxations.items():
         assert factor > 0.0
-        assert len(search(relaxed(problem, limit, float(np.exp(factor))))) > 0, limit
+        assert len(formulation(relaxed(problem, limit, float(np.exp(factor))))) > 0, limit
 
 
 def test_every_bound_that_nothing_meets_is_named_with_what_it_asks(technology):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from codesign.search.integers.formulation import Task
+from codesign.search.integers.formulation import Subproblem
 from codesign.search.solver.interior_point import solve_positive_definite
 from codesign.search.solver.lanes import double_precision
 from tests.codesign.search.conftest import choices, posed, space, work
@@ -40,13 +40,13 @@ def test_an_ill_conditioned_system_is_solved_as_well_as_by_cholesky():
 def test_what_has_no_design_is_shown_to_have_none(technology):
     """Integers at which the promise cannot be kept, by far and by a hair: the bound is above everything, not only the value."""
     fast = work(promise=1.2e-3)
-    task = Task(0, 0, (8, 32, 0, 0))
+    subproblem = Subproblem(0, 0, (8, 32, 0, 0))
     roomy = posed(space(), fast, choices(technology), weights=[[1e-4, 1e-4, 0.9998]])
-    roomy.solve([task])
-    fastest = float(np.exp(roomy.known.done[task][2].y[roomy.layout.variable("pace")]))
+    roomy.solve([subproblem])
+    fastest = float(np.exp(roomy.pool.done[subproblem][2].y[roomy.structure.variable("pace")]))
     for promise, feasible in ((0.5 * fastest, False), (fastest * (1.0 - 1e-3), False), (fastest * (1.0 + 1e-3), True)):
         problem = posed(space(), work(promise=promise), choices(technology), weights=[[1e-4, 1e-4, 0.9998]])
-        problem.solve([task])
-        value, bound, _ = problem.known.done[task]
+        problem.solve([subproblem])
+        value, bound, _ = problem.pool.done[subproblem]
         assert np.isfinite(value) == feasible
         assert (bound > 1e6) != feasible

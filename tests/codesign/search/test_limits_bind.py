@@ -13,13 +13,13 @@ import codesign
 from codesign.hardware.technology import Technology
 from codesign.search import Bound, Choice, Front, Kind, Service, Space, optimize, service
 from codesign.search.assembly import LAST_DIGITS
-from codesign.search.integers.formulation import Task
-from codesign.search.integers.solution_pool import Known
+from codesign.search.integers.formulation import Subproblem
+from codesign.search.integers.solution_pool import SolutionPool
 from codesign.search.optimize import _in_double, pose
 from codesign.search.solver.lanes import double_precision
 from codesign.search.statement.fleet import FLEET_LIMITS
 from codesign.search.statement.problem import assemble
-from codesign.search.verification.exact_check import judge
+from codesign.search.verification.exact_check import verify
 from codesign.search.verification.optimality import BINDING
 from codesign.workload.catalogue import model
 from codesign.workload.phases import Serving
@@ -171,20 +171,20 @@ def test_the_time_to_the_first_token_binds(technology):
     """Chat on one kind of machine, prefill between decode steps: nine tenths of the time that the first token takes unasked."""
     serving = Serving(prompt=2048.0, output=256.0, batch=1.0, chunk=2048.0, load=0.5)
     choice = Choice("only", (plan(), plan()), (Kind(technology, 1.0, 60e6, 72.0),))
-    task = Task(0, 0, (CHIPS, BATCH, 0, 0))
+    subproblem = Subproblem(0, 0, (CHIPS, BATCH, 0, 0))
 
     def first_token(promise: float) -> tuple[float, Any, dict[str, float]]:
         one = Service(model("llama-3.1-8b"), serving, codesign.Precision(), 1.0, promise, batch=(BATCH, BATCH))
         with double_precision():
             parts = _in_double(((space((CHIPS, CHIPS)),), (one,), (choice,), codesign.Operatorwise()))
             goals = (GOALS[0],)
-            search, _ = pose(assemble(*parts), goals, ())
-            known = Known(search, np.ones((1, 1)))
-            known.learn([task])
-            seen = judge(known, goals, (), [task])
-        prices = known.done[task][2].multipliers
-        named = {name: float(prices[rows].sum()) for name, rows in search.layout.limits.items()}
-        return known.value(task), seen.limits[0], named
+            formulation, _ = pose(assemble(*parts), goals, ())
+            pool = SolutionPool(formulation, np.ones((1, 1)))
+            pool.learn([subproblem])
+            seen = verify(pool, goals, (), [subproblem])
+        prices = pool.done[subproblem][2].multipliers
+        named = {name: float(prices[rows].sum()) for name, rows in formulation.structure.limits.items()}
+        return pool.value(subproblem), seen.limits[0], named
 
     _, limits, prices = first_token(1.0)
     free = float(np.exp(limits[FLEET_LIMITS.index("first_token")]))  # [s] of one second

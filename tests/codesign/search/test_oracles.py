@@ -26,7 +26,7 @@ from codesign.physical.area import area, precision_ratio
 from codesign.physical.latency import sync_floor, tiers
 from codesign.physical.warpage import warpage
 from codesign.search import Choice, Kind
-from codesign.search.integers.formulation import Task
+from codesign.search.integers.formulation import Subproblem
 from codesign.search.solver.lanes import double_precision
 from codesign.search.statement.goals import log_goals
 from codesign.search.statement.space import CONTINUOUS, design_at
@@ -79,8 +79,8 @@ def solve(case: Case, technologies: list) -> Posed:
     return problem
 
 
-def task_of(case: Case) -> Task:
-    return Task(0, 0, (case.chips, case.batch, 0, 0))
+def task_of(case: Case) -> Subproblem:
+    return Subproblem(0, 0, (case.chips, case.batch, 0, 0))
 
 
 class Parts(NamedTuple):
@@ -127,8 +127,8 @@ def step_time(case: Case, parts: Parts, x: dict[str, cp.Variable]) -> Any:
     link = parts.technology.attainable.link
     together = communication(parts.design, parts.table, parts.workload.phase, case.plan, link, execution)
     syncs, inner = float(jnp.sum(together.syncs)), float(jnp.sum(together.inner))
-    known = syncs * parts.design.sync_latency + inner / parts.design.link_bandwidth
-    assert float(jnp.sum(together.latency + together.transfer) / known - 1.0) < 1e-9, "a network beyond the domain"
+    pool = syncs * parts.design.sync_latency + inner / parts.design.link_bandwidth
+    assert float(jnp.sum(together.latency + together.transfer) / pool - 1.0) < 1e-9, "a network beyond the domain"
     return sum(terms) + syncs * x["sync_latency"] + inner / x["link_bandwidth"]
 
 
@@ -266,8 +266,8 @@ def test_geometric_programming_agrees(solved, record_property):
     """Twelve problems over six technologies: same optimum to 1e-6 in log units."""
     off = []
     for case, problem in zip(CASES, solved, strict=True):
-        task = task_of(case)
-        value = problem.known.value(task)
+        subproblem = task_of(case)
+        value = problem.pool.value(subproblem)
         assert np.isfinite(value), case
         box = problem.problems.spaces[0]
         with double_precision():
@@ -308,7 +308,7 @@ def exact_functions(case: Case, parts: Parts) -> Any:
     return jax.jit(both), jax.jit(jax.jacfwd(both))
 
 
-def descended(case: Case, problem: Posed) -> tuple[float, dict[str, float]]:
+def descend_by_kind(case: Case, problem: Posed) -> tuple[float, dict[str, float]]:
     """Optimum of the exact model by SLSQP from the middle of the box, and the multiplier of each limit."""
     box, parts = problem.problems.spaces[0], parts_of(case, problem)
     value, slope = exact_functions(case, parts)
@@ -334,10 +334,10 @@ def test_sequential_quadratic_programming_agrees_on_optimum_and_multipliers(solv
     for k in (0, 4, 7, 9):
         case, problem = CASES[k], solved[k]
         with double_precision():
-            value, theirs = descended(case, problem)
-        off.append(value - problem.known.value(task_of(case)))
-        multipliers = problem.known.done[task_of(case)][2].multipliers
-        ours = {name: multipliers[rows].sum() for name, rows in problem.layout.limits.items()}
+            value, theirs = descend_by_kind(case, problem)
+        off.append(value - problem.pool.value(task_of(case)))
+        multipliers = problem.pool.done[task_of(case)][2].multipliers
+        ours = {name: multipliers[rows].sum() for name, rows in problem.structure.limits.items()}
         shared = [name for name in LIMIT_NAMES if name in ours]
         apart += [abs(ours[name] - theirs[name]) for name in shared]
         priced |= {name for name in shared if ours[name] > 1e-2}

@@ -11,10 +11,10 @@ import codesign
 from codesign.numerics.compilation import SELDOM, compiled
 from codesign.performance.plan import WHOLE_EXPERTS
 from codesign.search import Choice, Kind
-from codesign.search.integers.underestimators import below, boxed_program
+from codesign.search.integers.underestimators import boxed_program, underestimate
 from codesign.search.program.coefficients import sample
 from codesign.search.program.geometric_program import Program, framed
-from codesign.search.program.structure import Layout
+from codesign.search.program.structure import Structure
 from codesign.search.solver.lanes import double_precision
 from codesign.workload.catalogue import model
 from codesign.workload.phases import Draft
@@ -38,31 +38,31 @@ class Margins(NamedTuple):
 
 
 @compiled(SELDOM, static_argnums=(0,))
-def margins(layout: Layout, problems: Any, bounds: Any, low: Any, high: Any, inside: Any) -> Margins:
-    count = layout.kinds + len(layout.services)
-    relaxed = boxed_program(layout, problems, below(layout, problems, low[:count], high[:count]), low, high, bounds)
+def margins(structure: Structure, problems: Any, bounds: Any, low: Any, high: Any, inside: Any) -> Margins:
+    count = structure.kinds + len(structure.services)
+    relaxed = boxed_program(structure, problems, underestimate(structure, problems, low[:count], high[:count]), low, high, bounds)
     middle = jnp.exp(0.5 * (jnp.log(low[:count]) + jnp.log(high[:count])))
-    orders = sample(layout, problems, middle).orders
+    orders = sample(structure, problems, middle).orders
 
     def one(integers: Any) -> Margins:
         # the splits of the operators are those of the box's middle: each split is a bound on the time, whatever its order
-        at = sample(layout, problems, integers[:count], orders)
+        at = sample(structure, problems, integers[:count], orders)
         together = jax.tree.map(lambda leaf: leaf[None], at)
         tilt = jnp.zeros((*at.coefficients.shape, count))
-        exact = framed(layout, problems, at.coefficients, tilt, together, integers, integers, bounds)
-        return compared(layout, exact, relaxed, jnp.log(integers[:count]))
+        exact = framed(structure, problems, at.coefficients, tilt, together, integers, integers, bounds)
+        return compared(structure, exact, relaxed, jnp.log(integers[:count]))
 
     return jax.vmap(one)(inside)
 
 
-def compared(layout: Layout, exact: Program, relaxed: Program, logs: Any) -> Margins:
+def compared(structure: Structure, exact: Program, relaxed: Program, logs: Any) -> Margins:
     below = relaxed.coefficients + relaxed.tilt @ logs
     size = 1.0 + jnp.abs(exact.coefficients) + jnp.abs(relaxed.tilt) @ jnp.abs(logs)
-    lifted = np.array([name.startswith(LIFTED) for name in layout.variables])
+    lifted = np.array([name.startswith(LIFTED) for name in structure.variables])
     # times and what follows from them have boxes twice as wide as what the machine can do: that much is not needed
     needed = jnp.where(lifted, jnp.log(2.0), 0.0)
     sides = jnp.concatenate([exact.low + needed - relaxed.low, relaxed.high + needed - exact.high])
-    plans = np.array([layout.function("plan", k) for k in range(len(layout.steps))])
+    plans = np.array([structure.function("plan", k) for k in range(len(structure.steps))])
     enough = jnp.all(exact.coefficients[plans, 0] <= 0.0)  # else the plan has more groups than chips: nothing to bound
     return Margins(
         jnp.where(enough, jnp.min((exact.coefficients - below) / size), jnp.inf),
@@ -71,9 +71,9 @@ def compared(layout: Layout, exact: Program, relaxed: Program, logs: Any) -> Mar
     )
 
 
-def problem_of(technology, workload: codesign.Workload, layout: codesign.Plan, **kind: float) -> Posed:
+def problem_of(technology, workload: codesign.Workload, structure: codesign.Plan, **kind: float) -> Posed:
     made = Kind(technology, kind.get("dies", 1.0), 60e6, DOMAIN)
-    among = [Choice(str(k), (layout,), (made,)) for k in range(2)]
+    among = [Choice(str(k), (structure,), (made,)) for k in range(2)]
     return posed(space((1, MOST_CHIPS)), workload, among, batch=(1, MOST_BATCH))
 
 
@@ -100,7 +100,7 @@ def problems_of(case: str, technology) -> list[Posed]:
 
 
 def boxes(random: np.random.Generator, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Random boxes of chips and batch, none across the edge of the scale-up domain (``branch.roots`` cuts there)."""
+    """Random boxes of chips and batch, none across the edge of the scale-up domain (``branch_and_bound.roots`` cuts there)."""
     found = []
     for _ in range(count):
         low = np.floor(np.exp(random.uniform(0.0, np.log([MOST_CHIPS, MOST_BATCH]))))
@@ -128,12 +128,12 @@ def test_every_coefficient_is_above_its_monomial(case, technology, record_proper
     random = np.random.default_rng(3)
     worst, enumerated, total = Margins(np.inf, np.inf, np.inf), 0, 0
     for problem in problems_of(case, technology):
-        search = problem.known.search
+        formulation = problem.pool.formulation
         for low, high in boxes(random, BOXES):
             inside, every = pairs_inside(low, high, random)
             enumerated, total = enumerated + every, total + 1
             with double_precision():
-                found = margins(search.layout, search.problems.at(0), search.bounds, low, high, inside)
+                found = margins(formulation.structure, formulation.problems.at(0), formulation.bounds, low, high, inside)
             seen = Margins(*(float(np.min(leaf)) for leaf in found))
             where = inside[int(np.argmin(found.coefficients)), :2]
             assert seen.coefficients >= -TOLERANCE, (low, high, where, seen)

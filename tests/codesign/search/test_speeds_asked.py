@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from codesign.search.assembly import SPEED_ASKED
-from codesign.search.integers.formulation import Task
-from codesign.search.integers.solution_pool import Known
-from codesign.search.pareto.starts import adopted, paces
+from codesign.search.integers.formulation import Subproblem
+from codesign.search.integers.solution_pool import SolutionPool
+from codesign.search.pareto.starts import adopt_better_integers, paces
 from codesign.search.verification.optimality import front_gaps
 from tests.codesign.search.conftest import GOALS, choices, posed, space, work
 
-TASK = Task(0, 0, (8, 32, 0, 0))
+SUBPROBLEM = Subproblem(0, 0, (8, 32, 0, 0))
 FRUGAL = (0.01, 0.98, 0.01)
 
 
@@ -20,25 +20,25 @@ def problem(technology):
 
 
 def test_the_most_frugal_design_of_a_speed_is_as_fast_as_asked_and_proved(problem):
-    known = problem.known
-    problem.solve([TASK])
-    free = paces(known, [TASK])[0]
-    first = len(known.weights)
-    known.ask(np.array([FRUGAL] * 4), free + np.array([1.0, -0.02, -0.05, -8.0]))
-    tasks = [TASK._replace(weighting=first + k) for k in range(4)]
-    problem.solve(tasks)
-    slack, near, fast, impossible = tasks
-    assert known.value(slack) == pytest.approx(known.value(TASK), abs=1e-9), "a speed that is reached anyway costs nothing"
-    assert known.value(TASK) < known.value(near) < known.value(fast)
-    np.testing.assert_allclose(paces(known, [near, fast]), free + np.array([-0.02, -0.05]), atol=1e-8)
-    assert np.isinf(known.value(impossible))
+    pool = problem.pool
+    problem.solve([SUBPROBLEM])
+    free = paces(pool, [SUBPROBLEM])[0]
+    first = len(pool.weights)
+    pool.ask(np.array([FRUGAL] * 4), free + np.array([1.0, -0.02, -0.05, -8.0]))
+    subproblems = [SUBPROBLEM._replace(weighting=first + k) for k in range(4)]
+    problem.solve(subproblems)
+    slack, near, fast, impossible = subproblems
+    assert pool.value(slack) == pytest.approx(pool.value(SUBPROBLEM), abs=1e-9), "a speed that is reached anyway costs nothing"
+    assert pool.value(SUBPROBLEM) < pool.value(near) < pool.value(fast)
+    np.testing.assert_allclose(paces(pool, [near, fast]), free + np.array([-0.02, -0.05]), atol=1e-8)
+    assert np.isinf(pool.value(impossible))
     assert np.max(problem.exact([near, fast]).gap) <= 1e-8
 
 
 def test_a_bound_speaks_only_of_designs_as_fast_as_asked():
-    class Asked(Known):
+    class Asked(SolutionPool):
         def __init__(self):
-            self.weights, self.slowest = np.array([[0.5, 0.5], [0.5, 0.5]]), np.array([np.inf, -1.0])
+            self.weights, self.pace_limit = np.array([[0.5, 0.5], [0.5, 0.5]]), np.array([np.inf, -1.0])
             self.bounds = np.array([0.9, 1.95])
 
     logs = np.array([[1.0, 1.0], [2.0, 2.0]])
@@ -59,12 +59,12 @@ def test_dents_of_the_front_are_filled(build_front):
 
 def test_no_weighting_keeps_integers_that_serve_it_worse_than_a_found_design(problem):
     """Two weightings; the first is given integers that serve it worse than the second's."""
-    known = problem.known
-    first = len(known.weights)
-    known.ask(np.array([FRUGAL, (0.01, 0.01, 0.98)]), np.full(2, np.inf))
-    crossed = [Task(first, 0, (8, 4, 0, 0)), Task(first + 1, 0, (8, 32, 0, 0))]
+    pool = problem.pool
+    first = len(pool.weights)
+    pool.ask(np.array([FRUGAL, (0.01, 0.01, 0.98)]), np.full(2, np.inf))
+    crossed = [Subproblem(first, 0, (8, 4, 0, 0)), Subproblem(first + 1, 0, (8, 32, 0, 0))]
     problem.solve(crossed)
-    before = [known.value(task) for task in crossed]
-    after = [known.value(task) for task in adopted(known, GOALS, crossed)]
+    before = [pool.value(subproblem) for subproblem in crossed]
+    after = [pool.value(subproblem) for subproblem in adopt_better_integers(pool, GOALS, crossed)]
     assert after[0] < before[0] - 1e-3
     assert after[1] == before[1]

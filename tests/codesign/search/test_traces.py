@@ -6,7 +6,7 @@ import numpy as np
 
 import codesign
 import hardware_priors
-from codesign.search.integers.formulation import Task, fixed_programs, solve_programs
+from codesign.search.integers.formulation import Subproblem, fixed_programs, solve_programs
 from codesign.search.pareto.penalty_search import search_lanes
 from codesign.search.verification.exact_check import exact_fleets
 from tests.codesign.search.conftest import COSTS, GOALS, choices, plan, posed, run, space, work
@@ -41,17 +41,17 @@ def test_other_weights_and_objectives_share_the_solver(technology):
         for goals in (GOALS, COSTS)
         for weights in ((0.5, 0.3, 0.2), (0.2, 0.3, 0.5))
     ]
-    problems[0].solve([Task(0, 0, (8, 32, 0, 0))])
+    problems[0].solve([Subproblem(0, 0, (8, 32, 0, 0))])
     before = compiled()
     for problem in problems[1:]:
-        problem.solve([Task(0, 1, (4, 64, 0, 0))])
+        problem.solve([Subproblem(0, 1, (4, 64, 0, 0))])
     assert compiled() == before
 
 
 def test_structure_does_recompile(technology):
     """The counter can count: the operators of a draft are another program."""
-    posed(space(), work(), choices(technology)).solve([Task(0, 0, (8, 32, 0, 0))])
+    posed(space(), work(), choices(technology)).solve([Subproblem(0, 0, (8, 32, 0, 0))])
     before = fixed_programs.jitted._cache_size()
     drafting = dataclasses.replace(work(), phase=codesign.Decode(1, 4096, codesign.Draft(1, 0.8, 0.1)))
-    posed(space(), drafting, choices(technology)).solve([Task(0, 0, (8, 32, 0, 0))])
+    posed(space(), drafting, choices(technology)).solve([Subproblem(0, 0, (8, 32, 0, 0))])
     assert fixed_programs.jitted._cache_size() > before
