@@ -21,8 +21,8 @@ from experiments.commands.listing import List
 from experiments.commands.optimize import Optimize
 from experiments.commands.reproduce import Reproduce
 from experiments.commands.show import Show
-from experiments.examples import ending
-from experiments.refusal import BAD_INPUT, INTERRUPTED, Refused, nearest, sentence, shortened
+from experiments.terminal.help_examples import ending
+from experiments.terminal.refusal import BAD_INPUT, INTERRUPTED, Refused, nearest, sentence, shortened
 
 COMMANDS: dict[str, type] = {
     "describe": Describe, "evaluate": Evaluate, "list": List, "optimize": Optimize, "reproduce": Reproduce, "show": Show,
@@ -117,7 +117,7 @@ def exit_code(arguments: list[str]) -> int:
 
 
 def _say(message: str, code: int) -> int:
-    from experiments.screen import say
+    from experiments.terminal.screen import say
 
     say(shortened(message))
     return code

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import tyro
 
-from experiments.arguments import number
-from experiments.sizes import FEWEST_BITS
+from experiments.scenarios.sizes import FEWEST_BITS
+from experiments.terminal.arguments import number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Describe:
         """Print the description; 0."""
         from codesign.workload.catalogue import reading
         from codesign.workload.reading import override
-        from experiments.model_summary import describe, description
+        from experiments.points.model_summary import describe, description
 
         found = reading(self.model)
         widths = {name: getattr(self, name) for name in ("weight_bits", "expert_weight_bits", "kv_bits")}

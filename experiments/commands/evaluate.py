@@ -4,8 +4,8 @@ import dataclasses
 import json as json_format
 from typing import Any
 
-from experiments.point_arguments import PointArguments
-from experiments.refusal import INFEASIBLE, Refused
+from experiments.points.arguments import PointArguments
+from experiments.terminal.refusal import INFEASIBLE, Refused
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,9 +19,9 @@ class Evaluate(PointArguments):
             Refused: bad input, or (exit code 3) a configuration that does not fit or misses its promise.
         """
         shares = self.parallelism()
-        from experiments.operating_point import operating_point
-        from experiments.point_report import failure, point_report
-        from experiments.screen import say
+        from experiments.points.operating_point import operating_point
+        from experiments.points.report import failure, point_report
+        from experiments.terminal.screen import say
 
         point = operating_point(self, shares)
         report: dict[str, Any] = point_report(point)
@@ -33,7 +33,7 @@ class Evaluate(PointArguments):
         if sentence:
             raise Refused(sentence, INFEASIBLE)
         if not self.json:
-            from experiments.point_table import show
+            from experiments.points.table import show
 
             show(point, report)
         return 0

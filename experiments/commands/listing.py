@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from experiments.arguments import one_of
+from experiments.terminal.arguments import one_of
 
 if TYPE_CHECKING:
-    from experiments.text_table import Printed
+    from experiments.terminal.text_table import Printed
 
 CATALOGUES = ("models", "devices", "technologies", "objectives", "scenarios")
 
@@ -125,14 +125,14 @@ def objectives(sources: bool) -> list[dict[str, Any]]:
 
 def scenarios(sources: bool) -> list[dict[str, Any]]:
     """Built-in scenarios."""
-    from experiments.scenario import scenario, scenario_names
+    from experiments.scenarios.schema import scenario, scenario_names
 
     return [{"name": name, "description": scenario(name).description} for name in scenario_names()]
 
 
 def show(what: str, rows: list[dict[str, Any]], sources: bool) -> None:
     """Print a list: a line a row, as many columns as the screen has room for, names never cut."""
-    from experiments.screen import plain, results
+    from experiments.terminal.screen import plain, results
 
     width = results().width
     if sources and what in ("models", "devices", "technologies"):
@@ -144,7 +144,7 @@ def show(what: str, rows: list[dict[str, Any]], sources: bool) -> None:
 
 def _columns(what: str, rows: list[dict[str, Any]]) -> list["Printed"]:
     """The columns of a list, the most wanted first."""
-    from experiments.text_table import Printed
+    from experiments.terminal.text_table import Printed
 
     def column(header: tuple[str, ...], cells: list[str], *, text: bool = False) -> Printed:
         return Printed(header[0], header, tuple((cell,) for cell in cells), text=text)
@@ -183,7 +183,7 @@ DEVICE_FACTS = {
 
 def _in(unit: str, fact: dict[str, Any] | None) -> str:
     """A fact in the unit of its column; a dash where there is none."""
-    from experiments.number_format import digits
+    from experiments.terminal.number_format import digits
     from hardware_priors.quantities import parse
 
     return "–" if fact is None else digits(parse(f"{fact['value']} {fact['unit']}", like=unit) / parse(f"1 {unit}", like=unit))
@@ -200,7 +200,7 @@ def _billions(count: float) -> str:
 
 def _fitting(columns: list["Printed"], width: int) -> list[str]:
     """The table with as many columns as there is room for; prose in the last one wraps under itself."""
-    from experiments.text_table import hanging, table_lines, table_width, wrapped
+    from experiments.terminal.text_table import hanging, table_lines, table_width, wrapped
 
     if columns[-1].name == "description" and table_width(columns, 2) > width:
         return hanging(columns, width)

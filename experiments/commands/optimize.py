@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from experiments.arguments import whole
-from experiments.refusal import INFEASIBLE, Refused
-from experiments.refusal import sentence as on_one_line
+from experiments.terminal.arguments import whole
+from experiments.terminal.refusal import INFEASIBLE, Refused
+from experiments.terminal.refusal import sentence as on_one_line
 
 if TYPE_CHECKING:
     from codesign.search import Front
-    from experiments.device_points import DevicePoint
-    from experiments.ledger import Ledger
-    from experiments.scenario import Scenario
+    from experiments.rivals.points import DevicePoint
+    from experiments.runs.ledger import Ledger
+    from experiments.scenarios.schema import Scenario
 
 Tell = Callable[[str, int, int], None]
 
@@ -55,8 +55,8 @@ class Optimize:
             Refused: bad input, or (exit code 3) no design meets the limits; nothing is written then.
         """
         clock = time.perf_counter()
-        from experiments.run_folder import check_writable, damage, default_folder, unfinished
-        from experiments.screen import say
+        from experiments.runs.folder import check_writable, damage, default_folder, unfinished
+        from experiments.terminal.screen import say
 
         if self.write_template is not None:
             return write_template(self.scenario, Path(self.write_template))
@@ -77,7 +77,7 @@ class Optimize:
 
     def _stated(self) -> "Scenario":
         """The scenario, with what the options say instead."""
-        from experiments.scenario import scenario
+        from experiments.scenarios.schema import scenario
 
         if self.prove and self.no_prove:
             raise Refused("--prove and --no-prove are both given; expected one of them")
@@ -98,7 +98,7 @@ def write_template(name_or_path: str, path: Path) -> int:
     Raises:
         Refused: there is something at the path.
     """
-    from experiments.scenario import scenario_text
+    from experiments.scenarios.schema import scenario_text
 
     text = scenario_text(name_or_path)
     try:
@@ -112,9 +112,9 @@ def write_template(name_or_path: str, path: Path) -> int:
 
 def show_run(folder: Path, *, json: bool = False, everything: bool = False) -> None:
     """Print a run from its folder: the same whether it has just ended or is shown again."""
-    from experiments.front_table import print_run
-    from experiments.run_record import read_run
-    from experiments.screen import plain, results, say
+    from experiments.runs.front_table import print_run
+    from experiments.runs.record import read_run
+    from experiments.terminal.screen import plain, results, say
 
     run = read_run(folder)
     for warning in run.details["warnings"]:
@@ -133,8 +133,8 @@ def search(stated: "Scenario", tell: Tell, memory: "Ledger | None" = None) -> tu
         Refused: exit code 3, no design meets the limits.
     """
     from codesign.search import Infeasible, optimize
-    from experiments.device_points import device_points
-    from experiments.problem import problem
+    from experiments.rivals.points import device_points
+    from experiments.scenarios.problem import problem
 
     posed = problem(stated)
     settings = stated.search
@@ -164,14 +164,14 @@ def write(
     folder: Path, stated: "Scenario", front: "Front", devices: list["DevicePoint"], timings: dict[str, float], resumed: int = 0
 ) -> None:
     """Write the run folder."""
-    from experiments.columns import csv_text
-    from experiments.device_files import device_files
-    from experiments.device_points import devices_csv
-    from experiments.figures import draw_front
-    from experiments.report import write_report
-    from experiments.run_details import run_record
-    from experiments.run_folder import write_run
-    from experiments.scenario import written
+    from experiments.rivals.points import devices_csv
+    from experiments.runs.columns import csv_text
+    from experiments.runs.details import run_record
+    from experiments.runs.device_files import device_files
+    from experiments.runs.folder import write_run
+    from experiments.runs.page import write_report
+    from experiments.runs.picture import draw_front
+    from experiments.scenarios.schema import written
 
     run = run_record(front, stated, devices)
 
@@ -201,7 +201,7 @@ def _text(path: Path, text: str) -> None:
 @contextlib.contextmanager
 def progress() -> Iterator[Tell]:
     """A function to call with (stage, done, total): bars on a terminal, a line a stage elsewhere; on standard error."""
-    from experiments.screen import messages
+    from experiments.terminal.screen import messages
 
     console = messages()
     if not console.is_terminal:

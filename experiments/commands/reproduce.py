@@ -7,8 +7,8 @@ from typing import Annotated
 
 import tyro
 
-from experiments.arguments import one_of, whole
 from experiments.reproductions import REPRODUCTIONS
+from experiments.terminal.arguments import one_of, whole
 
 
 @dataclasses.dataclass(frozen=True)

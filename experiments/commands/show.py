@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from experiments.arguments import whole
-from experiments.refusal import Refused, nearest
+from experiments.terminal.arguments import whole
+from experiments.terminal.refusal import Refused, nearest
 
 if TYPE_CHECKING:
-    from experiments.run_record import RunRecord
+    from experiments.runs.record import RunRecord
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,9 +41,9 @@ class Show:
         return 0
 
     def _sheet(self, folder: Path, k: int) -> None:
-        from experiments.run_record import read_run
-        from experiments.screen import plain, results
-        from experiments.sheet import print_sheet
+        from experiments.runs.record import read_run
+        from experiments.runs.sheet import print_sheet
+        from experiments.terminal.screen import plain, results
 
         run: RunRecord = read_run(folder)
         if k >= len(run):
@@ -54,8 +54,8 @@ class Show:
             print(plain(print_sheet(run, k, results().width)))
 
     def _scenario(self) -> int:
-        from experiments.scenario import scenario, scenario_names, scenario_text
-        from experiments.screen import plain
+        from experiments.scenarios.schema import scenario, scenario_names, scenario_text
+        from experiments.terminal.screen import plain
 
         for option, given in (("--all", self.all), ("--design", self.design is not None)):
             if given:

@@ -22,8 +22,8 @@ from codesign.files import read_text
 from codesign.numerics.units import PICO
 from codesign.physical.power import byte_energy, static_power
 from codesign.workload.catalogue import canonical, index, model
-from experiments.refusal import Refused
 from experiments.reproductions.table import Column, Settings, Table
+from experiments.terminal.refusal import Refused
 
 FILE = "energy_mlenergy.csv"
 ENERGY, POWER = "gpu_energy_per_output_token", "gpu_power_avg_total"

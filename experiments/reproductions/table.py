@@ -47,7 +47,7 @@ def printed(table: Table) -> None:
     """Show a table on the terminal."""
     from rich.table import Table as Drawing
 
-    from experiments.screen import results
+    from experiments.terminal.screen import results
 
     drawing = Drawing(title=table.title, pad_edge=False)
     for column in table.columns:

@@ -19,8 +19,8 @@ import codesign
 import hardware_priors
 from codesign.evaluate import evaluate_table
 from codesign.workload.operators import operator_table
-from experiments.problem import layouts, problem
-from experiments.scenario import Scenario, scenario
+from experiments.scenarios.problem import layouts, problem
+from experiments.scenarios.schema import Scenario, scenario
 
 LANES = 8192
 
@@ -129,7 +129,7 @@ def best_pair(stated: Scenario, name: str, chips: np.ndarray, batch: np.ndarray,
 
 def main() -> None:
     """Print the enumerated best beside what the search says."""
-    from experiments.device_points import device_points
+    from experiments.rivals.points import device_points
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("scenario")

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import answer
-from experiments.columns import Column, csv_text, read_csv
-from experiments.front_table import MOST_LINES, print_run, representatives
-from experiments.run_record import RunRecord, read_run
-from experiments.sheet import print_sheet
+from experiments.runs import answer
+from experiments.runs.columns import Column, csv_text, read_csv
+from experiments.runs.front_table import MOST_LINES, print_run, representatives
+from experiments.runs.record import RunRecord, read_run
+from experiments.runs.sheet import print_sheet
 
 FINISHED = Path(__file__).parent / "finished"
 GOLDEN = Path(__file__).parent / "captures"

@@ -5,7 +5,7 @@ import pytest
 
 from codesign.search import Front
 from experiments.commands import optimize as command
-from experiments.scenario import read
+from experiments.scenarios.schema import read
 from tests.experiments.small_scenario import SMALL
 
 

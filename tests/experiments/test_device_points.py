@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from codesign.search.statement.goals import log_goals
-from experiments.advantage import advantage, as_record, sentences
-from experiments.comparison import compared
-from experiments.device_machines import Integers, evaluate, own_front, search
-from experiments.device_points import (
+from experiments.rivals.advantage import advantage, as_record, sentences
+from experiments.rivals.comparison import compared
+from experiments.rivals.machines import Integers, evaluate, own_front, search
+from experiments.rivals.points import (
     _design,
     _offers,
     device_points,
@@ -21,8 +21,8 @@ from experiments.device_points import (
     objectives_of,
     record,
 )
-from experiments.problem import layouts, problem
-from experiments.scenario import Scenario, read, scenario, written
+from experiments.scenarios.problem import layouts, problem
+from experiments.scenarios.schema import Scenario, read, scenario, written
 from tests.benchmarks.enumerate_devices import best_decode, best_pair
 from tests.experiments.small_scenario import SMALL
 
@@ -263,7 +263,7 @@ def test_the_advantage_of_an_enumerated_design_by_hand(small_run):
 @pytest.mark.parametrize("objectives", [["tokens/s/user"], ["$/token"], ["tokens/s/$", "J/token", "power", "tokens/s/user"]])
 def test_pictures_of_any_objectives_and_any_devices(small_run, tmp_path, objectives):
     """With devices, without, with names that look like mathematics."""
-    from experiments.figures import draw_front
+    from experiments.runs.picture import draw_front
     from objectives import objective
 
     stated, front, _ = small_run

@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments import manifest
-from experiments.scenario import read, toml_text, written
-from experiments.screen import UNSEEN, plain
+from experiments.runs import manifest
+from experiments.scenarios.schema import read, toml_text, written
+from experiments.terminal.screen import UNSEEN, plain
 from tests.experiments.small_scenario import SMALL
 
 ROOT = Path(__file__).parents[2]
@@ -212,7 +212,7 @@ def test_arguments_beyond_all_that_runs(refused, arguments, told):
 
 def test_an_outcome_that_is_no_number_is_refused(refused, monkeypatch):
     """Whatever slips through the ranges: JSON never says null for an outcome."""
-    from experiments import point_report
+    from experiments.points import report as point_report
 
     monkeypatch.setattr(point_report, "speeds", lambda outcome: {"user_tokens_per_second": float("nan")})
     assert "no finite user_tokens_per_second" in refused(*EVALUATE, "--json")
@@ -300,7 +300,7 @@ def test_a_picture_writes_dollars_as_they_are(tmp_path, found):
     from matplotlib.figure import Figure
     from matplotlib.text import Text
 
-    from experiments.figures import draw_front
+    from experiments.runs.picture import draw_front
 
     stated, front, devices, *_ = found
     seen = []

@@ -9,8 +9,8 @@ from importlib.metadata import version
 import pytest
 
 from experiments import cli
-from experiments.examples import EXAMPLES
-from experiments.scenario import scenario, scenario_names
+from experiments.scenarios.schema import scenario, scenario_names
+from experiments.terminal.help_examples import EXAMPLES
 
 
 def test_every_command_has_two_examples():

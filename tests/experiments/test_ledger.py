@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments import ledger as module
-from experiments.ledger import LENGTHS, open_ledger
-from experiments.refusal import Refused
+from experiments.runs import ledger as module
+from experiments.runs.ledger import LENGTHS, open_ledger
+from experiments.terminal.refusal import Refused
 from tests.examples import examples
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +34,7 @@ APPENDING = """
 import sys
 from pathlib import Path
 import numpy as np
-from experiments.ledger import open_ledger
+from experiments.runs.ledger import open_ledger
 with open_ledger(Path(sys.argv[1]), "run") as ledger:
     k = len(ledger)
     while True:
@@ -272,7 +272,7 @@ LIMITED = """
 import resource, sys
 from pathlib import Path
 import numpy as np
-from experiments.ledger import open_ledger
+from experiments.runs.ledger import open_ledger
 with open_ledger(Path(sys.argv[1]), "run") as ledger:
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
     for k in range(50):

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from codesign.search import Front, Infeasible, optimize
-from experiments import manifest
 from experiments.commands import optimize as command
-from experiments.problem import problem
-from experiments.scenario import read, scenario
+from experiments.runs import manifest
+from experiments.scenarios.problem import problem
+from experiments.scenarios.schema import read, scenario
 from tests.experiments.small_scenario import SMALL
 
 
@@ -106,7 +106,7 @@ def test_a_finished_run_is_shown_again_only_when_asked(run, searched, small, mon
 
 
 def test_a_failure_leaves_nothing_half_written(run, searched, small, monkeypatch):
-    import experiments.report
+    import experiments.runs.page
 
     def broken(path, *_):
         path.write_text("half")
@@ -114,7 +114,7 @@ def test_a_failure_leaves_nothing_half_written(run, searched, small, monkeypatch
 
     run("optimize", small, "--output", "runs/here")
     before = (small.parent / "runs/here/front.csv").read_bytes()
-    monkeypatch.setattr(experiments.report, "write_report", broken)
+    monkeypatch.setattr(experiments.runs.page, "write_report", broken)
     for folder in ("runs/here", "new/deep/run"):
         answer = run("optimize", small, "--output", folder)
         assert answer.code == 2 and "No space left" in answer.err
@@ -150,8 +150,8 @@ def test_an_infeasible_promise(run, tmp_path):
 
 
 def test_devices_that_cannot_are_named_in_the_caption(found):
-    from experiments.device_points import DevicePoint
-    from experiments.figures import caption
+    from experiments.rivals.points import DevicePoint
+    from experiments.runs.picture import caption
 
     stated, _, devices, *_ = found
     text = caption([*devices, DevicePoint("abacus", absent_because="too slow for the promise")], stated)
@@ -172,7 +172,7 @@ def test_devices_stand_in_the_run_folder_and_in_json(run, searched, small):
 
 
 def test_box_flags_name_the_bound(found):
-    from experiments.columns import box_flags
+    from experiments.runs.columns import box_flags
 
     assert box_flags(np.array([0, 0, 0, -1, 0, 0, 0, 1]), found[1]) == ["sync_latency low", "batch high"]
 
@@ -193,8 +193,8 @@ def test_a_design_is_a_device_that_can_be_evaluated(run, searched, small):
 
 
 def test_people_are_told_what_is_not_buildable(found):
-    from experiments.answer import note_lines
-    from experiments.run_details import run_record
+    from experiments.runs.answer import note_lines
+    from experiments.runs.details import run_record
 
     stated, front, devices, *_ = found
     assert front.buildable and "not buildable" not in " ".join(note_lines(run_record(front, stated, devices)))

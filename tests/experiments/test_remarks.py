@@ -7,7 +7,7 @@ import pytest
 import codesign
 import hardware_priors
 from codesign.workload.catalogue import model
-from experiments.remarks import remarks
+from experiments.points.remarks import remarks
 
 WIDE = ("--weight-bits", 16, "--kv-bits", 16, "--activation-bits", 16)
 EIGHT = ("--weight-bits", 8, "--kv-bits", 8, "--activation-bits", 8)

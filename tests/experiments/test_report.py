@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.device_points import DevicePoint, Machine
-from experiments.report import page
-from experiments.report_figures import axes_of, plane_figure
-from experiments.run_record import RunRecord, read_run
-from experiments.scenario import read
+from experiments.rivals.points import DevicePoint, Machine
+from experiments.runs.page import page
+from experiments.runs.page_figures import axes_of, plane_figure
+from experiments.runs.record import RunRecord, read_run
+from experiments.scenarios.schema import read
 from objectives import OBJECTIVES
 from tests.experiments.browser import CHROMIUM, look_at
 

@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments import replacement, run_folder
-from experiments.ledger import open_ledger
-from experiments.manifest import FILES, recorded
-from experiments.refusal import INFEASIBLE, Refused
-from experiments.run_folder import beside, unfinished, work_fingerprint, write_run
-from experiments.scenario import scenario
+from experiments.runs import folder as run_folder
+from experiments.runs import replacement
+from experiments.runs.folder import beside, unfinished, work_fingerprint, write_run
+from experiments.runs.ledger import open_ledger
+from experiments.runs.manifest import FILES, recorded
+from experiments.scenarios.schema import scenario
+from experiments.terminal.refusal import INFEASIBLE, Refused
 from tests.experiments.small_scenario import SMALL
 
 ROOT = Path(__file__).parents[2]
@@ -163,7 +164,7 @@ def test_another_question_or_another_code_starts_afresh(folder, stated, monkeypa
 
 def test_the_fingerprint_is_the_same_in_another_process(stated):
     program = (
-        "from experiments.run_folder import work_fingerprint; from experiments.scenario import scenario\n"
+        "from experiments.runs.folder import work_fingerprint; from experiments.scenarios.schema import scenario\n"
         "print(work_fingerprint(scenario('llama-405b')))"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -173,8 +174,8 @@ def test_the_fingerprint_is_the_same_in_another_process(stated):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from experiments import replacement
-from experiments.run_folder import write_run
+from experiments.runs import replacement
+from experiments.runs.folder import write_run
 moment, at_once, count = int(sys.argv[2]), sys.argv[3] == "True", 0
 def counted(move):
     def moved(*places):

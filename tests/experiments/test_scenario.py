@@ -6,9 +6,9 @@ from importlib import resources
 import pytest
 
 from codesign.search import CONTINUOUS
-from experiments.problem import problem
-from experiments.refusal import Refused
-from experiments.scenario import read, scenario, scenario_names, written
+from experiments.scenarios.problem import problem
+from experiments.scenarios.schema import read, scenario, scenario_names, written
+from experiments.terminal.refusal import Refused
 from tests.experiments.small_scenario import SMALL
 
 TEXT = (resources.files("experiments") / "scenarios" / "llama-405b.toml").read_text(encoding="utf-8")

@@ -6,8 +6,8 @@ import pytest
 
 import codesign
 import hardware_priors
-from experiments.problem import problem
-from experiments.scenario import Scenario, scenario, scenario_names
+from experiments.scenarios.problem import problem
+from experiments.scenarios.schema import Scenario, scenario, scenario_names
 from hardware_priors.quantities import parse
 
 ISSUED = ("dense", "dense-128k", "chat", "reasoning", "fast-70b", "fast-gpt-oss", "offline", "fleet")

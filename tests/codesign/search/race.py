@@ -7,7 +7,7 @@ import numpy as np
 import objectives
 from codesign.search import Infeasible
 from codesign.search.integers.branch_and_bound import prove
-from codesign.search.optimize import searched
+from codesign.search.optimize import search_weightings
 from codesign.search.pareto.starts import complete
 from codesign.search.program.objectives import bound_rows
 from codesign.search.solver.lanes import double_precision
@@ -38,7 +38,7 @@ def contest(random: np.random.Generator, technologies: list[Any], *, buildable: 
     told = f"technology {at}, {context:.0f} positions, {promise * 1e3:.3g} ms, {bits}, {names}"
     with double_precision():
         try:
-            subproblems, _ = searched(problem.pool, Wanted(wanted), bound_rows(()), seed=0, prove=False)
+            subproblems, _ = search_weightings(problem.pool, Wanted(wanted), bound_rows(()), seed=0, prove=False)
         except Infeasible:
             return None
         best = complete(problem.pool, subproblems)[: len(weights)]

@@ -10,10 +10,10 @@ import pytest
 import codesign
 import hardware_priors
 from codesign.workload.catalogue import model
-from experiments.refusal import Refused
 from experiments.reproductions import energy
 from experiments.reproductions.energy import Compared, Measured, batch_group, errors, predict, read, table
 from experiments.reproductions.table import Settings
+from experiments.terminal.refusal import Refused
 
 HOMES = [above / "shared" / "measured" for above in Path(__file__).parents[3:5]]  # in the checkout, or beside it
 MEASURED = next((home for home in HOMES if (home / energy.FILE).is_file()), None)

@@ -17,7 +17,7 @@ from codesign.workload.transformer import (
 )
 
 if TYPE_CHECKING:
-    from experiments.operating_point import OperatingPoint
+    from experiments.points.operating_point import OperatingPoint
 
 FULL = 0.85
 """Share of the memory above which a limit study, which fills it all, is worth a remark: vLLM leaves 10 % by default

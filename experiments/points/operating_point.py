@@ -13,14 +13,14 @@ from codesign.workload.catalogue import reading
 from codesign.workload.precision import PARTS
 from codesign.workload.reading import Reading, one_width, override
 from codesign.workload.transformer import UNLIMITED, GroupedAttention, LinearAttention, Transformer, has_experts
-from experiments.cautions import refuse_more_stages, too_long
-from experiments.parallelism import Parallelism
-from experiments.refusal import Refused
+from experiments.points.cautions import refuse_more_stages, too_long
+from experiments.points.parallelism import Parallelism
+from experiments.terminal.refusal import Refused
 from hardware_priors.quantities import parse
 from hardware_priors.technologies import choice
 
 if TYPE_CHECKING:
-    from experiments.point_arguments import PointArguments
+    from experiments.points.arguments import PointArguments
 
 
 LIMIT_STUDY_BITS = 8.0

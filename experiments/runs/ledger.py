@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.refusal import Refused
+from experiments.terminal.refusal import Refused
 
 Key = tuple[int | float | str, ...]
 Arrays = tuple[np.ndarray, ...]

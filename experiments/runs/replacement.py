@@ -14,7 +14,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from experiments.manifest import OURS, RUN, entries, hash_of, recorded
+from experiments.runs.manifest import OURS, RUN, entries, hash_of, recorded
 
 CURRENT_FOLDER, EXCHANGE = -100, 2
 """``AT_FDCWD`` of fcntl.h and ``RENAME_EXCHANGE`` of linux/fs.h."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from experiments.refusal import Refused, nearest, shortened
+from experiments.terminal.refusal import Refused, nearest, shortened
 
 Content = dict[str, Any]
 

@@ -3,9 +3,9 @@
 import numpy as np
 
 from codesign.search import Front
-from experiments.columns import order
-from experiments.problem import service
-from experiments.scenario import Scenario, toml_text
+from experiments.runs.columns import order
+from experiments.scenarios.problem import service
+from experiments.scenarios.schema import Scenario, toml_text
 from hardware_priors.own_device import WIDTHS
 
 WRITTEN = {

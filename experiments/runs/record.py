@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from experiments.columns import Column, machine_prefix, read_csv, records, service_prefix
-from experiments.manifest import RUN
-from experiments.refusal import Refused
+from experiments.runs.columns import Column, machine_prefix, read_csv, records, service_prefix
+from experiments.runs.manifest import RUN
+from experiments.terminal.refusal import Refused
 
 USED = ("title", "buildable", "promises", "devices", "advantage", "comparison", "proof", "warnings", "fleet")
 """What is printed of ``run.json``, beside objectives, machines and services."""

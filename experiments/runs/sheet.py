@@ -4,10 +4,10 @@ import textwrap
 from collections.abc import Iterable
 
 from codesign.outcome import limit_words
-from experiments.answer import claim
-from experiments.columns import AREA_PARTS, CAPITAL_PARTS, MACHINE_LIMITS, Column, limit_column
-from experiments.number_format import digits, in_scale, scale, written
-from experiments.run_record import RunRecord
+from experiments.runs.answer import claim
+from experiments.runs.columns import AREA_PARTS, CAPITAL_PARTS, MACHINE_LIMITS, Column, limit_column
+from experiments.terminal.number_format import digits, in_scale, scale, written
+from experiments.runs.record import RunRecord
 from objectives import OBJECTIVES
 
 Row = tuple[str, ...]

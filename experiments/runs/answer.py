@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from codesign.search import GLOBAL, GLOBAL_AT_ITS_INTEGERS
-from experiments.number_format import in_scale, scale, written
-from experiments.run_record import RunRecord
-from experiments.text_table import SHORT_STATUS
+from experiments.terminal.number_format import in_scale, scale, written
+from experiments.runs.record import RunRecord
+from experiments.terminal.text_table import SHORT_STATUS
 
 BEST = {
     "tokens/s/$": "best per $",

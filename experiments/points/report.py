@@ -17,9 +17,9 @@ from codesign.performance.step import COLLECTIVES
 from codesign.validity import check
 from codesign.workload.operators import operator_table
 from codesign.workload.precision import PARTS
-from experiments.operating_point import OperatingPoint, kv_heads
-from experiments.refusal import Refused
-from experiments.remarks import device_remarks, price_remarks, remarks
+from experiments.points.operating_point import OperatingPoint, kv_heads
+from experiments.points.remarks import device_remarks, price_remarks, remarks
+from experiments.terminal.refusal import Refused
 
 MOST_CHIPS = 65536
 """How many chips are tried when asking how many would fit."""

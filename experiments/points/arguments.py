@@ -3,10 +3,10 @@
 import dataclasses
 from typing import Annotated
 
-from experiments.arguments import flag_or_count, number, one_of, some_of, whole, whole_or
-from experiments.parallelism import Parallelism, divide
-from experiments.refusal import Refused
-from experiments.sizes import FEWEST_BITS, MOST_CHIPS, MOST_POSITIONS, MOST_SEQUENCES, MOST_SYNCS
+from experiments.points.parallelism import Parallelism, divide
+from experiments.scenarios.sizes import FEWEST_BITS, MOST_CHIPS, MOST_POSITIONS, MOST_SEQUENCES, MOST_SYNCS
+from experiments.terminal.arguments import flag_or_count, number, one_of, some_of, whole, whole_or
+from experiments.terminal.refusal import Refused
 
 ALL_REDUCES = ("one-shot", "two-shot", "ring", "tree", "in-network")
 

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from codesign.search import Front
-from experiments.advantage import advantage, sentences
-from experiments.device_points import SPEED, DevicePoint, Machine, drawn
-from experiments.scenario import Scenario
-from experiments.screen import plain
+from experiments.rivals.advantage import advantage, sentences
+from experiments.rivals.points import SPEED, DevicePoint, Machine, drawn
+from experiments.scenarios.schema import Scenario
+from experiments.terminal.screen import plain
 
 DEVICE_COLOUR = "#d55e00"  # vermillion of the Okabe-Ito palette: told from all of cividis by every kind of eye
 OTHER_COLOUR = "#cc79a7"  # reddish purple of the same palette

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from experiments.columns import SPEED
-from experiments.device_points import DevicePoint, Machine
-from experiments.figures import DEVICE_COLOUR, OTHER_COLOUR, outer_edge
-from experiments.front_table import DECISIVE, printed
-from experiments.number_format import Scale, digits, scale
-from experiments.run_record import RunRecord
-from experiments.screen import plain
-from experiments.text_table import Printed
+from experiments.runs.columns import SPEED
+from experiments.rivals.points import DevicePoint, Machine
+from experiments.runs.picture import DEVICE_COLOUR, OTHER_COLOUR, outer_edge
+from experiments.runs.front_table import DECISIVE, printed
+from experiments.terminal.number_format import Scale, digits, scale
+from experiments.runs.record import RunRecord
+from experiments.terminal.screen import plain
+from experiments.terminal.text_table import Printed
 
 PANEL_HEIGHT, LABEL_HEIGHT = 400, 17  # pixels
 LEFT = 0.2  # of a panel's width, for the names of devices

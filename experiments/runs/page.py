@@ -4,14 +4,14 @@ import re
 from html import escape
 from pathlib import Path
 
-from experiments.answer import best_lines, device_line, note_lines, promise_lines
-from experiments.device_points import DevicePoint, drawn
-from experiments.figures import caption
-from experiments.front_table import MORE, printed
-from experiments.report_figures import parallel_figure, plane_figure
-from experiments.run_record import RunRecord
-from experiments.scenario import Scenario
-from experiments.screen import plain
+from experiments.runs.answer import best_lines, device_line, note_lines, promise_lines
+from experiments.rivals.points import DevicePoint, drawn
+from experiments.runs.picture import caption
+from experiments.runs.front_table import MORE, printed
+from experiments.runs.page_figures import parallel_figure, plane_figure
+from experiments.runs.record import RunRecord
+from experiments.scenarios.schema import Scenario
+from experiments.terminal.screen import plain
 
 CONFIG = {
     "displaylogo": False,

@@ -16,10 +16,10 @@ import numpy as np
 from codesign.hardware.technology import Economics
 from codesign.physical.cost import annuity
 from codesign.search import Front
-from experiments.device_machines import CAPITAL
-from experiments.device_points import PER_DOLLAR, DevicePoint, Machine, leading
-from experiments.number_format import written
-from experiments.scenario import Scenario
+from experiments.rivals.machines import CAPITAL
+from experiments.rivals.points import PER_DOLLAR, DevicePoint, Machine, leading
+from experiments.scenarios.schema import Scenario
+from experiments.terminal.number_format import written
 from objectives import objective
 
 PER_TOKEN = "$/token"

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import hardware_priors
-from experiments.scenario import Scenario
+from experiments.scenarios.schema import Scenario
 from hardware_priors.devices import Device
 from hardware_priors.own_device import OwnDevice
 

@@ -8,13 +8,13 @@ import numpy as np
 from codesign.numerics.fields import units_of
 from codesign.outcome import limit_words
 from codesign.search import Front
-from experiments.advantage import advantage, as_record, sentences
-from experiments.columns import columns, order
-from experiments.device_points import DevicePoint, record
-from experiments.problem import warnings
-from experiments.run_folder import fingerprint, versions
-from experiments.run_record import RunRecord
-from experiments.scenario import Scenario
+from experiments.rivals.advantage import advantage, as_record, sentences
+from experiments.runs.columns import columns, order
+from experiments.rivals.points import DevicePoint, record
+from experiments.scenarios.problem import warnings
+from experiments.runs.folder import fingerprint, versions
+from experiments.runs.record import RunRecord
+from experiments.scenarios.schema import Scenario
 from hardware_priors.quantities import parse
 
 

@@ -20,10 +20,10 @@ from codesign.search.solver.packing import pack
 from codesign.search.statement.choices import stacked
 from codesign.search.statement.goals import log_goals
 from codesign.search.statement.problem import assemble
-from experiments.comparison import Compared, compared
-from experiments.device_machines import CAPITAL, Integers, Machines, Offers, Sought, evaluate, own_front, search
-from experiments.problem import Layout, Problem, layouts
-from experiments.scenario import Scenario
+from experiments.rivals.comparison import Compared, compared
+from experiments.rivals.machines import CAPITAL, Integers, Machines, Offers, Sought, evaluate, own_front, search
+from experiments.scenarios.problem import Layout, Problem, layouts
+from experiments.scenarios.schema import Scenario
 from hardware_priors.devices import Device
 from objectives import Objective, objective
 
@@ -99,7 +99,7 @@ class DevicePoint:
 def leading(scenario: Scenario) -> str:
     """The objective by which a device's best machine is told: tokens/s/$ where it is asked for, else the first.
 
-    >>> from experiments.scenario import scenario
+    >>> from experiments.scenarios.schema import scenario
     >>> leading(scenario("llama-405b")), leading(scenario("chat"))
     ('tokens/s/$', '$/token')
     """

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from experiments.refusal import Refused
+from experiments.terminal.refusal import Refused
 
 
 @dataclass(frozen=True)

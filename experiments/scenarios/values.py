@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from experiments.refusal import nearest, shortened
-from experiments.sizes import FEWEST_BITS, MOST_CHIPS, MOST_POSITIONS, MOST_SEQUENCES
+from experiments.scenarios.sizes import FEWEST_BITS, MOST_CHIPS, MOST_POSITIONS, MOST_SEQUENCES
+from experiments.terminal.refusal import nearest, shortened
 from hardware_priors.quantities import parse, require_physical
 from objectives import OBJECTIVES
 

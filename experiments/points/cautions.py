@@ -2,7 +2,7 @@
 
 from codesign.workload.reading import Reading
 from codesign.workload.transformer import Transformer, layer_count
-from experiments.refusal import Refused
+from experiments.terminal.refusal import Refused
 
 
 def refuse_more_stages(stages: int, model: Transformer, asked: str) -> None:

@@ -7,10 +7,10 @@ import hardware_priors
 from codesign.numerics.units import GIBI, KILO, MICRO, MILLI, PETA, TERA
 from codesign.outcome import limit_words
 from codesign.workload.precision import PARTS
-from experiments.model_summary import summary
-from experiments.operating_point import OperatingPoint
-from experiments.point_report import RESOURCES, TOUCHED
-from experiments.screen import results
+from experiments.points.model_summary import summary
+from experiments.points.operating_point import OperatingPoint
+from experiments.points.report import RESOURCES, TOUCHED
+from experiments.terminal.screen import results
 
 
 def show(point: OperatingPoint, report: dict[str, Any]) -> None:

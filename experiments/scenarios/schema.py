@@ -12,9 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from codesign.files import NOT_TOML, own_path, parse_toml, read_text
-from experiments.refusal import Refused, nearest
-from experiments.scenario_faults import faults, refusal
-from experiments.scenario_values import (
+from experiments.scenarios.faults import faults, refusal
+from experiments.scenarios.values import (
     LONGEST_NAME,
     AnyOf,
     Bits,
@@ -37,6 +36,7 @@ from experiments.scenario_values import (
     quantity_range,
     several,
 )
+from experiments.terminal.refusal import Refused, nearest
 
 SHARES = 1e-6
 """How far shares may be from summing to 1."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from tyro.constructors import PrimitiveConstructorSpec
 
-from experiments.refusal import Refused, expected
+from experiments.terminal.refusal import Refused, expected
 
 Spec = PrimitiveConstructorSpec[Any]
 
@@ -41,7 +41,7 @@ def whole(name: str, least: int = 1, most: int = MOST) -> Spec:
     >>> whole("batch").instance_from_str(["0"])
     Traceback (most recent call last):
     ...
-    experiments.refusal.Refused: --batch is '0'; expected a whole number of at least 1, the nearest is 1
+    experiments.terminal.refusal.Refused: --batch is '0'; expected a whole number of at least 1, the nearest is 1
     """
 
     def read(text: str) -> int:

@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from codesign.files import own_path
-from experiments import manifest
-from experiments.ledger import Ledger, open_ledger
-from experiments.refusal import Refused
-from experiments.replacement import exchange, keep_notes
-from experiments.scenario import Scenario, written
+from experiments.runs import manifest
+from experiments.runs.ledger import Ledger, open_ledger
+from experiments.terminal.refusal import Refused
+from experiments.runs.replacement import exchange, keep_notes
+from experiments.scenarios.schema import Scenario, written
 
 PACKAGES = ("codesign", "jax", "jaxlib", "optax", "equinox", "numpy", "scipy")
 SOURCES = ("codesign", "hardware_priors", "objectives", "experiments")
@@ -62,7 +62,7 @@ def work_fingerprint(scenario: Scenario) -> str:
     import jax
 
     digest = hashlib.sha256(fingerprint(scenario).encode())
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     for path in sorted(path for package in SOURCES for path in (root / package).rglob("*") if path.is_file()):
         if path.suffix != ".pyc":
             digest.update(f"{path.relative_to(root)}\0{path.stat().st_size}\0".encode() + path.read_bytes())

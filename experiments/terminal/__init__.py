@@ -1,0 +1,1 @@
+"""What a user types and reads: arguments, refusals, screens, tables, numbers."""
