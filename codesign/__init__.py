@@ -1,10 +1,27 @@
 """Differentiable hardware co-design for LLM inference.
 
->>> import codesign
->>> outcome = codesign.evaluate(design, workload, plan, technology=technology)  # doctest: +SKIP
-
 Everything is a pure function of ``equinox`` pytrees whose float leaves have gradients. Units are SI.
+
+- **Model**: ``model`` (by name or config.json), ``dense``, ``Transformer``, ``LayerKind``, attention kinds ``GroupedAttention``,
+  ``LatentAttention``, ``LinearAttention``, feed-forward kinds ``FeedForward``, ``MixtureOfExperts``; ``Precision``, ``uniform``.
+- **Work**: ``Workload``, phases ``Decode``, ``Prefill``, ``Serving``; ``Draft``.
+- **Machine**: ``Design`` (what a chip can do), ``Technology`` (what that takes and costs), ``Build``, ``realize``, ``built``.
+- **Plan**: ``Plan`` (degrees of parallelism, collectives), ``TierShares``, ``ALGORITHMS``, ``WHOLE_EXPERTS``.
+- **Execution**: ``Operatorwise``, ``Dataflow``, ``Limit``: how operators share time.
+- **Answers**: ``evaluate`` → ``Outcome``, ``Limits``; ``serve`` → ``ServingOutcome``, ``Pool``; ``elasticities``, ``exchange_rate``.
+- **Search**: ``optimize`` → ``Front``; ``Space``, ``Choice``, ``Kind``, ``Service``, ``service``, ``Bound``, ``Infeasible``.
+- **Many at once**: ``operator_table``, ``pad``, ``evaluate_table``, ``DESIGN_VARIABLES``, ``LIMIT_NAMES``.
+
+>>> import codesign, hardware_priors
+>>> chip = hardware_priors.device("h200").design(chips=8)
+>>> work = codesign.Workload(codesign.model("llama-3.1-70b"), codesign.Decode(batch=32, context=8192))
+>>> world = hardware_priors.technology("N4", "HBM3E", "NVLink4")
+>>> bool(codesign.evaluate(chip, work, technology=world).fits)
+True
 """
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from codesign.evaluate import evaluate as evaluate
 from codesign.evaluate import evaluate_table as evaluate_table
@@ -25,6 +42,8 @@ from codesign.performance.plan import Plan as Plan
 from codesign.performance.plan import TierShares as TierShares
 from codesign.physical.realize import built as built
 from codesign.physical.realize import realize as realize
+from codesign.sensitivity.elasticities import elasticities as elasticities
+from codesign.sensitivity.elasticities import exchange_rate as exchange_rate
 from codesign.serve import Pool as Pool
 from codesign.serve import ServingOutcome as ServingOutcome
 from codesign.serve import serve as serve
@@ -38,6 +57,49 @@ from codesign.workload.phases import Prefill as Prefill
 from codesign.workload.phases import Serving as Serving
 from codesign.workload.precision import Precision as Precision
 from codesign.workload.precision import uniform as uniform
+from codesign.workload.transformer import FeedForward as FeedForward
+from codesign.workload.transformer import GroupedAttention as GroupedAttention
+from codesign.workload.transformer import LatentAttention as LatentAttention
+from codesign.workload.transformer import LayerKind as LayerKind
+from codesign.workload.transformer import LinearAttention as LinearAttention
+from codesign.workload.transformer import MixtureOfExperts as MixtureOfExperts
 from codesign.workload.transformer import Transformer as Transformer
 from codesign.workload.transformer import dense as dense
 from codesign.workload.workload import Workload as Workload
+
+if TYPE_CHECKING:
+    from codesign.search import Bound as Bound
+    from codesign.search import Choice as Choice
+    from codesign.search import Front as Front
+    from codesign.search import Infeasible as Infeasible
+    from codesign.search import Kind as Kind
+    from codesign.search import Service as Service
+    from codesign.search import Space as Space
+    from codesign.search import optimize as optimize
+    from codesign.search import service as service
+    from codesign.workload.catalogue import model as model
+
+_LATER = {
+    "model": "codesign.workload.catalogue",
+    **dict.fromkeys(("Bound", "Choice", "Front", "Infeasible", "Kind", "Service", "Space", "optimize", "service"), "codesign.search"),
+}
+"""Names whose modules take long to load or read files: loaded when first asked for (PEP 562)."""
+
+_ROOMS = ("hardware", "numerics", "outcome", "performance", "physical", "search", "sensitivity", "validity", "workload")
+"""Packages and modules that resolve as attributes without an import of their own."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return getattr(importlib.import_module(_LATER[name]), name)
+    if name in _ROOMS:
+        return importlib.import_module(f"codesign.{name}")
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("codesign")
+    raise AttributeError(f"module 'codesign' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER, *_ROOMS, "__version__"})

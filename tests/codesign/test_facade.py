@@ -1,0 +1,49 @@
+"""What ``import codesign`` gives: every name that its help explains, and nothing heavy before it is asked for."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+import codesign
+
+EXPLAINED = sorted(set(re.findall(r"``([A-Za-z_]+)``", codesign.__doc__ or "")) - {"equinox"})
+
+
+@pytest.mark.parametrize("name", [*EXPLAINED, "__version__"])
+def test_every_name_that_the_help_explains_is_there(name):
+    found = getattr(codesign, name)
+    assert name in dir(codesign)
+    assert not callable(found) or (found.__doc__ or "").strip()
+
+
+def test_public_names_are_explained():
+    public = {name for name in dir(codesign) if not name.startswith("_")}
+    modules = {name for name in public if type(getattr(codesign, name)).__name__ == "module"}
+    unions, imports = {"Execution", "Phase"}, {"OperatorTable", "TYPE_CHECKING", "Any"}
+    explained = set(EXPLAINED) | unions | imports
+        "Execution",
+        "Phase",
+        "OperatorTable",
+        "TYPE_CHECKING",
+        "Any",
+    }  # unions of kinds, and what an import needs
+    assert len(EXPLAINED) > 35 and public - modules <= explained
+
+
+def test_rooms_resolve_without_an_import():
+    subprocess.run([sys.executable, "-c", "import codesign; assert codesign.search.optimize and codesign.search.Front"], check=True)
+
+
+def test_the_search_is_loaded_when_asked_for():
+    code = (
+        "import sys, codesign; assert not any(m.startswith('codesign.search') for m in sys.modules); "
+        "codesign.optimize; assert 'codesign.search' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="has no attribute 'optimise'"):
+        getattr(codesign, "optimise")  # noqa: B009
