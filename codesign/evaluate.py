@@ -1,4 +1,4 @@
-"""The one door: design + workload + plan + technology → outcome (DESIGN.md §1)."""
+"""The one door: design + workload + plan + technology → outcome."""
 
 import dataclasses
 
@@ -143,7 +143,7 @@ def assess(
 ) -> Outcome:
     """Judge a step that takes ``step_time`` on a package with ``silicon`` of logic.
 
-    The search gives both as variables of their own, at least as large as what the model says (DESIGN.md §5: a machine may
+    The search gives both as variables of their own, at least as large as what the model says (a machine may
     throttle, a die may hold white silicon); ``evaluate`` gives what the model says.
 
     Args:

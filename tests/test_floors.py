@@ -1,4 +1,4 @@
-"""The house: imports point down the floors, `import codesign` is light, and the parts are where DESIGN says."""
+"""The house: imports point down the floors, `import codesign` is light, and the parts are where docs/architecture.md says."""
 
 import ast
 import subprocess

@@ -6,7 +6,7 @@ from codesign.numerics.fields import Real, quantity
 
 
 class Build(eqx.Module):
-    """A machine of ``chips`` equal chips, stated by what it is made of (DESIGN.md §5, build mode).
+    """A machine of ``chips`` equal chips, stated by what it is made of.
 
     ``codesign.realize`` derives what it can do. All leaves are floats ≥ 0 of any common shape; counts may be fractional.
     """

@@ -6,7 +6,7 @@ from codesign.numerics.fields import Real, quantity
 
 
 class Design(eqx.Module):
-    """A machine of ``chips`` equal chips, stated by what it can do (DESIGN.md §5, limit mode).
+    """A machine of ``chips`` equal chips, stated by what it can do.
 
     All leaves are floats ≥ 0 of any common shape; chips may be fractional (it has a gradient).
 

@@ -136,7 +136,7 @@ class Attainable(eqx.Module):
 
 
 class Technology(eqx.Module):
-    """Everything about the world that a design does not choose (DESIGN.md §5).
+    """Everything about the world that a design does not choose.
 
     ``pool`` is the memory behind ``Design.pool_bandwidth`` and ``pool_capacity``; it costs nothing where both are zero.
     """

@@ -1,4 +1,4 @@
-"""How the operators of a step follow each other in time (DESIGN.md §4)."""
+"""How the operators of a step follow each other in time."""
 
 from typing import TypeAlias
 

@@ -1,4 +1,4 @@
-"""From step times to a service: waiting, time to first token, time per token, capacity (DESIGN.md §4).
+"""From step times to a service: waiting, time to first token, time per token, capacity.
 
 Means only: tails, congestion and the order in which a scheduler takes requests are not modelled.
 """

@@ -1,4 +1,4 @@
-"""Time of one step: operators under an execution model, then collectives (DESIGN.md §4)."""
+"""Time of one step: operators under an execution model, then collectives."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""From what a chip is made of to what it can do, and back (DESIGN.md §5, build mode)."""
+"""From what a chip is made of to what it can do, and back."""
 
 from codesign.hardware.build import Build
 from codesign.hardware.design import Design

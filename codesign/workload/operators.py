@@ -1,4 +1,4 @@
-"""The operator table: a model as a few small arrays, whatever its depth (DESIGN.md §4).
+"""The operator table: a model as a few small arrays, whatever its depth.
 
 Each row is one operator of one kind of layer, already multiplied by the number of such layers. What an operator does is
 linear in the step's variables (rows, rows × attended positions, sequences × cached positions), so the table holds only

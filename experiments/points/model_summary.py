@@ -37,7 +37,7 @@ UNITS = {
 
 
 def description(reading: Reading) -> dict[str, Any]:
-    """Everything that ``describe --json`` prints (contract: DESIGN.md §8)."""
+    """Everything that ``describe --json`` prints."""
     model, precision = reading.model, reading.precision
     state = float(precision.state_bits) / BITS_PER_BYTE
     elements = float(recurrent_elements_per_sequence(model))

@@ -1,4 +1,4 @@
-"""The numbers of one evaluation, ready for JSON (keys: DESIGN.md §8)."""
+"""The numbers of one evaluation, ready for JSON."""
 
 import dataclasses
 import math

@@ -79,7 +79,7 @@ def _slopes(lane: jax.Array, choice: jax.Array, problems: PackedProblems, wanted
 def front_gaps(pool: SolutionPool, logs: np.ndarray, paces: np.ndarray) -> np.ndarray:
     """How much all objectives together could still improve on each design, over all choices and integers [log]; NaN where none is proved.
 
-    The least, over the weightings with a proved bound, of the weighted sum above its bound (convexity.md §3). A weighting that asks for
+    The least, over the weightings with a proved bound, of the weighted sum above its bound. A weighting that asks for
     a speed bounds what is at least as fast; so is all that improves on a design which is.
 
     Args:

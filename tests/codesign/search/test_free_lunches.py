@@ -1,4 +1,4 @@
-"""No free lunches: with a constraint gone the optimum exploits its absence, with it back the optimum returns (DESIGN.md §5).
+"""No free lunches: with a constraint gone the optimum exploits its absence, with it back the optimum returns.
 
 Lunches that a search can take are tables of numbers of one compiled program; those of plans, phases and tiers, which the search is
 told and does not choose, are shown on the model itself.

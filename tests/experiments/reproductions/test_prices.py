@@ -75,7 +75,7 @@ def test_published_ranges_are_those_of_their_authors(rows):
 
 
 def test_hours_are_where_they_were_when_this_was_written(rows):
-    """DESIGN.md §5: 0.78, 1.04 and 1.15 USD bottom up; prices and areas of the catalogue move, so within a tenth."""
+    """0.78, 1.04 and 1.15 USD bottom up; prices and areas of the catalogue move, so within a tenth."""
     for name, dollars in {"H100": 0.78, "B200": 1.04, "GB200": 1.15}.items():
         assert rows[name, "builder"]["total"] == pytest.approx(dollars, rel=0.1)
 

@@ -1,0 +1,57 @@
+"""README and docs: every dotted name resolves, every file that they name exists, no code cites what the repository does not hold."""
+
+import importlib
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PACKAGES = ("codesign", "objectives", "hardware_priors", "experiments")
+
+
+def resolved(name: str) -> Any:
+    """The object of a dotted name."""
+    parts = name.split(".")
+    for k in range(len(parts), 0, -1):
+        try:
+            found: Any = importlib.import_module(".".join(parts[:k]))
+        except ModuleNotFoundError:
+            continue
+        for part in parts[k:]:
+            found = getattr(found, part)
+        return found
+    raise AttributeError(name)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_dotted_names_resolve(page):
+    names = re.findall(rf"`((?:{'|'.join(PACKAGES)})(?:\.[A-Za-z_]\w*)+)[`(]", page.read_text(encoding="utf-8"))
+    missing = []
+    for name in sorted(set(names)):
+        try:
+            resolved(name)
+        except AttributeError:
+            missing.append(name)
+    assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_pages_name_exist(page):
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(r"`((?:codesign|objectives|hardware_priors|experiments|tests|docs)/[\w./*-]+)", text)
+    named += [target for target in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in target]
+    missing = [name for name in sorted(set(named)) if not any(list(base.glob(name.rstrip("/."))) for base in (ROOT, page.parent))]
+    assert not missing
+
+
+def test_code_cites_only_what_is_here():
+    cited = []
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("*.py"):
+            for name in re.findall(r"\b([\w-]+\.md)\b", path.read_text(encoding="utf-8")):
+                if not any(ROOT.glob(f"**/{name}")):
+                    cited.append(f"{path.relative_to(ROOT)}: {name}")
+    assert not cited
