@@ -130,7 +130,7 @@ def _each_kind(pool: SolutionPool, best: list[Subproblem], tolerance: float, pro
 
 
 def alone(pool: SolutionPool, subproblems: list[Subproblem], split: Split, part: Part) -> tuple[np.ndarray, SolutionPool, list[Subproblem]]:
-    """A kind of machine by itself around each subproblem: which integers are its own, its pool, and its subproblems (weightings 0, 1, …)."""
+    """A kind of machine by itself around each subproblem: which integers are its own, its pool, its subproblems (weightings 0, 1, …)."""
     lowest = pool.formulation.ranges[0]
     own = np.array(owner_of_integers(pool.formulation.structure)) == part.kind
     one = SolutionPool(pool.formulation._replace(goals=OUTCOMES_AND_PACE, part=part), split.weights[:, part.kind])
