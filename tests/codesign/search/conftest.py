@@ -74,7 +74,7 @@ class Posed:
         return self.pool.formulation.problems
 
     @property
-    def structure_of(self) -> Any:
+    def structure(self) -> Any:
         return self.pool.formulation.structure
 
     def solve(self, subproblems: Sequence[Subproblem]) -> None:

@@ -80,7 +80,7 @@ def test_no_grid_point_is_below_a_bound(technology, free, record_property):
     for subproblem in subproblems[: 3 - len(free) + 1]:
         best, feasible = least(problem, problem.pool.weights[subproblem.weighting], values)
         margin = best - problem.pool.done[subproblem][1]
-        record_property(f"margin {task.weighting}", float(margin))
+        record_property(f"margin {subproblem.weighting}", float(margin))
         print(f"{len(free)} variables, {len(values)} points, {feasible} feasible: margin {margin:.2e}")
         assert feasible > 10_000
         assert 0.0 <= margin < 0.1, "below the bound, or a grid that comes nowhere near it"
