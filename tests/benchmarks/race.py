@@ -286,7 +286,7 @@ class Remembering:
             feasible = [(key, entry) for key, entry in self.entries if np.isfinite(entry[0][0])]
             free = (0,) * (2 * len(contest.spaces))
             tasks = [Subproblem(0, key[1], (*map(int, key[2 : 2 + counted]), *free)) for key, _ in feasible]
-            variables = len(search.layout.variables)
+            variables = len(search.structure.variables)
             found = check_exactly(search, tasks, np.stack([entry[0][2 : 2 + variables] for _, entry in feasible]))
         own = [np.stack([getattr(design, key) for key in QUANTITIES], axis=1) for design in found.designs]
         batches = np.array([task.integers[len(contest.spaces) : counted] for task in tasks], float)
