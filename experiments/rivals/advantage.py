@@ -127,10 +127,11 @@ def sentences(found: Advantage | None, scenario: Scenario) -> list[str]:
         return written(side.value, found.objective, unit)
 
     memory = device.technology[1] if device.technology else "own file"
+    when = f"{device.year}, announced" if device.announced else f"{device.year}"
     kind = "same generation" if device.same_generation else "another generation, none of the scenario's own keeps the promises"
     text = (
         f"At equal accounting ({scenario.technology.price_basis} prices) the best design, {value(found.design)}, is "
-        f"{found.ratio:.2f} times as good as {device.name} {device.size} ({device.year}, {memory}, {kind}), {value(found.other).split()[0]}"
+        f"{found.ratio:.2f} times as good as {device.name} {device.size} ({when}, {memory}, {kind}), {value(found.other).split()[0]}"
     )
     if found.objective not in (PER_DOLLAR, PER_TOKEN):
         return [f"{text}."]

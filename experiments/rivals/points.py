@@ -64,6 +64,7 @@ class DevicePoint:
     best: Machine | None = None
     front: tuple[Machine, ...] = ()  # by rising speed
     absent_because: str = ""
+    announced: bool = False
 
     @property
     def chips(self) -> int:
@@ -169,7 +170,8 @@ def record(point: DevicePoint) -> dict[str, Any]:
 
     best = machine(point.best) if point.best else {"chips": None, "batch": None, "plan": None, "values": {}}
     return {
-        "name": point.name, "year": point.year, "technology": list(point.technology or ()), "same_generation": point.same_generation,
+        "name": point.name, "year": point.year, "technology": list(point.technology or ()),
+        "same_generation": point.same_generation, "announced": point.announced,
         **best, "capital_usd_per_token_per_second": point.best.capital if point.best else {},
         "absent_because": point.absent_because or None, "front": [machine(one) for one in point.front],
     }  # fmt: skip
@@ -181,20 +183,20 @@ def devices_csv(points: list[DevicePoint], scenario: Scenario) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     quantities = [f"{one.name} [{one.unit}]" for one in asked]
-    writer.writerow(
-        ["name", "year", "node", "memory", "link", "same_generation", "chips [1]", "batch [1]", "plan", *quantities, "absent_because"]
-    )
+    stated, made = ["name", "year", "node", "memory", "link", "same_generation", "announced"], ["chips [1]", "batch [1]", "plan"]
+    writer.writerow([*stated, *made, *quantities, "absent_because"])
     for point in points:
         best = point.best
         made = ["+".join(map(str, best.chips)), "+".join(map(str, best.batch)), best.plan] if best else ["", "", ""]
         values = [f"{best.values[one.name]:.9g}" if best else "" for one in asked]
-        known = [point.name, point.year or "", *(point.technology or ("", "", "")), "yes" if point.same_generation else "no"]
+        flags = ["yes" if flag else "no" for flag in (point.same_generation, point.announced)]
+        known = [point.name, point.year or "", *(point.technology or ("", "", "")), *flags]
         writer.writerow([*known, *made, *values, point.absent_because])
     return text.getvalue()
 
 
 def _point(one: Compared, **more: Any) -> DevicePoint:
-    return DevicePoint(one.name, one.year, one.technology, one.same_generation, **more)
+    return DevicePoint(one.name, one.year, one.technology, one.same_generation, announced=one.announced, **more)
 
 
 def _bits(problem: Problem, way: Layout) -> float:

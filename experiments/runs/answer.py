@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from codesign.search import GLOBAL, GLOBAL_AT_ITS_INTEGERS
-from experiments.terminal.number_format import in_scale, scale, written
 from experiments.runs.record import RunRecord
+from experiments.terminal.number_format import in_scale, scale, written
 from experiments.terminal.text_table import SHORT_STATUS
 
 BEST = {
@@ -75,7 +75,9 @@ def device_line(run: RunRecord) -> list[str]:
     chips, batches = ("+".join(map(str, device[name])) for name in ("machine_chips", "service_batches"))
     which = "of the same generation" if found["same_generation"] else "of another generation"
     value = written(device["values"][objective["name"]], objective["name"], objective["unit"])
-    return [f"best device {which}: {device['name']}, {value}, {chips} {'chip' if chips == '1' else 'chips'}, batch {batches}"]
+    return [
+        f"best device {which}: {device['name']}{' (announced)' if device.get('announced') else ''}, {value}, {chips} {'chip' if chips == '1' else 'chips'}, batch {batches}"
+    ]
 
 
 def promise_lines(run: RunRecord) -> list[str]:

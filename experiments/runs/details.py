@@ -9,11 +9,11 @@ from codesign.numerics.fields import units_of
 from codesign.outcome import limit_words
 from codesign.search import Front
 from experiments.rivals.advantage import advantage, as_record, sentences
-from experiments.runs.columns import columns, order
 from experiments.rivals.points import DevicePoint, record
-from experiments.scenarios.problem import warnings
+from experiments.runs.columns import columns, order
 from experiments.runs.folder import fingerprint, versions
 from experiments.runs.record import RunRecord
+from experiments.scenarios.problem import warnings
 from experiments.scenarios.schema import Scenario
 from hardware_priors.quantities import parse
 

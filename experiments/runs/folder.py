@@ -23,9 +23,9 @@ from typing import Any
 from codesign.files import own_path
 from experiments.runs import manifest
 from experiments.runs.ledger import Ledger, open_ledger
-from experiments.terminal.refusal import Refused
 from experiments.runs.replacement import exchange, keep_notes
 from experiments.scenarios.schema import Scenario, written
+from experiments.terminal.refusal import Refused
 
 PACKAGES = ("codesign", "jax", "jaxlib", "optax", "equinox", "numpy", "scipy")
 SOURCES = ("codesign", "hardware_priors", "objectives", "experiments")

@@ -4,8 +4,8 @@ import numpy as np
 
 from experiments.runs.answer import best_lines, device_line, note_lines, promise_lines
 from experiments.runs.columns import Column
-from experiments.terminal.number_format import OBJECTIVE_SCALES, Scale, in_scale, scale
 from experiments.runs.record import RunRecord
+from experiments.terminal.number_format import OBJECTIVE_SCALES, Scale, in_scale, scale
 from experiments.terminal.text_table import Printed, table_lines, table_width, wrapped
 
 MOST_ROWS, FEWEST_ROWS = 12, 8

@@ -4,11 +4,11 @@ import re
 from html import escape
 from pathlib import Path
 
-from experiments.runs.answer import best_lines, device_line, note_lines, promise_lines
 from experiments.rivals.points import DevicePoint, drawn
-from experiments.runs.picture import caption
+from experiments.runs.answer import best_lines, device_line, note_lines, promise_lines
 from experiments.runs.front_table import MORE, printed
 from experiments.runs.page_figures import parallel_figure, plane_figure
+from experiments.runs.picture import caption
 from experiments.runs.record import RunRecord
 from experiments.scenarios.schema import Scenario
 from experiments.terminal.screen import plain

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from experiments.runs.columns import SPEED
 from experiments.rivals.points import DevicePoint, Machine
-from experiments.runs.picture import DEVICE_COLOUR, OTHER_COLOUR, outer_edge
+from experiments.runs.columns import SPEED
 from experiments.runs.front_table import DECISIVE, printed
-from experiments.terminal.number_format import Scale, digits, scale
+from experiments.runs.picture import DEVICE_COLOUR, OTHER_COLOUR, outer_edge
 from experiments.runs.record import RunRecord
+from experiments.terminal.number_format import Scale, digits, scale
 from experiments.terminal.screen import plain
 from experiments.terminal.text_table import Printed
 

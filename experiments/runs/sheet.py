@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from codesign.outcome import limit_words
 from experiments.runs.answer import claim
 from experiments.runs.columns import AREA_PARTS, CAPITAL_PARTS, MACHINE_LIMITS, Column, limit_column
-from experiments.terminal.number_format import digits, in_scale, scale, written
 from experiments.runs.record import RunRecord
+from experiments.terminal.number_format import digits, in_scale, scale, written
 from objectives import OBJECTIVES
 
 Row = tuple[str, ...]

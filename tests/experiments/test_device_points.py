@@ -146,6 +146,15 @@ def test_the_generation_of_the_scenario_comes_first_and_all_others_have_reasons(
     assert {one.name for one in compared(scenario("offline")) if one.same_generation} >= {"h200", "b200", "tpu-v7"}  # of HBM3E
 
 
+def test_what_is_announced_for_a_later_year_is_a_plan_and_not_of_the_generation():
+    """mtia-500 (HBM4, 2027, announced) stood as the best device that a design of 2026 had to beat."""
+    order = {one.name: one for one in compared(scenario("llama-405b"))}
+    later, own = order["mtia-500"], order["rubin"]
+    assert later.announced and later.technology == ("N3", "HBM4", "Ethernet") and not later.same_generation and not later.absent_because
+    assert own.announced and own.same_generation  # for the year of its memory
+    assert not order["b200"].announced
+
+
 NARROW = """
 memory_bandwidth = "8 TB/s"
 memory_capacity = "288 GiB"

@@ -1,0 +1,1 @@
+"""What a search leaves behind: folders, ledgers, tables, pictures, pages."""
