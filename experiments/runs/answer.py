@@ -75,9 +75,8 @@ def device_line(run: RunRecord) -> list[str]:
     chips, batches = ("+".join(map(str, device[name])) for name in ("machine_chips", "service_batches"))
     which = "of the same generation" if found["same_generation"] else "of another generation"
     value = written(device["values"][objective["name"]], objective["name"], objective["unit"])
-    return [
-        f"best device {which}: {device['name']}{' (announced)' if device.get('announced') else ''}, {value}, {chips} {'chip' if chips == '1' else 'chips'}, batch {batches}"
-    ]
+    name = f"{device['name']} (announced)" if device.get("announced") else device["name"]
+    return [f"best device {which}: {name}, {value}, {chips} {'chip' if chips == '1' else 'chips'}, batch {batches}"]
 
 
 def promise_lines(run: RunRecord) -> list[str]:
