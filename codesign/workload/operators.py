@@ -68,6 +68,7 @@ class Operator(eqx.Module):
     tile: Real = eqx.field(converter=real, default=1.0)  # [1] head width, for on-chip reuse in attention
     division: Real = eqx.field(converter=real, default=ATTENTION)  # one of the four classes above, as a float
     group: Real = eqx.field(converter=real, default=0.0)  # operators of one group may be fused by Dataflow
+    kernels: Real = eqx.field(converter=real, default=0.0)  # [1] kernels of a step; 0 for what joins its neighbour's kernel
 
 
 class OperatorTable(eqx.Module):
@@ -109,7 +110,7 @@ def operator_table(model: Transformer, precision: Precision, *, slice_columns: N
     rows: list[tuple[str, Operator]] = []
     for index, kind in enumerate(model.layers):
         suffix = f" {index + 1}" if len(model.layers) > 1 else ""
-        rows += [(name + suffix, _grouped(op, kind, index)) for name, op in writer.layer(kind)]
+        rows += [(name + suffix, _grouped(name, op, kind, index)) for name, op in writer.layer(kind)]
     rows += writer.ends(model)
     names, operators = zip(*rows, strict=True)
     columns = _stack(operators)
@@ -118,7 +119,11 @@ def operator_table(model: Transformer, precision: Precision, *, slice_columns: N
     return _finish(model, precision, columns, names)
 
 
-def _grouped(op: Operator, kind: LayerKind, index: int) -> Operator:
+_JOINED = ("key-value", "experts down", "norms")
+"""Operators without a kernel of their own: one product gives queries, keys and values, one kernel does the experts of a layer."""
+
+
+def _grouped(name: str, op: Operator, kind: LayerKind, index: int) -> Operator:
     """Multiply an operator by the number of its layers and give it the fusion group of its kind and half-layer."""
     per_layer = (
         "stored streamed row_flops context_flops expanded_context_flops cached_flops row_vector context_vector row_exponential "
@@ -126,7 +131,8 @@ def _grouped(op: Operator, kind: LayerKind, index: int) -> Operator:
     ).split()
     scaled = {name: getattr(op, name) * kind.count for name in per_layer}
     half = jnp.where(op.division == ATTENTION, 0.0, 1.0)
-    return dataclasses.replace(op, **scaled, group=2.0 * index + half)
+    kernels = jnp.zeros_like(kind.count) if name in _JOINED else kind.count
+    return dataclasses.replace(op, **scaled, group=2.0 * index + half, kernels=kernels)
 
 
 def _stack(operators: tuple[Operator, ...]) -> Operator:
@@ -380,7 +386,7 @@ class _Writer:
             division=HEAD,
             slices=self.columns(model.vocabulary),
         )
-        rows = [("embedding", embedding), ("head", head)]
+        rows = [("embedding", embedding), ("head", dataclasses.replace(head, kernels=real(1.0)))]
         last = 2.0 * len(model.layers)
         return [(name, dataclasses.replace(op, group=real(last + k))) for k, (name, op) in enumerate(rows)]
 

@@ -1,0 +1,211 @@
+"""The calibrated execution: kernels with floors, attainable fractions, collectives and host time (DESIGN.md §4).
+
+Every kernel takes a floor, and the longer of its memory traffic and its arithmetic at attainable rates:
+
+    t = floor + max(bytes / bandwidth · (1 + memory loss), FLOPs / peak · (1 + compute loss)).
+
+Floors are microseconds and stay when bandwidth doubles. A loss is positive, so no efficiency exceeds 1. A collective
+takes ``sync latency · (base + step · steps)`` and its bytes over the link, times (1 + loss). The step is their sum times
+a scale, and the host's time for the step and for each sequence. All terms are monomials in the quantities of a design,
+with positive coefficients: sums and maxima of them are log-convex, so a search keeps its proofs.
+
+The coefficients come from a profile (``codesign.calibration``), which fits them to measurements in layers: generic,
+vendor, architecture, device; engine, model.
+"""
+
+import dataclasses
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from codesign.numerics.fields import Real, quantity
+from codesign.hardware.design import Design
+from codesign.performance import collectives
+from codesign.performance.collectives import Cost
+from codesign.performance.load import Load
+from codesign.performance.plan import Degrees, Plan
+from codesign.workload.operators import EXPERT, OperatorTable
+from codesign.workload.phases import Decode, Phase
+
+PRODUCT, ATTENTION, LATENT, EXPERTS, STREAM = range(5)
+"""Kinds of kernels: weight products, grouped attention, absorbed latent attention, routed experts, and what only streams."""
+
+
+class Coefficients(eqx.Module):
+    """What calibration learns, all positive. ``*_memory``, ``*_compute`` and ``link_*`` are losses: the rate is divided by 1 + loss."""
+
+    product_floor: Real = quantity("s", "a weight product beyond its streaming")
+    product_memory: Real = quantity("1", "loss of bandwidth in weight products")
+    product_compute: Real = quantity("1", "loss of arithmetic in weight products")
+    attention_floor: Real = quantity("s", "an attention kernel beyond its streaming")
+    attention_memory: Real = quantity("1", "loss of bandwidth in reading the cache")
+    attention_compute: Real = quantity("1", "loss of arithmetic in attention")
+    latent_floor: Real = quantity("s", "a latent attention kernel beyond its streaming")
+    latent_memory: Real = quantity("1", "loss of bandwidth in reading the latent cache")
+    latent_compute: Real = quantity("1", "loss of arithmetic in absorbed latent attention")
+    expert_floor: Real = quantity("s", "the kernels of one layer's experts beyond their streaming")
+    expert_touched: Real = quantity("s", "each expert touched on a chip")
+    expert_memory: Real = quantity("1", "loss of bandwidth in experts")
+    expert_compute: Real = quantity("1", "loss of arithmetic in experts")
+    sync_base: Real = quantity("1", "latency of a collective over the sync latency, before its steps")
+    sync_step: Real = quantity("1", "latency of each step of a collective over the sync latency")
+    link_one_shot: Real = quantity("1", "loss of link bandwidth in one-shot all-reduce")
+    link_two_shot: Real = quantity("1", "loss of link bandwidth in other all-reduce")
+    exchange_sync: Real = quantity("1", "latency of an all-to-all over the sync latency")
+    exchange_link: Real = quantity("1", "loss of link bandwidth in all-to-all")
+    floor_scale: Real = quantity("1", "floors in the engine over those of kernels alone")
+    step_scale: Real = quantity("1", "a decode step in the engine over its kernels and collectives")
+    prefill_scale: Real = quantity("1", "a prefill in the engine over its kernels and collectives")
+    host_step: Real = quantity("s", "host time of a step")
+    host_sequence: Real = quantity("s", "host time of a step for each sequence")
+    interference: Real = quantity("1", "share of interleaved prefills that decode steps wait for")
+    first_token: Real = quantity("s", "host time from request to first token")
+    queue: Real = quantity("1", "prefills of other requests that one waits for, over the concurrency")
+    idle_power: Real = quantity("1", "power of a busy but stalled chip over its rating")
+    byte_energy: Real = quantity("J/B", "energy of a byte from main memory")
+    flop_energy: Real = quantity("J/FLOP", "energy of a 16-bit operation")
+
+
+COEFFICIENTS = tuple(field.name for field in dataclasses.fields(Coefficients))
+"""Names of the coefficients, in order."""
+
+
+def from_logs(logs: Float[Array, "coefficients"]) -> Coefficients:
+    """Coefficients of an array of natural logarithms in the order of ``COEFFICIENTS``."""
+    values = jnp.exp(logs)
+    return Coefficients(**{name: values[..., k] for k, name in enumerate(COEFFICIENTS)})
+
+
+class KernelWork(eqx.Module):
+    """What the kernels of a step do on the busiest chip; shapes (operators,).
+
+    ``kernels`` is how often each runs, ``touched`` the experts touched on the chip over all layers, ``kind`` one of the kinds above.
+    """
+
+    bytes: Float[Array, "operators"]  # [B]
+    flops: Float[Array, "operators"]  # [FLOP]
+    kernels: Float[Array, "operators"]  # [1]
+    touched: Float[Array, "operators"]  # [1]
+    kind: Float[Array, "operators"]
+
+
+def kernel_work(table: OperatorTable, phase: Phase, load: Load, main_bytes: Float[Array, "operators"], touched: Real) -> KernelWork:
+    """Sort the operators of a step into kinds of kernels.
+
+    Args:
+        table: the model.
+        phase: decode reads a latent cache in absorbed form.
+        load: the busiest chip's work.
+        main_bytes: bytes of each operator from main memory [B].
+        touched: experts touched in a layer on the busiest chip [1].
+    """
+    op = table.operators
+    is_latent = (op.context_flops > op.expanded_context_flops) & (op.state_read > 0)
+    core = jnp.where(is_latent, float(LATENT if isinstance(phase, Decode) else ATTENTION), float(ATTENTION))
+    multiplies = (op.row_flops > 0) & (op.streamed > 0)
+    other = jnp.where(multiplies, float(PRODUCT), float(STREAM))
+    is_expert = op.division == EXPERT
+    kind = jnp.where(op.context_flops > 0, core, jnp.where(is_expert, float(EXPERTS), other))
+    return KernelWork(
+        bytes=main_bytes,
+        flops=load.flops,
+        kernels=op.kernels,
+        touched=jnp.where(is_expert, op.kernels * touched, 0.0),
+        kind=kind,
+    )
+
+
+class CollectiveWork(eqx.Module):
+    """What the collectives of a step do on the busiest chip; shapes (collectives,).
+
+    ``count`` collectives take ``steps`` latency steps together; ``inner`` bytes pass the link, ``outer`` is the time of the outer tier.
+    """
+
+    count: Float[Array, "collectives"]  # [1]
+    steps: Float[Array, "collectives"]  # [1]
+    inner: Float[Array, "collectives"]  # [B]
+    outer: Float[Array, "collectives"]  # [s]
+    exchange: Float[Array, "collectives"]  # [1] 1 for all-to-all, gather and point to point, 0 for all-reduce
+
+
+def collective_work(
+    design: Design, table: OperatorTable, phase: Phase, plan: Plan, degree: Degrees, cost: Cost
+) -> CollectiveWork:
+    """Count the collectives of a step; ``cost`` is what ``communication`` says of them at full link bandwidth."""
+    several = collectives.several
+
+    def where(n: Real, count: Real) -> Real:
+        return jnp.where(several(n), count, 0.0)
+
+    dealt = degree.expert > 1.0
+    experts = jnp.where(
+        dealt,
+        table.expert_layers * (2.0 + jnp.where(several(degree.expert_slices), 1.0, 0.0)) + where(degree.feed_forward, table.shared_layers),
+        where(degree.stage, table.expert_layers),
+    )
+    zero = jnp.zeros_like(experts)
+    count = jnp.stack(
+        [
+            where(degree.tensor, table.attention_reductions),
+            where(degree.feed_forward, table.dense_layers),
+            experts if table.has_experts else zero,
+            where(plan.context, table.attention_layers),
+            where(degree.feed_forward, jnp.ones_like(zero)),
+            where(degree.feed_forward, jnp.ones_like(zero)),
+            degree.pipeline - 1.0 + zero,
+        ]
+    )
+    exchanged = jnp.where(dealt, 1.0, 0.0)
+    one, none = jnp.ones_like(exchanged), jnp.zeros_like(exchanged)
+    exchange = jnp.stack([none, none, exchanged, one, none, one, one])
+    inner = cost.inner
+    outer = (cost.latency - cost.syncs * design.sync_latency) + (cost.transfer - inner / design.link_bandwidth)
+    return CollectiveWork(count=count, steps=cost.syncs, inner=inner, outer=jnp.maximum(outer, 0.0), exchange=exchange)
+
+
+class ChipRates(eqx.Module):
+    """Peaks of one chip, before any loss."""
+
+    memory: Real  # [B/s]
+    product: Real  # [FLOP/s] at the width of the products
+    expert: Real  # [FLOP/s] at the width of the experts' products
+    attention: Real  # [FLOP/s] at 16 bit
+    link: Real  # [B/s]
+    sync_latency: Real  # [s]
+
+
+class KernelTimes(eqx.Module):
+    """Seconds of each operator and collective at attainable rates; ``operators`` includes the floors."""
+
+    memory: Float[Array, "operators"]
+    compute: Float[Array, "operators"]
+    floor: Float[Array, "operators"]
+    operators: Float[Array, "operators"]
+
+
+def kernel_times(work: KernelWork, rates: ChipRates, c: Coefficients) -> KernelTimes:
+    """Time every operator: floor plus the longer of memory and compute."""
+
+    def pick(product: Real, attention: Real, latent: Real, expert: Real, stream: Real) -> Float[Array, "operators"]:
+        stacked = jnp.stack([jnp.asarray(x, work.bytes.dtype) for x in (product, attention, latent, expert, stream)])
+        return stacked[work.kind.astype(int)]
+
+    memory_loss = pick(c.product_memory, c.attention_memory, c.latent_memory, c.expert_memory, c.product_memory)
+    compute_loss = pick(c.product_compute, c.attention_compute, c.latent_compute, c.expert_compute, c.product_compute)
+    peak = pick(rates.product, rates.attention, rates.attention, rates.expert, rates.product)
+    each = pick(c.product_floor, c.attention_floor, c.latent_floor, c.expert_floor, jnp.zeros(()))
+    memory = work.bytes / rates.memory * (1.0 + memory_loss)
+    compute = work.flops / peak * (1.0 + compute_loss)
+    floor = c.floor_scale * (work.kernels * each + work.touched * c.expert_touched)
+    return KernelTimes(memory=memory, compute=compute, floor=floor, operators=floor + jnp.maximum(memory, compute))
+
+
+def collective_times(work: CollectiveWork, rates: ChipRates, c: Coefficients) -> tuple[Float[Array, "collectives"], Float[Array, "collectives"]]:
+    """Latency and transfer time of every collective [s]."""
+    one_shot = work.steps <= 1.5 * work.count
+    reduce = rates.sync_latency * (c.sync_base * work.count + c.sync_step * work.steps)
+    exchange = rates.sync_latency * c.exchange_sync * work.count
+    latency = jnp.where(work.exchange > 0, exchange, reduce)
+    loss = jnp.where(work.exchange > 0, c.exchange_link, jnp.where(one_shot, c.link_one_shot, c.link_two_shot))
+    return latency, work.inner / rates.link * (1.0 + loss) + work.outer
