@@ -18,7 +18,7 @@ from codesign.calibration.fit import Block
 from codesign.calibration.layers import membership
 from codesign.calibration.machine import Machine, MachineFinder
 from codesign.calibration.service import step_seconds
-from codesign.performance.calibrated import ATTENTION, EXPERTS, LATENT, PRODUCT, ChipRates, CollectiveWork, KernelWork, from_logs
+from codesign.performance.calibrated import ATTENTION, EXPERTS, LATENT, PRODUCT, PROMPT, ChipRates, CollectiveWork, KernelWork, from_logs
 from codesign.workload.experts import busiest_rows, busiest_touched
 
 WIDTHS = {
@@ -97,7 +97,7 @@ def _stack(name: str, kind: int | None, made: list[tuple[dict[str, str], Machine
     )  # fmt: skip
 
     def collective(steps: str, inner: str) -> CollectiveWork:
-        return CollectiveWork(column("count"), column(steps), column(inner), column("outer"), column("exchange"))
+        return CollectiveWork(column("count"), column(steps), column("peers"), column(inner), column("outer"), column("exchange"))
 
     work = StepWork(kernels, collective("steps_one", "inner_one"), collective("steps_two", "inner_two"))
     keys = []
@@ -183,9 +183,9 @@ def _collective(row: dict[str, str]) -> dict[str, float] | None:
         return None  # bound by the host that launches it
     chips, message = float(row["num_gpus"]), float(row["message_bytes"])
     share = (chips - 1) / chips * message
-    made = {"seconds": float(row["latency_us"]) * 1e-6, "count": 1.0}
+    made = {"seconds": float(row["latency_us"]) * 1e-6, "count": 1.0, "peers": chips - 1.0}
     operation = row.get("op", "all_reduce")
-    if operation == "all_reduce":
+    if operation == "all_reduce" and "impl" in row:
         return {**made, "steps_one": 1.0, "inner_one": (chips - 1) * message, "steps_two": 2.0, "inner_two": 2 * share}
     if operation == "alltoall":
         return {**made, "steps_one": 1.0, "steps_two": 1.0, "inner_one": share, "inner_two": share, "exchange": 1.0}
@@ -195,7 +195,7 @@ def _collective(row: dict[str, str]) -> dict[str, float] | None:
 _READERS: dict[str, tuple[int | None, Callable[[dict[str, str]], dict[str, float] | None]]] = {
     "gemm_dtype": (PRODUCT, _product),
     "moe_dtype": (EXPERTS, _experts),
-    "isl": (ATTENTION, lambda row: _prefill_attention(row) if "q_heads" in row else _latent(row)),
+    "isl": (PROMPT, lambda row: _prefill_attention(row) if "q_heads" in row else _latent(row)),
     "q_heads": (ATTENTION, _decode_attention),
     "num_heads": (LATENT, _latent),
     "message_bytes": (None, _collective),

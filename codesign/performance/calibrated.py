@@ -28,8 +28,9 @@ from codesign.performance.plan import Degrees, Plan
 from codesign.workload.operators import EXPERT, OperatorTable
 from codesign.workload.phases import Decode, Phase
 
-PRODUCT, ATTENTION, LATENT, EXPERTS, STREAM = range(5)
-"""Kinds of kernels: weight products, grouped attention, absorbed latent attention, routed experts, and what only streams."""
+PRODUCT, ATTENTION, LATENT, EXPERTS, STREAM, PROMPT = range(6)
+"""Kinds of kernels: weight products, attention of a decode step, absorbed latent attention, routed experts, what only streams,
+and attention of a prefill."""
 
 
 class Coefficients(eqx.Module):
@@ -40,7 +41,9 @@ class Coefficients(eqx.Module):
     product_compute: Real = quantity("1", "loss of arithmetic in weight products")
     attention_floor: Real = quantity("s", "an attention kernel beyond its streaming")
     attention_memory: Real = quantity("1", "loss of bandwidth in reading the cache")
-    attention_compute: Real = quantity("1", "loss of arithmetic in attention")
+    attention_compute: Real = quantity("1", "loss of arithmetic in attention of a decode step")
+    prompt_floor: Real = quantity("s", "an attention kernel of a prefill beyond its work")
+    prompt_compute: Real = quantity("1", "loss of arithmetic in attention of a prefill")
     latent_floor: Real = quantity("s", "a latent attention kernel beyond its streaming")
     latent_memory: Real = quantity("1", "loss of bandwidth in reading the latent cache")
     latent_compute: Real = quantity("1", "loss of arithmetic in absorbed latent attention")
@@ -50,6 +53,7 @@ class Coefficients(eqx.Module):
     expert_compute: Real = quantity("1", "loss of arithmetic in experts")
     sync_base: Real = quantity("1", "latency of a collective over the sync latency, before its steps")
     sync_step: Real = quantity("1", "latency of each step of a collective over the sync latency")
+    sync_peer: Real = quantity("1", "latency that each further chip adds to a collective over the sync latency")
     link_one_shot: Real = quantity("1", "loss of link bandwidth in one-shot all-reduce")
     link_two_shot: Real = quantity("1", "loss of link bandwidth in other all-reduce")
     exchange_sync: Real = quantity("1", "latency of an all-to-all over the sync latency")
@@ -102,7 +106,8 @@ def kernel_work(table: OperatorTable, phase: Phase, load: Load, main_bytes: Floa
     """
     op = table.operators
     is_latent = (op.context_flops > op.expanded_context_flops) & (op.state_read > 0)
-    core = jnp.where(is_latent, float(LATENT if isinstance(phase, Decode) else ATTENTION), float(ATTENTION))
+    decodes = isinstance(phase, Decode)
+    core = jnp.where(is_latent, float(LATENT), float(ATTENTION)) if decodes else jnp.full_like(op.context_flops, float(PROMPT))
     multiplies = (op.row_flops > 0) & (op.streamed > 0)
     other = jnp.where(multiplies, float(PRODUCT), float(STREAM))
     is_expert = op.division == EXPERT
@@ -119,11 +124,12 @@ def kernel_work(table: OperatorTable, phase: Phase, load: Load, main_bytes: Floa
 class CollectiveWork(eqx.Module):
     """What the collectives of a step do on the busiest chip; shapes (collectives,).
 
-    ``count`` collectives take ``steps`` latency steps together; ``inner`` bytes pass the link, ``outer`` is the time of the outer tier.
+    ``count`` collectives among ``peers`` others take ``steps`` latency steps together; ``inner`` bytes pass the link, ``outer`` is the time of the outer tier.
     """
 
     count: Float[Array, "collectives"]  # [1]
     steps: Float[Array, "collectives"]  # [1]
+    peers: Float[Array, "collectives"]  # [1] chips beyond the first, over all of the count
     inner: Float[Array, "collectives"]  # [B]
     outer: Float[Array, "collectives"]  # [s]
     exchange: Float[Array, "collectives"]  # [1] 1 for all-to-all, gather and point to point, 0 for all-reduce
@@ -156,12 +162,14 @@ def collective_work(
             degree.pipeline - 1.0 + zero,
         ]
     )
+    size = jnp.stack([degree.tensor, degree.feed_forward, degree.stage, plan.context + zero, degree.feed_forward, degree.feed_forward, zero + 2.0])
+    peers = count * (jnp.minimum(size, design.scale_up_domain) - 1.0)
     exchanged = jnp.where(dealt, 1.0, 0.0)
     one, none = jnp.ones_like(exchanged), jnp.zeros_like(exchanged)
     exchange = jnp.stack([none, none, exchanged, one, none, one, one])
     inner = cost.inner
     outer = (cost.latency - cost.syncs * design.sync_latency) + (cost.transfer - inner / design.link_bandwidth)
-    return CollectiveWork(count=count, steps=cost.syncs, inner=inner, outer=jnp.maximum(outer, 0.0), exchange=exchange)
+    return CollectiveWork(count=count, steps=cost.syncs, peers=peers, inner=inner, outer=jnp.maximum(outer, 0.0), exchange=exchange)
 
 
 class ChipRates(eqx.Module):
@@ -187,14 +195,13 @@ class KernelTimes(eqx.Module):
 def kernel_times(work: KernelWork, rates: ChipRates, c: Coefficients) -> KernelTimes:
     """Time every operator: floor plus the longer of memory and compute."""
 
-    def pick(product: Real, attention: Real, latent: Real, expert: Real, stream: Real) -> Float[Array, "operators"]:
-        stacked = jnp.stack([jnp.asarray(x, work.bytes.dtype) for x in (product, attention, latent, expert, stream)])
-        return stacked[work.kind.astype(int)]
+    def pick(*by_kind: Real) -> Float[Array, "operators"]:
+        return jnp.stack([jnp.asarray(value, work.bytes.dtype) for value in by_kind])[work.kind.astype(int)]
 
-    memory_loss = pick(c.product_memory, c.attention_memory, c.latent_memory, c.expert_memory, c.product_memory)
-    compute_loss = pick(c.product_compute, c.attention_compute, c.latent_compute, c.expert_compute, c.product_compute)
-    peak = pick(rates.product, rates.attention, rates.attention, rates.expert, rates.product)
-    each = pick(c.product_floor, c.attention_floor, c.latent_floor, c.expert_floor, jnp.zeros(()))
+    memory_loss = pick(c.product_memory, c.attention_memory, c.latent_memory, c.expert_memory, c.product_memory, c.attention_memory)
+    compute_loss = pick(c.product_compute, c.attention_compute, c.latent_compute, c.expert_compute, c.product_compute, c.prompt_compute)
+    peak = pick(rates.product, rates.attention, rates.attention, rates.expert, rates.product, rates.attention)
+    each = pick(c.product_floor, c.attention_floor, c.latent_floor, c.expert_floor, jnp.zeros(()), c.prompt_floor)
     memory = work.bytes / rates.memory * (1.0 + memory_loss)
     compute = work.flops / peak * (1.0 + compute_loss)
     floor = c.floor_scale * (work.kernels * each + work.touched * c.expert_touched)
@@ -204,7 +211,7 @@ def kernel_times(work: KernelWork, rates: ChipRates, c: Coefficients) -> KernelT
 def collective_times(work: CollectiveWork, rates: ChipRates, c: Coefficients) -> tuple[Float[Array, "collectives"], Float[Array, "collectives"]]:
     """Latency and transfer time of every collective [s]."""
     one_shot = work.steps <= 1.5 * work.count
-    reduce = rates.sync_latency * (c.sync_base * work.count + c.sync_step * work.steps)
+    reduce = rates.sync_latency * (c.sync_base * work.count + c.sync_step * work.steps + c.sync_peer * work.peers)
     exchange = rates.sync_latency * c.exchange_sync * work.count
     latency = jnp.where(work.exchange > 0, exchange, reduce)
     loss = jnp.where(work.exchange > 0, c.exchange_link, jnp.where(one_shot, c.link_one_shot, c.link_two_shot))

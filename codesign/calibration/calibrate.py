@@ -1,0 +1,129 @@
+"""Calibrate: measured cases and a prior profile → posterior profile."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from codesign.calibration.cases import Case
+from codesign.calibration.features import Features
+from codesign.calibration.fit import Block, Posterior, fit
+from codesign.calibration.layers import layer_keys, membership, parameters
+from codesign.calibration.profile import Profile
+from codesign.calibration.service import QUANTITIES, differentiate_rows, predict_rows
+
+PREDICTIONS = {
+    ("decode", "time_per_token"): "decode", ("interleaved", "time_per_token"): "interleaved", ("static", "time_per_token"): "static",
+    ("disaggregated", "time_per_token"): "decode", ("interleaved", "time_to_first_token"): "time_to_first_token",
+    ("prefill", "time_to_first_token"): "prompt", ("static", "time_to_first_token"): "prompt", ("static", "end_to_end"): "static_end_to_end",
+    ("interleaved", "end_to_end"): "end_to_end", ("interleaved", "throughput"): "throughput", ("static", "throughput"): "static_throughput",
+    ("max_load", "throughput"): "max_load", ("disaggregated", "throughput"): "disaggregated_throughput",
+    ("interleaved", "power"): "power", ("disaggregated", "power"): "power", ("interleaved", "energy"): "energy",
+    ("disaggregated", "energy"): "energy",
+}  # fmt: skip
+"""Which prediction answers to which measured quantity under which protocol."""
+
+SPREAD = {"time_per_token": 0.10, "time_to_first_token": 0.25, "end_to_end": 0.10, "throughput": 0.12, "power": 0.06, "energy": 0.12}
+"""Standard deviation of one row about its group [natural log]; judged from repeated releases at one point (about 10 %)."""
+
+
+def prediction_of(case: Case) -> int | None:
+    """Index in ``QUANTITIES`` of what predicts a case, or None where nothing does."""
+    name = PREDICTIONS.get((case.protocol, case.quantity))
+    return None if name is None else QUANTITIES.index(name)
+
+
+def learns_from(case: Case) -> bool:
+    """Whether the fit uses a case: of a protocol it learns from, saying what no other row says, and not held to a queue.
+
+    Throughput is another reading of the times of the same run, and energy of its power.
+    """
+    if not case.fitted or case.derived or prediction_of(case) is None:
+        return False
+    return case.quantity in ("time_per_token", "time_to_first_token", "power") and not (
+        case.protocol == "disaggregated" and case.quantity != "time_per_token"
+    )
+
+
+def block(cases: Sequence[Case], features: Features, index: dict[str, int]) -> Block:
+    """Cases as a block of a fit."""
+    members, _ = membership([layer_keys(case) for case in cases], index)
+    which = np.array([prediction_of(case) for case in cases])
+    rows = np.arange(len(cases))
+    return Block(
+        members=members,
+        values=np.log([case.value for case in cases]),
+        spread=np.array([SPREAD[case.quantity] for case in cases]),
+        predict=lambda logs: np.asarray(predict_rows(jnp.asarray(logs), features))[rows, which],
+        differentiate=lambda logs: np.asarray(differentiate_rows(jnp.asarray(logs), features))[rows, which],
+    )
+
+
+def calibrate(cases: Sequence[Case], features: Features, prior: Profile | None = None, most: int = 25) -> tuple[Profile, Posterior]:
+    """Fit a profile to cases.
+
+    Args:
+        cases: those of ``map_rows``; ``learns_from`` chooses.
+        features: their features, in order.
+        prior: what was known before (kernel tables, or a shipped profile whose user adds rows of his own).
+        most: most evaluations.
+
+    Returns:
+        The posterior as a profile, and how the search ended.
+    """
+    chosen = np.array([k for k, case in enumerate(cases) if learns_from(case)])
+    used = [cases[k] for k in chosen]
+    rows = jax.tree.map(lambda leaf: leaf[chosen], features)
+    layered = parameters([layer_keys(case) for case in used])
+    names, mean, covariance = combine(layered.names, layered.mean, layered.spread, prior)
+    index = {name: k for k, name in enumerate(names)}
+    root = np.linalg.cholesky(np.linalg.inv(covariance)).T
+    found = fit([block(used, rows, index)], mean, root, most=most)
+    return Profile(names, found.mean, found.covariance), found
+
+
+def combine(
+    names: tuple[str, ...], mean: np.ndarray, spread: np.ndarray, prior: Profile | None
+) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
+    """Prior means and covariance of parameters: a profile's where it knows them, the layers' elsewhere."""
+    if prior is None:
+        return names, mean, np.diag(spread**2)
+    known = set(prior.names)
+    fresh = [k for k, name in enumerate(names) if name not in known]
+    all_names = prior.names + tuple(names[k] for k in fresh)
+    covariance = np.zeros((len(all_names), len(all_names)))
+    size = len(prior.names)
+    covariance[:size, :size] = prior.covariance
+    covariance[range(size, len(all_names)), range(size, len(all_names))] = spread[fresh] ** 2
+    return all_names, np.concatenate([prior.mean, mean[fresh]]), covariance
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictions:
+    """What a profile says of cases: natural logarithms and their standard deviations.
+
+    ``parameter`` is the part of the deviation that comes from parameters and from layers nobody measured; ``total`` adds the row's own.
+    """
+
+    log: np.ndarray
+    parameter: np.ndarray
+    total: np.ndarray
+
+
+def predictions(cases: Sequence[Case], features: Features, profile: Profile) -> Predictions:
+    """Predict cases with a profile; every case must have a prediction (``prediction_of``)."""
+    keys = [layer_keys(case) for case in cases]
+    members, unknown = membership(keys, profile.index)
+    logs = np.append(profile.mean, 0.0)[members].sum(axis=2)
+    which = np.array([prediction_of(case) for case in cases])
+    rows = np.arange(len(cases))
+    log = np.asarray(predict_rows(jnp.asarray(logs), features))[rows, which]
+    slopes = np.asarray(differentiate_rows(jnp.asarray(logs), features))[rows, which]
+    from codesign.calibration.fit import spread_slopes
+
+    wide = spread_slopes(slopes, members, len(profile.names))
+    parameter = np.asarray(wide.multiply(wide @ profile.covariance).sum(axis=1)).ravel() + (slopes**2 * unknown).sum(axis=1)
+    noise = np.array([SPREAD[case.quantity] for case in cases]) * profile.noise
+    return Predictions(log, np.sqrt(parameter), np.sqrt(parameter + noise**2))
