@@ -3,13 +3,12 @@
 import dataclasses
 from collections.abc import Sequence
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from codesign.calibration.cases import Case
-from codesign.calibration.features import Features
-from codesign.calibration.fit import Block, Posterior, fit
+from codesign.calibration.features import Counted
+from codesign.calibration.fit import Block, Posterior, fit, spread_slopes
 from codesign.calibration.layers import layer_keys, membership, parameters
 from codesign.calibration.profile import Profile
 from codesign.calibration.service import QUANTITIES, differentiate_rows, predict_rows
@@ -47,26 +46,27 @@ def learns_from(case: Case) -> bool:
     )
 
 
-def block(cases: Sequence[Case], features: Features, index: dict[str, int]) -> Block:
-    """Cases as a block of a fit."""
-    members, _ = membership([layer_keys(case) for case in cases], index)
+def block(cases: Sequence[Case], counted: Counted, index: dict[str, int]) -> Block:
+    """Cases as a block of a fit; each configuration is predicted once, whatever was measured of it."""
+    first = counted.first
+    members, _ = membership([layer_keys(cases[k]) for k in first], index)
     which = np.array([prediction_of(case) for case in cases])
-    rows = np.arange(len(cases))
     return Block(
         members=members,
         values=np.log([case.value for case in cases]),
         spread=np.array([SPREAD[case.quantity] for case in cases]),
-        predict=lambda logs: np.asarray(predict_rows(jnp.asarray(logs), features))[rows, which],
-        differentiate=lambda logs: np.asarray(differentiate_rows(jnp.asarray(logs), features))[rows, which],
+        predict=lambda logs: np.asarray(predict_rows(jnp.asarray(logs), counted.features))[counted.index, which],
+        differentiate=lambda logs: np.asarray(differentiate_rows(jnp.asarray(logs), counted.features))[counted.index, which],
+        configuration=counted.index,
     )
 
 
-def calibrate(cases: Sequence[Case], features: Features, prior: Profile | None = None, most: int = 25) -> tuple[Profile, Posterior]:
+def calibrate(cases: Sequence[Case], counted: Counted, prior: Profile | None = None, most: int = 25) -> tuple[Profile, Posterior]:
     """Fit a profile to cases.
 
     Args:
         cases: those of ``map_rows``; ``learns_from`` chooses.
-        features: their features, in order.
+        counted: their features.
         prior: what was known before (kernel tables, or a shipped profile whose user adds rows of his own).
         most: most evaluations.
 
@@ -75,12 +75,11 @@ def calibrate(cases: Sequence[Case], features: Features, prior: Profile | None =
     """
     chosen = np.array([k for k, case in enumerate(cases) if learns_from(case)])
     used = [cases[k] for k in chosen]
-    rows = jax.tree.map(lambda leaf: leaf[chosen], features)
+    rows = counted.take(chosen)
     layered = parameters([layer_keys(case) for case in used])
     names, mean, covariance = combine(layered.names, layered.mean, layered.spread, prior)
     index = {name: k for k, name in enumerate(names)}
-    root = np.linalg.cholesky(np.linalg.inv(covariance)).T
-    found = fit([block(used, rows, index)], mean, root, most=most)
+    found = fit([block(used, rows, index)], mean, covariance, most=most)
     return Profile(names, found.mean, found.covariance), found
 
 
@@ -112,18 +111,15 @@ class Predictions:
     total: np.ndarray
 
 
-def predictions(cases: Sequence[Case], features: Features, profile: Profile) -> Predictions:
+def predictions(cases: Sequence[Case], counted: Counted, profile: Profile) -> Predictions:
     """Predict cases with a profile; every case must have a prediction (``prediction_of``)."""
-    keys = [layer_keys(case) for case in cases]
-    members, unknown = membership(keys, profile.index)
+    first, index = counted.first, counted.index
+    members, unknown = membership([layer_keys(cases[k]) for k in first], profile.index)
     logs = np.append(profile.mean, 0.0)[members].sum(axis=2)
     which = np.array([prediction_of(case) for case in cases])
-    rows = np.arange(len(cases))
-    log = np.asarray(predict_rows(jnp.asarray(logs), features))[rows, which]
-    slopes = np.asarray(differentiate_rows(jnp.asarray(logs), features))[rows, which]
-    from codesign.calibration.fit import spread_slopes
-
-    wide = spread_slopes(slopes, members, len(profile.names))
-    parameter = np.asarray(wide.multiply(wide @ profile.covariance).sum(axis=1)).ravel() + (slopes**2 * unknown).sum(axis=1)
+    log = np.asarray(predict_rows(jnp.asarray(logs), counted.features))[index, which]
+    slopes = np.asarray(differentiate_rows(jnp.asarray(logs), counted.features))[index, which]
+    wide = spread_slopes(slopes, members[index], len(profile.names))
+    parameter = np.asarray(wide.multiply(wide @ profile.covariance).sum(axis=1)).ravel() + (slopes**2 * unknown[index]).sum(axis=1)
     noise = np.array([SPREAD[case.quantity] for case in cases]) * profile.noise
     return Predictions(log, np.sqrt(parameter), np.sqrt(parameter + noise**2))

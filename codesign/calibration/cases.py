@@ -185,6 +185,8 @@ def _layout(row: Measurement, protocol: Protocol, model: str, machine: Machine, 
     if protocol == "disaggregated":
         return _decode_pool(row)
     tensor, chips = row.number("tp"), row.number("n_chips")
+    if chips == 0.0:
+        raise _NotComparable("the number of chips is given as 0")
     pipeline = row.number("pp") or 1.0
     expert = max(row.number("ep") or 1.0, 1.0)
     if tensor is None:

@@ -5,6 +5,7 @@ time a prompt costs the others). Configurations of dense and of mixture models g
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import equinox as eqx
 import jax
@@ -13,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from codesign.calibration.cases import Case
+from codesign.calibration.names import Formats
 from codesign.calibration.structures import table
 from codesign.hardware.design import Design
 from codesign.performance.calibrated import ChipRates, CollectiveWork, KernelWork, collective_work, kernel_work
@@ -53,96 +55,110 @@ class Features(eqx.Module):
     batch: Float[Array, " configurations"]  # [1] sequences that decode together in a replica
     groups: Float[Array, " configurations"]  # [1] attention groups
     output: Float[Array, " configurations"]  # [1]
-    waiting: Float[Array, " configurations"]  # [1] requests in flight beyond those that decode
+    waiting: Float[Array, " configurations"]  # [1] requests in flight whose caches do not fit
     chips: Float[Array, " configurations"]  # [1]
     rated_power: Float[Array, " configurations"]  # [W]
     width_product: Float[Array, " configurations"]  # [1] 16 over the width of products
 
 
 @dataclasses.dataclass(frozen=True)
-class Configuration:
-    """What several measured numbers share: model, machine, layout, lengths and concurrency; hashable."""
+class Counted:
+    """Features of distinct configurations, and which of them each case has."""
 
-    model: str
-    machine: str
-    formats: object
-    tensor: float
-    pipeline: float
-    data: float
-    expert: float
-    concurrency: float
-    prompt: float
-    output: float
-    protocol: str
+    features: Features
+    index: np.ndarray  # (cases,)
 
-    @staticmethod
-    def of(case: Case) -> "Configuration":
-        """The configuration of a case; max-load ones have concurrency −1."""
-        concurrency = case.concurrency if np.isfinite(case.concurrency) else -1.0
-        names = ("model", "formats", "tensor", "pipeline", "data", "expert", "prompt", "output", "protocol")
-        return Configuration(machine=case.machine.name, concurrency=concurrency, **{name: getattr(case, name) for name in names})
+    def take(self, chosen: np.ndarray) -> "Counted":
+        """The features of some of the cases, in order."""
+        kept, index = np.unique(self.index[chosen], return_inverse=True)
+        return Counted(jax.tree.map(lambda leaf: leaf[kept], self.features), index)
+
+    @property
+    def first(self) -> np.ndarray:
+        """The first case of each configuration."""
+        return np.unique(self.index, return_index=True)[1]
 
 
-class _Inputs(eqx.Module):
-    """One configuration as arrays, before it is counted."""
-
-    design: Design
-    plan: Plan
-    structure: Array  # index of its operator table
-    concurrency: Array
-    prompt: Array
-    output: Array
-    running: Array  # share of the requests in flight that decode
-
-
-def features(cases: list[Case], running: np.ndarray | None = None) -> Features:
-    """Count the work of every case (one configuration a case, repeated ones counted once).
+def features(cases: Sequence[Case], running: np.ndarray | None = None) -> Counted:
+    """Count the work of every case; cases that differ only in what was measured are counted once.
 
     Args:
         cases: what was measured.
         running: share of the requests in flight that decode rather than wait or prefill, by case (Little's law); default all.
 
     Returns:
-        Features with a leading axis as long as ``cases``.
+        Features of the distinct configurations, and the configuration of each case.
     """
     running = np.ones(len(cases)) if running is None else running
-    keys: dict[tuple[Configuration, float], int] = {}
-    index = np.array([keys.setdefault((Configuration.of(case), round(float(share), 3)), len(keys)) for case, share in zip(cases, running, strict=True)])
-    firsts = [int(np.flatnonzero(index == k)[0]) for k in range(len(keys))] if len(keys) < 200 else _first_positions(index, len(keys))
-    unique = [cases[k] for k in firsts]
-    shares = np.array([key[1] for key in keys])
+    keys: dict[tuple[object, ...], int] = {}
+    index = np.array([keys.setdefault(_configuration(case, share), len(keys)) for case, share in zip(cases, running, strict=True)])
+    first = np.unique(index, return_index=True)[1]
+    length = max(len(table(cases[k].model, cases[k].formats).names) for k in first)
     parts: list[Features] = []
     order: list[int] = []
-    length = max(len(table(case.model, case.formats).names) for case in unique)
     for has_experts in (False, True):
-        chosen = [k for k, case in enumerate(unique) if table(case.model, case.formats).has_experts == has_experts]
+        chosen = [c for c, k in enumerate(first) if table(cases[k].model, cases[k].formats).has_experts == has_experts]
         if chosen:
-            parts.append(_count([unique[k] for k in chosen], shares[chosen], length))
+            parts.append(_count([cases[first[c]] for c in chosen], running[first[chosen]], length))
             order += chosen
     stacked = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
-    place = np.empty(len(order), int)
-    place[order] = np.arange(len(order))
-    return jax.tree.map(lambda leaf: leaf[place[index]], stacked)
+    place = np.argsort(order)
+    return Counted(jax.tree.map(lambda leaf: leaf[place], stacked), index)
 
 
-def _first_positions(index: np.ndarray, count: int) -> list[int]:
-    first = np.full(count, -1)
-    first[index[::-1]] = np.arange(len(index))[::-1]
-    return [int(k) for k in first]
+def _configuration(case: Case, share: float) -> tuple[object, ...]:
+    concurrency = case.concurrency if np.isfinite(case.concurrency) else -1.0
+    layout = (case.tensor, case.pipeline, case.data, case.expert)
+    lengths = (concurrency, case.prompt, case.output)
+    return (case.model, case.machine.name, case.formats, case.engine, *layout, *lengths, round(float(share), 3))
+
+
+class _Inputs(eqx.Module):
+    """Configurations as columns, before they are counted."""
+
+    structure: Array  # index of the operator table
+    concurrency: Array  # [1]
+    prompt: Array  # [1]
+    output: Array  # [1]
+    running: Array  # [1]
+    tensor: Array  # [1]
+    pipeline: Array  # [1]
+    data: Array  # [1]
+    expert: Array  # [1]
+    memory_bandwidth: Array  # [B/s]
+    memory_capacity: Array  # [B]
+    peak_flops: Array  # [FLOP/s] at 16 bit
+    sync_latency: Array  # [s]
+    link_bandwidth: Array  # [B/s]
+    scale_up_domain: Array  # [1]
+    scale_out_bandwidth: Array  # [B/s]
+    scale_out_latency: Array  # [s]
+
+    @property
+    def design(self) -> Design:
+        """The machine of one replica."""
+        names = ("memory_bandwidth", "memory_capacity", "peak_flops", "sync_latency", "link_bandwidth", "scale_up_domain")
+        outer = ("scale_out_bandwidth", "scale_out_latency")
+        return Design(chips=self.tensor * self.pipeline * self.data, **{name: getattr(self, name) for name in (*names, *outer)})
+
+    def plan(self, algorithm: str) -> Plan:
+        """The layout of one replica, with one all-reduce algorithm."""
+        return Plan(pipeline=self.pipeline, data=self.data, expert=self.expert, all_reduce=ALGORITHMS[algorithm][None])
 
 
 def _count(cases: list[Case], running: np.ndarray, length: int) -> Features:
-    structures: dict[tuple[str, object], int] = {}
+    structures: dict[tuple[str, Formats], int] = {}
     for case in cases:
         structures.setdefault((case.model, case.formats), len(structures))
     names = tuple(f"operator {k}" for k in range(length))
-    tables = [dataclasses.replace(pad(table(model, bits), length), names=names) for model, bits in structures]  # pyright: ignore[reportArgumentType]
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *tables)
-    rows = [_inputs(case, structures[(case.model, case.formats)], share) for case, share in zip(cases, running, strict=True)]
-    rows += [rows[-1]] * (-len(rows) % ROUND)
-    inputs = jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *rows)
-    work = _count_all(stacked, inputs)
-    work = jax.tree.map(lambda leaf: leaf[: len(cases)], work)
+    tables = [dataclasses.replace(pad(table(model, bits), length), names=names) for model, bits in structures]
+    tables += tables[:1] * (-len(tables) % ROUND)
+    stacked = jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *tables)
+    rows = [_row(case, structures[(case.model, case.formats)], share) for case, share in zip(cases, running, strict=True)]
+    rows += [rows[-1]] * (-len(rows) % (16 * ROUND))
+    columns = [jnp.asarray(column) for column in np.array(rows).T]
+    counted = _count_all(stacked, _Inputs(columns[0].astype(int), *columns[1:]))
+    decode, prompt, budget, together, batch, waiting = jax.tree.map(lambda leaf: leaf[: len(cases)], counted)
     by_row = [
         (
             case.machine.memory_bandwidth, _peak(case, case.formats.product_width), _peak(case, case.formats.expert_width),
@@ -151,11 +167,10 @@ def _count(cases: list[Case], running: np.ndarray, length: int) -> Features:
         )
         for case in cases
     ]  # fmt: skip
-    columns = [jnp.asarray(column) for column in np.array(by_row, float).T]
-    decode, prompt, budget, together, batch, waiting = work
+    more = [jnp.asarray(column) for column in np.array(by_row, float).T]
     return Features(
-        decode=decode, prompt=prompt, budget=budget, together=together, rates=ChipRates(*columns[:6]), batch=batch,
-        groups=columns[10], output=columns[9], waiting=waiting, chips=columns[7], rated_power=columns[6], width_product=columns[8],
+        decode=decode, prompt=prompt, budget=budget, together=together, rates=ChipRates(*more[:6]), batch=batch,
+        groups=more[10], output=more[9], waiting=waiting, chips=more[7], rated_power=more[6], width_product=more[8],
     )  # fmt: skip
 
 
@@ -163,33 +178,17 @@ def _peak(case: Case, width: int) -> float:
     return case.machine.peaks[{16: 0, 8: 1, 4: 2}[width]]
 
 
-def _inputs(case: Case, structure: int, running: float) -> _Inputs:
+def _row(case: Case, structure: int, running: float) -> tuple[float, ...]:
     machine = case.machine
-    quantities = {
-        "memory_bandwidth": machine.memory_bandwidth, "memory_capacity": machine.memory_capacity, "peak_flops": machine.peaks[0],
-        "chips": case.chips, "sync_latency": machine.sync_latency, "link_bandwidth": machine.link_bandwidth,
-        "scale_up_domain": machine.scale_up_domain, "scale_out_bandwidth": machine.scale_out_bandwidth,
-        "scale_out_latency": machine.scale_out_latency,
-    }  # fmt: skip
-    design = _host(Design(**{name: 1.0 for name in quantities}), quantities)
-    plan = _host(Plan(), {"pipeline": case.pipeline, "data": case.data, "expert": case.expert, "all_reduce": _ALGORITHMS})
-    concurrency = case.concurrency if np.isfinite(case.concurrency) else 1e9
-    numbers = (structure, concurrency, case.prompt, case.output, running)
-    return _Inputs(design, plan, *(np.asarray(number) for number in numbers))  # pyright: ignore[reportArgumentType]
+    concurrency = case.concurrency if np.isfinite(case.concurrency) else _UNBOUNDED
+    return (
+        structure, concurrency, case.prompt, case.output, running, case.tensor, case.pipeline, case.data, case.expert,
+        machine.memory_bandwidth, machine.memory_capacity, machine.peaks[0], machine.sync_latency, machine.link_bandwidth,
+        machine.scale_up_domain, machine.scale_out_bandwidth, machine.scale_out_latency,
+    )  # fmt: skip
 
 
-_ALGORITHMS = np.stack([ALGORITHMS["one-shot"], ALGORITHMS["two-shot"]])
-
-
-def _host(module: eqx.Module, values: dict) -> eqx.Module:
-    """A module with leaves on the host: thousands of them are stacked before anything goes to a device."""
-    leaves = {field.name: getattr(module, field.name) for field in dataclasses.fields(module)}  # pyright: ignore[reportArgumentType]
-    leaves = {name: None if leaf is None else np.asarray(leaf, float) for name, leaf in leaves.items()}
-    leaves.update({name: np.asarray(value, float) for name, value in values.items()})
-    made = object.__new__(type(module))
-    for name, leaf in leaves.items():
-        object.__setattr__(made, name, leaf)
-    return made
+_UNBOUNDED = 1e9  # requests in flight where as many as fit are meant
 
 
 @jax.jit
@@ -201,36 +200,37 @@ def _count_one(table: OperatorTable, row: _Inputs) -> tuple:
     """Decode, prompt and budget work, prompts in the budget, sequences that decode, and requests that wait."""
     fitting = _capacity(table, row)
     batch = jnp.clip(row.concurrency * row.running, 1.0, jnp.maximum(fitting, 1.0))
-    together = jnp.maximum(TOKEN_BUDGET / row.prompt, 1.0) * row.plan.data
+    together = jnp.maximum(TOKEN_BUDGET / row.prompt, 1.0) * row.data
     context = row.prompt + 0.5 * row.output
     decode = _step_work(table, row, Decode(batch=batch, context=context))
     prompt = _step_work(table, row, Prefill(batch=jnp.ones_like(batch), prompt=row.prompt))
     budget = _step_work(table, row, Prefill(batch=together, prompt=row.prompt))
-    waiting = jnp.where(row.concurrency < 1e8, row.concurrency - batch, 0.0)
+    waiting = jnp.where(row.concurrency < _UNBOUNDED, jnp.maximum(row.concurrency - jnp.maximum(fitting, 1.0), 0.0), 0.0)
     return decode, prompt, budget, together, batch, waiting
 
 
 def _capacity(table: OperatorTable, row: _Inputs) -> Array:
     """Sequences whose caches fit beside the weights, over all attention groups."""
-    degree = degrees(row.design, row.plan, table.experts)
-    groups = row.plan.data
-    phase = Decode(batch=groups, context=row.prompt + 0.5 * row.output)
-    kept = footprint(table, phase, row.plan, degree, ideal=False)
-    room = MEMORY_SHARE * row.design.memory_capacity - kept.weights
-    return groups * jnp.maximum(room, 0.0) / jnp.maximum(kept.state, 1.0)
+    plan = row.plan("two-shot")
+    degree = degrees(row.design, plan, table.experts)
+    phase = Decode(batch=row.data, context=row.prompt + 0.5 * row.output)
+    kept = footprint(table, phase, plan, degree, ideal=False)
+    room = MEMORY_SHARE * row.memory_capacity - kept.weights
+    return row.data * jnp.maximum(room, 0.0) / jnp.maximum(kept.state, 1.0)
 
 
 def _step_work(table: OperatorTable, row: _Inputs, phase: Phase) -> StepWork:
-    design, plan = row.design, row.plan
+    design, plan = row.design, row.plan("two-shot")
     degree = degrees(design, plan, table.experts)
     load = step_load(table, phase, plan, degree, design.sram_capacity, ideal=False)
     moved = traffic(load, plan, Operatorwise()).main
-    touched = jnp.zeros(())
+    touched = jnp.zeros_like(row.prompt)
     if table.has_experts:
         touched = expert_load(table, plan, degree, micro_batch(phase, degree).stage_rows).busiest_touched
-    works = []
-    for algorithm in range(2):
-        chosen = dataclasses.replace(plan, all_reduce=plan.all_reduce[algorithm : algorithm + 1])
-        cost = communication(design, table, phase, chosen, jnp.ones(()), Operatorwise())
-        works.append(collective_work(design, table, phase, chosen, degree, cost))
-    return StepWork(kernel_work(table, phase, load, moved, touched), works[0], works[1])
+
+    def together(algorithm: str) -> CollectiveWork:
+        chosen = row.plan(algorithm)
+        cost = communication(design, table, phase, chosen, jnp.ones_like(row.prompt), Operatorwise())
+        return collective_work(design, table, phase, chosen, degree, cost)
+
+    return StepWork(kernel_work(table, phase, load, moved, touched), together("one-shot"), together("two-shot"))

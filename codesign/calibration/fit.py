@@ -1,8 +1,8 @@
 """Fit parameters to logarithms of measurements: robust nonlinear least squares with priors, and Laplace covariance.
 
 The posterior density of parameters θ is that of prior N(m, S) and of residuals with Student's t density (four degrees of
-freedom, so that a row that is simply wrong pulls little). SciPy's trust region finds its mode; the covariance is the inverse
-of the Gauss–Newton matrix there (Laplace's method: Tierney and Kadane, JASA 1986).
+freedom, so that a row that is simply wrong pulls little). SciPy's trust region (Conn, Gould and Toint 2000, §7.3) finds its mode
+with Gauss–Newton matrices; the covariance is the inverse of the last one (Laplace's method: Tierney and Kadane, JASA 1986).
 
 Since a row's prediction depends on θ only through its thirty-odd coefficients, and these are sums of parameters, JAX
 differentiates each row by its own coefficients, and the Jacobian follows by indexing.
@@ -12,6 +12,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import scipy.linalg
 import scipy.optimize
 import scipy.sparse
 
@@ -24,11 +25,12 @@ class Block:
     """Rows that are predicted alike.
 
     Attributes:
-        members: parameters that add up to each coefficient (rows, coefficients, layers); ``len(θ)`` where there is none.
+        members: parameters that add up to each coefficient (configurations, coefficients, layers); ``len(θ)`` for none.
         values: logarithms of what was measured (rows,).
         spread: standard deviation of a row's residual (rows,) [natural log].
-        predict: logarithms of the coefficients (rows, coefficients) → predictions (rows,).
+        predict: logarithms of the coefficients (configurations, coefficients) → predictions (rows,).
         differentiate: the same → derivatives (rows, coefficients).
+        configuration: the configuration of each row (rows,); without it, each row is one.
     """
 
     members: np.ndarray
@@ -36,9 +38,10 @@ class Block:
     spread: np.ndarray
     predict: Callable[[np.ndarray], np.ndarray]
     differentiate: Callable[[np.ndarray], np.ndarray]
+    configuration: np.ndarray | None = None
 
     def coefficients(self, theta: np.ndarray) -> np.ndarray:
-        """Logarithms of the coefficients of each row (rows, coefficients)."""
+        """Logarithms of the coefficients of each configuration (configurations, coefficients)."""
         return np.append(theta, 0.0)[self.members].sum(axis=2)
 
     def residuals(self, theta: np.ndarray) -> np.ndarray:
@@ -48,7 +51,8 @@ class Block:
     def jacobian(self, theta: np.ndarray) -> scipy.sparse.csr_matrix:
         """Derivatives of the residuals by the parameters (rows, parameters)."""
         slopes = np.asarray(self.differentiate(self.coefficients(theta))) / self.spread[:, None]
-        return spread_slopes(slopes, self.members, len(theta))
+        members = self.members if self.configuration is None else self.members[self.configuration]
+        return spread_slopes(slopes, members, len(theta))
 
 
 def spread_slopes(slopes: np.ndarray, members: np.ndarray, count: int) -> scipy.sparse.csr_matrix:
@@ -69,44 +73,58 @@ class Posterior:
 
 
 def fit(
-    blocks: Sequence[Block], prior_mean: np.ndarray, prior_root: np.ndarray, start: np.ndarray | None = None, most: int = 25, tolerance: float = 1e-4
+    blocks: Sequence[Block], prior_mean: np.ndarray, prior_covariance: np.ndarray, start: np.ndarray | None = None, most: int = 25
 ) -> Posterior:
     """Find the mode of the posterior, and its curvature.
 
     Args:
         blocks: what was measured.
         prior_mean: prior means (parameters,).
-        prior_root: a matrix R with R'R the prior's precision (parameters, parameters), or the vector of its diagonal.
+        prior_covariance: prior covariance (parameters, parameters), or its diagonal.
         start: where to begin; default the prior mean.
-        most: most evaluations of the trust region.
-        tolerance: relative change of the objective at which it stops.
+        most: most iterations of the trust region.
 
     Returns:
         The posterior by Laplace's method.
     """
-    root = np.diag(prior_root) if prior_root.ndim == 1 else prior_root
-    rows = sum(len(block.values) for block in blocks)
+    covariance = np.diag(prior_covariance) if prior_covariance.ndim == 1 else prior_covariance
+    precision = _inverse(covariance)
+    seen: dict[bytes, tuple[float, np.ndarray, np.ndarray]] = {}
 
-    def residuals(theta: np.ndarray) -> np.ndarray:
-        return np.concatenate([*(block.residuals(theta) for block in blocks), root @ (theta - prior_mean)])
+    def expand(theta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        """Minus the log posterior, its gradient, and its Gauss–Newton matrix."""
+        key = theta.tobytes()
+        if key not in seen:
+            off = theta - prior_mean
+            value, gradient, curvature = 0.5 * off @ precision @ off, precision @ off, precision.copy()
+            for block in blocks:
+                at, matrix = block.residuals(theta), block.jacobian(theta)
+                weight = (FREEDOM + 1.0) / (FREEDOM + at**2)
+                value += 0.5 * (FREEDOM + 1.0) * np.log1p(at**2 / FREEDOM).sum()
+                gradient = gradient + matrix.T @ (weight * at)
+                curvature += (matrix.T @ matrix.multiply(weight[:, None]).tocsr()).toarray()
+            seen.clear()
+            seen[key] = (float(value), gradient, curvature)
+        return seen[key]
 
-    def jacobian(theta: np.ndarray) -> np.ndarray:
-        return np.concatenate([*(block.jacobian(theta).toarray() for block in blocks), root])
+    scale = np.sqrt(np.diag(covariance))  # steps are measured in prior standard deviations
 
-    def loss(squares: np.ndarray) -> np.ndarray:
-        """Student's t for the rows, squares for the prior: value, first and second derivative by the square."""
-        scaled = 1.0 + squares / FREEDOM
-        rho = np.stack([(FREEDOM + 1.0) * np.log(scaled), (FREEDOM + 1.0) / FREEDOM / scaled, -(FREEDOM + 1.0) / FREEDOM**2 / scaled**2])
-        rho[:, rows:] = np.stack([squares[rows:], np.ones_like(squares[rows:]), np.zeros_like(squares[rows:])])
-        return rho
+    def value_and_gradient(z: np.ndarray) -> tuple[float, np.ndarray]:
+        value, gradient, _ = expand(prior_mean + scale * z)
+        return value, gradient * scale
 
-    begin = prior_mean if start is None else start
-    found = scipy.optimize.least_squares(
-        residuals, begin, jacobian, method="trf", loss=loss, ftol=tolerance, xtol=1e-6, gtol=1e-8, max_nfev=most
-    )
-    theta = found.x
-    matrix, at = jacobian(theta), residuals(theta)
-    weights = np.sqrt(loss(at**2)[1])
-    curvature = (matrix * weights[:, None]).T @ (matrix * weights[:, None])
-    covariance = np.linalg.inv(curvature + 1e-12 * np.eye(len(theta)))
-    return Posterior(theta, 0.5 * (covariance + covariance.T), int(found.nfev), found.status > 0)
+    def curvature(z: np.ndarray) -> np.ndarray:
+        return expand(prior_mean + scale * z)[2] * np.outer(scale, scale)
+
+    begin = np.zeros_like(prior_mean) if start is None else (start - prior_mean) / scale
+    options = {"initial_trust_radius": 8.0, "max_trust_radius": 64.0, "gtol": 0.3, "maxiter": most}
+    found = scipy.optimize.minimize(value_and_gradient, begin, jac=True, hess=curvature, method="trust-exact", options=options)
+    theta = prior_mean + scale * found.x
+    return Posterior(theta, _inverse(expand(theta)[2]), int(found.nit), bool(found.success))
+
+
+def _inverse(matrix: np.ndarray) -> np.ndarray:
+    """The inverse of a positive definite matrix, symmetric to the last bit."""
+    factor = scipy.linalg.cho_factor(matrix)
+    inverse = scipy.linalg.cho_solve(factor, np.eye(len(matrix)))
+    return 0.5 * (inverse + inverse.T)
