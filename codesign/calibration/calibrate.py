@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from codesign.calibration.cases import Case
-from codesign.calibration.features import Counted
+from codesign.calibration.features import Counted, features
 from codesign.calibration.fit import Block, Posterior, fit, spread_slopes
 from codesign.calibration.layers import layer_keys, membership, parameters
 from codesign.calibration.profile import Profile
@@ -97,6 +97,38 @@ def combine(
     covariance[:size, :size] = prior.covariance
     covariance[range(size, len(all_names)), range(size, len(all_names))] = spread[fresh] ** 2
     return all_names, np.concatenate([prior.mean, mean[fresh]]), covariance
+
+
+def count(cases: Sequence[Case], profile: Profile, rounds: int = 1) -> Counted:
+    """Features of cases, with the sequences that decode by Little's law under a profile.
+
+    Of the requests in flight, those that decode are a share output · time per token of the whole time in the system; behind a
+    separate prefill pool they are no more than its throughput times the time that they decode.
+    """
+    counted = features(cases)
+    for _ in range(rounds):
+        counted = features(cases, running_share(cases, counted, profile))
+    return counted
+
+
+def running_share(cases: Sequence[Case], counted: Counted, profile: Profile) -> np.ndarray:
+    """Share of the requests in flight that decode, by case [1]."""
+    values = np.exp(np.asarray(predict_rows(jnp.asarray(coefficients(cases, counted, profile)), counted.features)))[counted.index]
+    column = {name: values[:, k] for k, name in enumerate(QUANTITIES)}
+    share = np.ones(len(cases))
+    for k, case in enumerate(cases):
+        if case.protocol == "interleaved":
+            share[k] = column["running"][k]
+        elif case.protocol == "disaggregated" and np.isfinite(case.prefill_chips):
+            prompts_per_second = case.prefill_chips / (case.chips * column["prefill"][k])
+            share[k] = min(1.0, prompts_per_second * case.output * column["decode"][k] / max(case.concurrency, 1.0))
+    return np.clip(share, 0.02, 1.0)
+
+
+def coefficients(cases: Sequence[Case], counted: Counted, profile: Profile) -> np.ndarray:
+    """Logarithms of the coefficients that a profile gives each configuration (configurations, coefficients)."""
+    members, _ = membership([layer_keys(cases[k]) for k in counted.first], profile.index)
+    return np.append(profile.mean, 0.0)[members].sum(axis=2)
 
 
 @dataclasses.dataclass(frozen=True)

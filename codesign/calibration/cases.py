@@ -49,6 +49,7 @@ class Case:
     value: float  # [s, 1/s of one replica, W or J of one chip]
     derived: bool  # says the same as another row of the file, in other words: validated, not fitted
     fitted: bool  # of a protocol that calibration learns from
+    prefill_chips: float = float("nan")  # of the separate prefill pool, for each decode replica
 
     @property
     def chips(self) -> float:
@@ -113,6 +114,8 @@ def _case(row: Measurement, find_machine: MachineFinder, find_model: Callable[[s
     phase = text["phase"].lower()
     if "mtp" in phase or "speculative" in text.get("params_note", "").lower():
         raise _NotComparable("speculative decoding with drafts of unknown acceptance")
+    if phase == "prefill+queue" and text.get("mode") == "disagg":
+        raise _NotComparable("time to first token of a separate prefill pool under an unstated load")
     protocol = next((protocol for pattern, protocol in _PROTOCOLS if re.match(pattern, phase)), None)
     if protocol is None:
         raise _NotComparable(f"phase {text['phase']!r} has no counterpart in the model")
@@ -143,6 +146,7 @@ def _case(row: Measurement, find_machine: MachineFinder, find_model: Callable[[s
         pipeline=layout.pipeline, data=layout.data, expert=layout.expert, replicas=layout.replicas, protocol=protocol,
         quantity=quantity, concurrency=concurrency / layout.replicas, prompt=prompt, output=output, value=value,
         derived=text["metric"].startswith("e2e"), fitted=protocol != "max_load" and not layout.assumed,
+        prefill_chips=layout.prefill_chips / layout.replicas,
     )  # fmt: skip
 
 
@@ -174,9 +178,10 @@ class _Layout:
     replicas: float
     chips: float  # of all replicas
     assumed: bool = False
+    prefill_chips: float = float("nan")
 
 
-_POOL = re.compile(r"(\d+)x\((?:tp(\d+))?[^)]*?(?:ep(\d+))?[^)]*?\)(?: on (\d+) GPUs)?")
+_POOL = re.compile(r"(\d+)x\(([^)]*)\)(?: on (\d+) GPUs)?")
 
 
 def _layout(row: Measurement, protocol: Protocol, model: str, machine: Machine, bits: Formats) -> _Layout:
@@ -212,26 +217,43 @@ def _layout(row: Measurement, protocol: Protocol, model: str, machine: Machine, 
 
 
 def _decode_pool(row: Measurement) -> _Layout:
-    match = _POOL.search(row.text.get("decode_layout", ""))
-    attention = row.text.get("dp_attn", "")
-    if match is None:
-        tensor = row.number("tp")
-        chips = row.number("n_chips")
-        if tensor is None or chips is None or not row.number("batch_or_concurrency"):
-            raise _NotComparable("the layout of the decode pool is not stated")
+    """One worker of the decode pool; the fleet's concurrency is shared by all workers."""
+    pool = _pool(row.text.get("decode_layout", ""))
+    prefill = _pool(row.text.get("prefill_layout", ""))
+    if pool is None:
+        tensor, chips = row.number("tp"), row.number("n_chips")
         note = re.search(r"(\d+) prefill \+ (\d+) decode", row.text.get("params_note", ""))
-        workers = float(note.group(2)) if note else max(chips / tensor / 2.0, 1.0)
-        return _Layout(tensor, 1.0, 1.0, max(row.number("ep") or 1.0, 1.0), workers, chips)
-    workers, tensor, expert, on = (float(part) if part else None for part in match.groups())
-    if not workers:
-        raise _NotComparable("the layout of the decode pool is not stated")
-    chips = on if on else workers * (tensor or 1.0)
-    each = chips / workers
-    groups = each if "dpattn1" in match.group(0) or attention == "1" and "dpattn" not in match.group(0) else 1.0
-    experts = expert or 1.0
-    if tensor == 1.0 and each > 1.0:  # workers whose degrees were not recorded: one attention group a chip, whole experts
+        if tensor is None or chips is None or note is None:
+            raise _NotComparable("the layout of the decode pool is not stated")
+        workers = float(note.group(2))
+        return _Layout(tensor, 1.0, 1.0, max(row.number("ep") or 1.0, 1.0), workers, workers * tensor, prefill_chips=float(note.group(1)) * tensor)
+    each = pool.chips / pool.workers
+    groups = each if pool.attention_groups or row.number("dp_attn") == 1.0 and "dpattn" not in row.text["decode_layout"] else 1.0
+    experts = pool.expert
+    if pool.tensor == 1.0 and each > 1.0:  # workers whose degrees were not recorded: one attention group a chip, whole experts
         groups, experts = each, each
-    return _Layout(each / groups, 1.0, groups, min(experts, each), workers, chips)
+    prefill_chips = prefill.chips if prefill is not None else float("nan")
+    return _Layout(each / groups, 1.0, groups, min(max(experts, 1.0), each), pool.workers, pool.chips, prefill_chips=prefill_chips)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Pool:
+    workers: float
+    tensor: float
+    expert: float
+    attention_groups: bool
+    chips: float
+
+
+def _pool(printed: str) -> _Pool | None:
+    """Read ``2x(tp8 ep8 dpattn1) on 16 GPUs``; None where it says nothing of use."""
+    match = _POOL.match(printed)
+    if match is None or match.group(1) == "0":
+        return None
+    degrees = {name: float(value) for name, value in re.findall(r"(tp|ep|dpattn|dp|pp)(\d+)", match.group(2))}
+    workers, tensor = float(match.group(1)), degrees.get("tp", 1.0)
+    chips = float(match.group(3)) if match.group(3) else workers * tensor
+    return _Pool(workers, tensor, degrees.get("ep", 1.0), degrees.get("dpattn", 0.0) == 1.0, chips)
 
 
 def _assumed_degrees(chips: float, model: str, machine: Machine, bits: Formats) -> tuple[float, float, float, float, float]:

@@ -32,6 +32,9 @@ TOKEN_BUDGET = 8192.0
 MEMORY_SHARE = 0.9
 """Share of a chip's memory that engines fill with weights and cache: the default of vLLM and TensorRT-LLM."""
 
+LEAST_ROOM = 0.03
+"""Share of the memory left for caches below which the reading of a row's layout or precision must be wrong."""
+
 ROUND = 8
 """Configurations are padded to a multiple of this, so that few programs are compiled."""
 
@@ -199,7 +202,8 @@ def _count_all(tables: OperatorTable, inputs: _Inputs) -> tuple:
 def _count_one(table: OperatorTable, row: _Inputs) -> tuple:
     """Decode, prompt and budget work, prompts in the budget, sequences that decode, and requests that wait."""
     fitting = _capacity(table, row)
-    batch = jnp.clip(row.concurrency * row.running, 1.0, jnp.maximum(fitting, 1.0))
+    limit = jnp.where((fitting >= _UNBOUNDED) & (row.concurrency >= _UNBOUNDED), 256.0, jnp.maximum(fitting, 1.0))
+    batch = jnp.clip(row.concurrency * row.running, 1.0, limit)
     together = jnp.maximum(TOKEN_BUDGET / row.prompt, 1.0) * row.data
     context = row.prompt + 0.5 * row.output
     decode = _step_work(table, row, Decode(batch=batch, context=context))
@@ -210,13 +214,15 @@ def _count_one(table: OperatorTable, row: _Inputs) -> tuple:
 
 
 def _capacity(table: OperatorTable, row: _Inputs) -> Array:
-    """Sequences whose caches fit beside the weights, over all attention groups."""
+    """Sequences whose caches fit beside the weights, over all attention groups; no bound where nothing would fit."""
     plan = row.plan("two-shot")
     degree = degrees(row.design, plan, table.experts)
     phase = Decode(batch=row.data, context=row.prompt + 0.5 * row.output)
     kept = footprint(table, phase, plan, degree, ideal=False)
     room = MEMORY_SHARE * row.memory_capacity - kept.weights
-    return row.data * jnp.maximum(room, 0.0) / jnp.maximum(kept.state, 1.0)
+    fits = row.data * room / jnp.maximum(kept.state, 1.0)
+    known = room > LEAST_ROOM * row.memory_capacity  # it ran, so something else than assumed was done where nothing fits
+    return jnp.where(known, fits, _UNBOUNDED)
 
 
 def _step_work(table: OperatorTable, row: _Inputs, phase: Phase) -> StepWork:

@@ -19,9 +19,10 @@ from codesign.performance.calibrated import ChipRates, Coefficients, collective_
 
 QUANTITIES = (
     "decode", "interleaved", "time_to_first_token", "static", "static_throughput", "throughput", "max_load", "end_to_end",
-    "static_end_to_end", "power", "energy", "prompt", "disaggregated_throughput", "batch_time",
+    "static_end_to_end", "power", "energy", "prompt", "disaggregated_throughput", "running", "prefill",
 )  # fmt: skip
-"""What ``predict`` returns, in order, as natural logarithms of SI values."""
+"""What ``predict`` returns, in order, as natural logarithms of SI values; ``running`` is the share of the requests in flight that
+decode, ``prefill`` the time of a prompt at the token budget."""
 
 
 def step_seconds(work: StepWork, rates: ChipRates, c: Coefficients) -> Float[Array, ""]:
@@ -62,7 +63,7 @@ def predict(logs: Float[Array, " coefficients"], f: Features) -> Float[Array, " 
     values = jnp.stack(
         [
             decode, interleaved, first + wait, static_total / f.output, in_flight * f.output / static_total, throughput, max_load,
-            first + wait + f.output * interleaved, static_total, power, energy, alone + c.first_token, disaggregated, decode,
+            first + wait + f.output * interleaved, static_total, power, energy, alone + c.first_token, disaggregated, f.output * interleaved / (first + f.output * interleaved), budget,
         ]
     )  # fmt: skip
     return jnp.log(values)
