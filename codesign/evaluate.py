@@ -98,7 +98,7 @@ def run_step(design: Design, table: OperatorTable, workload: Workload, plan: Pla
     logic = technology.logic
     at_16_bit = design.peak_flops / precision_ratio(table.compute_bits, logic.density_gain_8bit, logic.density_gain_4bit)
     vector, exponential = at_16_bit * logic.vector_ratio, at_16_bit * logic.exponential_ratio
-    rates = attained_rates(design, technology.attainable, vector, exponential, execution)
+    rates = attained_rates(design, technology.attainable, at_16_bit, vector, exponential, execution)
     return step(design, table, workload.phase, plan, rates, technology.attainable.link, execution)
 
 

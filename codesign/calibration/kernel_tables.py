@@ -18,7 +18,8 @@ from codesign.calibration.fit import Block
 from codesign.calibration.layers import membership
 from codesign.calibration.machine import Machine, MachineFinder
 from codesign.calibration.service import step_seconds
-from codesign.performance.calibrated import ATTENTION, EXPERTS, LATENT, PRODUCT, PROMPT, ChipRates, CollectiveWork, KernelWork, from_logs
+from codesign.performance.calibrated import ATTENTION, EXPERTS, LATENT, PRODUCT, PROMPT, ChipRates, CollectiveWork, KernelWork
+from codesign.performance.coefficients import from_logs
 from codesign.workload.experts import busiest_rows, busiest_touched
 
 WIDTHS = {
@@ -38,6 +39,13 @@ class KernelRows:
     seconds: np.ndarray
     keys: list[dict[str, str]]
     shape: np.ndarray  # a number for each shape: rows of one shape are left out together
+
+    @property
+    def coefficient(self) -> str:
+        """One of the coefficients that the table teaches."""
+        kind = None if not np.any(self.work.kernels.kernels) else int(self.work.kernels.kind[0, 0])
+        names = {PRODUCT: "product_floor", ATTENTION: "attention_floor", PROMPT: "prompt_floor", LATENT: "latent_floor", EXPERTS: "expert_floor"}
+        return "sync_base" if kind is None else names[kind]
 
     def take(self, chosen: np.ndarray) -> "KernelRows":
         """Some of the rows."""

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from codesign.calibration.cases import Case
-from codesign.performance.calibrated import COEFFICIENTS
+from codesign.calibration.machine import Machine
+from codesign.calibration.names import Engine, Formats
+from codesign.performance.coefficients import COEFFICIENTS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Prior:
 
 _FLOOR = {"vendor": 0.3, "architecture": 0.3, "device": 0.1, "library": 0.2}
 _LOSS = {"vendor": 0.4, "architecture": 0.4, "device": 0.25, "library": 0.3}
+_SCALE = {"vendor": 0.15, "architecture": 0.12, "device": 0.1, "engine": 0.12, "variant": 0.12, "model": 0.12}
 _EFFICIENCY = "kernel tables of github:ai-dynamo/aiconfigurator: 0.67-0.9 of the peaks (hardware_priors attainable.csv)"
 
 PRIORS: dict[str, Prior] = {
@@ -51,8 +54,8 @@ PRIORS: dict[str, Prior] = {
     "exchange_sync": Prior(2.0, 0.7, _FLOOR, "all-to-all tables"),
     "exchange_link": Prior(1.0, 0.8, _LOSS, "all-to-all tables"),
     "floor_scale": Prior(1.0, 0.3, {"engine": 0.2, "variant": 0.2, "vendor": 0.3}, "judged: kernels in a graph run back to back"),
-    "step_scale": Prior(1.05, 0.15, {"engine": 0.1, "variant": 0.1, "model": 0.1, "device": 0.08, "vendor": 0.1, "group": 0.1}, "judged"),
-    "prefill_scale": Prior(1.1, 0.2, {"engine": 0.15, "variant": 0.15, "model": 0.15, "device": 0.1, "vendor": 0.15, "group": 0.1}, "judged"),
+    "step_scale": Prior(1.05, 0.15, {**_SCALE, "group": 0.12}, "judged: norms, sampling and gaps between kernels"),
+    "prefill_scale": Prior(1.1, 0.2, {**_SCALE, "group": 0.12}, "judged: the same"),
     "host_step": Prior(0.3e-3, 1.0, {"engine": 0.6, "variant": 0.6}, "judged: scheduler and sampling of a step"),
     "host_sequence": Prior(20e-6, 0.7, {"engine": 0.5, "variant": 0.5}, "prototype: 10-67 us by engine"),
     "interference": Prior(0.85, 0.25, {"engine": 0.15, "variant": 0.15}, "prototype: 0.67-0.96"),
@@ -69,9 +72,8 @@ assert tuple(PRIORS) == COEFFICIENTS
 LAYERS = ("generic", "vendor", "architecture", "device", "width", "expert_width", "library", "engine", "variant", "model", "group")
 
 
-def layer_keys(case: Case) -> dict[str, str]:
-    """The member of each layer that a case belongs to."""
-    machine, bits = case.machine, case.formats
+def layer_keys(machine: Machine, bits: Formats, engine: Engine, model: str) -> dict[str, str]:
+    """The member of each layer that a machine, formats, an engine and a model belong to; unknown ones are named ``""``."""
     return {
         "generic": "",
         "vendor": machine.vendor,
@@ -79,11 +81,16 @@ def layer_keys(case: Case) -> dict[str, str]:
         "device": machine.name,
         "width": f"{machine.architecture}/{bits.product_width}",
         "expert_width": f"{machine.architecture}/{bits.expert_width}",
-        "engine": case.engine.family,
-        "variant": case.engine.variant,
-        "model": case.model,
-        "group": case.group,
+        "engine": engine.family,
+        "variant": engine.variant,
+        "model": model,
+        "group": f"{machine.name}|{model}|{engine.variant}|{bits.name}",
     }
+
+
+def case_keys(case: Case) -> dict[str, str]:
+    """``layer_keys`` of a measured case."""
+    return layer_keys(case.machine, case.formats, case.engine, case.model)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,7 +15,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from codesign.calibration.features import Features, StepWork
-from codesign.performance.calibrated import ChipRates, Coefficients, collective_times, from_logs, kernel_times
+from codesign.performance.calibrated import ChipRates, collective_times, kernel_times
+from codesign.performance.coefficients import Coefficients, from_logs
 
 QUANTITIES = (
     "decode", "interleaved", "time_to_first_token", "static", "static_throughput", "throughput", "max_load", "end_to_end",

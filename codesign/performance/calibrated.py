@@ -13,15 +13,14 @@ The coefficients come from a profile (``codesign.calibration``), which fits them
 vendor, architecture, device; engine, model.
 """
 
-import dataclasses
-
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from codesign.numerics.fields import Real, quantity
+from codesign.numerics.fields import Real
 from codesign.hardware.design import Design
 from codesign.performance import collectives
+from codesign.performance.coefficients import Coefficients
 from codesign.performance.collectives import Cost
 from codesign.performance.load import Load
 from codesign.performance.plan import Degrees, Plan
@@ -31,54 +30,6 @@ from codesign.workload.phases import Decode, Phase
 PRODUCT, ATTENTION, LATENT, EXPERTS, STREAM, PROMPT = range(6)
 """Kinds of kernels: weight products, attention of a decode step, absorbed latent attention, routed experts, what only streams,
 and attention of a prefill."""
-
-
-class Coefficients(eqx.Module):
-    """What calibration learns, all positive. ``*_memory``, ``*_compute`` and ``link_*`` are losses: the rate is divided by 1 + loss."""
-
-    product_floor: Real = quantity("s", "a weight product beyond its streaming")
-    product_memory: Real = quantity("1", "loss of bandwidth in weight products")
-    product_compute: Real = quantity("1", "loss of arithmetic in weight products")
-    attention_floor: Real = quantity("s", "an attention kernel beyond its streaming")
-    attention_memory: Real = quantity("1", "loss of bandwidth in reading the cache")
-    attention_compute: Real = quantity("1", "loss of arithmetic in attention of a decode step")
-    prompt_floor: Real = quantity("s", "an attention kernel of a prefill beyond its work")
-    prompt_compute: Real = quantity("1", "loss of arithmetic in attention of a prefill")
-    latent_floor: Real = quantity("s", "a latent attention kernel beyond its streaming")
-    latent_memory: Real = quantity("1", "loss of bandwidth in reading the latent cache")
-    latent_compute: Real = quantity("1", "loss of arithmetic in absorbed latent attention")
-    expert_floor: Real = quantity("s", "the kernels of one layer's experts beyond their streaming")
-    expert_touched: Real = quantity("s", "each expert touched on a chip")
-    expert_memory: Real = quantity("1", "loss of bandwidth in experts")
-    expert_compute: Real = quantity("1", "loss of arithmetic in experts")
-    sync_base: Real = quantity("1", "latency of a collective over the sync latency, before its steps")
-    sync_step: Real = quantity("1", "latency of each step of a collective over the sync latency")
-    sync_peer: Real = quantity("1", "latency that each further chip adds to a collective over the sync latency")
-    link_one_shot: Real = quantity("1", "loss of link bandwidth in one-shot all-reduce")
-    link_two_shot: Real = quantity("1", "loss of link bandwidth in other all-reduce")
-    exchange_sync: Real = quantity("1", "latency of an all-to-all over the sync latency")
-    exchange_link: Real = quantity("1", "loss of link bandwidth in all-to-all")
-    floor_scale: Real = quantity("1", "floors in the engine over those of kernels alone")
-    step_scale: Real = quantity("1", "a decode step in the engine over its kernels and collectives")
-    prefill_scale: Real = quantity("1", "a prefill in the engine over its kernels and collectives")
-    host_step: Real = quantity("s", "host time of a step")
-    host_sequence: Real = quantity("s", "host time of a step for each sequence")
-    interference: Real = quantity("1", "share of interleaved prefills that decode steps wait for")
-    first_token: Real = quantity("s", "host time from request to first token")
-    queue: Real = quantity("1", "prefills of other requests that one waits for, over the concurrency")
-    idle_power: Real = quantity("1", "power of a busy but stalled chip over its rating")
-    byte_energy: Real = quantity("J/B", "energy of a byte from main memory")
-    flop_energy: Real = quantity("J/FLOP", "energy of a 16-bit operation")
-
-
-COEFFICIENTS = tuple(field.name for field in dataclasses.fields(Coefficients))
-"""Names of the coefficients, in order."""
-
-
-def from_logs(logs: Float[Array, "coefficients"]) -> Coefficients:
-    """Coefficients of an array of natural logarithms in the order of ``COEFFICIENTS``."""
-    values = jnp.exp(logs)
-    return Coefficients(**{name: values[..., k] for k, name in enumerate(COEFFICIENTS)})
 
 
 class KernelWork(eqx.Module):
@@ -208,11 +159,20 @@ def kernel_times(work: KernelWork, rates: ChipRates, c: Coefficients) -> KernelT
     return KernelTimes(memory=memory, compute=compute, floor=floor, operators=floor + jnp.maximum(memory, compute))
 
 
-def collective_times(work: CollectiveWork, rates: ChipRates, c: Coefficients) -> tuple[Float[Array, "collectives"], Float[Array, "collectives"]]:
+def collective_times(
+    work: CollectiveWork, rates: ChipRates, c: Coefficients
+) -> tuple[Float[Array, "collectives"], Float[Array, "collectives"]]:
     """Latency and transfer time of every collective [s]."""
+    latency, inner, loss = collective_latency_and_bytes(work, c)
+    return rates.sync_latency * latency, inner * (1.0 + loss) / rates.link + work.outer
+
+
+def collective_latency_and_bytes(
+    work: CollectiveWork, c: Coefficients
+) -> tuple[Float[Array, "collectives"], Float[Array, "collectives"], Float[Array, "collectives"]]:
+    """Latency over the sync latency [1], bytes over the link [B], and the loss of the link's bandwidth [1]."""
     one_shot = work.steps <= 1.5 * work.count
-    reduce = rates.sync_latency * (c.sync_base * work.count + c.sync_step * work.steps + c.sync_peer * work.peers)
-    exchange = rates.sync_latency * c.exchange_sync * work.count
-    latency = jnp.where(work.exchange > 0, exchange, reduce)
+    reduce = c.sync_base * work.count + c.sync_step * work.steps + c.sync_peer * work.peers
+    latency = jnp.where(work.exchange > 0, c.exchange_sync * work.count, reduce)
     loss = jnp.where(work.exchange > 0, c.exchange_link, jnp.where(one_shot, c.link_one_shot, c.link_two_shot))
-    return latency, work.inner / rates.link * (1.0 + loss) + work.outer
+    return latency, work.inner, loss

@@ -5,6 +5,7 @@ from typing import TypeAlias
 import equinox as eqx
 
 from codesign.numerics.fields import Real, quantity, real
+from codesign.performance.coefficients import Calibrated
 
 
 class Limit(eqx.Module):
@@ -32,4 +33,4 @@ class Dataflow(eqx.Module):
     """Operators of one half-layer are fused: they overlap, and what passes between them stays on chip (arXiv 2502.18403)."""
 
 
-Execution: TypeAlias = Limit | Operatorwise | Dataflow
+Execution: TypeAlias = Limit | Operatorwise | Dataflow | Calibrated

@@ -11,10 +11,11 @@ from codesign.hardware.design import Design
 from codesign.hardware.technology import Attainable
 from codesign.numerics.fields import Real
 from codesign.numerics.smooth import smooth_maximum
-from codesign.performance import collectives
+from codesign.performance import calibrated, collectives
+from codesign.performance.coefficients import Calibrated
 from codesign.performance.collectives import Cost
 from codesign.performance.execution import Dataflow, Execution, Limit, Operatorwise
-from codesign.performance.load import Load, drafted, micro_batch, step_load
+from codesign.performance.load import Load, drafted, expert_load, micro_batch, step_load
 from codesign.performance.plan import Degrees, Plan, degrees
 from codesign.workload.operators import OperatorTable
 from codesign.workload.phases import Decode, Draft, Phase
@@ -30,6 +31,7 @@ class Rates(eqx.Module):
     vector: Real  # [FLOP/s]
     exponential: Real  # [1/s]
     memory: Real  # [B/s]
+    matrix_16_bit: Real  # [FLOP/s] the full peak at 16 bit, for products that no format narrows
 
 
 class Traffic(eqx.Module):
@@ -44,7 +46,8 @@ class Step(eqx.Module):
     """A step of the busiest chip, in seconds; shapes (operators,) and (collectives,).
 
     ``compute``, ``vector`` and ``memory`` are what each operator would take if that resource alone bound it;
-    ``operators`` is what it takes under the execution model, and ``time`` is their sum with the collectives. With drafts the
+    ``operators`` is what it takes under the execution model, ``floor`` the part of it that no resource shortens, and ``time`` their
+    sum with the collectives and the ``host``'s time. With drafts the
     operators come twice, those of the drafting passes last (``operator_names``).
     """
 
@@ -52,8 +55,10 @@ class Step(eqx.Module):
     vector: Float[Array, "operators"]
     memory: Float[Array, "operators"]
     operators: Float[Array, "operators"]
+    floor: Float[Array, "operators"]
     latency: Float[Array, "collectives"]
     transfer: Float[Array, "collectives"]
+    host: Real
     time: Real
     load: Load
     traffic: Traffic
@@ -83,6 +88,8 @@ def step(
         link_efficiency: attained fraction of the link bandwidth [1].
         execution: how operators follow each other.
     """
+    if isinstance(execution, Calibrated):
+        return calibrated_step(design, table, phase, plan, rates, execution)
     degree = degrees(design, plan, table.experts)
     ideal = isinstance(execution, Limit)
     load = step_load(table, phase, plan, degree, design.sram_capacity, ideal=ideal)
@@ -104,6 +111,8 @@ def step(
         vector=vector,
         memory=memory,
         operators=operators,
+        floor=jnp.zeros_like(operators),
+        host=jnp.zeros_like(link_efficiency),
         latency=together.latency,
         transfer=together.transfer,
         time=jnp.sum(operators) + jnp.sum(together.latency) + jnp.sum(together.transfer),
@@ -112,6 +121,76 @@ def step(
         wire=jnp.sum(together.wire),
         syncs=jnp.sum(together.syncs),
         inner_wire=jnp.sum(together.inner),
+        group=group,
+    )
+
+
+def calibrated_step(design: Design, table: OperatorTable, phase: Phase, plan: Plan, rates: Rates, execution: Calibrated) -> Step:
+    """Time one step by the calibrated terms (``performance.calibrated``); arguments as for ``step``."""
+    coefficients, draft = execution.coefficients, _draft(phase)
+    scale = coefficients.step_scale if isinstance(phase, Decode) else coefficients.prefill_scale
+    plain = phase if draft is None else dataclasses.replace(phase, draft=None)
+    passes = [(phase, scale)] if draft is None else [(phase, scale), (plain, scale * draft.length * draft.cost)]
+    chip = calibrated.ChipRates(
+        memory=rates.memory,
+        product=rates.matrix,
+        expert=rates.matrix,
+        attention=rates.matrix_16_bit,
+        link=design.link_bandwidth,
+        sync_latency=design.sync_latency,
+    )
+    degree = degrees(design, plan, table.experts)
+    parts, sums = [], []
+    for each, factor in passes:
+        load = step_load(table, each, plan, degree, design.sram_capacity, ideal=False)
+        moved = traffic(load, plan, execution)
+        main = moved.main
+        touched = jnp.zeros_like(design.chips)
+        if table.has_experts:
+            touched = expert_load(table, plan, degree, micro_batch(each, degree).stage_rows).busiest_touched
+        times = calibrated.kernel_times(calibrated.kernel_work(table, each, load, main, touched), chip, coefficients)
+        other = _memory_time(dataclasses.replace(moved, main=jnp.zeros_like(main)), plan, rates, design)
+        memory = jnp.maximum(times.memory, other)
+        cost = communication(design, table, each, plan, jnp.ones_like(design.chips), execution)
+        work = calibrated.collective_work(design, table, each, plan, degree, cost)
+        latency, inner, loss = calibrated.collective_latency_and_bytes(work, coefficients)
+        kernels = (memory, times.compute, times.floor, jnp.maximum(memory, times.compute) + times.floor)
+        parts.append((*(factor * part for part in kernels), moved, load, table.operators.group))
+        wire = inner * (1.0 + loss)
+        sums.append(
+            (
+                factor * design.sync_latency * latency,
+                factor * (wire / design.link_bandwidth + work.outer),
+                jnp.sum(cost.wire) * factor / scale,
+                factor * jnp.sum(latency),
+                factor * jnp.sum(wire),
+            )
+        )
+    batch = micro_batch(phase, degree)
+    host = coefficients.host_step + coefficients.host_sequence * batch.sequences
+    if not isinstance(phase, Decode):
+        host = coefficients.first_token * jnp.ones_like(host)
+    latency, transfer, wire_bytes, syncs, inner_wire = (sum(values[1:], start=values[0]) for values in zip(*sums, strict=True))
+    memory, compute, floor, operators = (jnp.concatenate([part[k] for part in parts]) for k in range(4))
+    moved = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *(part[4] for part in parts))
+    load, group = parts[0][5], parts[0][6]
+    if draft is not None:
+        load, group = drafted(load, parts[1][5], draft), jnp.concatenate([group, group + jnp.max(group) + 1.0])
+    return Step(
+        compute=compute,
+        vector=jnp.zeros_like(compute),
+        memory=memory,
+        operators=operators,
+        floor=floor,
+        latency=latency,
+        transfer=transfer,
+        host=host,
+        time=jnp.sum(operators) + jnp.sum(latency) + jnp.sum(transfer) + host,
+        load=load,
+        traffic=moved,
+        wire=wire_bytes,
+        syncs=syncs,
+        inner_wire=inner_wire,
         group=group,
     )
 
@@ -225,12 +304,15 @@ def _expert_exchange(table: OperatorTable, plan: Plan, degree: Degrees, net: col
     return jax.tree.map(lambda a, b: jnp.where(one_group, a, b), whole, dealt)
 
 
-def attained_rates(design: Design, attainable: Attainable, vector_rate: Real, exponential_rate: Real, execution: Execution) -> Rates:
-    """Rates of one chip: the full peaks in ``Limit``, attainable fractions of them otherwise."""
-    full = isinstance(execution, Limit)
+def attained_rates(
+    design: Design, attainable: Attainable, matrix_16_bit: Real, vector_rate: Real, exponential_rate: Real, execution: Execution
+) -> Rates:
+    """Rates of one chip: the full peaks in ``Limit`` and ``Calibrated``, which has its own losses; attainable fractions otherwise."""
+    full = isinstance(execution, Limit | Calibrated)
     return Rates(
         matrix=design.peak_flops * (1.0 if full else attainable.compute),
         vector=vector_rate,
         exponential=exponential_rate,
         memory=design.memory_bandwidth * (1.0 if full else attainable.memory),
+        matrix_16_bit=matrix_16_bit,
     )
