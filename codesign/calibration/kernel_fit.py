@@ -12,7 +12,7 @@ import numpy as np
 
 from codesign.calibration.fit import fit
 from codesign.calibration.kernel_tables import KernelRows, read_kernels
-from codesign.calibration.layers import parameters
+from codesign.calibration.layers import complete, parameters
 from codesign.calibration.machine import MachineFinder
 from codesign.calibration.profile import Profile, join
 
@@ -62,7 +62,7 @@ def fit_kernels(paths: Sequence[Path], find_machine: MachineFinder, seed: int = 
     joined = join(parts)
     about = {"name": "kernel tables", "tables": [table.kind for table in tables], "rows": sum(len(table.seconds) for table in shortened)}
     widened = joined.covariance + SERVED_SPREAD**2 * np.eye(len(joined.names))
-    return dataclasses.replace(joined, covariance=widened, about=about)
+    return complete(dataclasses.replace(joined, covariance=widened, about=about))
 
 
 def _fit_kind(tables: list[KernelRows], coefficients: tuple[str, ...]) -> Profile:

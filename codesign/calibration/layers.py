@@ -12,6 +12,7 @@ import numpy as np
 from codesign.calibration.cases import Case
 from codesign.calibration.machine import Machine
 from codesign.calibration.names import Engine, Formats
+from codesign.calibration.profile import Profile, join
 from codesign.performance.coefficients import COEFFICIENTS
 
 
@@ -122,6 +123,16 @@ def parameters(rows: Sequence[dict[str, str]]) -> Parameters:
                 mean.append(0.0)
                 spread.append(sd)
     return Parameters(tuple(names), np.array(mean), np.array(spread))
+
+
+def complete(profile: Profile) -> Profile:
+    """A profile with the generic prior of every coefficient that it says nothing of."""
+    missing = [name for name in PRIORS if f"{name}|generic|" not in profile.index]
+    if not missing:
+        return profile
+    mean = np.log([PRIORS[name].value for name in missing])
+    spread = np.array([PRIORS[name].spread for name in missing])
+    return join([profile, Profile(tuple(f"{name}|generic|" for name in missing), mean, np.diag(spread**2))])
 
 
 def membership(rows: Sequence[dict[str, str]], index: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:

@@ -33,7 +33,7 @@ class Profile:
 
 
 def join(profiles: list[Profile]) -> Profile:
-    """Profiles of disjoint parameters as one; they are independent."""
+    """Profiles of disjoint parameters as one; they are independent. Noise and provenance are the first one's."""
     size = sum(len(profile.names) for profile in profiles)
     covariance = np.zeros((size, size))
     at = 0
@@ -43,7 +43,8 @@ def join(profiles: list[Profile]) -> Profile:
     names = tuple(name for profile in profiles for name in profile.names)
     if len(set(names)) < size:
         raise ValueError("profiles to be joined share parameters, expected disjoint ones")
-    return Profile(names, np.concatenate([profile.mean for profile in profiles]), covariance)
+    first = profiles[0]
+    return Profile(names, np.concatenate([profile.mean for profile in profiles]), covariance, first.noise, first.about)
 
 
 def save(profile: Profile, path: str | Path) -> None:
