@@ -12,13 +12,22 @@ from typing import Annotated, Any
 
 import tyro
 
+from experiments.commands.calibrate import Calibrate
 from experiments.commands.evaluate import Evaluate
 from experiments.commands.listing import List
 from experiments.commands.optimize import Optimize
 from experiments.commands.reproduce import Reproduce
+from experiments.commands.validate import Validate
 from experiments.refusal import BAD_INPUT, INTERRUPTED, Refused, nearest, sentence
 
-COMMANDS: dict[str, type] = {"evaluate": Evaluate, "list": List, "optimize": Optimize, "reproduce": Reproduce}
+COMMANDS: dict[str, type] = {
+    "calibrate": Calibrate,
+    "evaluate": Evaluate,
+    "list": List,
+    "optimize": Optimize,
+    "reproduce": Reproduce,
+    "validate": Validate,
+}
 """Commands by name; each is a dataclass of its arguments with a method ``run`` that returns the exit code."""
 
 DESCRIPTION = "Differentiable hardware co-design for LLM inference. Exit codes: 0, 2 bad input, 3 infeasible."

@@ -7,12 +7,13 @@ import jax.numpy as jnp
 
 import codesign
 import hardware_priors
+from codesign.calibration.names import Formats
 from codesign.numerics.fields import real
 from codesign.numerics.units import MICRO, MILLI
 from codesign.workload.catalogue import model
 from codesign.workload.transformer import UNLIMITED, GroupedAttention, LinearAttention, MixtureOfExperts, Transformer
 from experiments.parallelism import Parallelism
-from experiments.refusal import Refused
+from experiments.refusal import Refused, expected
 
 if TYPE_CHECKING:
     from experiments.point_arguments import PointArguments
@@ -63,7 +64,7 @@ def operating_point(arguments: "PointArguments", shares: Parallelism) -> Operati
         plan=plan(arguments, shares),
         choices=choices,
         technology=hardware_priors.technology(**choices),  # pyright: ignore[reportArgumentType]
-        execution=execution(arguments),
+        execution=execution(arguments, device, transformer.name),
     )
 
 
@@ -105,13 +106,46 @@ def plan(arguments: "PointArguments", shares: Parallelism) -> codesign.Plan:
     )
 
 
-def execution(arguments: "PointArguments") -> codesign.Execution:
+def execution(arguments: "PointArguments", device: Any, model_name: str) -> codesign.Execution:
     """The execution model by its name."""
     if arguments.execution == "limit":
         names = ("syncs_per_layer", "syncs_per_expert_layer")
         told = {name: real(value) for name in names if (value := getattr(arguments, name)) is not None}
         return codesign.Limit(**told)
+    if arguments.execution == "calibrated":
+        return calibrated_execution(arguments, device, model_name)
     return codesign.Dataflow() if arguments.execution == "dataflow" else codesign.Operatorwise()
+
+
+def calibrated_execution(arguments: "PointArguments", device: Any, model_name: str) -> codesign.Calibrated:
+    """The calibrated execution of the device, engine and model, by the profile that was named.
+
+    Raises:
+        Refused: an engine that no profile knows.
+    """
+    from codesign.calibration.execution import ANY_ENGINE, calibrated
+    from codesign.calibration.names import engine as engine_named
+    from hardware_priors.machines import machine_of
+    from hardware_priors.profiles import profile
+
+    engine = ANY_ENGINE if arguments.engine is None else engine_named(arguments.engine, hardware=arguments.device.upper())
+    if engine.family == "other":
+        known = ("vllm", "sglang", "tensorrt-llm", "atom", "llama.cpp", "neuron")
+        raise Refused(f"--engine is {arguments.engine!r}; {expected(str(arguments.engine), known)}")
+    bits = Formats(
+        weights=arguments.weight_bits,
+        experts=arguments.weight_bits,
+        cache=arguments.kv_bits,
+        activations=arguments.activation_bits,
+        product_width=width(max(arguments.weight_bits, arguments.activation_bits)),
+        expert_width=width(max(arguments.weight_bits, arguments.activation_bits)),
+    )
+    return calibrated(profile(arguments.profile), machine_of(device, arguments.chips), bits, engine, model_name)
+
+
+def width(bits: float) -> int:
+    """The width of the arithmetic that serves operands of so many bits: 4, 8 or 16."""
+    return 4 if bits <= 4.9 else 8 if bits <= 8 else 16
 
 
 def technology_choices(arguments: "PointArguments", device: Any) -> dict[str, str]:

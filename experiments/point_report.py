@@ -87,7 +87,7 @@ def parts(step: Any, names: tuple[str, ...]) -> dict[str, Any]:
     """
     resources = ("memory", "compute", "vector")
     times = np.stack([np.asarray(getattr(step, name)) for name in resources])
-    spent = np.asarray(step.operators)
+    spent = np.asarray(step.operators) - np.asarray(step.floor)
     binding = np.argmax(times == spent, axis=0)
     by_resource = {name: float(spent[binding == k].sum()) for k, name in enumerate(resources)}
     operators = {
@@ -96,20 +96,27 @@ def parts(step: Any, names: tuple[str, ...]) -> dict[str, Any]:
         for r, name in enumerate(names)
         if spent[r] > 0
     }
+    for r, name in enumerate(names):
+        if step.floor[r] > 0:
+            operators[name] |= {"time": float(step.operators[r]), "floor": float(step.floor[r])}
     latency, transfer = np.asarray(step.latency), np.asarray(step.transfer)
     collectives = {
         name: {"sync": float(latency[k]), "link": float(transfer[k])} for k, name in enumerate(COLLECTIVES) if latency[k] + transfer[k] > 0
     }
     whole = {**by_resource, "sync": float(latency.sum()), "link": float(transfer.sum())}
+    floor, host = float(np.sum(step.floor)), float(step.host)
+    if floor > 0 or host > 0:
+        whole |= {"floor": floor, "host": host}
     return {**whole, "by_operator": operators, "by_collective": collectives}
 
 
 def bound(breakdown: dict[str, Any]) -> str:
-    """``memory``, ``compute`` or ``sync``, whichever takes most time."""
+    """``memory``, ``compute``, ``sync`` or ``floor`` (kernel floors and the host's time), whichever takes most time."""
     causes = {
         "memory": breakdown["memory"],
         "compute": breakdown["compute"] + breakdown["vector"],
         "sync": breakdown["sync"] + breakdown["link"],
+        "floor": breakdown.get("floor", 0.0) + breakdown.get("host", 0.0),
     }
     return max(causes, key=lambda name: causes[name])
 
@@ -147,7 +154,47 @@ def point_report(point: OperatingPoint) -> dict[str, Any]:
     }
     if point.arguments.execution == "limit" and point.shares.tensor > kv_heads(point.workload.model):
         report["kv_split"] = both_splits(point)
+    if isinstance(point.execution, codesign.Calibrated):
+        report["interval"] = intervals(point, point.execution)
+    if point.arguments.compare_executions:
+        report["executions"] = executions(point)
     return finite({**report, "inputs": inputs(point), "units": UNITS})
+
+
+INTERVALS = (
+    "step_time", "time_per_token", "user_tokens_per_second", "system_tokens_per_second", "energy_per_token", "cost_per_token",
+    "tokens_per_second_per_dollar", "tokens_per_second_per_watt",
+)  # fmt: skip
+"""Outcomes that carry a 90 % interval under the calibrated execution."""
+
+
+def intervals(point: OperatingPoint, execution: codesign.Calibrated) -> dict[str, list[float]]:
+    """Low and high ends of the 90 % intervals, in SI units: what the calibration does not know, at this design and these prices."""
+    from codesign.calibration.execution import interval
+
+    def outcomes(calibrated: codesign.Calibrated) -> Real:
+        outcome = codesign.evaluate(point.design, point.workload, point.plan, technology=point.technology, execution=calibrated)
+        return jnp.stack([getattr(outcome, name) for name in INTERVALS])
+
+    low, _, high = interval(outcomes, execution)
+    return {name: [float(a), float(b)] for name, a, b in zip(INTERVALS, low, high, strict=True)}
+
+
+def executions(point: OperatingPoint) -> dict[str, dict[str, Any]]:
+    """The step under the limit study, operator-wise and calibrated, by part [s]."""
+    from experiments.operating_point import calibrated_execution
+
+    calibrated = point.execution
+    if not isinstance(calibrated, codesign.Calibrated):
+        calibrated = calibrated_execution(point.arguments, point.device, point.workload.model.name)
+    found: dict[str, dict[str, Any]] = {}
+    for name, execution in (("limit", codesign.Limit()), ("operatorwise", codesign.Operatorwise()), ("calibrated", calibrated)):
+        outcome = codesign.evaluate(point.design, point.workload, point.plan, technology=point.technology, execution=execution)
+        breakdown = parts(outcome.step, operator_table(point.workload.model, point.workload.precision).names)
+        whole = {part: value for part, value in breakdown.items() if isinstance(value, float)}
+        found[name] = {"step_time_s": float(outcome.step_time), **whole}
+    found["calibrated"]["interval"] = intervals(point, calibrated)["step_time"]
+    return found
 
 
 def speeds(outcome: Outcome) -> dict[str, float]:

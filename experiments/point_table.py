@@ -25,6 +25,8 @@ def show(point: OperatingPoint, report: dict[str, Any]) -> None:
         summary.add_row(name, value)
     console.print(summary)
     console.print(_breakdown(report))
+    if "executions" in report:
+        console.print(_executions(report["executions"]))
     console.print(_elasticities(report))
     for line in notes(point, report):
         console.print(line)
@@ -46,20 +48,25 @@ def _headline(point: OperatingPoint, report: dict[str, Any]) -> str:
 
 
 def _summary(report: dict[str, Any]) -> list[tuple[str, str]]:
+    ends = report.get("interval", {})
+
+    def band(name: str, unit: float = 1.0) -> str:
+        return f" (90 %: {ends[name][0] / unit:.4g} to {ends[name][1] / unit:.4g})" if name in ends else ""
+
     needed, available = report["capacity_needed_bytes"] / GIBI, report["capacity_available_bytes"] / GIBI
     running, provisioned = report["power_w"] / KILO, report["provisioned_power_w"] / KILO
     return [
-        ("step time", f"{report['step_time_s'] / MILLI:.4g} ms"),
-        ("one user", f"{report['user_tokens_per_second']:.4g} tokens/s"),
-        ("all users", f"{report['system_tokens_per_second']:.4g} tokens/s"),
+        ("step time", f"{report['step_time_s'] / MILLI:.4g} ms{band('step_time', MILLI)}"),
+        ("one user", f"{report['user_tokens_per_second']:.4g} tokens/s{band('user_tokens_per_second')}"),
+        ("all users", f"{report['system_tokens_per_second']:.4g} tokens/s{band('system_tokens_per_second')}"),
         ("memory", f"{needed:.4g} of {available:.4g} GiB ({needed / available:.0%})"),
         ("bound by", report["bound"]),
         ("capital", f"{report['capital_cost_usd']:,.0f} USD ({report['inputs']['price_basis']} prices)"),
-        ("running cost", f"{report['cost_per_million_tokens_usd']:.4g} USD per million tokens"),
+        ("running cost", f"{report['cost_per_million_tokens_usd']:.4g} USD per million tokens{band('cost_per_token', 1e-6)}"),
         ("power", f"{running:.4g} kW running, {provisioned:.4g} kW provisioned (facility)"),
-        ("energy", f"{report['energy_per_token_j']:.4g} J/token (facility)"),
-        ("tokens/s/$", f"{report['tokens_per_second_per_dollar']:.4g} token/s/USD"),
-        ("tokens/s/W", f"{report['tokens_per_second_per_watt']:.4g} token/s/W"),
+        ("energy", f"{report['energy_per_token_j']:.4g} J/token (facility){band('energy_per_token')}"),
+        ("tokens/s/$", f"{report['tokens_per_second_per_dollar']:.4g} token/s/USD{band('tokens_per_second_per_dollar')}"),
+        ("tokens/s/W", f"{report['tokens_per_second_per_watt']:.4g} token/s/W{band('tokens_per_second_per_watt')}"),
     ]
 
 
@@ -77,8 +84,9 @@ def _breakdown(report: dict[str, Any]) -> Any:
     def row(name: str, seconds: float, why: str = "", **style: Any) -> None:
         table.add_row(name, f"{seconds / MILLI:.4g}", f"{100 * seconds / total:.1f}", why, **style)
 
-    for part in ("memory", "compute", "vector", "sync", "link"):
-        row(part, breakdown[part])
+    for part in ("memory", "compute", "vector", "sync", "link", "floor", "host"):
+        if part in breakdown:
+            row(part, breakdown[part])
     table.add_section()
     for name, entry in breakdown["by_operator"].items():
         row(f"  {name}", entry["time"], entry["bound"])
@@ -86,6 +94,23 @@ def _breakdown(report: dict[str, Any]) -> Any:
         row(f"  all chips: {name}", entry["sync"] + entry["link"], "sync" if entry["sync"] >= entry["link"] else "link")
     table.add_section()
     row("step", total)
+    return table
+
+
+def _executions(found: dict[str, dict[str, Any]]) -> Any:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title="the same step under three executions")
+    table.add_column(escape("part [ms]"))
+    for name in found:
+        table.add_column(name, justify="right")
+    for part in ("memory", "compute", "vector", "sync", "link", "floor", "host"):
+        table.add_row(part, *(f"{entry.get(part, 0.0) / MILLI:.4g}" for entry in found.values()))
+    table.add_section()
+    table.add_row("step", *(f"{entry['step_time_s'] / MILLI:.4g}" for entry in found.values()))
+    low, high = found["calibrated"]["interval"]
+    table.add_row("90 % interval", "", "", f"{low / MILLI:.4g} to {high / MILLI:.4g}")
     return table
 
 

@@ -6,6 +6,7 @@ from functools import cache
 from codesign.calibration.machine import Machine
 from hardware_priors.devices import Device, device
 from hardware_priors.families import catalogue_name, family
+from hardware_priors.own_device import OwnDevice
 
 
 @cache
@@ -15,12 +16,22 @@ def machine(name: str, chips: float = 8.0) -> Machine:
     >>> machine("h100").architecture
     'hopper'
     """
-    found = device(name)
-    assert isinstance(found, Device)
+    return machine_of(device(name), chips)
+
+
+def machine_of(found: Device | OwnDevice, chips: float = 8.0) -> Machine:
+    """The machine of a device of the catalogue, or of one of your own, which is a family of its own.
+
+    Raises:
+        ValueError: a rate that is needed is not published, by its name.
+    """
+    name = found.name
     design = found.design(max(chips, 1.0), compute_bits=16)
     vendor, architecture = family(name)
-    peaks = tuple(found.peak(bits).si.value for bits in (16, 8, 4))
-    power = found.tdp
+    if isinstance(found, Device):
+        peaks, power = tuple(found.peak(bits).si.value for bits in (16, 8, 4)), found.tdp
+    else:
+        peaks, power = tuple(float(found.design(max(chips, 1.0), bits).peak_flops) for bits in (16, 8, 4)), None
     return Machine(
         name=name,
         vendor=vendor,
