@@ -9,7 +9,7 @@ import numpy as np
 from codesign.calibration.cases import Case
 from codesign.calibration.features import Counted, features
 from codesign.calibration.fit import Block, Posterior, fit, spread_slopes
-from codesign.calibration.layers import case_keys, membership, parameters
+from codesign.calibration.layers import PRIORS, case_keys, membership, parameters
 from codesign.calibration.profile import Profile
 from codesign.calibration.service import QUANTITIES, differentiate_rows, predict_rows
 
@@ -28,13 +28,13 @@ SPREAD = {"time_per_token": 0.10, "time_to_first_token": 0.30, "end_to_end": 0.1
 """Standard deviation of one row about its group [natural log]; judged from repeated releases at one point (about 10 %)."""
 
 ROUGH = ("Argonne", "llama.cpp", "ollama", "XiongjieDai", "AccelMark", "Neuron")
-"""Sources whose rows count as twice as uncertain: engines of 2024, lengths or formats not stated."""
+"""Sources whose rows count as half again as uncertain: engines of 2024, lengths or formats not stated."""
 
 
 def row_spread(case: Case) -> float:
     """Standard deviation of a row about its group [natural log]."""
     source = case.measurement.text.get("source", "")
-    return SPREAD[case.quantity] * (2.0 if any(name in source for name in ROUGH) else 1.0)
+    return SPREAD[case.quantity] * (1.5 if any(name in source for name in ROUGH) else 1.0)
 
 
 def prediction_of(case: Case) -> int | None:
@@ -103,6 +103,20 @@ def _noise(blocks: Sequence[Block], theta: np.ndarray) -> float:
     """How far the rows lie from their predictions, over their stated standard deviations, by the 90 % quantile."""
     off = np.concatenate([np.abs(block.residuals(theta)) for block in blocks])
     return float(np.quantile(off, 0.9) / 1.6448536269514722)
+
+
+def prune(profile: Profile, least: float = 0.03) -> Profile:
+    """Leave out what was not learnt: members of models and groups whose parameter is still as uncertain as before any data.
+
+    Without its parameter a member counts as unknown, which says the same in fewer numbers.
+    """
+
+    def learnt(k: int, name: str) -> bool:
+        coefficient, layer, _ = name.split("|", 2)
+        spread = PRIORS[coefficient].spread if layer == "generic" else PRIORS[coefficient].layers[layer]
+        return layer == "generic" or profile.covariance[k, k] < (1.0 - least) * spread**2
+
+    return profile.keep(np.array([k for k, name in enumerate(profile.names) if learnt(k, name)]))
 
 
 def combine(

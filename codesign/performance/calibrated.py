@@ -152,7 +152,7 @@ def kernel_times(work: KernelWork, rates: ChipRates, c: Coefficients) -> KernelT
     memory_loss = pick(c.product_memory, c.attention_memory, c.latent_memory, c.expert_memory, c.product_memory, c.attention_memory)
     compute_loss = pick(c.product_compute, c.attention_compute, c.latent_compute, c.expert_compute, c.product_compute, c.prompt_compute)
     peak = pick(rates.product, rates.attention, rates.attention, rates.expert, rates.product, rates.attention)
-    each = pick(c.product_floor, c.attention_floor, c.latent_floor, c.expert_floor, jnp.zeros(()), c.prompt_floor)
+    each = pick(c.product_floor, c.attention_floor, c.latent_floor, c.expert_floor, c.layer_floor, c.prompt_floor)
     memory = work.bytes / rates.memory * (1.0 + memory_loss)
     compute = work.flops / peak * (1.0 + compute_loss)
     floor = c.floor_scale * (work.kernels * each + work.touched * c.expert_touched)

@@ -27,6 +27,7 @@ class Coefficients(eqx.Module):
     expert_touched: Real = quantity("s", "each expert touched on a chip")
     expert_memory: Real = quantity("1", "loss of bandwidth in experts")
     expert_compute: Real = quantity("1", "loss of arithmetic in experts")
+    layer_floor: Real = quantity("s", "norms, rotary embedding and cache writes of a layer")
     sync_base: Real = quantity("1", "latency of a collective over the sync latency, before its steps")
     sync_step: Real = quantity("1", "latency of each step of a collective over the sync latency")
     sync_peer: Real = quantity("1", "latency that each further chip adds to a collective over the sync latency")

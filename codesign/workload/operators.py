@@ -119,7 +119,7 @@ def operator_table(model: Transformer, precision: Precision, *, slice_columns: N
     return _finish(model, precision, columns, names)
 
 
-_JOINED = ("key-value", "experts down", "norms")
+_JOINED = ("key-value", "experts down")
 """Operators without a kernel of their own: one product gives queries, keys and values, one kernel does the experts of a layer."""
 
 

@@ -50,7 +50,7 @@ def fitted(arguments: Calibrate) -> dict[str, Any]:
     """Fit, write the file, and say what was fitted to what."""
     import datetime
 
-    from codesign.calibration.calibrate import calibrate, count, learns_from
+    from codesign.calibration.calibrate import calibrate, count, learns_from, prune
     from codesign.calibration.cases import Case
     from codesign.calibration.profile import load, save
     from experiments.measured import mapped
@@ -93,7 +93,7 @@ def fitted(arguments: Calibrate) -> dict[str, Any]:
         "iterations": ended.iterations,
         "license_note": "coefficients fitted to published measurements; the measured files are not part of the project",
     }
-    written = dataclasses.replace(found, about=about)
+    written = dataclasses.replace(prune(found), about=about)
     save(written, arguments.output)
     return {"output": arguments.output, **about, "parameters": len(found.names), "row_noise": found.noise, "not_mapped": len(unmapped)}
 
