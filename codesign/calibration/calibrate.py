@@ -14,14 +14,24 @@ from codesign.calibration.profile import Profile
 from codesign.calibration.service import QUANTITIES, differentiate_rows, predict_rows
 
 PREDICTIONS = {
-    ("decode", "time_per_token"): "decode", ("interleaved", "time_per_token"): "interleaved", ("static", "time_per_token"): "static",
-    ("disaggregated", "time_per_token"): "decode", ("interleaved", "time_to_first_token"): "time_to_first_token",
-    ("prefill", "time_to_first_token"): "prompt", ("static", "time_to_first_token"): "prompt", ("static", "end_to_end"): "static_end_to_end",
-    ("interleaved", "end_to_end"): "end_to_end", ("interleaved", "throughput"): "throughput", ("static", "throughput"): "static_throughput",
-    ("max_load", "throughput"): "max_load", ("disaggregated", "throughput"): "disaggregated_throughput",
-    ("interleaved", "power"): "power", ("disaggregated", "power"): "power", ("interleaved", "energy"): "energy",
+    ("decode", "time_per_token"): "decode",
+    ("interleaved", "time_per_token"): "interleaved",
+    ("static", "time_per_token"): "static",
+    ("disaggregated", "time_per_token"): "decode",
+    ("interleaved", "time_to_first_token"): "time_to_first_token",
+    ("prefill", "time_to_first_token"): "prompt",
+    ("static", "time_to_first_token"): "prompt",
+    ("static", "end_to_end"): "static_end_to_end",
+    ("interleaved", "end_to_end"): "end_to_end",
+    ("interleaved", "throughput"): "throughput",
+    ("static", "throughput"): "static_throughput",
+    ("max_load", "throughput"): "max_load",
+    ("disaggregated", "throughput"): "disaggregated_throughput",
+    ("interleaved", "power"): "power",
+    ("disaggregated", "power"): "power",
+    ("interleaved", "energy"): "energy",
     ("disaggregated", "energy"): "energy",
-}  # fmt: skip
+}
 """Which prediction answers to which measured quantity under which protocol."""
 
 SPREAD = {"time_per_token": 0.10, "time_to_first_token": 0.30, "end_to_end": 0.10, "throughput": 0.12, "power": 0.07, "energy": 0.12}
@@ -70,7 +80,9 @@ def block(cases: Sequence[Case], counted: Counted, index: dict[str, int]) -> Blo
     )
 
 
-def calibrate(cases: Sequence[Case], counted: Counted, prior: Profile | None = None, start: Profile | None = None, most: int = 25) -> tuple[Profile, Posterior]:
+def calibrate(
+    cases: Sequence[Case], counted: Counted, prior: Profile | None = None, start: Profile | None = None, most: int = 25
+) -> tuple[Profile, Posterior]:
     """Fit a profile to cases.
 
     Args:

@@ -116,7 +116,7 @@ def _case(row: Measurement, find_machine: MachineFinder, find_model: Callable[[s
         raise _NotComparable("speculative decoding with drafts of unknown acceptance")
     if phase == "prefill+queue" and text.get("mode") == "disagg":
         raise _NotComparable("time to first token of a separate prefill pool under an unstated load")
-    protocol = next((protocol for pattern, protocol in _PROTOCOLS if re.match(pattern, phase)), None)
+    protocol: Protocol | None = next((protocol for pattern, protocol in _PROTOCOLS if re.match(pattern, phase)), None)
     if protocol is None:
         raise _NotComparable(f"phase {text['phase']!r} has no counterpart in the model")
     quantity, per_chip, total = _quantity(text["metric"], phase)
@@ -226,9 +226,11 @@ def _decode_pool(row: Measurement) -> _Layout:
         if tensor is None or chips is None or note is None:
             raise _NotComparable("the layout of the decode pool is not stated")
         workers = float(note.group(2))
-        return _Layout(tensor, 1.0, 1.0, max(row.number("ep") or 1.0, 1.0), workers, workers * tensor, prefill_chips=float(note.group(1)) * tensor)
+        return _Layout(
+            tensor, 1.0, 1.0, max(row.number("ep") or 1.0, 1.0), workers, workers * tensor, prefill_chips=float(note.group(1)) * tensor
+        )
     each = pool.chips / pool.workers
-    groups = each if pool.attention_groups or row.number("dp_attn") == 1.0 and "dpattn" not in row.text["decode_layout"] else 1.0
+    groups = each if pool.attention_groups or (row.number("dp_attn") == 1.0 and "dpattn" not in row.text["decode_layout"]) else 1.0
     experts = pool.expert
     if pool.tensor == 1.0 and each > 1.0:  # workers whose degrees were not recorded: one attention group a chip, whole experts
         groups, experts = each, each

@@ -39,7 +39,14 @@ def forget(profile: Profile, layer: str, member: str) -> Profile:
 
 
 def leave_out(
-    cases: Sequence[Case], counted: Counted, prior: Profile, layer: str, members: Sequence[str], most: int = 12, anchors: int = 0, start: Profile | None = None
+    cases: Sequence[Case],
+    counted: Counted,
+    prior: Profile,
+    layer: str,
+    members: Sequence[str],
+    most: int = 12,
+    anchors: int = 0,
+    start: Profile | None = None,
 ) -> LeftOut:
     """Predict the rows of each member of a layer from a fit without them.
 
@@ -64,8 +71,8 @@ def leave_out(
     for member in members:
         inside = np.array([key == member for key in keys])
         rest = np.flatnonzero(~inside)
-        profile, _ = calibrate([cases[k] for k in rest], counted.take(rest), forget(prior, layer, member), start, most=most)
-        out = np.array([k for k in np.flatnonzero(inside) if learns_from(cases[k])])
+        profile, _ = calibrate([cases[k] for k in rest.tolist()], counted.take(rest), forget(prior, layer, member), start, most=most)
+        out = np.array([k for k in np.flatnonzero(inside).tolist() if learns_from(cases[k])])
         if not len(out):
             continue
         if anchors:

@@ -44,13 +44,19 @@ class KernelRows:
     def coefficient(self) -> str:
         """One of the coefficients that the table teaches."""
         kind = None if not np.any(self.work.kernels.kernels) else int(self.work.kernels.kind[0, 0])
-        names = {PRODUCT: "product_floor", ATTENTION: "attention_floor", PROMPT: "prompt_floor", LATENT: "latent_floor", EXPERTS: "expert_floor"}
+        names = {
+            PRODUCT: "product_floor",
+            ATTENTION: "attention_floor",
+            PROMPT: "prompt_floor",
+            LATENT: "latent_floor",
+            EXPERTS: "expert_floor",
+        }
         return "sync_base" if kind is None else names[kind]
 
     def take(self, chosen: np.ndarray) -> "KernelRows":
         """Some of the rows."""
-        pick = jax.tree.map(lambda leaf: leaf[chosen], (self.work, self.rates))
-        return KernelRows(self.kind, *pick, self.seconds[chosen], [self.keys[k] for k in chosen], self.shape[chosen])
+        work, rates = jax.tree.map(lambda leaf: leaf[chosen], (self.work, self.rates))
+        return KernelRows(self.kind, work, rates, self.seconds[chosen], [self.keys[k] for k in chosen], self.shape[chosen])
 
     def block(self, index: dict[str, int], spread: float) -> Block:
         """The rows as a block of a fit."""
@@ -143,7 +149,13 @@ def _prefill_attention(row: dict[str, str]) -> dict[str, float]:
     batch, length, heads, kv_heads, dim = (float(row[c]) for c in ("batch_size", "isl", "q_heads", "kv_heads", "head_dim"))
     moved = batch * length * (2 * kv_heads * dim * 2 + 2 * heads * dim * 2)
     flops = 2 * batch * length * (length + 1) * heads * dim
-    return {"seconds": float(row["latency_us"]) * 1e-6, "bytes": moved, "flops": flops, "kernels": 1.0, "narrow": float(row["attn_dtype"] == "fp8")}
+    return {
+        "seconds": float(row["latency_us"]) * 1e-6,
+        "bytes": moved,
+        "flops": flops,
+        "kernels": 1.0,
+        "narrow": float(row["attn_dtype"] == "fp8"),
+    }
 
 
 def _latent(row: dict[str, str]) -> dict[str, float]:

@@ -29,6 +29,8 @@ class Prior:
 _FLOOR = {"vendor": 0.3, "architecture": 0.3, "device": 0.1, "library": 0.2}
 _LOSS = {"vendor": 0.4, "architecture": 0.4, "device": 0.25, "library": 0.3}
 _SCALE = {"vendor": 0.15, "architecture": 0.12, "device": 0.1, "engine": 0.12, "variant": 0.12, "model": 0.12}
+_SYNC = {"vendor": 0.3, "architecture": 0.2, "device": 0.2, "library": 0.3}
+_REST = {"vendor": 0.3, "architecture": 0.3, "engine": 0.3, "variant": 0.3}
 _EFFICIENCY = "kernel tables of github:ai-dynamo/aiconfigurator: 0.67-0.9 of the peaks (hardware_priors attainable.csv)"
 
 PRIORS: dict[str, Prior] = {
@@ -47,10 +49,10 @@ PRIORS: dict[str, Prior] = {
     "expert_touched": Prior(0.2e-6, 1.0, {**_FLOOR, "expert_width": 0.4}, "kernel tables: slope over experts touched"),
     "expert_memory": Prior(0.5, 0.6, {**_LOSS, "expert_width": 0.4}, _EFFICIENCY),
     "expert_compute": Prior(1.0, 0.6, {**_LOSS, "expert_width": 0.4}, _EFFICIENCY),
-    "layer_floor": Prior(8e-6, 0.8, {"vendor": 0.3, "architecture": 0.3, "engine": 0.3, "variant": 0.3}, "judged: three or four small kernels"),
-    "sync_base": Prior(0.5, 0.5, {"vendor": 0.3, "architecture": 0.2, "device": 0.2, "library": 0.3}, "sync latency is one small all-reduce"),
-    "sync_step": Prior(0.2, 0.7, {"vendor": 0.3, "architecture": 0.2, "device": 0.2, "library": 0.3}, "a two-shot one takes 1.2 times as long"),
-    "sync_peer": Prior(0.04, 0.7, {"vendor": 0.3, "architecture": 0.2, "device": 0.2, "library": 0.3}, "eight chips take longer than two"),
+    "layer_floor": Prior(8e-6, 0.8, _REST, "judged: three or four small kernels"),
+    "sync_base": Prior(0.5, 0.5, _SYNC, "sync latency is one small all-reduce"),
+    "sync_step": Prior(0.2, 0.7, _SYNC, "a two-shot one takes 1.2 times as long"),
+    "sync_peer": Prior(0.04, 0.7, _SYNC, "eight chips take longer than two"),
     "link_one_shot": Prior(0.7, 0.7, _LOSS, "all-reduce tables: bus bandwidth"),
     "link_two_shot": Prior(0.5, 0.7, _LOSS, "all-reduce tables: bus bandwidth"),
     "exchange_sync": Prior(2.0, 0.7, _FLOOR, "all-to-all tables"),
@@ -63,7 +65,7 @@ PRIORS: dict[str, Prior] = {
     "interference": Prior(0.85, 0.25, {"engine": 0.15, "variant": 0.15}, "prototype: 0.67-0.96"),
     "first_token": Prior(50e-3, 1.0, {"engine": 0.5, "variant": 0.5, "model": 0.3}, "judged: request handling and tokenizer"),
     "queue": Prior(0.1, 1.0, {"engine": 0.5, "variant": 0.5}, "judged: a tenth of the requests arrive at once"),
-    "idle_power": Prior(0.45, 0.3, {"vendor": 0.2, "architecture": 0.2, "device": 0.15}, "judged: stalled chips of ML.ENERGY draw half their rating"),
+    "idle_power": Prior(0.45, 0.3, {"vendor": 0.2, "architecture": 0.2, "device": 0.15}, "judged: a stalled chip draws half its rating"),
     "byte_energy": Prior(40e-12, 0.7, {"architecture": 0.4, "device": 0.3}, "HBM access and what it feeds: 24-76 pJ/B"),
     "flop_energy": Prior(1.2e-12, 0.7, {"architecture": 0.4, "device": 0.3}, "16-bit operation with its operands: 0.8-2 pJ"),
 }  # fmt: skip

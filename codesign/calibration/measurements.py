@@ -9,7 +9,8 @@ COLUMNS = (
     "model", "hardware", "n_chips", "tp", "pp", "ep", "precision_weights", "precision_kv", "phase",
     "batch_or_concurrency", "input_len", "output_len", "metric", "value", "unit", "software",
 )  # fmt: skip
-"""Columns that a file must have; ``source``, ``date``, ``dp_attn``, ``mode``, ``prefill_layout`` and ``decode_layout`` are used where present."""
+"""Columns that a file must have; ``source``, ``date``, ``dp_attn``, ``mode``, ``prefill_layout`` and ``decode_layout`` are used where
+present."""
 
 _TO_SI = {
     "ms": 1e-3, "s": 1.0, "us": 1e-6, "tok/s": 1.0, "tok/s/gpu": 1.0, "tok/s/user": 1.0, "J/tok": 1.0, "W": 1.0,

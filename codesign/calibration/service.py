@@ -58,13 +58,14 @@ def predict(logs: Float[Array, " coefficients"], f: Features) -> Float[Array, " 
     rounds = in_flight / f.batch
     static_total = rounds * (prompts + f.output * decode)
     disaggregated = f.batch / decode
+    running = f.output * interleaved / (first + f.output * interleaved)
     max_load = f.batch * f.output / (f.output * decode + f.batch * budget)
     power = _power(f, c, decode, interleaved)
     energy = power * f.chips * interleaved / f.batch
     values = jnp.stack(
         [
             decode, interleaved, first + wait, static_total / f.output, in_flight * f.output / static_total, throughput, max_load,
-            first + wait + f.output * interleaved, static_total, power, energy, alone + c.first_token, disaggregated, f.output * interleaved / (first + f.output * interleaved), budget,
+            first + wait + f.output * interleaved, static_total, power, energy, alone + c.first_token, disaggregated, running, budget,
         ]
     )  # fmt: skip
     return jnp.log(values)

@@ -71,7 +71,7 @@ def score(log_measured: np.ndarray, predicted: Predictions) -> Score:
         mean_absolute_percentage_error=100.0 * float(error.mean()),
         median_absolute_percentage_error=100.0 * float(np.median(error)),
         bias_percent=100.0 * float(np.expm1(np.median(off))),
-        spearman=float(scipy.stats.spearmanr(predicted.log, log_measured).statistic) if varies else None,
+        spearman=float(np.corrcoef(scipy.stats.rankdata(predicted.log), scipy.stats.rankdata(log_measured))[0, 1]) if varies else None,
         interval_coverage=float(np.mean(np.abs(z) <= NORMAL_90)),
         interval_width=float(np.median(np.expm1(NORMAL_90 * spread))),
         crps=float(ranked.mean()),
@@ -101,6 +101,7 @@ def ratios(cases: Sequence[Case], log_measured: np.ndarray, log_predicted: np.nd
         between: ``device`` or ``layout``.
         most: most pairs.
     """
+
     def rest(case: Case) -> tuple[object, ...]:
         common = (case.model, case.formats.name, case.engine.family, case.protocol, case.prompt, case.output)
         layout = (case.tensor, case.data, case.pipeline, case.expert)

@@ -62,9 +62,7 @@ def report(judged: Sequence[Case], predicted: Predictions, unmapped: Sequence[Un
         "quantities": quantities,
         "groups": groups,
         "ratios": {between: None if found is None else dataclasses.asdict(found) for between, found in compared.items()},
-        "unmapped": [
-            {"file": row.measurement.file, "line": row.measurement.line, "reason": row.reason} for row in unmapped
-        ],
+        "unmapped": [{"file": row.measurement.file, "line": row.measurement.line, "reason": row.reason} for row in unmapped],
         "unmapped_reasons": summary(unmapped),
     }
 

@@ -17,8 +17,8 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from codesign.numerics.fields import Real
 from codesign.hardware.design import Design
+from codesign.numerics.fields import Real
 from codesign.performance import collectives
 from codesign.performance.coefficients import Coefficients
 from codesign.performance.collectives import Cost
@@ -75,7 +75,8 @@ def kernel_work(table: OperatorTable, phase: Phase, load: Load, main_bytes: Floa
 class CollectiveWork(eqx.Module):
     """What the collectives of a step do on the busiest chip; shapes (collectives,).
 
-    ``count`` collectives among ``peers`` others take ``steps`` latency steps together; ``inner`` bytes pass the link, ``outer`` is the time of the outer tier.
+    ``count`` collectives among ``peers`` others take ``steps`` latency steps together; ``inner`` bytes pass the link, ``outer`` is
+    the time of the outer tier.
     """
 
     count: Float[Array, "collectives"]  # [1]
@@ -86,9 +87,7 @@ class CollectiveWork(eqx.Module):
     exchange: Float[Array, "collectives"]  # [1] 1 for all-to-all, gather and point to point, 0 for all-reduce
 
 
-def collective_work(
-    design: Design, table: OperatorTable, phase: Phase, plan: Plan, degree: Degrees, cost: Cost
-) -> CollectiveWork:
+def collective_work(design: Design, table: OperatorTable, phase: Phase, plan: Plan, degree: Degrees, cost: Cost) -> CollectiveWork:
     """Count the collectives of a step; ``cost`` is what ``communication`` says of them at full link bandwidth."""
     several = collectives.several
 
@@ -113,7 +112,9 @@ def collective_work(
             degree.pipeline - 1.0 + zero,
         ]
     )
-    size = jnp.stack([degree.tensor, degree.feed_forward, degree.stage, plan.context + zero, degree.feed_forward, degree.feed_forward, zero + 2.0])
+    size = jnp.stack(
+        [degree.tensor, degree.feed_forward, degree.stage, plan.context + zero, degree.feed_forward, degree.feed_forward, zero + 2.0]
+    )
     peers = count * (jnp.minimum(size, design.scale_up_domain) - 1.0)
     exchanged = jnp.where(dealt, 1.0, 0.0)
     one, none = jnp.ones_like(exchanged), jnp.zeros_like(exchanged)

@@ -1,6 +1,7 @@
 """Time of one step: operators under an execution model, then collectives (DESIGN.md §4)."""
 
 import dataclasses
+import functools
 
 import equinox as eqx
 import jax
@@ -170,7 +171,7 @@ def calibrated_step(design: Design, table: OperatorTable, phase: Phase, plan: Pl
     host = coefficients.host_step + coefficients.host_sequence * batch.sequences
     if not isinstance(phase, Decode):
         host = coefficients.first_token * jnp.ones_like(host)
-    latency, transfer, wire_bytes, syncs, inner_wire = (sum(values[1:], start=values[0]) for values in zip(*sums, strict=True))
+    latency, transfer, wire_bytes, syncs, inner_wire = (functools.reduce(jnp.add, values) for values in zip(*sums, strict=True))
     memory, compute, floor, operators = (jnp.concatenate([part[k] for part in parts]) for k in range(4))
     moved = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *(part[4] for part in parts))
     load, group = parts[0][5], parts[0][6]

@@ -71,7 +71,9 @@ def show(report: dict[str, Any]) -> None:
     for between, entry in report["ratios"].items():
         if entry:
             error, right = entry["mean_absolute_percentage_error"], 100 * entry["right_sign"]
-            console.print(f"Ratios between {between}s: {entry['n']} pairs, mean error {error:.1f} %, the faster one told right {right:.1f} %.")
+            console.print(
+                f"Ratios between {between}s: {entry['n']} pairs, mean error {error:.1f} %, the faster one told right {right:.1f} %."
+            )
     left = sum(report["unmapped_reasons"].values())
     console.print(f"{left} rows not predicted:" if left else "All rows predicted.")
     for reason, count in list(report["unmapped_reasons"].items())[:12]:

@@ -15,7 +15,9 @@ def profile_names() -> list[str]:
     True
     """
     folder = resources.files("hardware_priors") / "profiles"
-    return sorted(file.name.removesuffix(".npz") for file in folder.iterdir() if file.name.endswith(".npz") and not file.name.startswith("kernels"))
+    return sorted(
+        file.name.removesuffix(".npz") for file in folder.iterdir() if file.name.endswith(".npz") and not file.name.startswith("kernels")
+    )
 
 
 @cache

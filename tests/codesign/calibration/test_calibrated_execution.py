@@ -58,7 +58,8 @@ def test_floors_do_not_move_when_bandwidth_doubles(execution):
 
 
 @pytest.mark.parametrize(
-    ("quantity", "part"), [("peak_flops", "compute"), ("link_bandwidth", "transfer"), ("sync_latency", "latency"), ("memory_bandwidth", "memory")]
+    ("quantity", "part"),
+    [("peak_flops", "compute"), ("link_bandwidth", "transfer"), ("sync_latency", "latency"), ("memory_bandwidth", "memory")],
 )
 def test_a_quantity_moves_its_own_part_only(execution, quantity, part):
     parts = ("compute", "memory", "floor", "latency", "transfer", "host")
