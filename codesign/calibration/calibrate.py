@@ -8,7 +8,7 @@ import numpy as np
 
 from codesign.calibration.cases import Case
 from codesign.calibration.features import Counted, features
-from codesign.calibration.fit import Block, Posterior, fit, spread_slopes
+from codesign.calibration.fit import FREEDOM, Block, Posterior, fit, spread_slopes
 from codesign.calibration.layers import PRIORS, case_keys, membership, parameters
 from codesign.calibration.profile import Profile
 from codesign.calibration.service import QUANTITIES, differentiate_rows, predict_rows
@@ -81,7 +81,12 @@ def block(cases: Sequence[Case], counted: Counted, index: dict[str, int]) -> Blo
 
 
 def calibrate(
-    cases: Sequence[Case], counted: Counted, prior: Profile | None = None, start: Profile | None = None, most: int = 25
+    cases: Sequence[Case],
+    counted: Counted,
+    prior: Profile | None = None,
+    start: Profile | None = None,
+    most: int = 25,
+    freedom: float = FREEDOM,
 ) -> tuple[Profile, Posterior]:
     """Fit a profile to cases.
 
@@ -91,6 +96,7 @@ def calibrate(
         prior: what was known before (kernel tables, or a shipped profile whose user adds rows of his own).
         start: where to begin, such as a fit to nearly the same rows; the prior means otherwise.
         most: most iterations.
+        freedom: degrees of freedom of the residuals; ``TRUSTED`` for anchors.
 
     Returns:
         The posterior as a profile, and how the search ended.
@@ -107,7 +113,7 @@ def calibrate(
             if name in index:
                 begin[index[name]] = value
     blocks = [block(used, rows, index)]
-    found = fit(blocks, mean, covariance, begin, most=most)
+    found = fit(blocks, mean, covariance, begin, most=most, freedom=freedom)
     return Profile(names, found.mean, found.covariance, noise=_noise(blocks, found.mean)), found
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from codesign.calibration.calibrate import Predictions, calibrate, learns_from, predictions
 from codesign.calibration.cases import Case
 from codesign.calibration.features import Counted
+from codesign.calibration.fit import TRUSTED
 from codesign.calibration.layers import case_keys
 from codesign.calibration.profile import Profile
 
@@ -77,7 +78,7 @@ def leave_out(
             continue
         if anchors:
             given = anchor_rows(cases, out, anchors)
-            profile, _ = calibrate([cases[k] for k in given], counted.take(given), profile, profile, most=most)
+            profile, _ = calibrate([cases[k] for k in given], counted.take(given), profile, profile, most, TRUSTED)
             out = np.array(sorted(set(out) - set(given)))
         if len(out):
             chosen.append(out)

@@ -52,6 +52,7 @@ def fitted(arguments: Calibrate) -> dict[str, Any]:
 
     from codesign.calibration.calibrate import calibrate, count, learns_from, prune
     from codesign.calibration.cases import Case
+    from codesign.calibration.fit import FREEDOM, TRUSTED
     from codesign.calibration.profile import load, save
     from experiments.measured import mapped
     from hardware_priors.profiles import kernel_profile, profile
@@ -70,8 +71,10 @@ def fitted(arguments: Calibrate) -> dict[str, Any]:
     else:
         prior = kernel_profile()
     start = load(arguments.output) if Path(arguments.output).exists() else None
-    first, _ = calibrate(cases, count(cases, prior if start is None else start, rounds=0), prior, start, most=arguments.iterations // 2)
-    found, ended = calibrate(cases, count(cases, first), prior, first, most=arguments.iterations)
+    freedom = TRUSTED if arguments.anchor else FREEDOM
+    counted_once = count(cases, prior if start is None else start, rounds=0)
+    first, _ = calibrate(cases, counted_once, prior, start, arguments.iterations // 2, freedom)
+    found, ended = calibrate(cases, count(cases, first), prior, first, arguments.iterations, freedom)
 
     def counted(name_of: Any) -> dict[str, int]:
         names = [name_of(case) for case in cases]
