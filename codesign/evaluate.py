@@ -112,7 +112,7 @@ def run_step(design: Design, table: OperatorTable, workload: Workload, plan: Pla
     own_gain = precision_ratio(table.operators.compute_bits, logic.density_gain_8bit, logic.density_gain_4bit)
     at_16_bit = design.peak_flops / gain
     vector, exponential = at_16_bit * logic.vector_ratio, at_16_bit * logic.exponential_ratio
-    rates = attained_rates(design, technology.attainable, own_gain / gain, vector, exponential, execution)
+    rates = attained_rates(design, technology.attainable, own_gain / gain, at_16_bit, vector, exponential, execution)
     return step(design, table, workload.phase, plan, rates, technology.attainable.link, execution)
 
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from codesign.hardware.technology import Attainable
 from codesign.numerics.fields import Real, quantity, real
+from codesign.performance.coefficients import Calibrated
 
 
 class Limit(eqx.Module):
@@ -34,7 +35,7 @@ class Dataflow(eqx.Module):
     """Operators of one half-layer are fused: they overlap, and what passes between them stays on chip (arXiv 2502.18403)."""
 
 
-Execution: TypeAlias = Limit | Operatorwise | Dataflow
+Execution: TypeAlias = Limit | Operatorwise | Dataflow | Calibrated
 
 
 def fillable_share(attainable: Attainable, execution: Execution) -> Real:
