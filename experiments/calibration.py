@@ -1,20 +1,26 @@
 """The calibrated execution of one operating point: its coefficients, its intervals, and how well it knows machine, model and engine."""
 
+import dataclasses
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 
 import codesign
 from codesign.calibration.execution import ANY_ENGINE, calibrated, interval
+from codesign.calibration.machine import Machine
 from codesign.calibration.names import ENGINES, Engine
 from codesign.calibration.names import engine as engine_named
 from codesign.calibration.profile import Profile
 from codesign.calibration.structures import formats_of
 from codesign.numerics.fields import Real
+from codesign.performance.execution import request_time
 from codesign.workload.operators import operator_table
 from codesign.workload.reading import Reading
 from experiments.breakdown import parts
 from experiments.refusal import Refused, expected
+from hardware_priors.devices import device
 from hardware_priors.families import family
 from hardware_priors.machines import machine_of
 from hardware_priors.profiles import profile
@@ -62,12 +68,39 @@ def calibrated_execution(arguments: "PointArguments", device: Any, read: Reading
     return calibrated(shipped_or_own(arguments.profile), machine, formats_of(precision), engine, read.model.name)
 
 
-SPEEDS = ("step_time", "time_per_token", "user_tokens_per_second", "system_tokens_per_second", *(
-    "energy_per_token", "cost_per_token", "tokens_per_second_per_dollar", "tokens_per_second_per_watt"))  # fmt: skip
-"""Outcomes that depend on what was calibrated; ``KEYS`` are their names in the report."""
+NOBODY = Machine("", "", "", *[math.nan] * 2, (math.nan,) * 3, *[math.nan] * 6)
+"""A machine without relatives: the generic level of every coefficient."""
 
-KEYS = ("step_time_s", "time_per_token_s", "user_tokens_per_second", "system_tokens_per_second", *(
-    "energy_per_token_j", "cost_per_million_tokens_usd", "tokens_per_second_per_dollar", "tokens_per_second_per_watt", "power_w"))  # fmt: skip
+
+def design_execution(like: str | None, engine: str | None, name: str | None, services: Sequence[Any]) -> codesign.Calibrated:
+    """The calibrated execution of machines that are yet to be designed.
+
+    Args:
+        like: catalogue name of a device whose kernels they inherit; the generic level where none is named.
+        engine: serving software.
+        name: of the profile.
+        services: what they serve (``codesign.search.Service``); the formats are the first one's, the model too if it is alone.
+
+    Raises:
+        Refused: a name that is not known.
+    """
+    machine = NOBODY if like is None else machine_of(device(like))
+    model = services[0].model.name if len(services) == 1 else ""
+    found = calibrated(shipped_or_own(name), machine, formats_of(services[0].precision), named_engine(engine, like or ""), model)
+    return dataclasses.replace(found, rated_power=None)  # energy is the technology's: a rating is what the search chooses
+
+
+FIGURES = {
+    "step_time_s": "step_time",
+    "time_per_token_s": "time_per_token",
+    "user_tokens_per_second": "user_tokens_per_second",
+    "system_tokens_per_second": "system_tokens_per_second",
+    "energy_per_token_j": "energy_per_token",
+    "cost_per_million_tokens_usd": "cost_per_token",
+    "tokens_per_second_per_dollar": "tokens_per_second_per_dollar",
+    "tokens_per_second_per_watt": "tokens_per_second_per_watt",
+}
+"""Outcomes that depend on what was calibrated, by their names in the report."""
 
 PARTS = ("memory", "compute", "sync", "transfer", "floor", "host")
 
@@ -85,15 +118,16 @@ def intervals(point: "OperatingPoint", execution: codesign.Calibrated, report: d
     def outcomes(changed: codesign.Calibrated) -> Real:
         outcome = codesign.evaluate(point.design, point.workload, point.plan, technology=point.technology, execution=changed)
         power = outcome.energy_per_token * outcome.system_tokens_per_second
-        figures = [getattr(outcome, name) for name in SPEEDS] + [power]
         spent = part_seconds(outcome.step)
-        return jnp.stack(figures + [spent[name] for name in taken])
+        figures = [getattr(outcome, name) for name in FIGURES.values()]
+        return jnp.stack([*figures, power, outcome.step_time + request_time(changed), *(spent[name] for name in taken)])
 
     low, _, high = interval(outcomes, execution)
+    keys = (*FIGURES, "power_w", "time_to_first_token_s")
     ends = [[float(a), float(b)] for a, b in zip(low, high, strict=True)]
-    found: dict[str, Any] = dict(zip(KEYS, ends, strict=False))
-    found["cost_per_million_tokens_usd"] = [1e6 * end for end in found["cost_per_million_tokens_usd"]]
-    return {**found, "breakdown": dict(zip(taken, ends[len(KEYS) :], strict=True))}
+    found: dict[str, Any] = {key: end for key, end in zip(keys, ends, strict=False) if key in report}
+    found["cost_per_million_tokens_usd"] = [1e6 * end for end in ends[keys.index("cost_per_million_tokens_usd")]]
+    return {**found, "breakdown": dict(zip(taken, ends[len(keys) :], strict=True))}
 
 
 def part_seconds(step: Any) -> dict[str, Real]:

@@ -12,12 +12,11 @@ import codesign
 from codesign.numerics.fields import Real
 from codesign.numerics.units import GIBI, MILLI
 from codesign.outcome import Outcome
-from codesign.performance.execution import fillable_share
+from codesign.performance.execution import fillable_share, request_time
 from codesign.validity import check
 from codesign.workload.operators import operator_table
 from codesign.workload.precision import PARTS
 from experiments.breakdown import bound, parts
-from experiments.calibration import executions, intervals, knowledge
 from experiments.operating_point import OperatingPoint, kv_heads
 from experiments.refusal import Refused
 from experiments.remarks import device_remarks, price_remarks, remarks
@@ -52,8 +51,9 @@ UNITS = {
     "tokens_per_second_per_dollar": "token/s/USD of capital",
     "tokens_per_second_per_watt": "token/s/W provisioned",
     "elasticities": "d ln y / d ln x [1]; by chips, where the plan needs each of them, past the step that more of them are",
+    "time_to_first_token_s": "s, of a request alone: prefill, and the engine's handling of it (execution calibrated)",
     "limits": "ln(used / allowed) [1]",
-    "interval": "90 % interval of each number that the calibration predicts, in its unit; memory, capital and provisioned power it does not",
+    "interval": "90 % interval of each number that the calibration predicts, in that number's unit; it says nothing of memory and capital",
 }
 """What each number is in."""
 
@@ -135,8 +135,14 @@ def point_report(point: OperatingPoint) -> dict[str, Any]:
     if point.arguments.execution == "limit" and point.shares.tensor > kv_heads(point.workload.model):
         report["kv_split"] = both_splits(point)
     if isinstance(point.execution, codesign.Calibrated):
+        from experiments.calibration import intervals, knowledge
+
+        if point.arguments.phase == "prefill":
+            report["time_to_first_token_s"] = report["step_time_s"] + float(request_time(point.execution))
         report |= {"interval": intervals(point, point.execution, report), "calibration": knowledge(point)}
     if point.arguments.compare_executions:
+        from experiments.calibration import executions
+
         report["executions"] = executions(point)
     refuse_no_numbers(report)
     report = finite({**report, "inputs": inputs(point), "units": UNITS})

@@ -8,7 +8,6 @@ from codesign.numerics.units import GIBI, KILO, MICRO, MILLI, PETA, TERA
 from codesign.outcome import limit_words
 from codesign.workload.precision import PARTS
 from experiments.breakdown import RESOURCES
-from experiments.calibration import knowledge_line
 from experiments.model_summary import summary
 from experiments.operating_point import OperatingPoint
 from experiments.point_report import TOUCHED
@@ -67,10 +66,14 @@ def _summary(report: dict[str, Any]) -> list[tuple[str, str]]:
     def band(name: str, unit: float = 1.0) -> str:
         return f" (90 %: {ends[name][0] / unit:.3g} to {ends[name][1] / unit:.3g})" if name in ends else ""
 
+    name, first = "time_to_first_token_s", []
+    if name in report:
+        first = [("first token", f"{report[name] / MILLI:.4g} ms{band(name, MILLI)}, of a request alone")]
     needed, available = report["capacity_needed_bytes"] / GIBI, report["capacity_available_bytes"] / GIBI
     running, provisioned = report["power_w"] / KILO, report["provisioned_power_w"] / KILO
     return [
         ("step time", f"{report['step_time_s'] / MILLI:.4g} ms{band('step_time_s', MILLI)}"),
+        *first,
         ("one user", f"{report['user_tokens_per_second']:.4g} tokens/s{band('user_tokens_per_second')}"),
         ("all users", f"{report['system_tokens_per_second']:.4g} tokens/s{band('system_tokens_per_second')}"),
         ("memory", f"{needed:.4g} of {available:.4g} GiB to fill ({needed / available:.0%})"),
@@ -145,6 +148,8 @@ def notes(point: OperatingPoint, report: dict[str, Any]) -> list[str]:
     """What a reader must know to judge the numbers."""
     lines = []
     if "calibration" in report:
+        from experiments.calibration import knowledge_line
+
         lines.append(knowledge_line(report["calibration"], point.device.name, point.workload.model.name))
     if splits := report.get("kv_split"):
         heads, ideal = splits["heads"]["user_tokens_per_second"], splits["ideal"]["user_tokens_per_second"]

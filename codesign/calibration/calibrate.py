@@ -8,8 +8,8 @@ import numpy as np
 
 from codesign.calibration.cases import Case
 from codesign.calibration.features import Counted, features
-from codesign.calibration.fit import FREEDOM, Block, Posterior, fit, spread_slopes
-from codesign.calibration.layers import PRIORS, case_keys, membership, parameters
+from codesign.calibration.fit import FREEDOM, NORMAL_90, T4_MEDIAN, Block, Posterior, fit, spread_slopes
+from codesign.calibration.layers import case_keys, layer_spread, membership, parameters
 from codesign.calibration.profile import Profile
 from codesign.calibration.service import QUANTITIES, differentiate_rows, predict_rows
 
@@ -50,6 +50,8 @@ def row_spread(case: Case) -> float:
 def prediction_of(case: Case) -> int | None:
     """Index in ``QUANTITIES`` of what predicts a case, or None where nothing does."""
     name = PREDICTIONS.get((case.protocol, case.quantity))
+    if name == "time_to_first_token" and case.measurement.text["metric"].endswith("median"):
+        name = "median_to_first_token"
     return None if name is None else QUANTITIES.index(name)
 
 
@@ -65,15 +67,15 @@ def learns_from(case: Case) -> bool:
     )
 
 
-def block(cases: Sequence[Case], counted: Counted, index: dict[str, int]) -> Block:
-    """Cases as a block of a fit; each configuration is predicted once, whatever was measured of it."""
+def block(cases: Sequence[Case], counted: Counted, index: dict[str, int], weights: dict[str, float]) -> Block:
+    """Cases as a block of a fit; each configuration is predicted once, whatever was measured of it. ``weights`` scale the spreads."""
     first = counted.first
-    members, _ = membership([case_keys(cases[k]) for k in first], index)
+    members, _ = membership([case_keys(cases[k]) for k in first], index, {})
     which = np.array([prediction_of(case) for case in cases])
     return Block(
         members=members,
         values=np.log([case.value for case in cases]),
-        spread=np.array([row_spread(case) for case in cases]),
+        spread=np.array([row_spread(case) * weights.get(case.quantity, 1.0) for case in cases]),
         predict=lambda logs: np.asarray(predict_rows(jnp.asarray(logs), counted.features))[counted.index, which],
         differentiate=lambda logs: np.asarray(differentiate_rows(jnp.asarray(logs), counted.features))[counted.index, which],
         configuration=counted.index,
@@ -87,6 +89,7 @@ def calibrate(
     start: Profile | None = None,
     most: int = 25,
     freedom: float = FREEDOM,
+    weights: dict[str, float] | None = None,
 ) -> tuple[Profile, Posterior]:
     """Fit a profile to cases.
 
@@ -97,6 +100,7 @@ def calibrate(
         start: where to begin, such as a fit to nearly the same rows; the prior means otherwise.
         most: most iterations.
         freedom: degrees of freedom of the residuals; ``TRUSTED`` for anchors.
+        weights: by what was measured, how far a row lies about its group over the judged ``SPREAD`` (``row_scales``).
 
     Returns:
         The posterior as a profile, and how the search ended.
@@ -104,7 +108,8 @@ def calibrate(
     chosen = np.array([k for k, case in enumerate(cases) if learns_from(case)])
     used = [cases[k] for k in chosen]
     rows = counted.take(chosen)
-    layered = parameters([case_keys(case) for case in used])
+    spreads = {} if prior is None else prior.spreads
+    layered = parameters([case_keys(case) for case in used], spreads)
     names, mean, covariance = combine(layered.names, layered.mean, layered.spread, prior)
     index = {name: k for k, name in enumerate(names)}
     begin = mean.copy()
@@ -112,15 +117,53 @@ def calibrate(
         for name, value in zip(start.names, start.mean, strict=True):
             if name in index:
                 begin[index[name]] = value
-    blocks = [block(used, rows, index)]
-    found = fit(blocks, mean, covariance, begin, most=most, freedom=freedom)
-    return Profile(names, found.mean, found.covariance, noise=_noise(blocks, found.mean)), found
+    made = block(used, rows, index, weights or {})
+    found = fit([made], mean, covariance, begin, most=most, freedom=freedom)
+    profile = Profile(names, found.mean, found.covariance, spreads=spreads)
+    off = np.abs(made.residuals(found.mean) * made.spread) / np.array([row_spread(case) for case in used])
+    inherited = {} if prior is None else prior.noise
+    return dataclasses.replace(profile, noise={**inherited, **_by_quantity(used, off, 0.9, NORMAL_90)}), found
 
 
-def _noise(blocks: Sequence[Block], theta: np.ndarray) -> float:
-    """How far the rows lie from their predictions, over their stated standard deviations, by the 90 % quantile."""
-    off = np.concatenate([np.abs(block.residuals(theta)) for block in blocks])
-    return float(np.quantile(off, 0.9) / 1.6448536269514722)
+LEAST_KNOWN = 30
+"""Rows of a quantity below which their spread about the prediction says nothing of other rows."""
+
+
+def _by_quantity(cases: Sequence[Case], off: np.ndarray, quantile: float, over: float) -> dict[str, float]:
+    quantity = np.array([case.quantity for case in cases])
+    return {
+        str(name): float(np.quantile(off[quantity == name], quantile) / over)
+        for name in sorted(set(quantity))
+        if np.sum(quantity == name) >= LEAST_KNOWN
+    }
+
+
+def row_scales(cases: Sequence[Case], counted: Counted, profile: Profile) -> dict[str, float]:
+    """How far rows lie from a profile's predictions over the judged ``SPREAD``, by what was measured: the scale of the fit's t density."""
+    chosen = np.array([k for k, case in enumerate(cases) if learns_from(case)])
+    used = [cases[k] for k in chosen]
+    off = predictions(used, counted.take(chosen), profile).log - np.log([case.value for case in used])
+    return _by_quantity(used, np.abs(off) / np.array([row_spread(case) for case in used]), 0.5, T4_MEDIAN)
+
+
+def observed_noise(cases: Sequence[Case], counted: Counted, profile: Profile) -> dict[str, float]:
+    """By what was measured, the scale of the rows' own spread at which 90 % of the rows lie in their 90 % intervals.
+
+    Args:
+        cases: with a prediction, those that no fit learns from too: throughput and energy scatter otherwise than times.
+        counted: their features.
+        profile: that predicts.
+    """
+    told = predictions(cases, counted, profile)
+    off = np.abs(told.log - np.log([case.value for case in cases]))
+    own, quantity = np.array([row_spread(case) for case in cases]), np.array([case.quantity for case in cases])
+    found = {}
+    for name in sorted(set(quantity)):
+        rows = quantity == name
+        if rows.sum() >= LEAST_KNOWN:
+            beyond = np.maximum((off[rows] / NORMAL_90) ** 2 - told.parameter[rows] ** 2, 0.0)
+            found[str(name)] = max(float(np.quantile(np.sqrt(beyond) / own[rows], 0.9)), 0.1)
+    return found
 
 
 def prune(profile: Profile, least: float = 0.03) -> Profile:
@@ -131,8 +174,7 @@ def prune(profile: Profile, least: float = 0.03) -> Profile:
 
     def learnt(k: int, name: str) -> bool:
         coefficient, layer, _ = name.split("|", 2)
-        spread = PRIORS[coefficient].spread if layer == "generic" else PRIORS[coefficient].layers[layer]
-        return layer == "generic" or profile.covariance[k, k] < (1.0 - least) * spread**2
+        return layer == "generic" or profile.covariance[k, k] < (1.0 - least) * layer_spread(profile.spreads, coefficient, layer) ** 2
 
     return profile.keep(np.array([k for k, name in enumerate(profile.names) if learnt(k, name)]))
 
@@ -181,7 +223,7 @@ def running_share(cases: Sequence[Case], counted: Counted, profile: Profile) -> 
 
 def coefficients(cases: Sequence[Case], counted: Counted, profile: Profile) -> np.ndarray:
     """Logarithms of the coefficients that a profile gives each configuration (configurations, coefficients)."""
-    members, _ = membership([case_keys(cases[k]) for k in counted.first], profile.index)
+    members, _ = membership([case_keys(cases[k]) for k in counted.first], profile.index, profile.spreads)
     return np.append(profile.mean, 0.0)[members].sum(axis=2)
 
 
@@ -200,12 +242,12 @@ class Predictions:
 def predictions(cases: Sequence[Case], counted: Counted, profile: Profile) -> Predictions:
     """Predict cases with a profile; every case must have a prediction (``prediction_of``)."""
     first, index = counted.first, counted.index
-    members, unknown = membership([case_keys(cases[k]) for k in first], profile.index)
+    members, unknown = membership([case_keys(cases[k]) for k in first], profile.index, profile.spreads)
     logs = np.append(profile.mean, 0.0)[members].sum(axis=2)
     which = np.array([prediction_of(case) for case in cases])
     log = np.asarray(predict_rows(jnp.asarray(logs), counted.features))[index, which]
     slopes = np.asarray(differentiate_rows(jnp.asarray(logs), counted.features))[index, which]
     wide = spread_slopes(slopes, members[index], len(profile.names))
     parameter = np.asarray(wide.multiply(wide @ profile.covariance).sum(axis=1)).ravel() + (slopes**2 * unknown[index]).sum(axis=1)
-    noise = np.array([row_spread(case) for case in cases]) * profile.noise
+    noise = np.array([row_spread(case) * profile.noise.get(case.quantity, 1.0) for case in cases])
     return Predictions(log, np.sqrt(parameter), np.sqrt(parameter + noise**2))

@@ -6,6 +6,7 @@ concurrency of disaggregated fleets is fleet-wide; speculative decoding has draf
 """
 
 import dataclasses
+import math
 import re
 from collections.abc import Callable, Iterable
 from typing import Literal
@@ -111,6 +112,7 @@ _PROTOCOLS: tuple[tuple[str, Protocol], ...] = (
 
 def _case(row: Measurement, find_machine: MachineFinder, find_model: Callable[[str], str | None]) -> Case:
     text = row.text
+    _refuse_impossible(row)
     phase = text["phase"].lower()
     if "mtp" in phase or "speculative" in text.get("params_note", "").lower():
         raise _NotComparable("speculative decoding with drafts of unknown acceptance")
@@ -118,18 +120,18 @@ def _case(row: Measurement, find_machine: MachineFinder, find_model: Callable[[s
         raise _NotComparable("time to first token of a separate prefill pool under an unstated load")
     protocol: Protocol | None = next((protocol for pattern, protocol in _PROTOCOLS if re.match(pattern, phase)), None)
     if protocol is None:
-        raise _NotComparable(f"phase {text['phase']!r} has no counterpart in the model")
+        raise _NotComparable(f"phase {_shown(text['phase'])} has no counterpart in the model")
     quantity, per_chip, total = _quantity(text["metric"], phase)
     model = next((found for name in model_candidates(text["model"]) if (found := find_model(name))), None)
     if model is None:
-        raise _NotComparable(f"model {text['model']!r} is not in the catalogue")
+        raise _NotComparable(f"model {_shown(text['model'])} is not in the catalogue")
     machine = find_machine(text["hardware"], row.number("tp") or row.number("n_chips") or 1.0)
     if machine is None:
-        raise _NotComparable(f"hardware {text['hardware']!r} is not in the catalogue with the rates that are needed")
+        raise _NotComparable(f"hardware {_shown(text['hardware'])} is not in the catalogue with the rates that are needed")
     software = engine(text["software"], text.get("date", ""), text["hardware"])
     bits = formats(text["precision_weights"], text["precision_kv"], model, machine.name, software.family)
     if bits is None:
-        raise _NotComparable(f"precision {text['precision_weights']!r} is of no known kind")
+        raise _NotComparable(f"precision {_shown(text['precision_weights'])} is of no known kind")
     layout = _layout(row, protocol, model, machine, bits)
     prompt, output = _lengths(row, model, protocol, quantity)
     concurrency = row.number("batch_or_concurrency")
@@ -150,6 +152,48 @@ def _case(row: Measurement, find_machine: MachineFinder, find_model: Callable[[s
     )  # fmt: skip
 
 
+_RANGES = {
+    "n_chips": 65536.0,
+    "tp": 65536.0,
+    "pp": 65536.0,
+    "ep": 65536.0,
+    "batch_or_concurrency": 1e7,
+    "input_len": 1e8,
+    "output_len": 1e8,
+}
+"""Largest values that a row may state; the least is above zero."""
+
+
+def _refuse_impossible(row: Measurement) -> None:
+    """Refuse numbers that no run has; a number of chips of 0 has a reason of its own."""
+    if math.isnan(row.value):
+        if row.text["value"] and row.text["unit"] and _is_positive(row.text["value"]):
+            raise _NotComparable(f"unit {_shown(row.text['unit'])} is not known")
+        raise _NotComparable(
+            "the value is not stated" if not row.text["value"] else f"the value {_shown(row.text['value'])} is no positive number"
+        )
+    for name, most in _RANGES.items():
+        number = row.number(name)
+        if (
+            number is not None
+            and not (0.0 < number <= most)
+            and not (name in ("n_chips", "ep", "output_len", "input_len") and number == 0.0)
+        ):
+            raise _NotComparable(f"{name} is {number:g}, expected above 0 and at most {most:g}")
+
+
+def _is_positive(text: str) -> bool:
+    try:
+        return 0.0 < float(text) < math.inf
+    except ValueError:
+        return False
+
+
+def _shown(text: str) -> str:
+    """Text of strangers in a sentence: quoted, control characters escaped, shortened."""
+    return repr(text if len(text) <= 60 else text[:57] + "...")
+
+
 def _quantity(metric: str, phase: str) -> tuple[Quantity, bool, bool]:
     """What a metric measures, whether it is per chip, and whether it is of the whole system."""
     if metric in ("tpot_mean", "tpot_median", "itl_median", "itl_mean", "tpot_mean_derived", "output_tok_s_per_user"):
@@ -166,7 +210,7 @@ def _quantity(metric: str, phase: str) -> tuple[Quantity, bool, bool]:
         return "power", metric.endswith("per_gpu"), metric.endswith("total")
     if metric == "gpu_energy_per_output_token":
         return "energy", False, False
-    raise _NotComparable(f"metric {metric!r} has no counterpart in the model")
+    raise _NotComparable(f"metric {_shown(metric)} has no counterpart in the model")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -294,8 +338,6 @@ def _lengths(row: Measurement, model: str, protocol: Protocol, quantity: Quantit
 def _value(row: Measurement, quantity: Quantity, per_chip: bool, total: bool, layout: _Layout, output: float) -> float:
     """The measured value of one replica (times, throughput) or one chip (power)."""
     metric, value = row.text["metric"], row.value
-    if value != value:
-        raise _NotComparable(f"unit {row.text['unit']!r} is not known")
     if metric == "output_tok_s_per_user":
         return 1.0 / value
     if metric == "prefill_throughput":

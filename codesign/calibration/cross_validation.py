@@ -5,6 +5,7 @@ A device left out keeps nothing of its own: its kernel tables leave the prior to
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from codesign.calibration.features import Counted
 from codesign.calibration.fit import TRUSTED
 from codesign.calibration.layers import case_keys
 from codesign.calibration.profile import Profile
+from codesign.calibration.statistics import score, select
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +50,7 @@ def leave_out(
     most: int = 12,
     anchors: int = 0,
     start: Profile | None = None,
+    weights: dict[str, float] | None = None,
 ) -> LeftOut:
     """Predict the rows of each member of a layer from a fit without them.
 
@@ -61,6 +64,7 @@ def leave_out(
         anchors: rows of each left-out member's groups that are given back after the fit (``calibrate --anchor``), the least and
             the most concurrent ones first; they are not judged.
         start: where each fit begins.
+        weights: as of ``calibrate``.
 
     Returns:
         Predictions of all rows that were left out and have a prediction.
@@ -72,13 +76,15 @@ def leave_out(
     for member in members:
         inside = np.array([key == member for key in keys])
         rest = np.flatnonzero(~inside)
-        profile, _ = calibrate([cases[k] for k in rest.tolist()], counted.take(rest), forget(prior, layer, member), start, most=most)
+        profile, _ = calibrate(
+            [cases[k] for k in rest.tolist()], counted.take(rest), forget(prior, layer, member), start, most, weights=weights
+        )
         out = np.array([k for k in np.flatnonzero(inside).tolist() if learns_from(cases[k])])
         if not len(out):
             continue
         if anchors:
             given = anchor_rows(cases, out, anchors)
-            profile, _ = calibrate([cases[k] for k in given], counted.take(given), profile, profile, most, TRUSTED)
+            profile, _ = calibrate([cases[k] for k in given], counted.take(given), profile, profile, most, TRUSTED, weights)
             out = np.array(sorted(set(out) - set(given)))
         if len(out):
             chosen.append(out)
@@ -86,6 +92,32 @@ def leave_out(
             parts.append(predictions([cases[k] for k in out], counted.take(out), profile))
     joined = Predictions(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("log", "parameter", "total")))
     return LeftOut(layer, np.concatenate(chosen), names, joined)
+
+
+LEAST_ROWS = 60
+"""Times per token below which a member is not left out: too few to say how well it is predicted."""
+
+
+def members_of(cases: Sequence[Case], layer: str) -> list[str]:
+    """Members of a layer with enough rows to be left out in turn."""
+    keys = [case_keys(case)[layer] for case in cases if case.quantity == "time_per_token"]
+    return [name for name in sorted(set(keys)) if keys.count(name) >= LEAST_ROWS]
+
+
+def scores(cases: Sequence[Case], left: LeftOut) -> dict[str, Any]:
+    """Statistics of rows that were left out: of all members by what was measured, and of each member's times per token."""
+    measured = np.log([cases[k].value for k in left.rows])
+    quantity = np.array([cases[k].quantity for k in left.rows])
+    members = np.array(left.members)
+
+    def scored(rows: np.ndarray) -> dict[str, Any]:
+        return dataclasses.asdict(score(measured[rows], select(left.predictions, rows)))
+
+    timed = quantity == "time_per_token"
+    return {
+        "quantities": {str(name): scored(np.flatnonzero(quantity == name)) for name in sorted(set(quantity))},
+        "members": {str(name): scored(np.flatnonzero(timed & (members == name))) for name in sorted(set(members))},
+    }
 
 
 def anchor_rows(cases: Sequence[Case], rows: np.ndarray, count: int) -> np.ndarray:

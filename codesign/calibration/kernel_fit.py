@@ -67,7 +67,7 @@ def fit_kernels(paths: Sequence[Path], find_machine: MachineFinder, seed: int = 
 
 def _fit_kind(tables: list[KernelRows], coefficients: tuple[str, ...]) -> Profile:
     """Fit the tables of one kind, and keep its coefficients without the libraries' offsets."""
-    layered = parameters([row for table in tables for row in table.keys])
+    layered = parameters([row for table in tables for row in table.keys], {})
     mine = np.array([k for k, name in enumerate(layered.names) if name.split("|")[0] in coefficients])
     layered = dataclasses.replace(
         layered, names=tuple(layered.names[k] for k in mine), mean=layered.mean[mine], spread=layered.spread[mine]

@@ -60,7 +60,7 @@ class KernelRows:
 
     def block(self, index: dict[str, int], spread: float) -> Block:
         """The rows as a block of a fit."""
-        members, _ = membership(self.keys, index)
+        members, _ = membership(self.keys, index, {})
 
         def predicted(logs: np.ndarray) -> np.ndarray:
             return np.asarray(_predict(jnp.asarray(logs), self.work, self.rates))

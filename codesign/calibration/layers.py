@@ -28,9 +28,11 @@ class Prior:
 
 _FLOOR = {"vendor": 0.3, "architecture": 0.3, "device": 0.1, "library": 0.2}
 _LOSS = {"vendor": 0.4, "architecture": 0.4, "device": 0.25, "library": 0.3}
-_SCALE = {"vendor": 0.15, "architecture": 0.12, "device": 0.1, "engine": 0.12, "variant": 0.12, "model": 0.12}
+_SCALE = {"vendor": 0.15, "architecture": 0.12, "device": 0.1, "engine": 0.12, "variant": 0.12, "release": 0.08, "model": 0.12}
 _SYNC = {"vendor": 0.3, "architecture": 0.2, "device": 0.2, "library": 0.3}
 _REST = {"vendor": 0.3, "architecture": 0.3, "engine": 0.3, "variant": 0.3}
+_ENGINE_SCALE = {"engine": 0.15, "variant": 0.15, "release": 0.1}
+_HANDLING = {"engine": 0.5, "variant": 0.5, "release": 0.3}
 _EFFICIENCY = "kernel tables of github:ai-dynamo/aiconfigurator: 0.67-0.9 of the peaks (hardware_priors attainable.csv)"
 
 PRIORS: dict[str, Prior] = {
@@ -57,14 +59,15 @@ PRIORS: dict[str, Prior] = {
     "link_two_shot": Prior(0.5, 0.7, _LOSS, "all-reduce tables: bus bandwidth"),
     "exchange_sync": Prior(2.0, 0.7, _FLOOR, "all-to-all tables"),
     "exchange_link": Prior(1.0, 0.8, _LOSS, "all-to-all tables"),
-    "floor_scale": Prior(1.0, 0.15, {"engine": 0.15, "variant": 0.15, "vendor": 0.2}, "judged: kernels in a graph run back to back"),
+    "floor_scale": Prior(1.0, 0.15, {**_ENGINE_SCALE, "vendor": 0.2}, "judged: kernels in a graph run back to back"),
     "step_scale": Prior(1.05, 0.15, {**_SCALE, "group": 0.12}, "judged: norms, sampling and gaps between kernels"),
     "prefill_scale": Prior(1.1, 0.2, {**_SCALE, "group": 0.12}, "judged: the same"),
-    "host_step": Prior(0.3e-3, 1.0, {"engine": 0.6, "variant": 0.6}, "judged: scheduler and sampling of a step"),
-    "host_sequence": Prior(20e-6, 0.7, {"engine": 0.5, "variant": 0.5}, "prototype: 10-67 us by engine"),
+    "host_step": Prior(0.3e-3, 1.0, {"engine": 0.6, "variant": 0.6, "release": 0.3}, "judged: scheduler and sampling of a step"),
+    "host_sequence": Prior(20e-6, 0.7, _HANDLING, "prototype: 10-67 us by engine"),
     "interference": Prior(0.85, 0.25, {"engine": 0.15, "variant": 0.15}, "prototype: 0.67-0.96"),
-    "first_token": Prior(50e-3, 1.0, {"engine": 0.5, "variant": 0.5, "model": 0.3}, "judged: request handling and tokenizer"),
-    "queue": Prior(0.1, 1.0, {"engine": 0.5, "variant": 0.5}, "judged: a tenth of the requests arrive at once"),
+    "first_token": Prior(50e-3, 1.0, {**_HANDLING, "model": 0.3}, "judged: request handling and tokenizer"),
+    "queue": Prior(0.1, 1.0, _HANDLING, "judged: a tenth of the requests arrive at once"),
+    "queue_median": Prior(0.02, 1.0, {"engine": 0.5, "variant": 0.5}, "judged: the median request waits for few others"),
     "idle_power": Prior(0.45, 0.3, {"vendor": 0.2, "architecture": 0.2, "device": 0.15}, "judged: a stalled chip draws half its rating"),
     "byte_energy": Prior(40e-12, 0.7, {"architecture": 0.4, "device": 0.3}, "HBM access and what it feeds: 24-76 pJ/B"),
     "flop_energy": Prior(1.2e-12, 0.7, {"architecture": 0.4, "device": 0.3}, "16-bit operation with its operands: 0.8-2 pJ"),
@@ -73,7 +76,20 @@ PRIORS: dict[str, Prior] = {
 
 assert tuple(PRIORS) == COEFFICIENTS
 
-LAYERS = ("generic", "vendor", "architecture", "device", "width", "expert_width", "library", "engine", "variant", "model", "group")
+LAYERS = (
+    "generic",
+    "vendor",
+    "architecture",
+    "device",
+    "width",
+    "expert_width",
+    "library",
+    "engine",
+    "variant",
+    "release",
+    "model",
+    "group",
+)
 
 
 def layer_keys(machine: Machine, bits: Formats, engine: Engine, model: str) -> dict[str, str]:
@@ -87,6 +103,7 @@ def layer_keys(machine: Machine, bits: Formats, engine: Engine, model: str) -> d
         "expert_width": f"{machine.architecture}/{bits.expert_width}",
         "engine": engine.family,
         "variant": engine.variant,
+        "release": f"{engine.variant}/{engine.release}",
         "model": model,
         "group": f"{machine.name}|{model}|{engine.variant}|{bits.name}",
     }
@@ -111,8 +128,33 @@ class Parameters:
         return {name: k for k, name in enumerate(self.names)}
 
 
-def parameters(rows: Sequence[dict[str, str]]) -> Parameters:
-    """The parameters that rows with these layer keys touch, with their priors."""
+def layer_spread(spreads: dict[str, float], coefficient: str, layer: str) -> float:
+    """Standard deviation of what a member of a layer adds: a profile's where data said something, the judged one elsewhere."""
+    return spreads.get(f"{coefficient}|{layer}", PRIORS[coefficient].layers[layer])
+
+
+def learnt_spreads(profile: Profile, trust: float = 4.0) -> dict[str, float]:
+    """Standard deviations of layers from the spread of their fitted members: one step of expectation maximisation.
+
+    σ² = (ν σ₀² + Σ_k (θ_k² + Var θ_k)) / (ν + n): what n members add, with the judged σ₀ worth ν of them (Dempster, Laird and Rubin,
+    JRSS B 1977; the conjugate prior of a variance).
+
+    Args:
+        profile: a fit, before ``calibrate.prune``.
+        trust: ν.
+    """
+    sums: dict[str, tuple[float, int]] = {}
+    for k, name in enumerate(profile.names):
+        coefficient, layer, _ = name.split("|", 2)
+        if layer not in ("generic", "library"):
+            total, count = sums.get(f"{coefficient}|{layer}", (0.0, 0))
+            sums[f"{coefficient}|{layer}"] = (total + profile.mean[k] ** 2 + profile.covariance[k, k], count + 1)
+    judged = {key: PRIORS[key.split("|")[0]].layers[key.split("|")[1]] for key in sums}
+    return {key: float(np.sqrt((trust * judged[key] ** 2 + total) / (trust + count))) for key, (total, count) in sums.items()}
+
+
+def parameters(rows: Sequence[dict[str, str]], spreads: dict[str, float]) -> Parameters:
+    """The parameters that rows with these layer keys touch, with their priors; ``spreads`` as in ``Profile``."""
     names: list[str] = []
     mean: list[float] = []
     spread: list[float] = []
@@ -120,11 +162,11 @@ def parameters(rows: Sequence[dict[str, str]]) -> Parameters:
         names.append(f"{coefficient}|generic|")
         mean.append(float(np.log(prior.value)))
         spread.append(prior.spread)
-        for layer, sd in prior.layers.items():
+        for layer in prior.layers:
             for member in sorted({row[layer] for row in rows if layer in row}):
                 names.append(f"{coefficient}|{layer}|{member}")
                 mean.append(0.0)
-                spread.append(sd)
+                spread.append(layer_spread(spreads, coefficient, layer))
     return Parameters(tuple(names), np.array(mean), np.array(spread))
 
 
@@ -138,7 +180,7 @@ def complete(profile: Profile) -> Profile:
     return join([profile, Profile(tuple(f"{name}|generic|" for name in missing), mean, np.diag(spread**2))])
 
 
-def membership(rows: Sequence[dict[str, str]], index: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
+def membership(rows: Sequence[dict[str, str]], index: dict[str, int], spreads: dict[str, float]) -> tuple[np.ndarray, np.ndarray]:
     """Which parameters add up to each coefficient of each row, and the variance of the layers that no parameter covers.
 
     Returns:
@@ -151,20 +193,20 @@ def membership(rows: Sequence[dict[str, str]], index: dict[str, int]) -> tuple[n
     for r, row in enumerate(rows):
         key = tuple(row.items())
         if key not in cache:
-            cache[key] = _membership(row, index, table.shape[2])
+            cache[key] = _membership(row, index, spreads, table.shape[2])
         table[r], unknown[r] = cache[key]
     return table, unknown
 
 
-def _membership(row: dict[str, str], index: dict[str, int], width: int) -> tuple[np.ndarray, np.ndarray]:
+def _membership(row: dict[str, str], index: dict[str, int], spreads: dict[str, float], width: int) -> tuple[np.ndarray, np.ndarray]:
     table = np.full((len(PRIORS), width), len(index))
     unknown = np.zeros(len(PRIORS))
     for k, (coefficient, prior) in enumerate(PRIORS.items()):
         table[k, 0] = index.get(f"{coefficient}|generic|", len(index))
-        for j, (layer, sd) in enumerate(prior.layers.items(), start=1):
+        for j, layer in enumerate(prior.layers, start=1):
             found = index.get(f"{coefficient}|{layer}|{row.get(layer, '')}")
             if found is not None:
                 table[k, j] = found
             elif layer in row:
-                unknown[k] += sd**2
+                unknown[k] += layer_spread(spreads, coefficient, layer) ** 2
     return table, unknown

@@ -19,7 +19,7 @@ _MODEL_ALIASES = {
     # same architecture, other weights
     "llama-3-8b": "llama-3.1-8b", "llama-3-70b": "llama-3.1-70b", "codellama-13b": "llama-2-13b", "aquila-7b": "llama-2-7b",
     "llama-7b": "llama-2-7b", "minimax-m2.5": "minimax-m2", "kimi-k2.5": "kimi-k2", "kimi-k2-thinking": "kimi-k2",
-    "qwen3-coder-30b-a3b": "qwen3-30b-a3b",
+    "qwen3-coder-30b-a3b": "qwen3-30b-a3b", "qwen2-7b": "qwen2.5-7b",
 }  # fmt: skip
 
 
@@ -41,10 +41,11 @@ def model_candidates(printed: str) -> list[str]:
 
 @dataclasses.dataclass(frozen=True)
 class Engine:
-    """Serving software: its family and the variant that gets an offset of its own."""
+    """Serving software: its family, the variant that gets an offset of its own, and the half-year of its release (blank: unknown)."""
 
     family: str
     variant: str
+    release: str = ""
 
 
 _ENGINES = (
@@ -81,7 +82,7 @@ def engine(software: str, date: str = "", hardware: str = "") -> Engine:
     vLLM of 2024 and before (its first scheduler) and on AMD have offsets of their own.
 
     >>> engine("trtllm-1.0.0rc3"), engine("vLLM", "2024").variant
-    (Engine(family='tensorrt-llm', variant='tensorrt-llm'), 'vllm-v0')
+    (Engine(family='tensorrt-llm', variant='tensorrt-llm', release='2025H2'), 'vllm-v0')
     """
     text = software.lower()
     for pattern, family, variant in _ENGINES:
@@ -90,8 +91,31 @@ def engine(software: str, date: str = "", hardware: str = "") -> Engine:
                 variant = "vllm-v0"
             if variant in ("vllm", "sglang") and hardware.upper().startswith("MI"):
                 variant += "-rocm"
-            return Engine(family, variant)
+            return Engine(family, variant, _release(family, text, date))
     return Engine("other", "other")
+
+
+_RELEASES: dict[str, tuple[tuple[str, str], ...]] = {
+    # from github.com/{vllm-project/vllm,sgl-project/sglang,NVIDIA/TensorRT-LLM}/releases; the first half-year of a minor version
+    "vllm": ((r"0\.[67]\.", "2024H2"), (r"0\.(8|9|10)\.", "2025H1"), (r"0\.1[1-3]\.", "2025H2"), (r"0\.(1[4-9]|2\d)\.", "2026H1")),
+    "sglang": ((r"0\.4\.", "2025H1"), (r"0\.5\.[0-6](\D|$)", "2025H2"), (r"0\.5\.([7-9]|1\d)", "2026H1")),
+    "tensorrt-llm": ((r"v0\.", "2024H1"), (r"1\.[0-2]\.0", "2025H2"), (r"1\.[3-9]\.0", "2026H1")),
+}
+
+
+def _release(family: str, software: str, date: str) -> str:
+    """The half-year of a release: by its version, else by the date of the run; blank where neither is said.
+
+    >>> _release("sglang", "sglang-0.5.6.post2", ""), _release("vllm", "vllm", "2026-04"), _release("vllm", "vllm", "2024")
+    ('2025H2', '2026H1', '2024H2')
+    """
+    for pattern, half in _RELEASES.get(family, ()):
+        if re.search(pattern, software):
+            return half
+    if re.match(r"20\d\d", date) is None:
+        return ""
+    month = date[5:7]
+    return f"{date[:4]}H{1 if month.isdigit() and int(month) <= 6 else 2}"
 
 
 @dataclasses.dataclass(frozen=True)

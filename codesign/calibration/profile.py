@@ -10,15 +10,18 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Profile:
-    """Parameters ``coefficient|layer|member`` with means and covariance; ``noise`` scales the residual of a row.
+    """Parameters ``coefficient|layer|member`` with means and covariance.
 
-    ``about`` says what it was fitted to, when, and how well it did on rows left out.
+    ``noise`` scales the residual of a row by what was measured, 1 where it says nothing. ``spreads`` are standard deviations of
+    layers, ``coefficient|layer``, where data said more than the judged ones of ``layers.PRIORS``. ``about`` says
+    what it was fitted to, when, and how well it did on rows left out.
     """
 
     names: tuple[str, ...]
     mean: np.ndarray
     covariance: np.ndarray
-    noise: float = 1.0
+    noise: dict[str, float] = dataclasses.field(default_factory=dict)
+    spreads: dict[str, float] = dataclasses.field(default_factory=dict)
     about: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
@@ -44,7 +47,7 @@ def join(profiles: list[Profile]) -> Profile:
     if len(set(names)) < size:
         raise ValueError("profiles to be joined share parameters, expected disjoint ones")
     first = profiles[0]
-    return Profile(names, np.concatenate([profile.mean for profile in profiles]), covariance, first.noise, first.about)
+    return Profile(names, np.concatenate([profile.mean for profile in profiles]), covariance, first.noise, first.spreads, first.about)
 
 
 def save(profile: Profile, path: str | Path) -> None:
@@ -55,7 +58,7 @@ def save(profile: Profile, path: str | Path) -> None:
         names=np.array(profile.names),
         mean=profile.mean,
         covariance=profile.covariance[rows, columns].astype(np.float32),
-        about=np.array(json.dumps({**profile.about, "noise": profile.noise})),
+        about=np.array(json.dumps({**profile.about, "noise": profile.noise, "spreads": profile.spreads})),
     )
 
 
@@ -75,4 +78,5 @@ def load(path: str | Path) -> Profile:
     except (OSError, KeyError, ValueError) as error:
         raise ValueError(f"{path}: no calibration profile ({error}); expected an NPZ file that `codesign calibrate` wrote") from None
     covariance = covariance + np.tril(covariance, -1).T
-    return Profile(names, mean, covariance, float(about.pop("noise", 1.0)), about)
+    noise, spreads = about.pop("noise", {}), about.pop("spreads", {})
+    return Profile(names, mean, covariance, noise if isinstance(noise, dict) else {}, spreads, about)

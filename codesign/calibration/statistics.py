@@ -9,8 +9,7 @@ import scipy.stats
 
 from codesign.calibration.calibrate import Predictions
 from codesign.calibration.cases import Case
-
-NORMAL_90 = 1.6448536269514722  # half-width of the central 90 % of a normal distribution, in standard deviations
+from codesign.calibration.fit import NORMAL_90
 
 GROUPINGS: dict[str, Callable[[Case], str]] = {
     "device": lambda case: case.machine.name,
@@ -40,6 +39,7 @@ class Score:
 
     n: int
     mean_absolute_percentage_error: float
+    trimmed_mean_absolute_percentage_error: float
     median_absolute_percentage_error: float
     bias_percent: float
     spearman: float | None
@@ -56,8 +56,9 @@ def score(log_measured: np.ndarray, predicted: Predictions) -> Score:
         predicted: what a profile says.
 
     Returns:
-        ``bias_percent`` is the median of predicted over measured, less one; ``interval_width`` the median of half the 90 %
-        interval over the prediction [1]; ``crps`` the continuous ranked probability score of the logarithm (Gneiting and
+        ``trimmed_mean_absolute_percentage_error`` leaves the worst 5 % of the rows out, ``bias_percent`` is the
+        median of predicted over measured, less one; ``interval_width`` the median of half the 90 % interval over the prediction
+        [1]; ``crps`` the continuous ranked probability score of the logarithm (Gneiting and
         Raftery, JASA 2007, eq. 21), in natural logs: 0.1 is like a sharp prediction 10 % off.
     """
     off = predicted.log - log_measured
@@ -69,6 +70,7 @@ def score(log_measured: np.ndarray, predicted: Predictions) -> Score:
     return Score(
         n=len(off),
         mean_absolute_percentage_error=100.0 * float(error.mean()),
+        trimmed_mean_absolute_percentage_error=100.0 * float(np.sort(error)[: max(1, int(0.95 * len(error)))].mean()),
         median_absolute_percentage_error=100.0 * float(np.median(error)),
         bias_percent=100.0 * float(np.expm1(np.median(off))),
         spearman=float(np.corrcoef(scipy.stats.rankdata(predicted.log), scipy.stats.rankdata(log_measured))[0, 1]) if varies else None,

@@ -8,6 +8,7 @@ import numpy as np
 
 from codesign.calibration.calibrate import Predictions, count, prediction_of, predictions
 from codesign.calibration.cases import Case, Unmapped
+from codesign.calibration.contradictions import contradictions
 from codesign.calibration.profile import Profile
 from codesign.calibration.statistics import GROUPINGS, ratios, score, select
 
@@ -26,16 +27,30 @@ def validate(cases: Sequence[Case], unmapped: Sequence[Unmapped], profile: Profi
         ``overall`` (times per token where there are any), ``quantities``, ``groups``, ``ratios``, ``unmapped`` and ``rows``, ready
         for JSON.
 
-    Raises:
-        ValueError: no row could be mapped.
+    Where no row can be predicted ``overall`` is None and the lists are empty.
     """
-    judged = [case for case in cases if prediction_of(case) is not None]
+    judged, unmapped = [case for case in cases if prediction_of(case) is not None], list(unmapped)
+    unmapped += [
+        Unmapped(case.measurement, f"a {case.quantity.replace('_', ' ')} under the protocol {case.protocol!r} has no prediction")
+        for case in cases
+        if prediction_of(case) is None
+    ]
     if not judged:
-        reasons = summary(unmapped)
-        most = next(iter(reasons), "the file has no rows")
-        raise ValueError(f"none of {len(unmapped)} rows can be predicted; the commonest reason: {most}")
-    predicted = predictions(judged, count(judged, profile), profile)
-    return report(judged, predicted, unmapped)
+        empty: dict[str, Any] = {"overall": None, "quantities": {}, "groups": [], "ratios": {}, "contradicted": {}}
+        return {**empty, **_left(unmapped)}
+    counted = count(judged, profile)
+    predicted = predictions(judged, counted, profile)
+    finite = np.isfinite(predicted.log) & np.isfinite(predicted.total)
+    kept = [case for case, fine in zip(judged, finite, strict=True) if fine]
+    unmapped += [Unmapped(case.measurement, "no finite prediction") for case, fine in zip(judged, finite, strict=True) if not fine]
+    broken = list(contradictions(judged, counted).values())
+    told = report(kept, select(predicted, np.flatnonzero(finite)), unmapped)
+    return {**told, "contradicted": {rule: broken.count(rule) for rule in sorted(set(broken))}}
+
+
+def _left(unmapped: Sequence[Unmapped]) -> dict[str, Any]:
+    rows = [{"file": row.measurement.file, "line": row.measurement.line, "reason": row.reason} for row in unmapped]
+    return {"unmapped": rows, "unmapped_reasons": summary(unmapped)}
 
 
 def report(judged: Sequence[Case], predicted: Predictions, unmapped: Sequence[Unmapped]) -> dict[str, Any]:
@@ -62,8 +77,7 @@ def report(judged: Sequence[Case], predicted: Predictions, unmapped: Sequence[Un
         "quantities": quantities,
         "groups": groups,
         "ratios": {between: None if found is None else dataclasses.asdict(found) for between, found in compared.items()},
-        "unmapped": [{"file": row.measurement.file, "line": row.measurement.line, "reason": row.reason} for row in unmapped],
-        "unmapped_reasons": summary(unmapped),
+        **_left(unmapped),
     }
 
 

@@ -19,6 +19,7 @@ from jaxtyping import Array, Float
 
 from codesign.hardware.design import Design
 from codesign.numerics.fields import Number, Real
+from codesign.numerics.ties import lesser
 from codesign.performance import collectives
 from codesign.performance.coefficients import Coefficients
 from codesign.performance.collectives import Cost
@@ -70,6 +71,19 @@ def kernel_work(table: OperatorTable, phase: Phase, load: Load, main_bytes: Floa
         touched=jnp.where(is_expert, op.kernels * touched, 0.0),
         kind=kind,
     )
+
+
+def mean_power(moved: Real, flops_16_bit: Real, time: Real, rated: Real, c: Coefficients) -> Real:
+    """Mean power of a chip: idle, and the energy of what a step moves and computes, capped at the rating [W].
+
+    Args:
+        moved: bytes from main memory [B].
+        flops_16_bit: operations, each as the share of a 16-bit one that its width is [FLOP].
+        time: of the step [s].
+        rated: rating of the chip [W].
+        c: coefficients.
+    """
+    return lesser(c.idle_power * rated + (c.byte_energy * moved + c.flop_energy * flops_16_bit) / time, rated)
 
 
 class CollectiveWork(eqx.Module):

@@ -43,6 +43,7 @@ class Coefficients(eqx.Module):
     interference: Real = quantity("1", "share of interleaved prefills that decode steps wait for")
     first_token: Real = quantity("s", "host time from request to first token")
     queue: Real = quantity("1", "prefills of other requests that one waits for, over the concurrency")
+    queue_median: Real = quantity("1", "the same for the median request, which arrives after the first rush")
     idle_power: Real = quantity("1", "power of a busy but stalled chip over its rating")
     byte_energy: Real = quantity("J/B", "energy of a byte from main memory")
     flop_energy: Real = quantity("J/FLOP", "energy of a 16-bit operation")
@@ -65,12 +66,14 @@ class Calibrated(eqx.Module):
     (``hardware_priors.profiles``) and are natural logarithms here, so that their covariance is that of relative errors.
 
     ``covariance`` is theirs for one device, engine and model, with what nobody measured about these; ``residual`` is the
-    standard deviation of a measured time about the prediction if the coefficients were known.
+    standard deviation of a measured time about the prediction if the coefficients were known. With a ``rated_power``, energy and
+    power are the fitted ones of that machine; without, they are those of the technology, as for designs that nobody built.
     """
 
     logs: Float[Array, "coefficients"]
     covariance: Float[Array, "coefficients coefficients"]
     residual: Real = quantity("1", "standard deviation of ln(measured / predicted) at known coefficients", default=0.1)
+    rated_power: Real | None = quantity("W", "rating of the chip, which its mean power does not exceed", default=None)
 
     @property
     def coefficients(self) -> Coefficients:

@@ -38,6 +38,16 @@ class Dataflow(eqx.Module):
 Execution: TypeAlias = Limit | Operatorwise | Dataflow | Calibrated
 
 
+def request_time(execution: Execution) -> Real | float:
+    """Host time from a request to its first token, beside the prefill: it delays the user and keeps no machine busy [s]."""
+    return execution.coefficients.first_token if isinstance(execution, Calibrated) else 0.0
+
+
+def waited_share(execution: Execution) -> Real | float:
+    """Share of interleaved prefills that decode steps wait for [1]; all of it where nobody measured."""
+    return execution.coefficients.interference if isinstance(execution, Calibrated) else 1.0
+
+
 def fillable_share(attainable: Attainable, execution: Execution) -> Real:
     """Share of main memory that weights and caches may fill [1]; all of it in ``Limit``, which has no activations."""
     return jnp.ones_like(attainable.capacity) if isinstance(execution, Limit) else attainable.capacity

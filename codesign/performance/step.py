@@ -148,7 +148,7 @@ def calibrated_step(design: Design, table: OperatorTable, phase: Phase, plan: Pl
     group = table.operators.group
     if draft is not None:
         group = jnp.concatenate([group, group + jnp.max(group) + 1.0])
-    host = coefficients.first_token
+    host = jnp.zeros_like(design.chips)  # what a request waits for beside its prefill is no machine's time (``request_time``)
     if isinstance(phase, Decode):
         host = coefficients.host_step + coefficients.host_sequence * micro_batch(phase, degrees(design, plan, table.experts)).sequences
     return Step(

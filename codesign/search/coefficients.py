@@ -18,7 +18,7 @@ from codesign.evaluate import mean_work, run_step
 from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
 from codesign.numerics.fields import Real
-from codesign.performance.execution import Dataflow, Execution, Limit, fillable_share
+from codesign.performance.execution import Dataflow, Execution, Limit, fillable_share, request_time
 from codesign.performance.load import footprint
 from codesign.performance.plan import Plan, degrees
 from codesign.performance.step import Step, operator_names
@@ -330,10 +330,11 @@ def _service_rows(
             continue
         first = layout.function("first_token", s)
         rows.put(first, columns, jnp.stack(first_token_times(one)) / one.first_promise)
+        fixed = jnp.asarray(request_time(problems.execution))
         if not interleaved(one):
             efficiency = kinds[one.prefill_kind].technology.attainable.link
-            seconds = transfer_seconds(one, tables[own[0]], designs[one.prefill_kind], designs[one.decode_kind], efficiency)
-            rows.put(first, 0, seconds / one.first_promise)
+            fixed = fixed + transfer_seconds(one, tables[own[0]], designs[one.prefill_kind], designs[one.decode_kind], efficiency)
+        rows.put(first, 0, fixed / one.first_promise)
 
 
 def _with_bounds(layout: Layout, rows: Float[Array, "functions basis"]) -> Float[Array, "functions basis"]:
