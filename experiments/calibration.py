@@ -126,7 +126,8 @@ def intervals(point: "OperatingPoint", execution: codesign.Calibrated, report: d
     keys = (*FIGURES, "power_w", "time_to_first_token_s")
     ends = [[float(a), float(b)] for a, b in zip(low, high, strict=True)]
     found: dict[str, Any] = {key: end for key, end in zip(keys, ends, strict=False) if key in report}
-    found["cost_per_million_tokens_usd"] = [1e6 * end for end in ends[keys.index("cost_per_million_tokens_usd")]]
+    if (cost := "cost_per_million_tokens_usd") in found:
+        found[cost] = [1e6 * end for end in found[cost]]
     return {**found, "breakdown": dict(zip(taken, ends[len(keys) :], strict=True))}
 
 
@@ -187,5 +188,5 @@ def executions(point: "OperatingPoint") -> dict[str, dict[str, Any]]:
         breakdown = parts(outcome.step, operator_table(point.workload.model, point.workload.precision).names)
         whole = {part: value for part, value in breakdown.items() if isinstance(value, float)}
         found[name] = {"step_time_s": float(outcome.step_time), **whole}
-    found["calibrated"]["interval"] = intervals(point, made, {"breakdown": found["calibrated"]})["step_time_s"]
+    found["calibrated"]["interval"] = intervals(point, made, {**found["calibrated"], "breakdown": found["calibrated"]})["step_time_s"]
     return found

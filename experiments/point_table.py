@@ -114,11 +114,10 @@ def _breakdown(report: dict[str, Any]) -> Any:
 
 
 def _executions(found: dict[str, dict[str, Any]]) -> Any:
-    from rich.markup import escape
     from rich.table import Table
 
     table = Table(title="the same step under three executions")
-    table.add_column(escape("part [ms]"))
+    table.add_column("part [ms]")
     for name in found:
         table.add_column(name, justify="right")
     for part in RESOURCES:
@@ -147,6 +146,11 @@ def _elasticities(report: dict[str, Any]) -> Any:
 def notes(point: OperatingPoint, report: dict[str, Any]) -> list[str]:
     """What a reader must know to judge the numbers."""
     lines = []
+    if point.arguments.execution == "operatorwise":
+        lines.append(
+            "Times are those of attainable rates alone, without floors of kernels and host time: measured machines take longer; "
+            "--execution calibrated says how long, with intervals."
+        )
     if "calibration" in report:
         from experiments.calibration import knowledge_line
 

@@ -7,7 +7,7 @@ does not learn from such rows; ``validate`` predicts and scores them all the sam
    interleaved, how many sequences decode is not known, and only the weights outside routed experts count.
 2. *Against its repeats*: more than 2.5 times away from the median of at least three measurements of one configuration.
 3. *Falling*: of one series in concurrency, a time that is less than half of one at less concurrency. More sequences are never faster;
-   of two rows that contradict each other, the one goes that contradicts most others.
+   of two rows that contradict each other, the one goes that contradicts most others, else the one farther from its neighbours.
 4. *A spike*: more than three times above or below the line between both its neighbours in concurrency.
 """
 
@@ -121,11 +121,12 @@ def _series(cases: Sequence[Case], skip: dict[int, str]) -> list[list[int]]:
 def _falling(cases: Sequence[Case], skip: dict[int, str]) -> set[int]:
     found = set()
     for rows in _series(cases, skip):
-        logs, sequences = np.log([cases[k].value for k in rows]), np.array([cases[k].concurrency for k in rows])
-        against = (logs[None, :] < logs[:, None] - np.log(FALLING_FACTOR)) & (sequences[None, :] > sequences[:, None])
+        logs, at = np.log([cases[k].value for k in rows]), np.log([cases[k].concurrency for k in rows])
+        against = (logs[None, :] < logs[:, None] - np.log(FALLING_FACTOR)) & (at[None, :] > at[:, None])
         against = against | against.T
+        off = [abs(logs[k] - np.interp(at[k], np.delete(at, k), np.delete(logs, k))) for k in range(len(rows))]
         while against.any():
-            worst = int(np.argmax(against.sum(axis=0)))
+            worst = int(np.lexsort((off, against.sum(axis=0)))[-1])
             against[worst], against[:, worst] = False, False
             found.add(rows[worst])
     return found

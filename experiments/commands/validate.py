@@ -90,7 +90,7 @@ def _scores(console: Any, report: dict[str, Any]) -> None:
         "in the 90 % interval [%]",
         "± [%]",
     ):
-        table.add_column(escape(column), justify="right")
+        table.add_column(column, justify="right")
 
     def row(name: str, entry: dict[str, Any]) -> None:
         ranks = "" if entry["spearman"] is None else f"{entry['spearman']:.3f}"

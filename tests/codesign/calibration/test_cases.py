@@ -52,6 +52,13 @@ def test_printed_device_names_are_found():
     assert catalogue_name("Abacus 9000") is None
 
 
+def test_releases_are_half_years_by_version_and_else_by_date():
+    assert engine("vllm-0.12.0").release == "2025H2"
+    assert engine("vllm [vllm-openai:v0.19.0-cu130]", "2025-01").release == "2026H1"  # the version knows better
+    assert engine("trtllm", "2025-11-02").release == "2025H2"
+    assert engine("vllm").release == ""
+
+
 def test_4_bit_means_four_things():
     assert formats("fp4", "", "gpt-oss-120b", "h200", "vllm").product_width == 16
     assert formats("fp4", "", "gpt-oss-120b", "b200", "vllm").expert_width == 8
@@ -87,6 +94,14 @@ def test_speculative_rows_are_left_out_with_their_reason(tmp_path):
         ({"metric": "smiles"}, "smiles"),
         ({"batch_or_concurrency": ""}, "concurrency"),
         ({"n_chips": 0}, "number of chips"),
+        ({"value": "fast"}, "'fast' is no positive number"),
+        ({"value": ""}, "the value is not stated"),
+        ({"value": -3.0}, "no positive number"),
+        ({"value": "1e999"}, "no positive number"),
+        ({"unit": "furlongs"}, "unit 'furlongs' is not known"),
+        ({"tp": 0}, "tp is 0"),
+        ({"input_len": 1e30}, "input_len is 1e+30"),
+        ({"model": "\x1b[31mred\x07"}, "'\\x1b[31mred\\x07'"),
     ],
 )
 def test_rows_that_cannot_be_read_say_why(tmp_path, fields, words):
@@ -113,15 +128,3 @@ def test_pools_are_read_by_worker(tmp_path):
     case = cases[0]
     assert (case.replicas, case.concurrency, case.data, case.tensor, case.expert) == (2.0, 64.0, 8.0, 1.0, 8.0)
     assert case.prefill_chips == 4.0  # of eight, for each of two workers
-
-
-def test_a_file_without_the_columns_is_refused_by_name(tmp_path):
-    path = tmp_path / "bad.csv"
-    path.write_text("a,b\n1,2\n")
-    with pytest.raises(ValueError, match=r"bad\.csv: columns model, hardware"):
-        read_measurements(path)
-
-
-def test_a_value_that_is_no_positive_number_names_its_line(tmp_path):
-    with pytest.raises(ValueError, match=r"line 3: value = 'fast'"):
-        read_measurements(write(tmp_path, [line(), line(value="fast")]))

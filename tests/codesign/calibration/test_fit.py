@@ -7,7 +7,7 @@ import pytest
 
 from codesign.calibration.calibrate import Predictions, combine, prune
 from codesign.calibration.fit import Block, fit
-from codesign.calibration.layers import PRIORS, complete, membership, parameters
+from codesign.calibration.layers import PRIORS, complete, learnt_spreads, membership, parameters
 from codesign.calibration.profile import Profile, join, load, save
 from codesign.calibration.statistics import score
 
@@ -50,11 +50,11 @@ def test_without_rows_the_prior_stays():
 
 def test_layers_add_up_and_unknown_members_widen():
     row = {"generic": "", "vendor": "nvidia", "architecture": "hopper", "device": "h100"}
-    made = parameters([row])
+    made = parameters([row], {})
     theta = np.zeros(len(made.names) + 1)
     for name, value in (("product_floor|generic|", -12.0), ("product_floor|architecture|hopper", 0.5), ("product_floor|device|h100", 0.25)):
         theta[made.index[name]] = value
-    members, unknown = membership([row, row | {"device": "h300"}], made.index)
+    members, unknown = membership([row, row | {"device": "h300"}], made.index, {})
     first = list(PRIORS).index("product_floor")
     np.testing.assert_allclose(theta[members].sum(axis=2)[:, first], [-11.25, -11.5])
     assert unknown[0, first] == 0.0
@@ -65,11 +65,17 @@ def test_a_profile_survives_its_file(tmp_path):
     size = 6
     root = RNG.normal(size=(size, size))
     made = Profile(
-        tuple(f"product_floor|device|{k}" for k in range(size)), RNG.normal(size=size), root @ root.T, 1.25, {"name": "x", "date": "2026"}
+        tuple(f"product_floor|device|{k}" for k in range(size)),
+        RNG.normal(size=size),
+        root @ root.T,
+        {"power": 1.25},
+        {"queue|engine": 0.4},
+        {"name": "x", "date": "2026"},
     )
     save(made, tmp_path / "x.npz")
     again = load(tmp_path / "x.npz")
-    assert (again.names, again.noise, again.about) == (made.names, 1.25, {"name": "x", "date": "2026"})
+    assert (again.names, again.noise, again.spreads) == (made.names, {"power": 1.25}, {"queue|engine": 0.4})
+    assert again.about == {"name": "x", "date": "2026"}
     np.testing.assert_allclose(again.covariance, made.covariance, rtol=1e-6)
 
 
@@ -97,6 +103,28 @@ def test_completing_adds_every_generic_coefficient_once():
     whole = complete(Profile(("queue|generic|",), np.array([-3.0]), np.eye(1)))
     assert sorted(whole.names) == sorted(f"{name}|generic|" for name in PRIORS)
     assert whole.mean[whole.index["queue|generic|"]] == -3.0
+
+
+def test_layers_learn_how_far_their_members_lie_apart():
+    """Ten engines with queues half a unit apart: the judged spread gives way; one engine says next to nothing."""
+    judged = PRIORS["queue"].layers["engine"]
+
+    def learnt(values):
+        names = tuple(f"queue|engine|{k}" for k in range(len(values)))
+        return learnt_spreads(Profile(names, np.array(values), 1e-6 * np.eye(len(names))))["queue|engine"]
+
+    assert learnt([0.02, -0.02] * 20) < 0.4 * judged
+    assert learnt([1.5, -1.5] * 20) == pytest.approx(1.5, rel=0.1)
+    assert learnt([0.0]) > 0.8 * judged
+
+
+def test_an_unmeasured_member_is_as_wide_as_its_layer_was_learnt_to_be():
+    row = {"generic": "", "engine": "new"}
+    _, judged = membership([row], {}, {})
+    _, told = membership([row], {}, {"queue|engine": 0.125})
+    at = list(PRIORS).index("queue")
+    assert judged[0, at] == pytest.approx(PRIORS["queue"].layers["engine"] ** 2)
+    assert told[0, at] == 0.125**2
 
 
 def test_pruning_keeps_what_was_learnt():
