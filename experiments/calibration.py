@@ -68,7 +68,11 @@ def calibrated_execution(arguments: "PointArguments", device: Any, read: Reading
     return calibrated(shipped_or_own(arguments.profile), machine, formats_of(precision), engine, read.model.name)
 
 
-NOBODY = Machine("", "", "", *[math.nan] * 2, (math.nan,) * 3, *[math.nan] * 6)
+NOBODY = Machine(
+    name="", vendor="", architecture="", memory_bandwidth=math.nan, memory_capacity=math.nan, peaks=(math.nan, math.nan, math.nan),
+    link_bandwidth=math.nan, scale_up_domain=math.nan, scale_out_bandwidth=math.nan, scale_out_latency=math.nan, sync_latency=math.nan,
+    rated_power=math.nan,
+)  # fmt: skip
 """A machine without relatives: the generic level of every coefficient."""
 
 

@@ -14,15 +14,21 @@ from codesign.calibration.cases import map_rows
 from codesign.calibration.execution import calibrated, interval
 from codesign.calibration.features import features
 from codesign.calibration.measurements import read_measurements
-from codesign.calibration.names import Engine, formats
+from codesign.calibration.names import Engine, Formats
 from codesign.calibration.service import QUANTITIES, predict
+from codesign.calibration.structures import precision
 from codesign.performance.coefficients import COEFFICIENTS
 from codesign.workload.catalogue import index, model
 from hardware_priors.machines import find_machine, machine
 from hardware_priors.profiles import kernel_profile
 from tests.codesign.calibration.synthetic import line, write
 
-BITS = formats("fp8", "fp8", "llama-3.1-8b", "h100", "vllm")
+BITS = Formats(weights=8.0, experts=8.0, cache=8.0, activations=8.0, product_width=8, expert_width=8)
+PRECISION = precision(BITS)
+"""As measured FP8 checkpoints are: head and embedding at 16 bit."""
+
+WIDTH = float(PRECISION.compute_bits)
+LLAMA = model("llama-3.1-8b")
 VLLM = Engine("vllm", "vllm")
 
 
@@ -31,11 +37,11 @@ def execution():
     return calibrated(kernel_profile(), machine("h100"), BITS, VLLM, "llama-3.1-8b")
 
 
-def outcome(execution, chips=4, batch=16.0, change=None, phase=None, plan=None, name="llama-3.1-8b"):
-    design = hardware_priors.device("h100").design(chips)
+def outcome(execution, chips=4, batch=16.0, change=None, phase=None, plan=None, transformer=LLAMA):
+    design = hardware_priors.device("h100").design(chips, WIDTH)
     design = dataclasses.replace(design, **{key: getattr(design, key) * factor for key, factor in (change or {}).items()})
     phase = codesign.Decode(batch=batch, context=2048.0) if phase is None else phase
-    work = codesign.Workload(model(name), phase, codesign.uniform(8))
+    work = codesign.Workload(transformer, phase, PRECISION)
     technology = hardware_priors.technology(*hardware_priors.device("h100").technology_names())
     return codesign.evaluate(design, work, plan, technology=technology, execution=execution)
 
@@ -82,7 +88,7 @@ def test_no_efficiency_exceeds_one(execution):
     losses = [name.endswith(("_memory", "_compute")) or name.startswith("link_") for name in COEFFICIENTS]
     none = dataclasses.replace(execution, logs=jnp.where(jnp.asarray(losses), -50.0, execution.logs))
     scale = float(none.coefficients.step_scale)
-    step, design = outcome(none).step, hardware_priors.device("h100").design(4)
+    step, design = outcome(none).step, hardware_priors.device("h100").design(4, WIDTH)
     assert np.all(step.memory / scale >= step.traffic.main / design.memory_bandwidth * (1.0 - 1e-12))
 
 
@@ -116,7 +122,7 @@ def test_the_step_is_log_convex_in_the_design(execution):
 def test_prefill_and_mixtures_run(execution, name):
     plan = codesign.Plan(expert=codesign.WHOLE_EXPERTS)
     for phase in (codesign.Prefill(batch=1.0, prompt=512.0), codesign.Decode(batch=8.0, context=512.0)):
-        time = float(outcome(execution, chips=8, phase=phase, plan=plan, name=name).step_time)
+        time = float(outcome(execution, chips=8, phase=phase, plan=plan, transformer=model(name)).step_time)
         assert 0 < time < 10
 
 
@@ -157,3 +163,36 @@ def test_an_unknown_engine_and_device_widen_the_interval():
         widths.append(float(jnp.log(high / low)[0]))
     assert widths[1] > widths[0]
     assert known.covariance.shape == (len(COEFFICIENTS), len(COEFFICIENTS))
+
+
+def test_energy_is_that_of_measurements_where_the_rating_is_known(execution):
+    """Power is idle and the energies of bytes and operations, and no more than the rating."""
+    measured, unknown = outcome(execution), outcome(dataclasses.replace(execution, rated_power=None))
+    c, step = execution.coefficients, measured.step
+    moved = float(jnp.sum(step.traffic.main * step.load.mean_bytes))
+    operations = float(jnp.sum(step.equivalent_flops * step.load.mean_flops))  # at 16 bit, the width of the head
+    power = c.idle_power * 700.0 + (c.byte_energy * moved + c.flop_energy * operations) / step.time
+    assert float(measured.mean_power) == pytest.approx(min(float(power), 700.0), rel=1e-6)
+    assert float(unknown.mean_power) != pytest.approx(float(measured.mean_power), rel=0.05)
+    capped = outcome(dataclasses.replace(execution, logs=execution.logs + jnp.asarray([10.0 * (n == "byte_energy") for n in COEFFICIENTS])))
+    assert float(capped.mean_power) == pytest.approx(700.0)
+
+
+def test_serving_waits_for_the_share_of_prefills_that_was_measured(execution):
+    """Handling a request delays its first token by just that and nothing else; without interference tokens come as in a decode step."""
+    technology = hardware_priors.technology(*hardware_priors.device("h100").technology_names())
+    pool = codesign.Pool(hardware_priors.device("h100").design(1, WIDTH))
+    service = codesign.Serving(prompt=512.0, output=256.0, batch=16.0, load=0.5)
+
+    def served(**factors):
+        logs = execution.logs + jnp.asarray([jnp.log(factors.get(name, 1.0)) for name in COEFFICIENTS])
+        made = dataclasses.replace(execution, logs=logs)
+        return codesign.serve(LLAMA, service, pool, technology=technology, precision=PRECISION, execution=made), made
+
+    (plain, made), (slow, _), (alone, _) = served(), served(first_token=3.0), served(interference=1e-12)
+    extra = float(slow.time_to_first_token - plain.time_to_first_token)
+    assert extra == pytest.approx(2.0 * float(made.coefficients.first_token), rel=1e-6)
+    assert float(slow.time_per_token) == pytest.approx(float(plain.time_per_token), rel=1e-9)
+    assert float(alone.time_per_token) == pytest.approx(float(alone.decode.step_time), rel=1e-6)
+    waited = float(plain.time_per_token - plain.decode.step_time)
+    assert waited == pytest.approx(16.0 / 256.0 * float(made.coefficients.interference * plain.prefill.step_time), rel=1e-6)

@@ -6,7 +6,8 @@ import pytest
 
 from codesign.calibration.cases import INFERENCEX_LENGTH, Case, map_rows
 from codesign.calibration.measurements import read_measurements
-from codesign.calibration.names import engine, formats, model_candidates
+from codesign.calibration.names import Formats, engine, formats, model_candidates
+from codesign.calibration.structures import formats_of, precision
 from codesign.workload.catalogue import index
 from hardware_priors.families import catalogue_name
 from hardware_priors.machines import find_machine
@@ -60,12 +61,26 @@ def test_releases_are_half_years_by_version_and_else_by_date():
 
 
 def test_4_bit_means_four_things():
-    assert formats("fp4", "", "gpt-oss-120b", "h200", "vllm").product_width == 16
-    assert formats("fp4", "", "gpt-oss-120b", "b200", "vllm").expert_width == 8
-    assert formats("fp4", "", "deepseek-r1", "b200", "tensorrt-llm").weights == 16.0
-    dense = formats("fp4", "", "llama-3.3-70b", "b200", "tensorrt-llm")
+    def read(model, hardware, software) -> Formats:
+        found = formats("fp4", "", model, hardware, software)
+        assert found is not None
+        return found
+
+    assert read("gpt-oss-120b", "h200", "vllm").product_width == 16
+    assert read("gpt-oss-120b", "b200", "vllm").expert_width == 8
+    assert read("deepseek-r1", "b200", "tensorrt-llm").weights == 16.0
+    dense = read("llama-3.3-70b", "b200", "tensorrt-llm")
     assert (dense.weights, dense.product_width) == (4.5, 4)
     assert formats("int3?", "", "llama-3.3-70b", "b200", "vllm") is None
+
+
+@pytest.mark.parametrize(("printed", "hardware"), [("fp8", "h100"), ("fp4", "b200"), ("bf16", "h100"), ("q4", "rtx-4090")])
+def test_a_precision_goes_by_the_name_of_the_formats_that_it_was_made_of(printed, hardware):
+    for model in ("llama-3.1-8b", "deepseek-r1", "gpt-oss-120b"):
+        measured = formats(printed, "", model, hardware, "vllm")
+        assert measured is not None
+        again = formats_of(precision(measured))
+        assert (again.name, again.cache) == (measured.name, measured.cache)
 
 
 def test_first_scheduler_of_vllm_is_an_engine_of_its_own():
