@@ -28,7 +28,7 @@ class PartPrecision(eqx.Module):
     @property
     def compute_bits(self) -> Real:
         """Width of its matrix arithmetic [bit]: 4-bit weights under 16-bit inputs compute at 16 bit."""
-        return greater(self.weight_bits, self.input_bits)
+        return greater(self.input_bits, self.weight_bits)  # at a tie the inputs: all parts on the side of the width that holds for all
 
     @property
     def weight_bytes(self) -> Real:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from codesign.workload.catalogue import index, model, model_facts, model_names
+from codesign.workload.catalogue import folder, index, model, model_facts, model_names
 from codesign.workload.config_json import read_config
 from codesign.workload.parameters import active_parameter_count, parameter_count, state_bytes_per_token
 from codesign.workload.transformer import layer_count
@@ -26,6 +26,12 @@ def test_there_are_enough_and_every_one_has_its_source():
         source = model_facts(name)["_source"]
         assert source["repository"] and source["published_source"] and source["note"]
         assert source["date"] is None or len(source["date"]) == 10
+
+
+def test_every_file_of_facts_is_found_by_its_own_name():
+    """Another's other name may not hide it, as GLM-4.6's hid GLM-4.5."""
+    files = {file.name.removesuffix(".json") for file in folder().iterdir() if file.name.endswith(".json")}
+    assert files == set(model_names()) and all(index()[name] == name for name in files)
 
 
 COUNTED = [name for name in model_names() if model_facts(name)["_source"]["published_parameters"] is not None]
