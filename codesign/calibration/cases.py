@@ -112,7 +112,6 @@ _PROTOCOLS: tuple[tuple[str, Protocol], ...] = (
 
 def _case(row: Measurement, find_machine: MachineFinder, find_model: Callable[[str], str | None]) -> Case:
     text = row.text
-    _refuse_impossible(row)
     phase = text["phase"].lower()
     if "mtp" in phase or "speculative" in text.get("params_note", "").lower():
         raise _NotComparable("speculative decoding with drafts of unknown acceptance")
@@ -121,6 +120,7 @@ def _case(row: Measurement, find_machine: MachineFinder, find_model: Callable[[s
     protocol: Protocol | None = next((protocol for pattern, protocol in _PROTOCOLS if re.match(pattern, phase)), None)
     if protocol is None:
         raise _NotComparable(f"phase {_shown(text['phase'])} has no counterpart in the model")
+    _refuse_impossible(row)
     quantity, per_chip, total = _quantity(text["metric"], phase)
     model = next((found for name in model_candidates(text["model"]) if (found := find_model(name))), None)
     if model is None:
