@@ -148,8 +148,8 @@ def notes(point: OperatingPoint, report: dict[str, Any]) -> list[str]:
     lines = []
     if point.arguments.execution == "operatorwise":
         lines.append(
-            "Times are those of attainable rates alone, without floors of kernels and host time: measured machines take longer; "
-            "--execution calibrated says how long, with intervals."
+            "Times are of attainable rates, without floors of kernels and without the engine's host time; --execution calibrated says "
+            "what measured machines take, with intervals."
         )
     if "calibration" in report:
         from experiments.calibration import knowledge_line

@@ -53,3 +53,53 @@ def test_bad_input_is_refused_in_one_sentence(data, arguments, words, capsys):
     assert exit_code([word.format(data=data) for word in arguments]) == 2
     said = capsys.readouterr().err
     assert words in said and said.count("\n") == 1
+
+
+def test_a_file_of_which_nothing_can_be_predicted_is_reported_row_by_row_and_refused(tmp_path, capsys):
+    path = write(tmp_path, [line(model="Nobody-7B"), line(hardware="Abacus 9000")])
+    assert exit_code(["validate", str(path), "--json"]) == 2
+    said = capsys.readouterr()
+    report = json.loads(said.out)
+    assert report["overall"] is None and [row["line"] for row in report["unmapped"]] == [2, 3]
+    assert "none of 2 rows can be predicted" in said.err and said.err.count("\n") == 1
+
+
+def test_leaving_out_needs_a_profile_that_was_fitted(data, capsys):
+    assert exit_code(["calibrate", str(data), "--leave-out", "device", "--output", "nowhere.npz"]) == 2
+    assert "nowhere.npz" in capsys.readouterr().err
+    assert exit_code(["calibrate", str(data), "--leave-out", "colour"]) == 2
+    assert "'colour'" in capsys.readouterr().err
+
+
+POINT = ["evaluate", "--model", "llama-3.1-8b", "--device", "h100", "--execution", "calibrated", "--engine", "vllm", "--batch", "8"]
+
+
+def test_every_number_that_calibration_predicts_carries_its_interval(capsys):
+    assert exit_code([*POINT, "--compare-executions", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    ends = report["interval"]
+    for name, (low, high) in ((name, ends[name]) for name in ends if name != "breakdown"):
+        assert low < report[name] < high, name
+    for name, (low, high) in ends["breakdown"].items():
+        assert low < report["breakdown"][name] < high, name
+    known = {"step_time_s", "user_tokens_per_second", "energy_per_token_j", "power_w", "cost_per_million_tokens_usd"}
+    assert known <= set(ends) and {"floor", "host", "memory"} <= set(ends["breakdown"])
+    parts = sum(value for value in report["breakdown"].values() if isinstance(value, float))
+    assert parts == pytest.approx(report["step_time_s"], rel=1e-9)
+    assert report["calibration"]["device_rows"] > 100 and report["calibration"]["profile"] == "2026-11"
+    limit, operatorwise, calibrated = (report["executions"][name]["step_time_s"] for name in ("limit", "operatorwise", "calibrated"))
+    assert limit < min(operatorwise, calibrated) and calibrated == pytest.approx(report["step_time_s"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--engine", "abacus"], "expected one of vllm, sglang"),
+        (["--profile", "2025-13"], "'2025-13'"),
+        (["--execution", "limit"], "expected --execution calibrated"),
+    ],
+)
+def test_what_no_profile_knows_is_refused_in_one_sentence(arguments, words, capsys):
+    assert exit_code([*POINT, *arguments]) == 2
+    said = capsys.readouterr().err
+    assert words in said and said.count("\n") == 1
