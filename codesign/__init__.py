@@ -32,6 +32,7 @@ from codesign.hardware.technology import Technology as Technology
 from codesign.outcome import LIMIT_NAMES as LIMIT_NAMES
 from codesign.outcome import Limits as Limits
 from codesign.outcome import Outcome as Outcome
+from codesign.performance.coefficients import Calibrated as Calibrated
 from codesign.performance.collectives import ALGORITHMS as ALGORITHMS
 from codesign.performance.execution import Dataflow as Dataflow
 from codesign.performance.execution import Execution as Execution

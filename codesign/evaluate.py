@@ -10,8 +10,10 @@ from codesign.hardware.technology import Technology
 from codesign.numerics.compilation import computed_once
 from codesign.numerics.curvature import Curvature, declares
 from codesign.numerics.fields import Real
-from codesign.numerics.ties import at_least, greater
+from codesign.numerics.ties import at_least, at_most, greater
 from codesign.outcome import Limits, Outcome
+from codesign.performance.calibrated import mean_power
+from codesign.performance.coefficients import Calibrated
 from codesign.performance.execution import Execution, Limit, Operatorwise, fillable_share
 from codesign.performance.load import Footprint, footprint
 from codesign.performance.plan import Plan, degrees
@@ -21,6 +23,7 @@ from codesign.physical.area import Area, area, interposer_area, layers, needed_e
 from codesign.physical.latency import sync_floor
 from codesign.physical.power import Work, dynamic_energy, peak_power, provisioned_power, static_power
 from codesign.physical.thermal import junction_temperature, memory_temperature, temperature_excess
+from codesign.physical.voltage import energy_ratio
 from codesign.physical.warpage import warpage
 from codesign.validity import check, far_from_legal, legal, spoiled
 from codesign.workload import phases
@@ -95,7 +98,18 @@ def judge_table(
     degree = degrees(design, plan, table.experts)
     kept = footprint(table, workload.phase, plan, degree, ideal=isinstance(execution, Limit))
     filled = fillable_share(technology.attainable, execution)
-    return assess(design, workload, plan, technology, table.compute_bits, timed, timed.time, kept, filled, silicon, silicon.total)
+    outcome = (timed, timed.time, kept, filled, silicon, silicon.total, measured_power(design, technology, table, timed, execution))
+    return assess(design, workload, plan, technology, table.compute_bits, *outcome)
+
+
+def measured_power(design: Design, technology: Technology, table: OperatorTable, timed: Step, execution: Execution) -> Real | None:
+    """Mean power of a chip as measurements of it say [W], None where the execution knows none (``Calibrated.rated_power``)."""
+    if not isinstance(execution, Calibrated) or execution.rated_power is None:
+        return None
+    work = mean_work(timed)
+    operations = work.flops * at_most(table.compute_bits / 16.0, 1.0) * energy_ratio(design.clock, technology.logic)
+    moved = work.memory_bytes + work.pool_bytes
+    return mean_power(moved, operations, timed.time, execution.rated_power, execution.coefficients)
 
 
 @declares(
@@ -112,7 +126,7 @@ def run_step(design: Design, table: OperatorTable, workload: Workload, plan: Pla
     own_gain = precision_ratio(table.operators.compute_bits, logic.density_gain_8bit, logic.density_gain_4bit)
     at_16_bit = design.peak_flops / gain
     vector, exponential = at_16_bit * logic.vector_ratio, at_16_bit * logic.exponential_ratio
-    rates = attained_rates(design, technology.attainable, own_gain / gain, vector, exponential, execution)
+    rates = attained_rates(design, technology.attainable, own_gain / gain, at_16_bit, vector, exponential, execution)
     return step(design, table, workload.phase, plan, rates, technology.attainable.link, execution)
 
 
@@ -140,6 +154,7 @@ def assess(
     filled: Real,
     parts: Area,
     silicon: Real,
+    power: Real | None = None,
 ) -> Outcome:
     """Judge a step that takes ``step_time`` on a package with ``silicon`` of logic.
 
@@ -154,6 +169,7 @@ def assess(
         filled: share of main memory that they may fill (``fillable_share``) [1].
         parts: area by part, for the report.
         silicon: logic area of a package [m²].
+        power: mean power of a chip, if measurements say it; what the technology's energies add up to otherwise [W].
     """
     phase = workload.phase
     user = phases.tokens_served(phase) / step_time
@@ -161,7 +177,7 @@ def assess(
     work = mean_work(timed)
     peak = peak_power(design, technology, silicon, compute_bits)
     idle = static_power(design, technology, silicon)
-    mean = dynamic_energy(work, technology, compute_bits, design.clock) / step_time + idle
+    mean = dynamic_energy(work, technology, compute_bits, design.clock) / step_time + idle if power is None else power
     price = computed_once(costs.cost(design, technology, silicon, peak))
     economics = technology.economics
     running = costs.running_cost(price, design.chips, mean * design.chips, economics)

@@ -15,7 +15,7 @@ from codesign.numerics.fields import Number, Real, quantity
 from codesign.numerics.ties import lesser
 from codesign.numerics.units import GIBI
 from codesign.outcome import Limits, Outcome
-from codesign.performance.execution import Execution, Operatorwise
+from codesign.performance.execution import Execution, Operatorwise, request_time, waited_share
 from codesign.performance.plan import Plan
 from codesign.performance.serving import Service, aggregated, disaggregated
 from codesign.validity import check, check_part, far_from_legal, legal, spoiled
@@ -118,7 +118,7 @@ def _serve(
     if prefill is None:
         one = aggregated(
             decoding.step_time, filling.step_time, serving.chunks, tokens, serving.batch, serving.output,
-            serving.load, first_promise, token_promise,
+            serving.load, first_promise, token_promise, waited_share(execution), request_time(execution),
         )  # fmt: skip
         each = decode.instances
         service = dataclasses.replace(one, requests_per_second=one.requests_per_second * each, goodput=one.goodput * each)
@@ -127,6 +127,7 @@ def _serve(
         service = disaggregated(
             decoding.step_time, filling.step_time, transfer_time(table, serving, decode, prefill, technology), tokens,
             serving.batch, serving.output, serving.load, prefill.instances, decode.instances, first_promise, token_promise,
+            request_time(execution),
         )  # fmt: skip
         pools = [(decode, decoding), (prefill, filling)]
     limits = jax.tree.map(jnp.maximum, decoding.limits, filling.limits)

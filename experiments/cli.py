@@ -15,17 +15,20 @@ from typing import Annotated, Any
 
 import tyro
 
+from experiments.commands.calibrate import Calibrate
 from experiments.commands.describe import Describe
 from experiments.commands.evaluate import Evaluate
 from experiments.commands.listing import List
 from experiments.commands.optimize import Optimize
 from experiments.commands.reproduce import Reproduce
 from experiments.commands.show import Show
+from experiments.commands.validate import Validate
 from experiments.terminal.help_examples import ending
 from experiments.terminal.refusal import BAD_INPUT, INTERRUPTED, Refused, nearest, sentence, shortened
 
 COMMANDS: dict[str, type] = {
-    "describe": Describe, "evaluate": Evaluate, "list": List, "optimize": Optimize, "reproduce": Reproduce, "show": Show,
+    "calibrate": Calibrate, "describe": Describe, "evaluate": Evaluate, "list": List, "optimize": Optimize, "reproduce": Reproduce,
+    "show": Show, "validate": Validate,
 }  # fmt: skip
 """Commands by name; each is a dataclass of its arguments with a method ``run`` that returns the exit code."""
 

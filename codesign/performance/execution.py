@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from codesign.hardware.technology import Attainable
 from codesign.numerics.fields import Real, quantity, real
+from codesign.performance.coefficients import Calibrated
 
 
 class Limit(eqx.Module):
@@ -34,7 +35,17 @@ class Dataflow(eqx.Module):
     """Operators of one half-layer are fused: they overlap, and what passes between them stays on chip (arXiv 2502.18403)."""
 
 
-Execution: TypeAlias = Limit | Operatorwise | Dataflow
+Execution: TypeAlias = Limit | Operatorwise | Dataflow | Calibrated
+
+
+def request_time(execution: Execution) -> Real | float:
+    """Host time from a request to its first token, beside the prefill: it delays the user and keeps no machine busy [s]."""
+    return execution.coefficients.first_token if isinstance(execution, Calibrated) else 0.0
+
+
+def waited_share(execution: Execution) -> Real | float:
+    """Share of interleaved prefills that decode steps wait for [1]; all of it where nobody measured."""
+    return execution.coefficients.interference if isinstance(execution, Calibrated) else 1.0
 
 
 def fillable_share(attainable: Attainable, execution: Execution) -> Real:

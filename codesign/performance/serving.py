@@ -35,7 +35,7 @@ def utilisation_within(service: Real, wait: Real) -> Real:
 
 def aggregated(
     decode: Real, prefill: Real, chunks: Real, tokens: Real, batch: Real, output: Real, load: Real,
-    first_promise: Real, token_promise: Real,
+    first_promise: Real, token_promise: Real, waited: Real | float = 1.0, request: Real | float = 0.0,
 ) -> Service:  # fmt: skip
     """Prefill chunks interleaved with decode steps on the same chips.
 
@@ -51,20 +51,22 @@ def aggregated(
         output: tokens per request [1].
         load: offered load over capacity [1].
         first_promise, token_promise: longest allowed times [s].
+        waited: share of the prefills that decode steps wait for [1].
+        request: host time from a request to its first token, beside the prefill [s].
     """
-    step = decode + batch * tokens / output * prefill
+    step = decode + batch * tokens / output * waited * prefill
     capacity = batch * tokens / (output * step)
     alone = prefill + chunks * decode
-    first = alone + waiting_time(alone, load)
-    within = utilisation_within(alone, first_promise - alone)
+    first = request + alone + waiting_time(alone, load)
+    within = utilisation_within(alone, first_promise - alone - request)
     per_token = step / tokens
-    kept = (alone <= first_promise) & (per_token <= token_promise)
+    kept = (request + alone <= first_promise) & (per_token <= token_promise)
     return Service(first, per_token, capacity, goodput=jnp.where(kept, within * capacity, 0.0))
 
 
 def disaggregated(
     decode: Real, prefill: Real, transfer: Real, tokens: Real, batch: Real, output: Real, load: Real,
-    prefill_instances: Real, decode_instances: Real, first_promise: Real, token_promise: Real,
+    prefill_instances: Real, decode_instances: Real, first_promise: Real, token_promise: Real, request: Real | float = 0.0,
 ) -> Service:  # fmt: skip
     """Separate pools: a prompt is prefilled, its cache moved, its output decoded elsewhere.
 
@@ -74,7 +76,7 @@ def disaggregated(
     decode_capacity = decode_instances * batch * tokens / (output * decode)
     capacity = lesser(prefill_capacity, decode_capacity)
     busy = capacity / prefill_capacity  # of the prefill pool when the service runs at capacity
-    alone = prefill + transfer
+    alone = request + prefill + transfer
     first = alone + waiting_time(prefill, load * busy)
     within = at_most(utilisation_within(prefill, first_promise - alone) / busy, 1.0)
     per_token = decode / tokens

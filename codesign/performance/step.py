@@ -1,6 +1,7 @@
 """Time of one step: operators under an execution model, then collectives."""
 
 import dataclasses
+import functools
 
 import equinox as eqx
 import jax
@@ -12,16 +13,14 @@ from codesign.hardware.technology import Attainable
 from codesign.numerics.fields import Real
 from codesign.numerics.smooth import smooth_maximum
 from codesign.numerics.ties import at_least, greater
-from codesign.performance import collectives
-from codesign.performance.collectives import Cost
+from codesign.performance import calibrated
+from codesign.performance.coefficients import Calibrated
+from codesign.performance.communication import communication
 from codesign.performance.execution import Dataflow, Execution, Limit, Operatorwise
-from codesign.performance.load import Load, micro_batch, repeated, step_load
+from codesign.performance.load import Load, expert_load, micro_batch, repeated, step_load
 from codesign.performance.plan import Plan, degrees
 from codesign.workload.operators import OperatorTable
 from codesign.workload.phases import Decode, Draft, Phase
-
-COLLECTIVES = ("attention", "feed-forward", "experts", "context merge", "embedding", "logits", "pipeline")
-"""Where a step communicates; the rows of ``Step.latency`` and ``Step.transfer``."""
 
 
 class Rates(eqx.Module):
@@ -32,6 +31,7 @@ class Rates(eqx.Module):
     exponential: Real  # [1/s]
     reference: Real  # [FLOP/s] matrix rate at the width for which the design states its peak
     memory: Real  # [B/s]
+    matrix_16_bit: Real  # [FLOP/s] the full peak at 16 bit, for products that no format narrows
 
 
 class Traffic(eqx.Module):
@@ -46,7 +46,8 @@ class Step(eqx.Module):
     """A step of the busiest chip, in seconds; shapes (operators,) and (collectives,).
 
     ``compute``, ``vector`` and ``memory`` are what each operator would take if that resource alone bound it;
-    ``operators`` is what it takes under the execution model, and ``time`` is their sum with the collectives. With drafts the
+    ``operators`` is what it takes under the execution model, ``floor`` the part of that which no resource shortens, and ``time`` the
+    sum of operators, collectives and the ``host``'s time. With drafts the
     operators come twice, those of the drafting passes last (``operator_names``).
     """
 
@@ -54,9 +55,11 @@ class Step(eqx.Module):
     vector: Float[Array, "operators"]
     memory: Float[Array, "operators"]
     operators: Float[Array, "operators"]
+    floor: Float[Array, "operators"]
     equivalent_flops: Float[Array, "operators"]  # [FLOP] at the width for which the design states its peak
     latency: Float[Array, "collectives"]
     transfer: Float[Array, "collectives"]
+    host: Real
     time: Real
     load: Load
     traffic: Traffic
@@ -86,6 +89,8 @@ def step(
         link_efficiency: attained fraction of the link bandwidth [1].
         execution: how operators follow each other.
     """
+    if isinstance(execution, Calibrated):
+        return calibrated_step(design, table, phase, plan, rates, execution)
     degree = degrees(design, plan, table.experts)
     ideal = isinstance(execution, Limit)
     load = step_load(table, phase, plan, degree, design.sram_capacity, ideal=ideal)
@@ -114,9 +119,11 @@ def step(
         vector=vector,
         memory=memory,
         operators=operators,
+        floor=jnp.zeros_like(operators),
         equivalent_flops=compute * rates.reference,
         latency=together.latency,
         transfer=together.transfer,
+        host=jnp.zeros_like(link_efficiency),
         time=jnp.sum(operators) + jnp.sum(together.latency) + jnp.sum(together.transfer),
         load=load,
         traffic=moved,
@@ -125,6 +132,85 @@ def step(
         inner_wire=jnp.sum(together.inner),
         group=group,
     )
+
+
+def calibrated_step(design: Design, table: OperatorTable, phase: Phase, plan: Plan, rates: Rates, execution: Calibrated) -> Step:
+    """Time one step by the calibrated terms (``performance.calibrated``); arguments as for ``step``."""
+    coefficients, draft = execution.coefficients, _draft(phase)
+    scale = coefficients.step_scale if isinstance(phase, Decode) else coefficients.prefill_scale
+    passes: list[tuple[Phase, Real]] = [(phase, jnp.ones_like(scale))]
+    if draft is not None:
+        passes.append((dataclasses.replace(phase, draft=None), draft.length * draft.cost))
+    together = [_calibrated_pass(design, table, each, plan, rates, execution, times, scale) for each, times in passes]
+    kernels, moved, load = (jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *(part[k] for part in together)) for k in range(3))
+    sums = jax.tree.map(lambda *leaves: functools.reduce(jnp.add, leaves), *(part[3] for part in together))
+    latency, transfer, wire, syncs, inner = sums
+    group = table.operators.group
+    if draft is not None:
+        group = jnp.concatenate([group, group + jnp.max(group) + 1.0])
+    host = jnp.zeros_like(design.chips)  # what a request waits for beside its prefill is no machine's time (``request_time``)
+    if isinstance(phase, Decode):
+        host = coefficients.host_step + coefficients.host_sequence * micro_batch(phase, degrees(design, plan, table.experts)).sequences
+    return Step(
+        compute=kernels.compute,
+        vector=jnp.zeros_like(kernels.compute),
+        memory=kernels.memory,
+        operators=kernels.operators,
+        floor=kernels.floor,
+        equivalent_flops=load.flops * rates.reference / jnp.tile(rates.matrix, len(passes)),
+        latency=latency,
+        transfer=transfer,
+        host=host,
+        time=jnp.sum(kernels.operators) + jnp.sum(latency) + jnp.sum(transfer) + host,
+        load=load,
+        traffic=moved,
+        wire=wire,
+        syncs=syncs,
+        inner_wire=inner,
+        group=group,
+    )
+
+
+def _calibrated_pass(
+    design: Design, table: OperatorTable, phase: Phase, plan: Plan, rates: Rates, execution: Calibrated, times: Real, scale: Real
+) -> tuple[calibrated.KernelTimes, Traffic, Load, tuple[Real, ...]]:
+    """Kernels, traffic, load and collectives of one pass that runs ``times`` times; times of kernels and collectives × ``scale``."""
+    coefficients, degree = execution.coefficients, degrees(design, plan, table.experts)
+    load = step_load(table, phase, plan, degree, design.sram_capacity, ideal=False)
+    moved = traffic(load, plan, execution)
+    touched = jnp.zeros_like(design.chips)
+    if table.has_experts:
+        touched = expert_load(table, plan, degree, micro_batch(phase, degree).stage_rows).busiest_touched
+    chip = calibrated.ChipRates(
+        memory=rates.memory,
+        matrix=rates.matrix,
+        attention=rates.matrix_16_bit,
+        link=design.link_bandwidth,
+        sync_latency=design.sync_latency,
+    )
+    alone = calibrated.kernel_times(calibrated.kernel_work(table, phase, load, moved.main, touched), chip, coefficients)
+    other = _memory_time(dataclasses.replace(moved, main=jnp.zeros_like(moved.main)), plan, rates, design)
+    memory = greater(alone.memory, other)
+    factor = times * scale
+    kernels = calibrated.KernelTimes(
+        memory=factor * memory,
+        compute=factor * alone.compute,
+        floor=factor * alone.floor,
+        operators=factor * (greater(alone.compute, memory) + alone.floor),
+    )
+    cost = communication(design, table, phase, plan, jnp.ones_like(design.chips), execution)
+    work = calibrated.collective_work(design, table, phase, plan, degree, cost)
+    latency, inner, loss = calibrated.collective_latency_and_bytes(work, coefficients)
+    sent = inner * (1.0 + loss)
+    collective = (
+        factor * design.sync_latency * latency,
+        factor * (sent / design.link_bandwidth + work.outer),
+        times * jnp.sum(cost.wire),
+        factor * jnp.sum(latency),
+        factor * jnp.sum(sent),
+    )
+    many = jnp.broadcast_to(times, load.flops.shape)
+    return kernels, jax.tree.map(lambda leaf: leaf * many, moved), repeated(load, many), collective
 
 
 def _draft(phase: Phase) -> Draft | None:
@@ -178,73 +264,15 @@ def _schedule(
     return times * jnp.where(binding == 0, compute, jnp.where(binding == 1, vector, memory))
 
 
-def _exposed_syncs(design: Design, table: OperatorTable, execution: Limit) -> Cost:
-    """The limit study charges a latency per sync, and no bytes."""
-    syncs = jnp.where(design.chips > 1.0, 1.0, 0.0)
-    one = dataclasses.replace(collectives.nothing(syncs), latency=syncs * design.sync_latency, syncs=syncs)
-    none = collectives.nothing(syncs)
-    layers, experts = table.layers * execution.syncs_per_layer, table.expert_layers * execution.syncs_per_expert_layer
-    costs = (one.times(layers), none, one.times(experts), none, none, none, none)
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *costs)
-
-
-def communication(design: Design, table: OperatorTable, phase: Phase, plan: Plan, efficiency: Real, execution: Execution) -> Cost:
-    """Collectives of one step, leaves of shape (collectives,) in the order of ``COLLECTIVES``.
-
-    Tensor parallelism: two all-reduces a layer and one after the embedding, rows × hidden each (vLLM; arXiv 2507.14392).
-    Experts sliced over the stage (one group) end in an all-reduce like a dense MLP; dealt to groups they need two
-    all-to-alls, and an all-reduce within a group if it slices its experts, and one for a shared expert.
-    """
-    if isinstance(execution, Limit):
-        return _exposed_syncs(design, table, execution)
-    degree = degrees(design, plan, table.experts)
-    net = collectives.network(design, efficiency)
-    batch = micro_batch(phase, degree)
-    message = batch.rows * table.hidden_bytes
-    groups, messages = [degree.tensor, degree.feed_forward], [message, message]
-    if table.has_experts:
-        groups += [degree.stage, degree.expert_slices]
-        messages += [batch.stage_rows * table.hidden_bytes, batch.stage_rows * table.active / degree.expert * table.expert_bytes]
-    reduce = jax.vmap(lambda n, size: collectives.all_reduce(net, plan.all_reduce, n, size))  # all in one small program
-    over_heads, over_mlp, *over_experts = _each(reduce(jnp.stack(groups), jnp.stack(messages)), len(groups))
-
-    merge = collectives.all_to_all(net, plan.context, batch.rows * table.merge_bytes / degree.tensor)
-    logits = collectives.gather(net, degree.feed_forward, batch.head_rows * table.logit_bytes)
-    leaves = design.chips > design.scale_up_domain
-    hop = collectives.point_to_point(net, leaves, 2.0 * batch.stage_rows * table.hidden_bytes / degree.stage)
-    experts = collectives.nothing(message)
-    if table.has_experts:
-        sliced, within = over_experts
-        sent = batch.stage_rows / degree.stage * table.active * table.expert_bytes
-        exchange = collectives.all_to_all(net, degree.stage, sent).times(2.0)
-        dealt = (exchange + within).times(table.expert_layers) + over_mlp.times(table.shared_layers)
-        one_group = degree.expert <= 1.0
-        experts = jax.tree.map(lambda a, b: jnp.where(one_group, a, b), sliced.times(table.expert_layers), dealt)
-    costs = (
-        over_heads.times(table.attention_reductions),
-        over_mlp.times(table.dense_layers),
-        experts,
-        merge.times(table.attention_layers),
-        over_mlp,
-        logits,
-        hop.times(degree.pipeline - 1.0),
-    )
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *costs)
-
-
-def _each(costs: Cost, count: int) -> list[Cost]:
-    return [jax.tree.map(lambda leaf, k=k: leaf[k], costs) for k in range(count)]
-
-
 def attained_rates(
-    design: Design, attainable: Attainable, speed: Float[Array, "operators"], vector_rate: Real, exponential_rate: Real,
-    execution: Execution,
+    design: Design, attainable: Attainable, speed: Float[Array, "operators"], matrix_16_bit: Real, vector_rate: Real,
+    exponential_rate: Real, execution: Execution,
 ) -> Rates:  # fmt: skip
-    """Rates of one chip: the full peaks in ``Limit``, attainable fractions of them otherwise.
+    """Rates of one chip: the full peaks in ``Limit`` and ``Calibrated``, which has its own losses; attainable fractions otherwise.
 
     ``speed`` is each operator's matrix rate over that at the width for which the design states its peak [1].
     """
-    full = isinstance(execution, Limit)
+    full = isinstance(execution, Limit | Calibrated)
     matrix = design.peak_flops * (1.0 if full else attainable.compute)
     return Rates(
         matrix=matrix * speed,
@@ -252,4 +280,5 @@ def attained_rates(
         vector=vector_rate,
         exponential=exponential_rate,
         memory=design.memory_bandwidth * (1.0 if full else attainable.memory),
+        matrix_16_bit=matrix_16_bit,
     )

@@ -313,7 +313,7 @@ class LayerWriter:
             slices=slices,
             compute_bits=self.precision.compute_bits,
         )
-        rows = [("embedding", embedding), ("head", head)]
+        rows = [("embedding", embedding), ("head", dataclasses.replace(head, kernels=real(1.0)))]
         if model.streams is not None:
             ends = Matrix("", self.hidden, model.streams.end_projections * self.hidden, self.columns(self.hidden))
             rows.append(("stream ends", self.product(ends, "dense", FEED_FORWARD)))

@@ -41,3 +41,4 @@ class Operator(eqx.Module):
     compute_bits: Real = eqx.field(converter=real, default=16.0)  # [bit] width of its matrix arithmetic
     division: Real = eqx.field(converter=real, default=ATTENTION)  # one of the four classes above, as a float
     group: Real = eqx.field(converter=real, default=0.0)  # operators of one group may be fused by Dataflow
+    kernels: Real = eqx.field(converter=real, default=0.0)  # [1] kernels of a step; 0 for what joins its neighbour's kernel

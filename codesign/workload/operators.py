@@ -75,7 +75,7 @@ def operator_table(model: Transformer, precision: Precision, *, slice_columns: N
     rows: list[tuple[str, Operator]] = []
     for index, kind in enumerate(model.layers):
         suffix = f" {index + 1}" if len(model.layers) > 1 else ""
-        rows += [(name + suffix, _grouped(op, kind, index)) for name, op in writer.layer(kind)]
+        rows += [(name + suffix, _grouped(name, op, kind, index)) for name, op in writer.layer(kind)]
     last = 2.0 * len(model.layers)
     rows += [(name, dataclasses.replace(op, group=real(last + k))) for k, (name, op) in enumerate(writer.ends())]
     names, operators = zip(*rows, strict=True)
@@ -85,16 +85,21 @@ def operator_table(model: Transformer, precision: Precision, *, slice_columns: N
     return _finish(model, precision, columns, names)
 
 
-def _grouped(op: Operator, kind: LayerKind, index: int) -> Operator:
+_JOINED = ("key-value", "experts down")
+"""Operators without a kernel of their own: one product gives queries, keys and values, one kernel does the experts of a layer."""
+
+
+def _grouped(name: str, op: Operator, kind: LayerKind, index: int) -> Operator:
     """Multiply an operator by the number of its layers and give it the fusion group of its kind and half-layer."""
     per_layer = (
         "streamed row_flops context_flops expanded_context_flops cached_flops row_vector context_vector row_exponential "
         "context_exponential row_bytes whole_row_bytes state_read state_written state_stored state_fixed state_moved"
     ).split()
-    scaled = {name: getattr(op, name) * kind.count for name in per_layer}
+    scaled = {column: getattr(op, column) * kind.count for column in per_layer}
     scaled["stored"] = op.stored * kind.stored_count
     half = jnp.where(op.division == ATTENTION, 0.0, 1.0)
-    return dataclasses.replace(op, **scaled, group=2.0 * index + half)
+    kernels = jnp.zeros_like(kind.count) if name in _JOINED else kind.count
+    return dataclasses.replace(op, **scaled, group=2.0 * index + half, kernels=kernels)
 
 
 def _stack(operators: tuple[Operator, ...]) -> Operator:

@@ -49,8 +49,14 @@ class PointArguments:
     """bits of a cached element; as the file says unless told"""
     activation_bits: Annotated[float, number("activation-bits", "bit", FEWEST_BITS, 32.0, include_low=True)] | None = None
     """bits of an activation; arithmetic runs at the wider of weights and activations; as the file says unless told"""
-    execution: Annotated[str, one_of("execution", ("operatorwise", "limit", "dataflow"))] = "operatorwise"
-    """how operators follow each other; limit: the limit study of arXiv 2507.14397"""
+    execution: Annotated[str, one_of("execution", ("operatorwise", "limit", "dataflow", "calibrated"))] = "operatorwise"
+    """how operators follow each other; limit: the limit study of arXiv 2507.14397; calibrated: fitted to measurements, with intervals"""
+    profile: str | None = None
+    """calibration profile (execution calibrated): a shipped name or the path of one of your own; the newest shipped one unless told"""
+    engine: str | None = None
+    """serving software (execution calibrated), such as vllm, sglang or tensorrt-llm; left out, intervals are as wide as that"""
+    compare_executions: bool = False
+    """also the limit study, operator-wise and calibrated times side by side, by part"""
     kv_split: Annotated[str, one_of("kv-split", ("heads", "ideal"))] = "heads"
     """heads: caches are replicated beyond the KV heads; ideal: divided without limit"""
     collective: Annotated[tuple[str, ...], some_of("collective", ALL_REDUCES, "auto")] = ("one-shot", "two-shot")
@@ -112,4 +118,7 @@ class PointArguments:
             if getattr(self, option) is not None and self.execution != "limit":
                 name = option.replace("_", "-")
                 raise Refused(f"--{name} is given with --execution {self.execution}; expected --execution limit")
+        for option in ("profile", "engine"):
+            if getattr(self, option) is not None and self.execution != "calibrated" and not self.compare_executions:
+                raise Refused(f"--{option} is given with --execution {self.execution}; expected --execution calibrated")
         return divide(self.chips, self.tensor, self.pipeline, self.context_parallel, self.data)

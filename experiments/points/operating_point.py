@@ -92,7 +92,7 @@ def operating_point(arguments: "PointArguments", shares: Parallelism) -> Operati
         plan=plan(arguments, shares),
         choices=choices,
         technology=hardware_priors.technology(**choices),  # pyright: ignore[reportArgumentType]
-        execution=execution(arguments),
+        execution=execution(arguments, device, read, precision),
         own_technology=_own_technology(device),
     )
 
@@ -199,8 +199,12 @@ def plan(arguments: "PointArguments", shares: Parallelism) -> codesign.Plan:
     )
 
 
-def execution(arguments: "PointArguments") -> codesign.Execution:
+def execution(arguments: "PointArguments", device: Any, read: Reading, precision: codesign.Precision) -> codesign.Execution:
     """The execution model by its name."""
+    if arguments.execution == "calibrated":
+        from experiments.points.calibrated import calibrated_execution
+
+        return calibrated_execution(arguments, device, read, precision)
     if arguments.execution == "limit":
         names = ("syncs_per_layer", "syncs_per_expert_layer")
         told = {name: real(value) for name in names if (value := getattr(arguments, name)) is not None}

@@ -12,11 +12,11 @@ import codesign
 from codesign.numerics.fields import Real
 from codesign.numerics.units import GIBI, MILLI
 from codesign.outcome import Outcome
-from codesign.performance.execution import fillable_share
-from codesign.performance.step import COLLECTIVES
+from codesign.performance.execution import fillable_share, request_time
 from codesign.validity import check
 from codesign.workload.operators import operator_table
 from codesign.workload.precision import PARTS
+from experiments.points.breakdown import bound, parts
 from experiments.points.operating_point import OperatingPoint, kv_heads
 from experiments.points.remarks import device_remarks, price_remarks, remarks
 from experiments.terminal.refusal import Refused
@@ -40,7 +40,8 @@ UNITS = {
     "warnings": "sentences",
     "capacity_needed_bytes": "B, all chips",
     "capacity_available_bytes": "B, all chips, less the reserve for activations and framework",
-    "bound": "part of the step with most time: memory, compute, vector, sync (latency) or transfer (bytes on links)",
+    "bound": "part of the step with most time: memory, compute, vector, sync (latency), transfer (bytes on links), "
+    "floor (of kernels) or host (execution calibrated)",
     "breakdown": "s",
     "power_w": "W, facility, mean while running",
     "provisioned_power_w": "W, facility, all chips at their peak",
@@ -50,7 +51,9 @@ UNITS = {
     "tokens_per_second_per_dollar": "token/s/USD of capital",
     "tokens_per_second_per_watt": "token/s/W provisioned",
     "elasticities": "d ln y / d ln x [1]; by chips, where the plan needs each of them, past the step that more of them are",
+    "time_to_first_token_s": "s, of a request alone: prefill, and the engine's handling of it (execution calibrated)",
     "limits": "ln(used / allowed) [1]",
+    "interval": "90 % interval of each number that the calibration predicts, in that number's unit; it says nothing of memory and capital",
 }
 """What each number is in."""
 
@@ -96,41 +99,6 @@ def measured(point: OperatingPoint, plan: codesign.Plan | None = None) -> Measur
     return measure(point.design, point.workload, plan, point.technology, point.execution)
 
 
-def parts(step: Any, names: tuple[str, ...]) -> dict[str, Any]:
-    """Seconds of a step by part, which sum to its time, and by operator and collective.
-
-    An operator's time belongs to the resource that binds it.
-    """
-    resources = ("memory", "compute", "vector")
-    times = np.stack([np.asarray(getattr(step, name)) for name in resources])
-    spent = np.asarray(step.operators)
-    binding = np.argmax(times == spent, axis=0)
-    by_resource = {name: float(spent[binding == k].sum()) for k, name in enumerate(resources)}
-    operators = {
-        name: {"time": float(spent[r]), "bound": resources[binding[r]]}
-        | {f"{p}_alone": float(times[k, r]) for k, p in enumerate(resources)}
-        for r, name in enumerate(names)
-        if spent[r] > 0
-    }
-    latency, transfer = np.asarray(step.latency), np.asarray(step.transfer)
-    collectives = {
-        name: {"sync": float(latency[k]), "transfer": float(transfer[k])}
-        for k, name in enumerate(COLLECTIVES)
-        if latency[k] + transfer[k] > 0
-    }
-    whole = {**by_resource, "sync": float(latency.sum()), "transfer": float(transfer.sum())}
-    return {**whole, "by_operator": operators, "by_collective": collectives}
-
-
-RESOURCES = ("memory", "compute", "vector", "sync", "transfer")
-"""Parts of a step, which sum to its time."""
-
-
-def bound(breakdown: dict[str, Any]) -> str:
-    """Which of ``RESOURCES`` takes most time."""
-    return max(RESOURCES, key=lambda name: breakdown[name])
-
-
 def point_report(point: OperatingPoint) -> dict[str, Any]:
     """Everything that ``evaluate --json`` prints."""
     outcome, slopes = measured(point)
@@ -166,6 +134,16 @@ def point_report(point: OperatingPoint) -> dict[str, Any]:
     }
     if point.arguments.execution == "limit" and point.shares.tensor > kv_heads(point.workload.model):
         report["kv_split"] = both_splits(point)
+    if isinstance(point.execution, codesign.Calibrated):
+        from experiments.points.calibrated import intervals, knowledge
+
+        if point.arguments.phase == "prefill":
+            report["time_to_first_token_s"] = report["step_time_s"] + float(request_time(point.execution))
+        report |= {"interval": intervals(point, point.execution, report), "calibration": knowledge(point)}
+    if point.arguments.compare_executions:
+        from experiments.points.calibrated import executions
+
+        report["executions"] = executions(point)
     refuse_no_numbers(report)
     report = finite({**report, "inputs": inputs(point), "units": UNITS})
     layout = remarks(point.workload.model, point.workload.phase, point.plan, point.design)

@@ -7,9 +7,10 @@ import hardware_priors
 from codesign.numerics.units import GIBI, KILO, MICRO, MILLI, PETA, TERA
 from codesign.outcome import limit_words
 from codesign.workload.precision import PARTS
+from experiments.points.breakdown import RESOURCES
 from experiments.points.model_summary import summary
 from experiments.points.operating_point import OperatingPoint
-from experiments.points.report import RESOURCES, TOUCHED
+from experiments.points.report import TOUCHED
 from experiments.terminal.screen import results
 
 
@@ -27,6 +28,8 @@ def show(point: OperatingPoint, report: dict[str, Any]) -> None:
         figures.add_row(name, value)
     console.print(figures)
     console.print(_breakdown(report))
+    if "executions" in report:
+        console.print(_executions(report["executions"]))
     console.print(_elasticities(report))
     for line in notes(point, report):
         console.print(line, markup=False)
@@ -58,20 +61,29 @@ def widths(point: OperatingPoint) -> str:
 
 
 def _summary(report: dict[str, Any]) -> list[tuple[str, str]]:
+    ends = report.get("interval", {})
+
+    def band(name: str, unit: float = 1.0) -> str:
+        return f" (90 %: {ends[name][0] / unit:.3g} to {ends[name][1] / unit:.3g})" if name in ends else ""
+
+    name, first = "time_to_first_token_s", []
+    if name in report:
+        first = [("first token", f"{report[name] / MILLI:.4g} ms{band(name, MILLI)}, of a request alone")]
     needed, available = report["capacity_needed_bytes"] / GIBI, report["capacity_available_bytes"] / GIBI
     running, provisioned = report["power_w"] / KILO, report["provisioned_power_w"] / KILO
     return [
-        ("step time", f"{report['step_time_s'] / MILLI:.4g} ms"),
-        ("one user", f"{report['user_tokens_per_second']:.4g} tokens/s"),
-        ("all users", f"{report['system_tokens_per_second']:.4g} tokens/s"),
+        ("step time", f"{report['step_time_s'] / MILLI:.4g} ms{band('step_time_s', MILLI)}"),
+        *first,
+        ("one user", f"{report['user_tokens_per_second']:.4g} tokens/s{band('user_tokens_per_second')}"),
+        ("all users", f"{report['system_tokens_per_second']:.4g} tokens/s{band('system_tokens_per_second')}"),
         ("memory", f"{needed:.4g} of {available:.4g} GiB to fill ({needed / available:.0%})"),
         ("bound by", report["bound"]),
         ("capital", f"{report['capital_cost_usd']:,.0f} USD ({report['inputs']['price_basis']} prices)"),
-        ("running cost", f"{report['cost_per_million_tokens_usd']:.4g} USD per million tokens"),
-        ("power", f"{running:.4g} kW running, {provisioned:.4g} kW provisioned (facility)"),
-        ("energy", f"{report['energy_per_token_j']:.4g} J/token (facility)"),
-        ("tokens/s/$", f"{report['tokens_per_second_per_dollar']:.4g} token/s/USD"),
-        ("tokens/s/W", f"{report['tokens_per_second_per_watt']:.4g} token/s/W"),
+        ("running cost", f"{report['cost_per_million_tokens_usd']:.4g} USD per million tokens{band('cost_per_million_tokens_usd')}"),
+        ("power", f"{running:.4g} kW running{band('power_w', KILO)}, {provisioned:.4g} kW provisioned (facility)"),
+        ("energy", f"{report['energy_per_token_j']:.4g} J/token (facility){band('energy_per_token_j')}"),
+        ("tokens/s/$", f"{report['tokens_per_second_per_dollar']:.4g} token/s/USD{band('tokens_per_second_per_dollar')}"),
+        ("tokens/s/W", f"{report['tokens_per_second_per_watt']:.4g} token/s/W{band('tokens_per_second_per_watt')}"),
     ]
 
 
@@ -83,13 +95,14 @@ def _breakdown(report: dict[str, Any]) -> Any:
     table.add_column("part")
     for column in ("time [ms]", "share [%]"):
         table.add_column(column, justify="right")
-    table.add_column("bound by")
+    table.add_column("bound by" if "interval" not in report else "bound by; 90 % interval")
 
     def row(name: str, seconds: float, why: str = "", **style: Any) -> None:
         table.add_row(name, f"{seconds / MILLI:.4g}", f"{100 * seconds / total:.1f}", why, **style)
 
-    for part in RESOURCES:
-        row(part, breakdown[part])
+    ends = report.get("interval", {}).get("breakdown", {})
+    for part in (part for part in RESOURCES if part in breakdown):
+        row(part, breakdown[part], f"{ends[part][0] / MILLI:.3g} to {ends[part][1] / MILLI:.3g} ms" if part in ends else "")
     table.add_section()
     for name, entry in breakdown["by_operator"].items():
         row(f"  {name}", entry["time"], entry["bound"])
@@ -97,6 +110,22 @@ def _breakdown(report: dict[str, Any]) -> Any:
         row(f"  all chips: {name}", entry["sync"] + entry["transfer"], max(entry, key=lambda part: entry[part]))
     table.add_section()
     row("step", total)
+    return table
+
+
+def _executions(found: dict[str, dict[str, Any]]) -> Any:
+    from rich.table import Table
+
+    table = Table(title="the same step under three executions")
+    table.add_column("part [ms]")
+    for name in found:
+        table.add_column(name, justify="right")
+    for part in RESOURCES:
+        table.add_row(part, *(f"{entry.get(part, 0.0) / MILLI:.4g}" for entry in found.values()))
+    table.add_section()
+    table.add_row("step", *(f"{entry['step_time_s'] / MILLI:.4g}" for entry in found.values()))
+    low, high = found["calibrated"]["interval"]
+    table.add_row("90 % interval", "", "", f"{low / MILLI:.4g} to {high / MILLI:.4g}")
     return table
 
 
@@ -117,6 +146,15 @@ def _elasticities(report: dict[str, Any]) -> Any:
 def notes(point: OperatingPoint, report: dict[str, Any]) -> list[str]:
     """What a reader must know to judge the numbers."""
     lines = []
+    if point.arguments.execution == "operatorwise":
+        lines.append(
+            "Times are of attainable rates, without floors of kernels and without the engine's host time; --execution calibrated says "
+            "what measured machines take, with intervals."
+        )
+    if "calibration" in report:
+        from experiments.points.calibrated import knowledge_line
+
+        lines.append(knowledge_line(report["calibration"], point.device.name, point.workload.model.name))
     if splits := report.get("kv_split"):
         heads, ideal = splits["heads"]["user_tokens_per_second"], splits["ideal"]["user_tokens_per_second"]
         lines.append(

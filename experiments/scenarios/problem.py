@@ -53,14 +53,33 @@ def problem(scenario: Scenario) -> Problem:
         choices=choices(scenario, services),
         objectives=[objective(name) for name in scenario.search.objectives],
         bounds=[Bound(limit.outcome, limit.least, limit.most) for limit in scenario.bounds],
-        execution=EXECUTIONS[scenario.search.execution](),
+        execution=execution(scenario, services),
     )
+
+
+def execution(scenario: Scenario, services: list[Service]) -> codesign.Execution:
+    """The execution that a scenario names."""
+    search = scenario.search
+    if search.execution == "calibrated":
+        from experiments.points.calibrated import design_execution
+
+        return design_execution(search.like, search.engine, search.profile, services)
+    return EXECUTIONS[search.execution]()
 
 
 def warnings(scenario: Scenario) -> list[str]:
     """What a reader must know before believing the numbers."""
     asked = [(work.context or 0) if work.phase == "decode" else (work.prompt or 0) + (work.output or 0) for work in scenario.workload]
     told = [too_long(most, reading(work.model)) for most, work in zip(asked, scenario.workload, strict=True)]
+    if scenario.search.execution == "calibrated":
+        kin = scenario.search.like
+        whose = f"of {kin} and its family" if kin else "of no device in particular (the generic level of all vendors)"
+        told.append(
+            [
+                f"floors, losses and host time are {whose}, at their central values: what is proved is proved of these, and a design "
+                "that nobody built may differ by the band that codesign evaluate --execution calibrated prints for an unmeasured device"
+            ]
+        )
     return list(dict.fromkeys(line for lines in told for line in lines))
 
 

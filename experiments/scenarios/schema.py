@@ -229,12 +229,26 @@ class Compare(_Section):
 class Search(_Section):
     """How to search, and for what."""
 
-    execution: Literal["operatorwise", "dataflow", "limit"] = "operatorwise"
+    execution: Literal["operatorwise", "dataflow", "limit", "calibrated"] = "operatorwise"
+    """calibrated: floors, losses and host time as fitted to measurements (codesign.calibration), at their central values"""
+    profile: str | None = None
+    """calibration profile (execution calibrated): a shipped name or a path; the newest shipped one where left out"""
+    engine: str | None = None
+    """serving software (execution calibrated)"""
+    like: Annotated[str, AfterValidator(catalogue_device)] | None = None
+    """device whose kernels the designs inherit (execution calibrated); the generic level of all vendors where left out"""
     objectives: Annotated[list[Annotated[str, AfterValidator(known_objective)]], AfterValidator(once), Field(min_length=1, max_length=4)]
     weights: Count = 48
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     prove: bool = True
     """bound chips, batch, memory and choices too, by branch and bound"""
+
+    @model_validator(mode="after")
+    def _calibrated(self) -> "Search":
+        for name in ("profile", "engine", "like"):
+            if getattr(self, name) is not None and self.execution != "calibrated":
+                raise ValueError(f'{name} has no effect with execution = "{self.execution}"; expected execution = "calibrated"')
+        return self
 
 
 class Scenario(_Section):

@@ -8,7 +8,7 @@ import pytest
 
 import codesign
 import hardware_priors
-from codesign.performance.step import COLLECTIVES
+from codesign.performance.communication import COLLECTIVES
 from codesign.workload.catalogue import model
 from codesign.workload.operators import EXPERT
 from codesign.workload.transformer import LatentAttention

@@ -3,8 +3,10 @@
 import re
 from importlib import resources
 
+import jax.numpy as jnp
 import pytest
 
+import codesign
 from codesign.search import CONTINUOUS
 from experiments.scenarios.problem import problem
 from experiments.scenarios.schema import read, scenario, scenario_names, written
@@ -154,3 +156,20 @@ def test_what_is_written_can_be_read(work):
     stated = read(SMALL.replace("context = 4096", work), "mine", "mine.toml")
     again = read(written(stated).replace('name = "mine"\n', ""), "mine", "again")
     assert again == stated
+
+
+def test_a_calibrated_search_names_whose_kernels_it_takes():
+    """Near an H100 floors are those of its tables, without a rating: energy stays the technology's, which the search may choose."""
+    text = SMALL.replace("weights = 4", 'weights = 4\nexecution = "calibrated"\nlike = "h100"\nengine = "vllm"')
+    near = problem(read(text, "small", "test")).execution
+    assert isinstance(near, codesign.Calibrated) and near.rated_power is None
+    assert 2e-6 < float(near.coefficients.product_floor) < 12e-6
+    generic = problem(read(text.replace('like = "h100"\n', ""), "small", "test")).execution
+    spread = [float(jnp.sum(jnp.diag(one.covariance))) for one in (near, generic) if isinstance(one, codesign.Calibrated)]
+    assert spread[0] < spread[1]
+
+
+@pytest.mark.parametrize("line", ['engine = "vllm"', 'like = "h100"', 'profile = "2026-11"'])
+def test_what_only_a_calibrated_search_reads_is_refused_elsewhere(line):
+    with pytest.raises(Refused, match='expected execution = "calibrated"'):
+        read(SMALL.replace("weights = 4", f"weights = 4\n{line}"), "small", "test")

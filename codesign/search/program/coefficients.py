@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
 from codesign.numerics.fields import Real
-from codesign.performance.execution import Limit, fillable_share
+from codesign.performance.execution import Limit, fillable_share, request_time
 from codesign.performance.load import footprint
 from codesign.performance.plan import degrees
 from codesign.physical.area import area, interposer_area, needed_edge, usable_edge
@@ -261,10 +261,11 @@ def _service_rows(
             continue
         first = structure.function("first_token", s)
         rows.put(first, columns, jnp.stack(first_token_times(one)) / one.first_promise)
+        fixed = jnp.asarray(request_time(problems.execution))
         if not interleaved(one):
             efficiency = kinds[one.prefill_kind].technology.attainable.link
-            seconds = transfer_seconds(one, tables[own[0]], designs[one.prefill_kind], designs[one.decode_kind], efficiency)
-            rows.put(first, 0, seconds / one.first_promise)
+            fixed = fixed + transfer_seconds(one, tables[own[0]], designs[one.prefill_kind], designs[one.decode_kind], efficiency)
+        rows.put(first, 0, fixed / one.first_promise)
 
 
 def _with_bounds(structure: Structure, rows: Float[Array, "functions basis"]) -> Float[Array, "functions basis"]:

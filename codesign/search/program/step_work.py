@@ -51,6 +51,7 @@ def step_work(design: Design, timed: Step, execution: Execution) -> StepWork:
     communication = jnp.sum(timed.latency) + jnp.sum(timed.transfer)
     rest = communication - timed.syncs * design.sync_latency - timed.inner_wire / design.link_bandwidth
     rest = jnp.where(rest > 1e-12 * communication, rest, 0.0)  # a difference of rounding is none
+    rest = rest + jnp.sum(timed.floor) + timed.host
     return StepWork(jnp.max(matrix, axis=0), memory, timed.syncs, timed.inner_wire, rest)
 
 

@@ -16,7 +16,7 @@ from codesign.evaluate import judge_table
 from codesign.hardware.design import Design
 from codesign.numerics.fields import Real, quantity
 from codesign.outcome import LIMIT_NAMES, Outcome, stack_limits
-from codesign.performance.execution import Execution
+from codesign.performance.execution import Execution, request_time
 from codesign.physical.latency import sync_floor
 from codesign.search.statement.choices import Kind
 from codesign.search.statement.problem import ProblemBatch
@@ -160,7 +160,7 @@ def first_token(problems: ProblemBatch, s: int, designs: tuple[Design, ...], tim
     """Mean time to the first token of a service with prompts, waiting and the cache's transfer included [s]."""
     one = problems.services[s]
     on_decode, on_prefill = first_token_times(one)
-    time = on_decode * times[0] + on_prefill * times[1]
+    time = on_decode * times[0] + on_prefill * times[1] + request_time(problems.execution)
     if interleaved(one):
         return time
     k = next(k for k, step in enumerate(problems.steps) if step.service == s)

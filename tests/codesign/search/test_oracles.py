@@ -19,9 +19,9 @@ from scipy.optimize import minimize
 import codesign
 from codesign.evaluate import assess, run_step
 from codesign.outcome import LIMIT_NAMES, stack_limits
-from codesign.performance.load import footprint
+from codesign.performance.communication import communication
+from codesign.performance.load import footprint, step_load
 from codesign.performance.plan import degrees
-from codesign.performance.step import communication, step_load
 from codesign.physical.area import area, precision_ratio
 from codesign.physical.latency import sync_floor, tiers
 from codesign.physical.warpage import warpage

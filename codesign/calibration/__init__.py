@@ -1,0 +1,1 @@
+"""Calibration of the performance model against published measurements: rows → features → fit → profile → validation."""

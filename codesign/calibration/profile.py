@@ -1,0 +1,82 @@
+"""A profile: fitted parameters with their covariance, provenance and date, in one NPZ file."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Profile:
+    """Parameters ``coefficient|layer|member`` with means and covariance.
+
+    ``noise`` scales the residual of a row by what was measured, 1 where it says nothing. ``spreads`` are standard deviations of
+    layers, ``coefficient|layer``, where data said more than the judged ones of ``layers.PRIORS``. ``about`` says
+    what it was fitted to, when, and how well it did on rows left out.
+    """
+
+    names: tuple[str, ...]
+    mean: np.ndarray
+    covariance: np.ndarray
+    noise: dict[str, float] = dataclasses.field(default_factory=dict)
+    spreads: dict[str, float] = dataclasses.field(default_factory=dict)
+    about: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def index(self) -> dict[str, int]:
+        """Position of each name."""
+        return {name: k for k, name in enumerate(self.names)}
+
+    def keep(self, wanted: np.ndarray) -> "Profile":
+        """Marginalise to some of the parameters."""
+        names = tuple(self.names[k] for k in wanted)
+        return dataclasses.replace(self, names=names, mean=self.mean[wanted], covariance=self.covariance[np.ix_(wanted, wanted)])
+
+
+def join(profiles: list[Profile]) -> Profile:
+    """Profiles of disjoint parameters as one; they are independent. Noise and provenance are the first one's."""
+    size = sum(len(profile.names) for profile in profiles)
+    covariance = np.zeros((size, size))
+    at = 0
+    for profile in profiles:
+        covariance[at : at + len(profile.names), at : at + len(profile.names)] = profile.covariance
+        at += len(profile.names)
+    names = tuple(name for profile in profiles for name in profile.names)
+    if len(set(names)) < size:
+        raise ValueError("profiles to be joined share parameters, expected disjoint ones")
+    first = profiles[0]
+    return Profile(names, np.concatenate([profile.mean for profile in profiles]), covariance, first.noise, first.spreads, first.about)
+
+
+def save(profile: Profile, path: str | Path) -> None:
+    """Write a profile; the covariance as its lower triangle in single precision."""
+    rows, columns = np.tril_indices(len(profile.names))
+    np.savez_compressed(
+        path,
+        names=np.array(profile.names),
+        mean=profile.mean,
+        covariance=profile.covariance[rows, columns].astype(np.float32),
+        about=np.array(json.dumps({**profile.about, "noise": profile.noise, "spreads": profile.spreads})),
+    )
+
+
+def load(path: str | Path) -> Profile:
+    """Read a profile.
+
+    Raises:
+        ValueError: the file is none.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            names, mean = tuple(str(name) for name in stored["names"]), stored["mean"]
+            about = json.loads(str(stored["about"]))
+            covariance = np.zeros((len(names), len(names)))
+            rows, columns = np.tril_indices(len(names))
+            covariance[rows, columns] = stored["covariance"]
+    except (OSError, KeyError, ValueError) as error:
+        raise ValueError(f"{path}: no calibration profile ({error}); expected an NPZ file that `codesign calibrate` wrote") from None
+    covariance = covariance + np.tril(covariance, -1).T
+    noise, spreads = about.pop("noise", {}), about.pop("spreads", {})
+    return Profile(names, mean, covariance, noise if isinstance(noise, dict) else {}, spreads, about)

@@ -1,0 +1,1 @@
+"""Measured files, and how well the model agrees with them."""

@@ -1,0 +1,196 @@
+"""``codesign calibrate``: fit a profile to measured results."""
+
+import dataclasses
+import json as json_format
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from experiments.terminal.arguments import some_of, whole
+from experiments.terminal.refusal import Refused
+
+LAYERS = ("device", "model", "engine")
+"""What can be left out in turn."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Calibrate:
+    """Fit a calibration profile to measured results, or move a shipped one by a few rows of your own."""
+
+    data: tyro.conf.Positional[tuple[str, ...]]
+    """CSV files of measured results (schema: codesign.calibration.measurements)"""
+    output: str = "profile.npz"
+    """file of the profile; an existing one is where the fit goes on from"""
+    anchor: bool = False
+    """start from a shipped profile: your rows move it, and narrow what it says of their device, model and engine"""
+    profile: str | None = None
+    """profile that --anchor starts from; the newest shipped one unless told"""
+    kernels: str | None = None
+    """folder of kernel tables that replace the shipped ones as prior"""
+    iterations: Annotated[int, whole("iterations")] = 25
+    """most iterations of the fit"""
+    leave_out: Annotated[tuple[str, ...], some_of("leave-out", LAYERS, "all")] | None = None
+    """instead of a fit: leave every device, model or engine out in turn and predict it from the rest; figures go into the profile"""
+    anchors: Annotated[int, whole("anchors", least=0, most=64)] = 0
+    """rows of each group left out that are given back before it is predicted (with --leave-out)"""
+    json: bool = False
+    """only JSON on standard output"""
+
+    def run(self) -> int:
+        """Fit and write the profile; 0."""
+        if self.anchor and self.kernels is not None:
+            raise Refused("--kernels is given with --anchor; expected one of them: a shipped profile has its own kernel tables")
+        if self.profile is not None and not self.anchor:
+            raise Refused("--profile is given without --anchor; expected both: it is what the rows move")
+        if self.leave_out and not Path(self.output).exists():
+            raise Refused(f"--leave-out is given and --output {self.output!r} is not there; expected a profile that was fitted to the data")
+        if self.leave_out and self.anchor:
+            raise Refused("--leave-out is given with --anchor; expected one of them (--anchors is for rows given back)")
+        if self.anchors and not self.leave_out:
+            raise Refused(f"--anchors is {self.anchors} without --leave-out; expected both")
+        if not self.output.endswith(".npz"):
+            raise Refused(f"--output is {self.output!r}; expected a file name that ends in .npz")
+        report = fitted(self)
+        if self.json:
+            print(json_format.dumps(report, indent=1, allow_nan=False, default=float))
+        else:
+            show(report)
+        return 0
+
+
+def fitted(arguments: Calibrate) -> dict[str, Any]:
+    """Fit, write the file, and say what was fitted to what."""
+    import datetime
+
+    from codesign.calibration.calibrate import count, observed_noise, prediction_of, prune
+    from codesign.calibration.cases import Case
+    from codesign.calibration.contradictions import honest
+    from codesign.calibration.layers import learnt_spreads
+    from codesign.calibration.profile import load, save
+    from codesign.calibration.validation import summary
+    from experiments.accuracy.measured import mapped
+    from hardware_priors.profiles import kernel_profile, profile
+
+    every, unmapped = mapped(arguments.data)
+    if arguments.anchor:
+        prior = profile(arguments.profile)
+    elif arguments.kernels is not None:
+        from codesign.calibration.kernel_fit import fit_kernels
+        from hardware_priors.machines import find_machine
+
+        prior = fit_kernels(sorted(Path(arguments.kernels).glob("*.csv")), find_machine)
+    else:
+        prior = kernel_profile()
+    cases, contradicted = honest(every, prior)
+    if not cases:
+        raise Refused(f"none of {len(every) + len(unmapped)} rows can be fitted; codesign validate says why")
+    start = load(arguments.output) if Path(arguments.output).exists() else None
+    if arguments.leave_out:
+        return left_out(arguments, cases, prior, start)
+    found, ended = _fit(arguments, cases, prior, start)
+
+    def counted(name_of: Any) -> dict[str, int]:
+        names = [name_of(case) for case in cases]
+        return {name: names.count(name) for name in sorted(set(names))}
+
+    def device(case: Case) -> str:
+        return case.machine.name
+
+    about = {
+        "name": Path(arguments.output).name.removesuffix(".npz"),
+        "date": datetime.date.today().isoformat(),
+        "data": [Path(file).name for file in arguments.data],
+        "prior": prior.about.get("name", "kernel tables"),
+        "rows": len(cases),
+        "contradicted": contradicted,
+        "devices": counted(device),
+        "models": counted(lambda case: case.model),
+        "engines": counted(lambda case: case.engine.variant),
+        "converged": ended.converged,
+        "iterations": ended.iterations,
+        "license_note": "coefficients fitted to published measurements; the measured files are not part of the project",
+    }
+    spreads = prior.spreads if arguments.anchor else learnt_spreads(found)
+    written = dataclasses.replace(prune(found), spreads=spreads, about=about)
+    if not arguments.anchor:
+        comparable = [case for case in every if case.fitted and prediction_of(case) is not None]
+        written = dataclasses.replace(written, noise={**found.noise, **observed_noise(comparable, count(comparable, written), written)})
+    save(written, arguments.output)
+    return {
+        "output": arguments.output,
+        **about,
+        "parameters": len(found.names),
+        "row_noise": written.noise,
+        "layer_spreads": written.spreads,
+        "mapped": len(every),
+        "not_mapped": len(unmapped),
+        "unmapped_reasons": summary(unmapped),
+    }
+
+
+def _fit(arguments: Calibrate, cases: list[Any], prior: Any, start: Any) -> tuple[Any, Any]:
+    """Fit twice: the first fit says how many sequences decode, how far rows scatter, and how far members of a layer lie apart."""
+    from codesign.calibration.calibrate import calibrate, count, row_scales
+    from codesign.calibration.fit import FREEDOM, TRUSTED
+    from codesign.calibration.layers import learnt_spreads
+
+    once = count(cases, prior if start is None else start, rounds=0)
+    if arguments.anchor:
+        first, _ = calibrate(cases, once, prior, start, arguments.iterations // 2, TRUSTED)
+        return calibrate(cases, count(cases, first), prior, first, arguments.iterations, TRUSTED)
+    first, _ = calibrate(cases, once, prior, start, arguments.iterations // 2, FREEDOM)
+    counted = count(cases, first)
+    informed = dataclasses.replace(prior, spreads=learnt_spreads(first))
+    return calibrate(cases, counted, informed, first, arguments.iterations, FREEDOM, row_scales(cases, counted, first))
+
+
+def left_out(arguments: Calibrate, cases: list[Any], prior: Any, start: Any) -> dict[str, Any]:
+    """Leave members of layers out in turn, and write how well they were predicted into the profile."""
+    from codesign.calibration.calibrate import count, row_scales
+    from codesign.calibration.cross_validation import leave_out, members_of, scores
+    from codesign.calibration.profile import save
+
+    counted = count(cases, start)
+    weights, informed = row_scales(cases, counted, start), dataclasses.replace(prior, spreads=start.spreads)
+    found: dict[str, Any] = {}
+    for layer in arguments.leave_out or ():
+        members = members_of(cases, layer)
+        left = leave_out(cases, counted, informed, layer, members, arguments.iterations, arguments.anchors, start, weights)
+        found[layer if not arguments.anchors else f"{layer}, {arguments.anchors} anchors a group"] = scores(cases, left)
+    about = {**start.about, "left_out": {**start.about.get("left_out", {}), **found}}
+    save(dataclasses.replace(start, about=about), arguments.output)
+    return {"output": arguments.output, "left_out": found}
+
+
+def show(report: dict[str, Any]) -> None:
+    """Print what was fitted."""
+    from experiments.terminal.screen import results
+
+    console = results()
+    if "left_out" in report:
+        console.print(left_out_table(report["left_out"]))
+        return
+    state = "converged" if report["converged"] else f"stopped after {report['iterations']} iterations; the same command goes on from there"
+    console.print(f"{report['parameters']} parameters fitted to {report['rows']} rows ; {state}.")
+    console.print(f"{report['mapped']} rows of the files are mapped, {report['not_mapped']} are not; codesign validate says why.")
+    for rule, count in report["contradicted"].items():
+        console.print(f"Left out of the fit: {count} rows {rule}.")
+    console.print(f"Rows: {', '.join(f'{name} {count}' for name, count in report['devices'].items())}.")
+    console.print(f"Written to {report['output']}; use it with --execution calibrated --profile {report['output']}.")
+
+
+def left_out_table(left_out: dict[str, Any]) -> Any:
+    """Errors of what was left out in turn."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title="predicted from the rest: time per token, and time to first token")
+    for column in ("left out", "n", "mean [%]", "without worst 5 % [%]", "median [%]", "in the 90 % interval [%]", "± [%]"):
+        table.add_column(escape(column), justify="left" if column == "left out" else "right")
+    for layer, found in left_out.items():
+        for name, entry in (*found["quantities"].items(), *found["members"].items()):
+            errors = (entry[f"{kind}_absolute_percentage_error"] for kind in ("mean", "trimmed_mean", "median"))
+            shares = (100.0 * entry["interval_coverage"], 100.0 * entry["interval_width"])
+            table.add_row(escape(f"{layer}: {name}"), str(entry["n"]), *(f"{x:.1f}" for x in errors), *(f"{x:.0f}" for x in shares))
+    return table

@@ -1,0 +1,196 @@
+"""The calibrated execution of one operating point: its coefficients, its intervals, and how well it knows machine, model and engine."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import jax.numpy as jnp
+
+import codesign
+from codesign.calibration.execution import ANY_ENGINE, calibrated, interval
+from codesign.calibration.machine import Machine
+from codesign.calibration.names import ENGINES, Engine
+from codesign.calibration.names import engine as engine_named
+from codesign.calibration.profile import Profile
+from codesign.calibration.structures import formats_of
+from codesign.numerics.fields import Real
+from codesign.performance.execution import request_time
+from codesign.workload.operators import operator_table
+from codesign.workload.reading import Reading
+from experiments.points.breakdown import parts
+from experiments.terminal.refusal import Refused, expected
+from hardware_priors.devices import device
+from hardware_priors.families import family
+from hardware_priors.machines import machine_of
+from hardware_priors.profiles import profile
+
+if TYPE_CHECKING:
+    from experiments.points.arguments import PointArguments
+    from experiments.points.operating_point import OperatingPoint
+
+
+def named_engine(name: str | None, device: str) -> Engine:
+    """The serving software that was named, on a device; any where none was.
+
+    Raises:
+        Refused: an engine that no profile knows.
+    """
+    found = ANY_ENGINE if name is None else engine_named(name, hardware=device.upper())
+    if found.family == "other":
+        raise Refused(f"--engine is {name!r}; {expected(str(name), ENGINES)}")
+    return found
+
+
+def shipped_or_own(name: str | None) -> Profile:
+    """The profile that was named, the newest shipped one where none was.
+
+    Raises:
+        Refused: in one sentence.
+    """
+    try:
+        return profile(name)
+    except ValueError as error:
+        raise Refused(f"--profile: {error}") from None
+
+
+def calibrated_execution(arguments: "PointArguments", device: Any, read: Reading, precision: codesign.Precision) -> codesign.Calibrated:
+    """The calibrated execution of the device, engine and model, by the profile that was named.
+
+    Raises:
+        Refused: an engine or a profile that is not known, or a device without the rates that are needed.
+    """
+    try:
+        machine = machine_of(device, arguments.chips)
+    except ValueError as error:
+        raise Refused(f"--execution calibrated: {error}") from None
+    engine = named_engine(arguments.engine, arguments.device)
+    return calibrated(shipped_or_own(arguments.profile), machine, formats_of(precision), engine, read.model.name)
+
+
+NOBODY = Machine(
+    name="", vendor="", architecture="", memory_bandwidth=math.nan, memory_capacity=math.nan, peaks=(math.nan, math.nan, math.nan),
+    link_bandwidth=math.nan, scale_up_domain=math.nan, scale_out_bandwidth=math.nan, scale_out_latency=math.nan, sync_latency=math.nan,
+    rated_power=math.nan,
+)  # fmt: skip
+"""A machine without relatives: the generic level of every coefficient."""
+
+
+def design_execution(like: str | None, engine: str | None, name: str | None, services: Sequence[Any]) -> codesign.Calibrated:
+    """The calibrated execution of machines that are yet to be designed.
+
+    Args:
+        like: catalogue name of a device whose kernels they inherit; the generic level where none is named.
+        engine: serving software.
+        name: of the profile.
+        services: what they serve (``codesign.search.Service``); the formats are the first one's, the model too if it is alone.
+
+    Raises:
+        Refused: a name that is not known.
+    """
+    machine = NOBODY if like is None else machine_of(device(like))
+    model = services[0].model.name if len(services) == 1 else ""
+    found = calibrated(shipped_or_own(name), machine, formats_of(services[0].precision), named_engine(engine, like or ""), model)
+    return dataclasses.replace(found, rated_power=None)  # energy is the technology's: a rating is what the search chooses
+
+
+FIGURES = {
+    "step_time_s": "step_time",
+    "time_per_token_s": "time_per_token",
+    "user_tokens_per_second": "user_tokens_per_second",
+    "system_tokens_per_second": "system_tokens_per_second",
+    "energy_per_token_j": "energy_per_token",
+    "cost_per_million_tokens_usd": "cost_per_token",
+    "tokens_per_second_per_dollar": "tokens_per_second_per_dollar",
+    "tokens_per_second_per_watt": "tokens_per_second_per_watt",
+}
+"""Outcomes that depend on what was calibrated, by their names in the report."""
+
+PARTS = ("memory", "compute", "sync", "transfer", "floor", "host")
+
+
+def intervals(point: "OperatingPoint", execution: codesign.Calibrated, report: dict[str, Any]) -> dict[str, Any]:
+    """Low and high ends of 90 % intervals, each in the unit of its key: what calibration does not know, at this design and these prices.
+
+    Args:
+        point: what is evaluated.
+        execution: coefficients and covariance.
+        report: the numbers themselves; parts of the step that take no time have no interval.
+    """
+    taken = [name for name in PARTS if report["breakdown"].get(name, 0.0) > 0.0]
+
+    def outcomes(changed: codesign.Calibrated) -> Real:
+        outcome = codesign.evaluate(point.design, point.workload, point.plan, technology=point.technology, execution=changed)
+        power = outcome.energy_per_token * outcome.system_tokens_per_second
+        spent = part_seconds(outcome.step)
+        figures = [getattr(outcome, name) for name in FIGURES.values()]
+        return jnp.stack([*figures, power, outcome.step_time + request_time(changed), *(spent[name] for name in taken)])
+
+    low, _, high = interval(outcomes, execution)
+    keys = (*FIGURES, "power_w", "time_to_first_token_s")
+    ends = [[float(a), float(b)] for a, b in zip(low, high, strict=True)]
+    found: dict[str, Any] = {key: end for key, end in zip(keys, ends, strict=False) if key in report}
+    if (cost := "cost_per_million_tokens_usd") in found:
+        found[cost] = [1e6 * end for end in found[cost]]
+    return {**found, "breakdown": dict(zip(taken, ends[len(keys) :], strict=True))}
+
+
+def part_seconds(step: Any) -> dict[str, Real]:
+    """Seconds of a calibrated step by part, as ``breakdown.parts`` says, differentiable."""
+    waits = step.memory >= step.compute
+    return {
+        "memory": jnp.sum(jnp.where(waits, step.memory, 0.0)),
+        "compute": jnp.sum(jnp.where(waits, 0.0, step.compute)),
+        "sync": jnp.sum(step.latency),
+        "transfer": jnp.sum(step.transfer),
+        "floor": jnp.sum(step.floor),
+        "host": step.host,
+    }
+
+
+def knowledge(point: "OperatingPoint") -> dict[str, Any]:
+    """Which profile predicts, and how many measured rows it has of the device, the model and the engine."""
+    about = shipped_or_own(point.arguments.profile).about
+    engine = named_engine(point.arguments.engine, point.arguments.device)
+    vendor, architecture = family(point.device.name)
+    relatives = {name: count for name, count in about.get("devices", {}).items() if family(name)[1] == architecture}
+    return {
+        "profile": about.get("name", point.arguments.profile or "unnamed"),
+        "date": about.get("date"),
+        "rows": about.get("rows"),
+        "device_rows": relatives.get(point.device.name, 0),
+        "architecture": architecture,
+        "architecture_rows": sum(relatives.values()),
+        "vendor": vendor,
+        "model_rows": about.get("models", {}).get(point.workload.model.name, 0),
+        "engine": engine.variant or None,
+        "engine_rows": about.get("engines", {}).get(engine.variant, 0),
+    }
+
+
+def knowledge_line(known: dict[str, Any], device: str, model: str) -> str:
+    """``knowledge`` as a sentence."""
+
+    def rows(count: int) -> str:
+        return f"{count:,} measured rows" if count else "no measured row"
+
+    where = rows(known["device_rows"]) + f" of {device}"
+    if not known["device_rows"]:
+        where += f" (of its architecture {known['architecture']}: {known['architecture_rows']:,})"
+    software = f"{rows(known['engine_rows'])} of {known['engine']}" if known["engine"] else "no engine said (--engine): the mean of all"
+    return f"Calibrated by profile {known['profile']} of {known['date']}: {where}, {rows(known['model_rows'])} of {model}, {software}."
+
+
+def executions(point: "OperatingPoint") -> dict[str, dict[str, Any]]:
+    """The step under the limit study, operator-wise and calibrated, by part [s]."""
+    made = point.execution
+    if not isinstance(made, codesign.Calibrated):
+        made = calibrated_execution(point.arguments, point.device, point.reading, point.workload.precision)
+    found: dict[str, dict[str, Any]] = {}
+    for name, execution in (("limit", codesign.Limit()), ("operatorwise", codesign.Operatorwise()), ("calibrated", made)):
+        outcome = codesign.evaluate(point.design, point.workload, point.plan, technology=point.technology, execution=execution)
+        breakdown = parts(outcome.step, operator_table(point.workload.model, point.workload.precision).names)
+        whole = {part: value for part, value in breakdown.items() if isinstance(value, float)}
+        found[name] = {"step_time_s": float(outcome.step_time), **whole}
+    found["calibrated"]["interval"] = intervals(point, made, {**found["calibrated"], "breakdown": found["calibrated"]})["step_time_s"]
+    return found
