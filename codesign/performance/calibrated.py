@@ -1,4 +1,4 @@
-"""The calibrated execution: kernels with floors, attainable fractions, collectives and host time (DESIGN.md §4).
+"""The calibrated execution: kernels with floors, attainable fractions, collectives and host time.
 
 Every kernel takes a floor, and the longer of its memory traffic and its arithmetic at attainable rates:
 

@@ -1,4 +1,4 @@
-"""Which collectives a step needs, and what they cost (DESIGN.md §4)."""
+"""Which collectives a step needs, and what they cost."""
 
 import dataclasses
 

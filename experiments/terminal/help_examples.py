@@ -5,6 +5,10 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "codesign optimize llama-405b",
         "codesign evaluate --model llama-3.1-70b --device h200 --chips 8 --batch 32 --context 8192",
     ),
+    "calibrate": (
+        "codesign calibrate measured.csv --output mine.npz",
+        "codesign calibrate two-rows.csv --anchor --output mine.npz",
+    ),
     "describe": (
         "codesign describe deepseek-v4-pro",
         "codesign describe gpt-oss-120b --expert-weight-bits 8 --json",
@@ -28,6 +32,10 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "show": (
         "codesign show llama-405b",
         "codesign show runs/chat --design 0",
+    ),
+    "validate": (
+        "codesign validate measured.csv",
+        "codesign validate measured.csv --page accuracy.md --json",
     ),
 }
 """Examples by command; of the program itself under the empty name."""
