@@ -7,7 +7,7 @@ Everything is a pure function of ``equinox`` pytrees whose float leaves have gra
 - **Work**: ``Workload``, phases ``Decode``, ``Prefill``, ``Serving``; ``Draft``.
 - **Machine**: ``Design`` (what a chip can do), ``Technology`` (what that takes and costs), ``Build``, ``realize``, ``built``.
 - **Plan**: ``Plan`` (degrees of parallelism, collectives), ``TierShares``, ``ALGORITHMS``, ``WHOLE_EXPERTS``.
-- **Execution**: ``Operatorwise``, ``Dataflow``, ``Limit``: how operators share time; ``Calibrated``: with what machines were measured to add.
+- **Execution**: ``Operatorwise``, ``Dataflow``, ``Limit``: how operators share time; ``Calibrated``: as machines were measured.
 - **Answers**: ``evaluate`` → ``Outcome``, ``Limits``; ``serve`` → ``ServingOutcome``, ``Pool``; ``elasticities``, ``exchange_rate``.
 - **Search**: ``optimize`` → ``Front``; ``Space``, ``Choice``, ``Kind``, ``Service``, ``service``, ``Bound``, ``Infeasible``.
 - **Many at once**: ``operator_table``, ``pad``, ``evaluate_table``, ``DESIGN_VARIABLES``, ``LIMIT_NAMES``.

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text()
+REPRODUCED = (ROOT / "docs" / "reproduced.md").read_text()
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def test_the_ten_lines_run_and_give_a_gradient():
@@ -25,8 +27,8 @@ def test_the_picture_is_there():
 
 
 def test_rows_of_a_table_have_as_many_cells():
-    tables = re.findall(r"(?:^\|.*\n)+", TEXT, re.MULTILINE)
-    assert len(tables) >= 5
+    tables = [table for page in PAGES for table in re.findall(r"(?:^\|.*\n)+", page.read_text(), re.MULTILINE)]
+    assert len(tables) >= 10
     for table in tables:
         cells = {len(re.findall(r"(?<!\\)\|", row)) for row in table.strip().splitlines()}
         assert len(cells) == 1, table
@@ -38,4 +40,6 @@ def test_figures_of_the_limit_study_are_the_tested_ones():
     (parameters,) = [mark.args[1] for mark in study.pytestmark if mark.name == "parametrize"]
     for chips in (8, 32, 128):
         short, long = (published for n, _, published in parameters if n == chips)
-        assert f"| tokens/s/user | {chips} | 4K / 128K | {short} / {long} | {short} / {long} |" in TEXT
+        assert f"| tokens/s/user | {chips} | 4K / 128K | {short} / {long} | {short} / {long} |" in REPRODUCED
+    at_128k = " / ".join(str(next(p for n, context, p in parameters if n == chips and context == 131072)) for chips in (8, 32, 128))
+    assert f"[tokens/s/user] | {at_128k} | {at_128k} |" in TEXT
