@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import scipy.stats
 
 from codesign.calibration.calibrate import Predictions, calibrate, learns_from, predictions
 from codesign.calibration.cases import Case
 from codesign.calibration.features import Counted
-from codesign.calibration.fit import TRUSTED
-from codesign.calibration.layers import case_keys
+from codesign.calibration.fit import NORMAL_90, TRUSTED
+from codesign.calibration.layers import PRIORS, case_keys
 from codesign.calibration.profile import Profile
 from codesign.calibration.statistics import score, select
 
@@ -118,6 +119,25 @@ def scores(cases: Sequence[Case], left: LeftOut) -> dict[str, Any]:
         "quantities": {str(name): scored(np.flatnonzero(quantity == name)) for name in sorted(set(quantity))},
         "members": {str(name): scored(np.flatnonzero(timed & (members == name))) for name in sorted(set(members))},
     }
+
+
+def widen(profile: Profile, found: dict[str, Any]) -> Profile:
+    """A profile whose layers are as much wider as left-out members were worse than their intervals said, with the figures kept in it.
+
+    Where a share c of 90 % intervals held, the standard deviation of the layers grows by Φ⁻¹(0.95) / Φ⁻¹((1 + c) / 2), the worst layer's;
+    it never shrinks. What is measured keeps its interval: only members without a parameter of their own take a layer's.
+
+    Args:
+        profile: what was cross-validated.
+        found: ``scores`` by what was left out; those with anchors do not count, for two rows narrow what an unknown member may be.
+    """
+    held = [entry["quantities"]["time_per_token"]["interval_coverage"] for name, entry in found.items() if "anchor" not in name]
+    factor = max([1.0, *(NORMAL_90 / float(scipy.stats.norm.ppf(0.5 * (1.0 + min(max(share, 0.1), 0.999)))) for share in held)])
+    judged = {f"{coefficient}|{layer}": sd for coefficient, prior in PRIORS.items() for layer, sd in prior.layers.items()}
+    spreads = {name: factor * sd for name, sd in {**judged, **profile.spreads}.items()}
+    about = {**profile.about, "left_out": {**profile.about.get("left_out", {}), **found}}
+    about["widened"] = factor * profile.about.get("widened", 1.0)
+    return dataclasses.replace(profile, spreads=spreads, about=about)
 
 
 def anchor_rows(cases: Sequence[Case], rows: np.ndarray, count: int) -> np.ndarray:

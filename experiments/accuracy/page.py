@@ -46,19 +46,25 @@ def page(report: dict[str, Any], files: Sequence[str]) -> str:
         if entry:
             error, right = entry["mean_absolute_percentage_error"], 100 * entry["right_sign"]
             lines += ["", f"Ratios between {between}s ({entry['n']} pairs): mean error {error:.1f} %, faster one told right {right:.1f} %."]
-    lines += left_out(about.get("left_out", {}))
+    lines += left_out(about.get("left_out", {}), about.get("widened", 1.0))
     lines += ["", "## Rows that were not predicted, and why", ""]
     lines += [f"- {count}: {_safe(reason)}" for reason, count in report["unmapped_reasons"].items()] or ["- none"]
     return "\n".join(lines) + "\n"
 
 
-def left_out(found: dict[str, Any]) -> list[str]:
+def left_out(found: dict[str, Any], widened: float) -> list[str]:
     """What ``codesign calibrate --leave-out`` wrote into the profile: predictions of devices, models and engines not seen."""
     lines: list[str] = []
     for layer, entry in found.items():
         lines += ["", f"## Every {layer} left out in turn (`codesign calibrate --leave-out`)", "", *HEAD]
         lines += [_row(f"all: {name.replace('_', ' ')}", score) for name, score in entry["quantities"].items()]
         lines += [_row(f"{name}: time per token", score) for name, score in entry["members"].items()]
+    if found:
+        lines += [
+            "",
+            f"Since these intervals held too seldom, the profile takes layers nobody measured to be {widened:.2f} times as wide:",
+            "the tables above are from before. Spreads of layers and scales of rows were learnt from all rows, those left out included.",
+        ]
     return lines
 
 

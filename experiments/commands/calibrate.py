@@ -148,7 +148,7 @@ def _fit(arguments: Calibrate, cases: list[Any], prior: Any, start: Any) -> tupl
 def left_out(arguments: Calibrate, cases: list[Any], prior: Any, start: Any) -> dict[str, Any]:
     """Leave members of layers out in turn, and write how well they were predicted into the profile."""
     from codesign.calibration.calibrate import count, row_scales
-    from codesign.calibration.cross_validation import leave_out, members_of, scores
+    from codesign.calibration.cross_validation import leave_out, members_of, scores, widen
     from codesign.calibration.profile import save
 
     counted = count(cases, start)
@@ -158,9 +158,9 @@ def left_out(arguments: Calibrate, cases: list[Any], prior: Any, start: Any) -> 
         members = members_of(cases, layer)
         left = leave_out(cases, counted, informed, layer, members, arguments.iterations, arguments.anchors, start, weights)
         found[layer if not arguments.anchors else f"{layer}, {arguments.anchors} anchors a group"] = scores(cases, left)
-    about = {**start.about, "left_out": {**start.about.get("left_out", {}), **found}}
-    save(dataclasses.replace(start, about=about), arguments.output)
-    return {"output": arguments.output, "left_out": found}
+    written = widen(start, found)
+    save(written, arguments.output)
+    return {"output": arguments.output, "left_out": found, "widened": written.about["widened"]}
 
 
 def show(report: dict[str, Any]) -> None:
@@ -170,6 +170,7 @@ def show(report: dict[str, Any]) -> None:
     console = results()
     if "left_out" in report:
         console.print(left_out_table(report["left_out"]))
+        console.print(f"Intervals of what nobody measured are {report['widened']:.2f} times as wide as the spread of what was measured.")
         return
     state = "converged" if report["converged"] else f"stopped after {report['iterations']} iterations; the same command goes on from there"
     console.print(f"{report['parameters']} parameters fitted to {report['rows']} rows ; {state}.")

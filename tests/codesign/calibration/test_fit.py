@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from codesign.calibration.calibrate import Predictions, combine, prune
+from codesign.calibration.cross_validation import widen
 from codesign.calibration.fit import Block, fit
 from codesign.calibration.layers import PRIORS, complete, learnt_spreads, membership, parameters
 from codesign.calibration.profile import Profile, join, load, save
@@ -125,6 +126,17 @@ def test_an_unmeasured_member_is_as_wide_as_its_layer_was_learnt_to_be():
     at = list(PRIORS).index("queue")
     assert judged[0, at] == pytest.approx(PRIORS["queue"].layers["engine"] ** 2)
     assert told[0, at] == 0.125**2
+
+
+def test_intervals_that_held_too_seldom_are_widened_for_what_nobody_measured():
+    made = Profile(("queue|generic|",), np.zeros(1), np.eye(1), spreads={"queue|engine": 0.5})
+    left = {"device": {"quantities": {"time_per_token": {"interval_coverage": 0.6827}}}}  # one standard deviation of a normal
+    wider = widen(made, left)
+    assert wider.spreads["queue|engine"] == pytest.approx(0.5 * 1.645, rel=1e-3)
+    assert wider.spreads["queue|variant"] == pytest.approx(PRIORS["queue"].layers["variant"] * 1.645, rel=1e-3)
+    assert wider.about["widened"] == pytest.approx(1.645, rel=1e-3) and wider.about["left_out"] == left
+    enough = widen(made, {"device": {"quantities": {"time_per_token": {"interval_coverage": 0.95}}}})
+    assert enough.spreads["queue|engine"] == 0.5
 
 
 def test_pruning_keeps_what_was_learnt():
