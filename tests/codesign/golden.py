@@ -1,7 +1,7 @@
 """Golden outcomes: 240 operating points of all kinds of model, phase and execution, kept to the last digits that matter.
 
-``python -m tests.codesign.golden`` prints what differs from the kept outcomes, the worst of each figure first;
-``python -m tests.codesign.golden --bless`` keeps today's. A change that moves them is told in the CHANGELOG.
+``JAX_ENABLE_X64=1 python -m tests.codesign.golden`` prints what differs from the kept outcomes, the worst of each figure first;
+the same with ``--bless`` keeps today's. A change that moves them is told in the CHANGELOG.
 """
 
 import argparse
@@ -95,7 +95,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bless", action="store_true", help="keep today's figures")
     asked = parser.parse_args()
-    jax.config.update("jax_enable_x64", True)
+    if not jax.config.read("jax_enable_x64"):
+        raise SystemExit("points are made in double precision; run JAX_ENABLE_X64=1 python -m tests.codesign.golden")
     now = outcomes()
     lines = differences(now, kept()) if KEPT.exists() else ["nothing is kept yet"]
     print("\n".join(lines) or f"all {len(now)} points as kept")

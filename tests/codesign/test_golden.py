@@ -6,7 +6,7 @@ from tests.codesign.golden import differences, kept, outcomes
 def test_outcomes_are_those_that_were_kept():
     now = outcomes()
     assert len(now) >= 200
-    assert differences(now, kept()) == [], "told in the CHANGELOG? then: python -m tests.codesign.golden --bless"
+    assert differences(now, kept()) == [], "told in the CHANGELOG? then: JAX_ENABLE_X64=1 python -m tests.codesign.golden --bless"
 
 
 def test_a_difference_is_told():

@@ -13,9 +13,11 @@ RATES = ("memory_bandwidth", "peak_flops", "link_bandwidth", "sram_bandwidth", "
 LATENCIES = ("sync_latency", "scale_out_latency")
 
 
-@pytest.mark.parametrize(
-    "execution", [codesign.Operatorwise(), codesign.Dataflow(), codesign.Limit(syncs_per_layer=2, syncs_per_expert_layer=2)]
-)
+EXECUTIONS = [codesign.Operatorwise(), codesign.Dataflow(), codesign.Limit(syncs_per_layer=2, syncs_per_expert_layer=2)]
+PHASES = [codesign.Decode(batch=32, context=8192), codesign.Prefill(batch=2, prompt=4096)]
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS)
 @pytest.mark.parametrize("phase", PHASES)
 def test_rates_and_latencies_sum_to_minus_one(execution, phase, llama_405b, machine, technology):
     """All rates times c and all latencies over c: the step takes 1/c of the time (Euler)."""
