@@ -43,6 +43,6 @@ def test_an_exchange_keeps_the_outcome(llama_405b, machine, technology):
 
     rate = exchange_rate(time, machine, lambda d: d.memory_bandwidth, lambda d: d.sync_latency)
     more = 1e-3 * machine.sync_latency
-    moved = dataclasses.replace(moved, sync_latency=machine.sync_latency + more, memory_bandwidth=machine.memory_bandwidth + rate * more)
+    moved = dataclasses.replace(machine, sync_latency=machine.sync_latency + more, memory_bandwidth=machine.memory_bandwidth + rate * more)
     alone = dataclasses.replace(machine, sync_latency=machine.sync_latency + more)
     assert abs(time(moved) - time(machine)) < 2e-3 * abs(time(alone) - time(machine))
