@@ -2,7 +2,7 @@
 
 import csv
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from importlib import resources
 
 from hardware_priors.quantities import nearest, same_kind, to_si
@@ -42,7 +42,7 @@ class Prior:
     note: str = ""
     group: str = ""
 
-    @property
+    @cached_property
     def si(self) -> "Prior":
         """The same fact in SI: value, low and high converted, the unit written in base units.
 

@@ -9,6 +9,7 @@ import difflib
 import math
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from codesign.numerics.units import BITS_PER_BYTE, CELSIUS_OFFSET, HOUR, YEAR
 
@@ -104,6 +105,7 @@ def nearest(name: str, names: list[str]) -> str:
     return by_folded[close[0]] if close else "none"
 
 
+@lru_cache(maxsize=4096)
 def unit(text: str) -> Unit:
     """Read a unit.
 
