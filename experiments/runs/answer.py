@@ -73,10 +73,10 @@ def device_line(run: RunRecord) -> list[str]:
     device = next(one for one in run.details["devices"] if one["name"] == found["device"])
     objective = next(one for one in run.objectives if one["name"] == found["objective"])
     chips, batches = ("+".join(map(str, device[name])) for name in ("machine_chips", "service_batches"))
-    which = "of the same generation" if found["same_generation"] else "of another generation"
+    which = "" if found["same_generation"] else ", of another generation"
     value = written(device["values"][objective["name"]], objective["name"], objective["unit"])
-    name = f"{device['name']} (announced)" if device.get("announced") else device["name"]
-    return [f"best device {which}: {name}, {value}, {chips} {'chip' if chips == '1' else 'chips'}, batch {batches}"]
+    name = f"{device['name']} ×{chips}{' (announced)' if device.get('announced') else ''}"
+    return [f"best device{which}: {name}, {value}, batch {batches}"]
 
 
 def promise_lines(run: RunRecord) -> list[str]:
