@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from experiments.terminal.arguments import whole
+from experiments.terminal.arguments import one_of, whole
 from experiments.terminal.refusal import INFEASIBLE, Refused
 from experiments.terminal.refusal import sentence as on_one_line
 
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from experiments.scenarios.schema import Scenario
 
 Tell = Callable[[str, int, int], None]
+
+EXECUTIONS = ("operatorwise", "dataflow", "limit", "calibrated")
+OF_CALIBRATED = ("like", "engine", "profile")
+"""Options that mean something with ``--execution calibrated`` only."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +45,14 @@ class Optimize:
     """bound chips, batch, memory and choices too, by branch and bound, though the scenario says not to"""
     no_prove: bool = False
     """search only: faster for fleets of several kinds of machine, and no design is called GLOBAL"""
+    execution: Annotated[str, one_of("execution", EXECUTIONS)] | None = None
+    """how operators share time, instead of the scenario's; calibrated: as machines were measured"""
+    like: str | None = None
+    """device whose kernels the designs inherit (with --execution calibrated)"""
+    engine: str | None = None
+    """serving software (with --execution calibrated)"""
+    profile: str | None = None
+    """calibration profile, a shipped name or a path (with --execution calibrated)"""
     resume: bool = False
     """show a finished run of the same scenario and versions instead of repeating it; an unfinished one goes on by itself"""
     write_template: str | None = None
@@ -77,15 +89,27 @@ class Optimize:
 
     def _stated(self) -> "Scenario":
         """The scenario, with what the options say instead."""
+        from pydantic import ValidationError
+
         from experiments.scenarios.schema import scenario
 
         if self.prove and self.no_prove:
             raise Refused("--prove and --no-prove are both given; expected one of them")
         stated = scenario(self.scenario)
-        overrides: dict[str, Any] = {name: getattr(self, name) for name in ("weights", "seed") if getattr(self, name) is not None}
+        options = ("weights", "seed", "execution", *OF_CALIBRATED)
+        overrides: dict[str, Any] = {name: getattr(self, name) for name in options if getattr(self, name) is not None}
         if self.prove or self.no_prove:
             overrides["prove"] = self.prove
-        return stated.model_copy(update={"search": stated.search.model_copy(update=overrides)})
+        kept = stated.search.model_dump()
+        if overrides.get("execution", "calibrated") != "calibrated":
+            kept |= dict.fromkeys(OF_CALIBRATED)  # the scenario's, which another execution has no use for
+        try:
+            search = type(stated.search).model_validate({**kept, **overrides})
+        except ValidationError as error:
+            told = error.errors()[0]
+            where = f"--{told['loc'][-1]}: " if told["loc"] else ""
+            raise Refused(f"{where}{told['msg'].removeprefix('Value error, ')}") from None
+        return stated.model_copy(update={"search": search})
 
     def _show(self, folder: Path) -> int:
         show_run(folder, json=self.json)

@@ -85,6 +85,23 @@ def test_prove_and_no_prove_are_refused(refused, small):
     assert "both given; expected one of them" in refused("optimize", small, "--prove", "--no-prove")
 
 
+def test_an_execution_of_the_command_line_stands_for_the_scenarios(small):
+    search = command.Optimize(str(small), execution="calibrated", like="h100", engine="vllm")._stated().search
+    assert (search.execution, search.like, search.engine, search.weights) == ("calibrated", "h100", "vllm", 4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--like", "h100"), "like has no effect with execution"),
+        (("--execution", "calibrated", "--like", "h101"), "did you mean 'h100'"),
+        (("--execution", "exact"), "--execution is 'exact'; expected one of operatorwise"),
+    ],
+)
+def test_what_a_calibrated_search_needs_is_told(refused, small, arguments, told):
+    assert told in refused("optimize", small, *arguments)
+
+
 def test_people_see_the_front_with_units(run, searched, small):
     text = run("optimize", small, "--output", "here").out
     for word in ("TB/s", "PFLOP/s", "GB", "What binds", "best per $", "fastest", "promised", "Run folder: here", "GLOBAL"):
