@@ -19,12 +19,13 @@ from codesign.search.solver.lanes import double_precision
 from codesign.workload.catalogue import model
 from codesign.workload.phases import Draft
 from tests.codesign.search.conftest import Posed, plan, posed, space, work
+from tests.examples import thorough
 
 PAIRS = 2048
 DOMAIN = 72
 TOLERANCE = 1e-12
 MOST_CHIPS, MOST_BATCH = 1024, 4096
-BOXES = 8
+BOXES = 40 if thorough() else 4
 """Of each problem: more than 300 of 40 each were tried once, and none failed."""
 LIFTED = ("time", "machine seconds", "pace")
 
