@@ -218,22 +218,15 @@ class LayerWriter:
     def scan(self, a: SelectiveScan) -> Operator:
         state = shapes.recurrent_elements(a)
         kept = state * self.recurrent + shapes.convolution_elements(a) * self.activation
-        return Operator(
-            row_vector=SCAN_FLOPS * state + 2.0 * a.width * a.convolution,
-            row_exponential=state,
-            row_bytes=4.0 * a.width * self.activation,
-            state_fixed=kept,
-            state_moved=2.0 * kept,
-            stored=self.other_weights(a),
-            slices=a.width,
-            state_slices=a.width,
-            compute_bits=self.precision.core_bits,
-        )
+        return self.elementwise(a, kept, row_vector=SCAN_FLOPS * state + 2.0 * a.width * a.convolution, row_exponential=state)
 
     def convolution(self, a: ShortConvolution) -> Operator:
         kept = shapes.convolution_elements(a) * self.activation
+        return self.elementwise(a, kept, row_vector=2.0 * a.width * a.taps + 2.0 * a.width)
+
+    def elementwise(self, a: SelectiveScan | ShortConvolution, kept: Real, **work: Real) -> Operator:
+        """An operator that goes channel by channel and keeps so many bytes of each sequence, read and written at every step."""
         return Operator(
-            row_vector=2.0 * a.width * a.taps + 2.0 * a.width,
             row_bytes=4.0 * a.width * self.activation,
             state_fixed=kept,
             state_moved=2.0 * kept,
@@ -241,6 +234,7 @@ class LayerWriter:
             slices=a.width,
             state_slices=a.width,
             compute_bits=self.precision.core_bits,
+            **work,
         )
 
     def other_weights(self, attention: AttentionKind) -> Real:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from codesign.workload.config_json import FAMILIES, read_config
+from codesign.workload.config_json.family import Family, Windowed
+from codesign.workload.config_json.gemma import SharedCache
 from codesign.workload.transformer import (
     UNLIMITED,
     FeedForward,
@@ -341,3 +343,13 @@ def test_a_missing_file(tmp_path: Path):
     for missing in (tmp_path / "nothing.json", tmp_path):
         with pytest.raises(ValueError, match=r"there is no such file, expected a Hugging Face config.json"):
             read_config(missing)
+
+
+@pytest.mark.parametrize("name", sorted(FAMILIES))
+def test_every_family_says_what_its_layers_are(name):
+    """What ``Family`` leaves to a family would end in a fault of ours on a stranger's file, not in a refusal."""
+    kind = FAMILIES[name]
+    whole = kind.layers is not Family.layers
+    assert whole or (kind.attention is not Family.attention and kind.feed_forward is not Family.feed_forward)
+    if issubclass(kind, Windowed) and kind.attention in (Windowed.attention, SharedCache.attention):
+        assert kind.is_windowed is not Windowed.is_windowed

@@ -40,4 +40,4 @@ def test_the_search_is_loaded_when_asked_for():
 
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="has no attribute 'optimise'"):
-        getattr(codesign, "optimise")  # noqa: B009
+        _ = codesign.optimise
