@@ -136,6 +136,7 @@ def write_template(name_or_path: str, path: Path) -> int:
 
 def show_run(folder: Path, *, json: bool = False, everything: bool = False) -> None:
     """Print a run from its folder: the same whether it has just ended or is shown again."""
+    from experiments.runs.answer import folder_line
     from experiments.runs.front_table import print_run
     from experiments.runs.record import read_run
     from experiments.terminal.screen import plain, results, say
@@ -146,8 +147,7 @@ def show_run(folder: Path, *, json: bool = False, everything: bool = False) -> N
     if json:
         print(json_format.dumps({**run.as_json(), "run_folder": str(folder)}, indent=1, allow_nan=False))
         return
-    last = f"Run folder: {folder}; codesign show {folder} --all, or --design {run.best(run.objectives[0])}."
-    print(plain(print_run(run, results().width, everything=everything, last=last)))
+    print(plain(print_run(run, results().width, everything=everything, last=folder_line(run, folder))))
 
 
 def search(stated: "Scenario", tell: Tell, memory: "Ledger | None" = None) -> tuple["Front", list["DevicePoint"], dict[str, float]]:

@@ -108,19 +108,20 @@ def box_line(run: RunRecord) -> list[str]:
     return [f"BOX: the scenario's range decides, not a cost or a limit: {told}."] if told else []
 
 
-def status_lines(run: RunRecord) -> list[str]:
-    """Say what each status that occurs claims, and for how many designs."""
+def status_lines(run: RunRecord, *, brief: bool = False) -> list[str]:
+    """Say what each status that occurs claims, and for how many designs; ``brief`` does not name the integers."""
     counts = Counter(map(str, run.column("status").values))
-    return [f"{status} ({count} of {len(run)}): {claim(run, status)}." for status, count in counts.most_common()]
+    return [f"{status} ({count} of {len(run)}): {claim(run, status, brief=brief)}." for status, count in counts.most_common()]
 
 
-def claim(run: RunRecord, status: str) -> str:
+def claim(run: RunRecord, status: str, *, brief: bool = False) -> str:
     """What a status word claims in this run, with the largest gap among the designs that have it."""
     rows = run.column("status").values == status
     own, front = (_largest(run.column(name).values[rows]) for name in ("certified_gap", "front_gap"))
-    whole = "chips, batches, stacks, layers and choices" if run.details["buildable"] else "chips, batches and choices"
+    integers = "chips, batches, stacks, layers" if run.details["buildable"] else "chips, batches"
     if status == GLOBAL:
-        return f"proved over all {whole} of the scenario, within {front} in log"
+        over = "integers and choices" if brief else f"{integers} and choices of the scenario"
+        return f"proved over all {over}, within {front} in log"
     if status == GLOBAL_AT_ITS_INTEGERS:
         beyond = f"over all others within {front}" if front else "others were searched, not proved"
         return f"proved at its own choice and integers only, within {own} in log; {beyond}"
@@ -145,13 +146,26 @@ def rounded_up(gap: float) -> str:
 
 
 def note_lines(run: RunRecord, *, brief: bool = False) -> list[str]:
-    """What a reader must know to judge the designs, the shortest way; ``brief`` leaves out where the money goes."""
+    """What a reader must know to judge the designs, the shortest way.
+
+    ``brief`` leaves out where the money goes and which integers there are.
+    """
     plans = sorted(set(map(str, run.column("plan").values)))
     lines = [f"All designs: {plans[0]}."] if len(plans) == 1 else []
-    lines += [binding_line(run), *box_line(run), *status_lines(run), " ".join(run.details["comparison"][: 1 if brief else None])]
+    lines += [
+        binding_line(run),
+        *box_line(run),
+        *status_lines(run, brief=brief),
+        " ".join(run.details["comparison"][: 1 if brief else None]),
+    ]
     if not run.details["buildable"]:
         lines.append("Limit mode: quantities are free within stacks, shoreline and area; not buildable as they are.")
     return [*lines, *run.details["fleet"]]
+
+
+def folder_line(run: RunRecord, folder: object) -> str:
+    """Where everything lies, and how to see more of it: one line of 80 columns for the folders of built-in scenarios."""
+    return f"Run folder: {folder}; codesign show has --all and --design {run.best(run.objectives[0])}."
 
 
 def _designs(count: int) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from experiments.runs import answer
+from experiments.runs.answer import folder_line
 from experiments.runs.columns import Column, csv_text, read_csv
 from experiments.runs.front_table import MOST_LINES, print_run, representatives
 from experiments.runs.record import RunRecord, read_run
@@ -28,7 +29,8 @@ WIDTHS = (80, 120, 200)
 
 
 def captured(name: str, width: int) -> str:
-    return print_run(read_run(FINISHED / name), width, last=f"Run folder: runs/{name}.") + "\n"
+    run = read_run(FINISHED / name)
+    return print_run(run, width, last=folder_line(run, f"runs/{name}-0123abcd")) + "\n"
 
 
 def designs_in(text: str) -> list[str]:
@@ -60,7 +62,7 @@ def test_golden_sheet(name):
 def test_at_80_columns_an_answer_fits_a_screen(name, words):
     """At most 30 lines of at most 80 characters, no cell cut, three digits of every number, at least 8 designs where there are."""
     run = with_status(read_run(FINISHED / name), words, 0.0009)
-    text = print_run(run, 80, last=f"Run folder: runs/{name}.")
+    text = print_run(run, 80, last=folder_line(run, f"runs/{name}-0123abcd"))
     lines = text.splitlines()
     assert max(map(len, lines)) <= 80
     assert len(lines) <= MOST_LINES + 2 * (len(words) - 1)  # a sentence more for each word more
@@ -160,7 +162,7 @@ def test_a_pipe_has_80_columns_unless_told(run, monkeypatch, columns, width):
         monkeypatch.setenv("COLUMNS", columns)
     shown = run("show", FINISHED / "llama-405b")
     told = run("show", FINISHED / "llama-405b", "--json").json["run_folder"]
-    last = f"Run folder: {told}; codesign show {told} --all, or --design 52."
+    last = folder_line(read_run(FINISHED / "llama-405b"), told)
     assert shown.out == print_run(read_run(FINISHED / "llama-405b"), width, last=last) + "\n"
 
 
