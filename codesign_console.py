@@ -1,6 +1,8 @@
-"""The ``codesign`` command of the shell: finds our packages whatever else is called like them, and runs the command line.
+"""The ``codesign`` command of the shell: finds our packages whatever else is called like them, and
+runs the command line.
 
-``experiments`` is a name that many folders have. One of them on ``PYTHONPATH`` would be imported in place of ours.
+``experiments`` is a name that many folders have. One of them on ``PYTHONPATH`` would be imported in
+place of ours.
 """
 
 import sys
@@ -17,7 +19,11 @@ class SideBySide(MetaPathFinder):
     """Finds our packages in the one place that has them all."""
 
     def __init__(self, places: list[str]):
-        self.places = [place for place in places if all((Path(place) / name / "__init__.py").is_file() for name in OURS)]
+        self.places = [
+            place
+            for place in places
+            if all((Path(place) / name / "__init__.py").is_file() for name in OURS)
+        ]
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         """The package, if it is ours and the place is known."""

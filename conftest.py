@@ -1,14 +1,17 @@
-"""The strict environment: float64, no silent dtype promotion, warnings are errors (see pyproject.toml).
+"""The strict environment: float64, no silent dtype promotion, warnings are errors (see
+pyproject.toml).
 
-Programs run once or twice here, so XLA compiles them in the shortest time (0.4 of it: ``codesign.numerics.compilation``), unless
-``XLA_FLAGS`` says otherwise. Random examples are the same at every run, unless ``HYPOTHESIS_PROFILE=nightly`` asks for new ones, ten
-times as many.
+Programs run once or twice here, so XLA compiles them in the shortest time (0.4 of it:
+``codesign.numerics.compilation``), unless ``XLA_FLAGS`` says otherwise. Random examples are the
+same at every run, unless ``HYPOTHESIS_PROFILE=nightly`` asks for new ones, ten times as many.
 """
 
 import os
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false")
+os.environ.setdefault(
+    "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+)
 
 import jax
 from hypothesis import settings

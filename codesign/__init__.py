@@ -1,20 +1,29 @@
 """Differentiable hardware co-design for LLM inference.
 
-Everything is a pure function of ``equinox`` pytrees whose float leaves have gradients. Units are SI.
+Everything is a pure function of ``equinox`` pytrees whose float leaves have gradients. Units are
+SI.
 
-- **Model**: ``model`` (by name or config.json), ``dense``, ``Transformer``, ``LayerKind``, attention kinds ``GroupedAttention``,
-  ``LatentAttention``, ``LinearAttention``, feed-forward kinds ``FeedForward``, ``MixtureOfExperts``; ``Precision``, ``uniform``.
+- **Model**: ``model`` (by name or config.json), ``dense``, ``Transformer``, ``LayerKind``,
+  attention kinds ``GroupedAttention``, ``LatentAttention``, ``LinearAttention``, feed-forward kinds
+  ``FeedForward``, ``MixtureOfExperts``; ``Precision``, ``uniform``.
 - **Work**: ``Workload``, phases ``Decode``, ``Prefill``, ``Serving``; ``Draft``.
-- **Machine**: ``Design`` (what a chip can do), ``Technology`` (what that takes and costs), ``Build``, ``realize``, ``built``.
-- **Plan**: ``Plan`` (degrees of parallelism, collectives), ``TierShares``, ``ALGORITHMS``, ``WHOLE_EXPERTS``.
-- **Execution**: ``Operatorwise``, ``Dataflow``, ``Limit``: how operators share time; ``Calibrated``: as machines were measured.
-- **Answers**: ``evaluate`` → ``Outcome``, ``Limits``; ``serve`` → ``ServingOutcome``, ``Pool``; ``elasticities``, ``exchange_rate``.
-- **Search**: ``optimize`` → ``Front``; ``Space``, ``Choice``, ``Kind``, ``Service``, ``service``, ``Bound``, ``Infeasible``.
-- **Many at once**: ``operator_table``, ``pad``, ``evaluate_table``, ``DESIGN_VARIABLES``, ``LIMIT_NAMES``.
+- **Machine**: ``Design`` (what a chip can do), ``Technology`` (what that takes and costs),
+  ``Build``, ``realize``, ``built``.
+- **Plan**: ``Plan`` (degrees of parallelism, collectives), ``TierShares``, ``ALGORITHMS``,
+  ``WHOLE_EXPERTS``.
+- **Execution**: ``Operatorwise``, ``Dataflow``, ``Limit``: how operators share time;
+  ``Calibrated``: as machines were measured.
+- **Answers**: ``evaluate`` → ``Outcome``, ``Limits``; ``serve`` → ``ServingOutcome``, ``Pool``;
+  ``elasticities``, ``exchange_rate``.
+- **Search**: ``optimize`` → ``Front``; ``Space``, ``Choice``, ``Kind``, ``Service``, ``service``,
+  ``Bound``, ``Infeasible``.
+- **Many at once**: ``operator_table``, ``pad``, ``evaluate_table``, ``DESIGN_VARIABLES``,
+  ``LIMIT_NAMES``.
 
 >>> import codesign, hardware_priors
 >>> chip = hardware_priors.device("h200").design(chips=8)
->>> work = codesign.Workload(codesign.model("llama-3.1-70b"), codesign.Decode(batch=32, context=8192))
+>>> decode = codesign.Decode(batch=32, context=8192)
+>>> work = codesign.Workload(codesign.model("llama-3.1-70b"), decode)
 >>> world = hardware_priors.technology("N4", "HBM3E", "NVLink4")
 >>> bool(codesign.evaluate(chip, work, technology=world).fits)
 True
@@ -82,11 +91,34 @@ if TYPE_CHECKING:
 
 _LATER = {
     "model": "codesign.workload.catalogue",
-    **dict.fromkeys(("Bound", "Choice", "Front", "Infeasible", "Kind", "Service", "Space", "optimize", "service"), "codesign.search"),
+    **dict.fromkeys(
+        (
+            "Bound",
+            "Choice",
+            "Front",
+            "Infeasible",
+            "Kind",
+            "Service",
+            "Space",
+            "optimize",
+            "service",
+        ),
+        "codesign.search",
+    ),
 }
 """Names whose modules take long to load or read files: loaded when first asked for (PEP 562)."""
 
-_ROOMS = ("hardware", "numerics", "outcome", "performance", "physical", "search", "sensitivity", "validity", "workload")
+_ROOMS = (
+    "hardware",
+    "numerics",
+    "outcome",
+    "performance",
+    "physical",
+    "search",
+    "sensitivity",
+    "validity",
+    "workload",
+)
 """Packages and modules that resolve as attributes without an import of their own."""
 
 

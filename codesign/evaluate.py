@@ -19,9 +19,24 @@ from codesign.performance.load import Footprint, footprint
 from codesign.performance.plan import Plan, degrees
 from codesign.performance.step import Step, attained_rates, step
 from codesign.physical import cost as costs
-from codesign.physical.area import Area, area, interposer_area, layers, needed_edge, precision_ratio, stacks, usable_edge
+from codesign.physical.area import (
+    Area,
+    area,
+    interposer_area,
+    layers,
+    needed_edge,
+    precision_ratio,
+    stacks,
+    usable_edge,
+)
 from codesign.physical.latency import sync_floor
-from codesign.physical.power import Work, dynamic_energy, peak_power, provisioned_power, static_power
+from codesign.physical.power import (
+    Work,
+    dynamic_energy,
+    peak_power,
+    provisioned_power,
+    static_power,
+)
 from codesign.physical.thermal import junction_temperature, memory_temperature, temperature_excess
 from codesign.physical.voltage import energy_ratio
 from codesign.physical.warpage import warpage
@@ -41,7 +56,8 @@ def evaluate(
 ) -> Outcome:
     """Run a workload on a design and price it.
 
-    Pure: works under ``jit``, ``vmap``, ``grad`` and ``hessian`` with respect to every float leaf of every argument.
+    Pure: works under ``jit``, ``vmap``, ``grad`` and ``hessian`` with respect to every float leaf
+    of every argument.
 
     Args:
         design: the machine; leaves are scalars (``vmap`` over batches of designs).
@@ -51,11 +67,14 @@ def evaluate(
         execution: ``Operatorwise()`` unless told.
 
     Raises:
-        ValueError: a concrete argument is outside its range. A traced one spoils the outcome: every limit is violated, every gain
-            next to nothing and every cost next to infinite (``validity.spoiled``).
+        ValueError: a concrete argument is outside its range. A traced one spoils the outcome: every
+            limit is violated, every gain next to nothing and every cost next to infinite
+            (``validity.spoiled``).
 
     >>> import codesign, hardware_priors
-    >>> llama = codesign.dense(hidden=4096, layers=32, heads=32, kv_heads=8, width=14336, vocabulary=128256)
+    >>> llama = codesign.dense(
+    ...     hidden=4096, layers=32, heads=32, kv_heads=8, width=14336, vocabulary=128256
+    ... )
     >>> work = codesign.Workload(llama, codesign.Decode(batch=1, context=1024))
     >>> h100 = hardware_priors.device("h100").design(chips=1)
     >>> n5 = hardware_priors.technology("N5", "HBM3", "NVLink4")
@@ -70,19 +89,35 @@ def evaluate(
 
 
 @jax.jit
-def _evaluate(design: Design, workload: Workload, plan: Plan, technology: Technology, execution: Execution) -> Outcome:
-    table = operator_table(workload.model, workload.precision, slice_columns=technology.attainable.slice_columns)
+def _evaluate(
+    design: Design, workload: Workload, plan: Plan, technology: Technology, execution: Execution
+) -> Outcome:
+    table = operator_table(
+        workload.model, workload.precision, slice_columns=technology.attainable.slice_columns
+    )
     outcome = evaluate_table(design, table, workload, plan, technology, execution)
-    return spoiled(outcome, far_from_legal(workload.model, technology, [(design, plan)], ("precision", workload.precision)))
+    return spoiled(
+        outcome,
+        far_from_legal(
+            workload.model, technology, [(design, plan)], ("precision", workload.precision)
+        ),
+    )
 
 
 def evaluate_table(
-    design: Design, table: OperatorTable, workload: Workload, plan: Plan, technology: Technology, execution: Execution
+    design: Design,
+    table: OperatorTable,
+    workload: Workload,
+    plan: Plan,
+    technology: Technology,
+    execution: Execution,
 ) -> Outcome:
-    """``evaluate`` on an operator table already written: one compiled program for models of one (padded) shape.
+    """``evaluate`` on an operator table already written: one compiled program for models of one
+    (padded) shape.
 
-    Of ``workload`` only phase and promise are used. Nothing is refused; a number of design, phase, promise or plan out of range spoils
-    the outcome as in ``evaluate``. Model and technology are taken as they are, and so is a plan of more groups than chips.
+    Of ``workload`` only phase and promise are used. Nothing is refused; a number of design, phase,
+    promise or plan out of range spoils the outcome as in ``evaluate``. Model and technology are
+    taken as they are, and so is a plan of more groups than chips.
     """
     design, phase, promise, plan, distance = legal(design, workload.phase, workload.promise, plan)
     workload = dataclasses.replace(workload, phase=phase, promise=promise)
@@ -90,24 +125,45 @@ def evaluate_table(
 
 
 def judge_table(
-    design: Design, table: OperatorTable, workload: Workload, plan: Plan, technology: Technology, execution: Execution
+    design: Design,
+    table: OperatorTable,
+    workload: Workload,
+    plan: Plan,
+    technology: Technology,
+    execution: Execution,
 ) -> Outcome:
-    """``evaluate_table`` of legal arguments: nothing is looked at. The search's are, by the box that it searches."""
+    """``evaluate_table`` of legal arguments: nothing is looked at. The search's are, by the box
+    that it searches."""
     timed = computed_once(run_step(design, table, workload, plan, technology, execution))
     silicon = area(design, technology, table.compute_bits)
     degree = degrees(design, plan, table.experts)
     kept = footprint(table, workload.phase, plan, degree, ideal=isinstance(execution, Limit))
     filled = fillable_share(technology.attainable, execution)
-    outcome = (timed, timed.time, kept, filled, silicon, silicon.total, measured_power(design, technology, table, timed, execution))
+    outcome = (
+        timed,
+        timed.time,
+        kept,
+        filled,
+        silicon,
+        silicon.total,
+        measured_power(design, technology, table, timed, execution),
+    )
     return assess(design, workload, plan, technology, table.compute_bits, *outcome)
 
 
-def measured_power(design: Design, technology: Technology, table: OperatorTable, timed: Step, execution: Execution) -> Real | None:
-    """Mean power of a chip as measurements of it say [W], None where the execution knows none (``Calibrated.rated_power``)."""
+def measured_power(
+    design: Design, technology: Technology, table: OperatorTable, timed: Step, execution: Execution
+) -> Real | None:
+    """Mean power of a chip as measurements of it say [W], None where the execution knows none
+    (``Calibrated.rated_power``)."""
     if not isinstance(execution, Calibrated) or execution.rated_power is None:
         return None
     work = mean_work(timed)
-    operations = work.flops * at_most(table.compute_bits / 16.0, 1.0) * energy_ratio(design.clock, technology.logic)
+    operations = (
+        work.flops
+        * at_most(table.compute_bits / 16.0, 1.0)
+        * energy_ratio(design.clock, technology.logic)
+    )
     moved = work.memory_bytes + work.pool_bytes
     return mean_power(moved, operations, timed.time, execution.rated_power, execution.coefficients)
 
@@ -119,19 +175,32 @@ def measured_power(design: Design, technology: Technology, table: OperatorTable,
     design__sync_latency=(1e-7, 1e-4),
     design__link_bandwidth=(1e9, 1e13),
 )
-def run_step(design: Design, table: OperatorTable, workload: Workload, plan: Plan, technology: Technology, execution: Execution) -> Step:
-    """Time one step of the workload on the design, with the vector rates that its technology gives its silicon."""
+def run_step(
+    design: Design,
+    table: OperatorTable,
+    workload: Workload,
+    plan: Plan,
+    technology: Technology,
+    execution: Execution,
+) -> Step:
+    """Time one step of the workload on the design, with the vector rates that its technology gives
+    its silicon."""
     logic = technology.logic
     gain = precision_ratio(table.compute_bits, logic.density_gain_8bit, logic.density_gain_4bit)
-    own_gain = precision_ratio(table.operators.compute_bits, logic.density_gain_8bit, logic.density_gain_4bit)
+    own_gain = precision_ratio(
+        table.operators.compute_bits, logic.density_gain_8bit, logic.density_gain_4bit
+    )
     at_16_bit = design.peak_flops / gain
     vector, exponential = at_16_bit * logic.vector_ratio, at_16_bit * logic.exponential_ratio
-    rates = attained_rates(design, technology.attainable, own_gain / gain, at_16_bit, vector, exponential, execution)
+    rates = attained_rates(
+        design, technology.attainable, own_gain / gain, at_16_bit, vector, exponential, execution
+    )
     return step(design, table, workload.phase, plan, rates, technology.attainable.link, execution)
 
 
 def mean_work(timed: Step) -> Work:
-    """What the mean chip computes and moves in a step: routed experts leave it less than the busiest."""
+    """What the mean chip computes and moves in a step: routed experts leave it less than the
+    busiest."""
     share, moved = timed.load.mean_bytes, timed.traffic
     return Work(
         flops=jnp.sum(timed.equivalent_flops * timed.load.mean_flops),
@@ -158,8 +227,8 @@ def assess(
 ) -> Outcome:
     """Judge a step that takes ``step_time`` on a package with ``silicon`` of logic.
 
-    The search gives both as variables of their own, at least as large as what the model says (a machine may
-    throttle, a die may hold white silicon); ``evaluate`` gives what the model says.
+    The search gives both as variables of their own, at least as large as what the model says (a
+    machine may throttle, a die may hold white silicon); ``evaluate`` gives what the model says.
 
     Args:
         compute_bits: width of the matrix arithmetic [bit].
@@ -169,7 +238,8 @@ def assess(
         filled: share of main memory that they may fill (``fillable_share``) [1].
         parts: area by part, for the report.
         silicon: logic area of a package [m²].
-        power: mean power of a chip, if measurements say it; what the technology's energies add up to otherwise [W].
+        power: mean power of a chip, if measurements say it; what the technology's energies add up
+            to otherwise [W].
     """
     phase = workload.phase
     user = phases.tokens_served(phase) / step_time
@@ -177,11 +247,18 @@ def assess(
     work = mean_work(timed)
     peak = peak_power(design, technology, silicon, compute_bits)
     idle = static_power(design, technology, silicon)
-    mean = dynamic_energy(work, technology, compute_bits, design.clock) / step_time + idle if power is None else power
+    mean = (
+        dynamic_energy(work, technology, compute_bits, design.clock) / step_time + idle
+        if power is None
+        else power
+    )
     price = computed_once(costs.cost(design, technology, silicon, peak))
     economics = technology.economics
     running = costs.running_cost(price, design.chips, mean * design.chips, economics)
-    capital, provisioned = price.capital * design.chips, provisioned_power(peak, design.chips, technology)
+    capital, provisioned = (
+        price.capital * design.chips,
+        provisioned_power(peak, design.chips, technology),
+    )
     time_per_token = step_time / phases.tokens_per_step(phase)
     return Outcome(
         step_time=step_time,
@@ -189,7 +266,8 @@ def assess(
         user_tokens_per_second=user,
         system_tokens_per_second=system,
         capacity_needed=(kept.weights + kept.state) * design.chips,
-        capacity_available=(filled * design.memory_capacity + _other_tiers(design, plan)) * design.chips,
+        capacity_available=(filled * design.memory_capacity + _other_tiers(design, plan))
+        * design.chips,
         peak_power=peak,
         mean_power=mean,
         provisioned_power=provisioned,
@@ -199,7 +277,9 @@ def assess(
         cost_per_token=running / (system * economics.utilisation),
         tokens_per_second_per_dollar=system / capital,
         tokens_per_second_per_watt=system / provisioned,
-        limits=limits(design, workload, plan, technology, kept, filled, silicon, peak, time_per_token),
+        limits=limits(
+            design, workload, plan, technology, kept, filled, silicon, peak, time_per_token
+        ),
         area=parts,
         cost=price,
         footprint=kept,
@@ -216,14 +296,20 @@ def _other_tiers(design: Design, plan: Plan) -> Real:
 
 
 def _fullest_tier(design: Design, plan: Plan, kept: Footprint, filled: Real) -> Real:
-    """Largest ratio of bytes kept to bytes that may be filled, over the tiers in use [1]; the reserve is main memory's."""
+    """Largest ratio of bytes kept to bytes that may be filled, over the tiers in use [1]; the
+    reserve is main memory's."""
     tiers = plan.tiers
     if tiers is None:
         return (kept.weights + kept.state) / (filled * design.memory_capacity)
-    main = kept.weights * (1.0 - tiers.weights_on_chip - tiers.weights_in_pool) + kept.state * (1.0 - tiers.state_in_pool)
+    main = kept.weights * (1.0 - tiers.weights_on_chip - tiers.weights_in_pool) + kept.state * (
+        1.0 - tiers.state_in_pool
+    )
     pool = kept.weights * tiers.weights_in_pool + kept.state * tiers.state_in_pool
     on_chip = kept.weights * tiers.weights_on_chip / design.sram_capacity
-    return greater(greater(main / (filled * design.memory_capacity), on_chip), pool / at_least(design.pool_capacity, 1.0))
+    return greater(
+        greater(main / (filled * design.memory_capacity), on_chip),
+        pool / at_least(design.pool_capacity, 1.0),
+    )
 
 
 def limits(
@@ -231,17 +317,28 @@ def limits(
     kept: Footprint, filled: Real, silicon: Real, peak: Real, time_per_token: Real,
 ) -> Limits:  # fmt: skip
     """ln(used / allowed) of every technology limit and of the promise [1]."""
-    memory, cooling, packaging, logic = technology.memory, technology.cooling, technology.packaging, technology.logic
+    memory, cooling, packaging, logic = (
+        technology.memory,
+        technology.cooling,
+        technology.packaging,
+        technology.logic,
+    )
     interposer = interposer_area(design, technology, silicon)
     coolant = cooling.coolant_temperature
-    junction, warmed = junction_temperature(peak, silicon, cooling), memory_temperature(peak, silicon, memory, cooling)
-    # in logarithms, since XLA may turn quotients of quotients into products that overflow in float32
+    junction, warmed = (
+        junction_temperature(peak, silicon, cooling),
+        memory_temperature(peak, silicon, memory, cooling),
+    )
+    # in logarithms, since XLA may turn quotients of quotients into products that overflow in
+    # float32
     per_stack = jnp.log(layers(design, technology)) - jnp.log(stacks(design, technology))
     return Limits(
         capacity=jnp.log(_fullest_tier(design, plan, kept, filled)),
         die_area=jnp.log(silicon / design.dies / logic.reticle_area),
         dies=jnp.log(design.dies / packaging.max_dies),
-        shoreline=jnp.log(needed_edge(design, technology) / usable_edge(design, technology, silicon)),
+        shoreline=jnp.log(
+            needed_edge(design, technology) / usable_edge(design, technology, silicon)
+        ),
         stacks=jnp.log(stacks(design, technology) / memory.max_stacks),
         layers_most=per_stack - jnp.log(memory.max_layers),
         layers_fewest=jnp.log(memory.min_layers) - per_stack,
@@ -253,6 +350,10 @@ def limits(
         warpage=jnp.log(warpage(interposer, packaging) / packaging.warpage_most),
         clock_fewest=jnp.log(logic.clock_fewest / design.clock),
         clock_most=jnp.log(design.clock / logic.clock_most),
-        sync_floor=jnp.log(1.001 * sync_floor(design.chips, design.scale_up_domain, technology.links) / design.sync_latency),
+        sync_floor=jnp.log(
+            1.001
+            * sync_floor(design.chips, design.scale_up_domain, technology.links)
+            / design.sync_latency
+        ),
         promise=jnp.log(time_per_token / workload.promise),
     )

@@ -1,7 +1,9 @@
-"""Files that users name: read whole as UTF-8 text, TOML or JSON, or refused in one sentence that names the file.
+"""Files that users name: read whole as UTF-8 text, TOML or JSON, or refused in one sentence that
+names the file.
 
-A path may point at anything: a pipe that nobody writes to, a device without end, a film. Only ordinary files of a sane size are
-read, and only text that says one thing (no key twice) and can be walked (no nesting without end).
+A path may point at anything: a pipe that nobody writes to, a device without end, a film. Only
+ordinary files of a sane size are read, and only text that says one thing (no key twice) and can be
+walked (no nesting without end).
 """
 
 import json
@@ -14,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 LARGEST = 16 * 2**20
-"""The most that is read of a file that people write [B]; the largest config.json seen has a hundredth of it."""
+"""The most that is read of a file that people write [B]; the largest config.json seen has a
+hundredth of it."""
 
 DEEPEST = 64
 """Levels of tables and lists; a config.json has three or four."""
@@ -43,7 +46,9 @@ def own_path(text: str | Path) -> Path:
     try:
         return Path(text).expanduser()
     except RuntimeError:
-        raise ValueError(f"{str(text)!r}: there is no such user's home folder; expected a path") from None
+        raise ValueError(
+            f"{str(text)!r}: there is no such user's home folder; expected a path"
+        ) from None
 
 
 def read_text(path: Path, wrong: str = "not a text file", largest: int = LARGEST) -> str:
@@ -55,10 +60,13 @@ def read_text(path: Path, wrong: str = "not a text file", largest: int = LARGEST
         largest: the most that is read [B].
 
     Raises:
-        ValueError: not a file (a folder, pipe or device), too large, not UTF-8, or unreadable; naming it.
+        ValueError: not a file (a folder, pipe or device), too large, not UTF-8, or unreadable;
+            naming it.
     """
     try:
-        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe that nobody writes to must not be waited for
+        file = os.open(
+            path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+        )  # a pipe that nobody writes to must not be waited for
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
     with os.fdopen(file, "rb") as opened:
@@ -66,7 +74,10 @@ def read_text(path: Path, wrong: str = "not a text file", largest: int = LARGEST
             raise ValueError(f"{path}: not a file; expected an ordinary one")
         content = opened.read(largest + 1)
     if len(content) > largest:
-        raise ValueError(f"{path}: larger than {largest / 2**20:g} MiB; expected a file that a person could have written")
+        raise ValueError(
+            f"{path}: larger than {largest / 2**20:g} MiB; expected a file that a person could have"
+            " written"
+        )
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -88,12 +99,16 @@ def parse_toml(text: str, origin: str | Path) -> dict[str, Any]:
     """The content of a TOML text; ``origin`` is named in complaints.
 
     Raises:
-        ValueError: not TOML, nested too deeply, or a number that is not finite or has more than 64 bits, by its key.
+        ValueError: not TOML, nested too deeply, or a number that is not finite or has more than 64
+            bits, by its key.
     """
     content = _parsed(tomllib.loads, text, origin, NOT_TOML)
     for where, value in _leaves(content, ""):
         if isinstance(value, int) and not -INTEGERS <= value < INTEGERS:
-            raise ValueError(f"{origin}: {where} is a whole number of {value.bit_length()} bits; expected at most 64")
+            raise ValueError(
+                f"{origin}: {where} is a whole number of {value.bit_length()} bits; expected at"
+                " most 64"
+            )
         if isinstance(value, float) and not math.isfinite(value):
             raise ValueError(f"{origin}: {where} = {value}; expected a finite number")
     return content
@@ -105,7 +120,9 @@ def parse_json(text: str, origin: str | Path) -> Any:
     Raises:
         ValueError: not JSON, nested too deeply, or a key given twice.
     """
-    return _parsed(lambda text: json.loads(text, object_pairs_hook=_no_key_twice), text, origin, NOT_JSON)
+    return _parsed(
+        lambda text: json.loads(text, object_pairs_hook=_no_key_twice), text, origin, NOT_JSON
+    )
 
 
 def _parsed(parse: Callable[[str], Any], text: str, origin: str | Path, wrong: str) -> Any:
@@ -114,7 +131,9 @@ def _parsed(parse: Callable[[str], Any], text: str, origin: str | Path, wrong: s
         _refuse_deep(content)
         return content
     except RecursionError:
-        raise ValueError(f"{origin}: {wrong}: nested too deeply; expected at most {DEEPEST} levels") from None
+        raise ValueError(
+            f"{origin}: {wrong}: nested too deeply; expected at most {DEEPEST} levels"
+        ) from None
     except ValueError as error:
         raise ValueError(f"{origin}: {wrong}: {error}") from None
 
@@ -129,7 +148,8 @@ def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_deep(value: Any, depth: int = 0) -> None:
-    """Raise ``RecursionError``, whatever Python's own limit, so that whoever walks or prints the content can."""
+    """Raise ``RecursionError``, whatever Python's own limit, so that whoever walks or prints the
+    content can."""
     if depth > DEEPEST:
         raise RecursionError
     for entry in _entries(value).values():
@@ -145,4 +165,10 @@ def _leaves(value: Any, where: str) -> Iterator[tuple[str, Any]]:
 
 
 def _entries(value: Any) -> dict[Any, Any]:
-    return value if isinstance(value, dict) else dict(enumerate(value)) if isinstance(value, list) else {}
+    return (
+        value
+        if isinstance(value, dict)
+        else dict(enumerate(value))
+        if isinstance(value, list)
+        else {}
+    )

@@ -15,9 +15,9 @@ from codesign.physical.cost import Cost
 class Limits(eqx.Module):
     """ln(used / allowed) of every limit: at most 0 where the design respects it [1].
 
-    ``layers_most`` and ``layers_fewest`` are the layers per memory stack; the two temperatures are rises above the coolant;
-    ``clock_fewest`` and ``clock_most`` bound the clock; ``sync_floor`` is the latency that no money buys, ``promise`` the time
-    per token.
+    ``layers_most`` and ``layers_fewest`` are the layers per memory stack; the two temperatures are
+    rises above the coolant; ``clock_fewest`` and ``clock_most`` bound the clock; ``sync_floor`` is
+    the latency that no money buys, ``promise`` the time per token.
     """
 
     capacity: Real = quantity("1", "memory capacity")
@@ -82,8 +82,9 @@ def stack_limits(limits: Limits) -> Real:
 class Outcome(eqx.Module):
     """Everything that one evaluation yields.
 
-    ``capacity_needed`` and ``capacity_available`` are of all chips; ``mean_power`` and ``peak_power`` of one chip, without host,
-    conversion and cooling, which ``provisioned_power`` adds for all chips. Prices follow the technology's price basis.
+    ``capacity_needed`` and ``capacity_available`` are of all chips; ``mean_power`` and
+    ``peak_power`` of one chip, without host, conversion and cooling, which ``provisioned_power``
+    adds for all chips. Prices follow the technology's price basis.
     """
 
     limits: Limits
@@ -92,11 +93,15 @@ class Outcome(eqx.Module):
     footprint: Footprint
     step: Step
     step_time: Real = quantity("s", "time of one step")
-    time_per_token: Real = quantity("s", "time between two tokens of a user (prefill: to the first)")
+    time_per_token: Real = quantity(
+        "s", "time between two tokens of a user (prefill: to the first)"
+    )
     user_tokens_per_second: Real = quantity("token/s", "speed that one user sees")
     system_tokens_per_second: Real = quantity("token/s", "tokens of all users")
     capacity_needed: Real = quantity("B", "bytes that weights and caches take")
-    capacity_available: Real = quantity("B", "bytes that they may fill: what there is less the reserve")
+    capacity_available: Real = quantity(
+        "B", "bytes that they may fill: what there is less the reserve"
+    )
     peak_power: Real = quantity("W", "one chip, everything at its peak")
     mean_power: Real = quantity("W", "one chip, running this")
     provisioned_power: Real = quantity("W", "facility, for all chips at their peak")
@@ -104,8 +109,12 @@ class Outcome(eqx.Module):
     capital_cost: Real = quantity("USD", "equipment and facility")
     running_cost: Real = quantity("USD/s", "capital paid back, and energy")
     cost_per_token: Real = quantity("USD", "running cost over tokens, idle time included")
-    tokens_per_second_per_dollar: Real = quantity("token/s/USD", "system tokens/s over capital cost")
-    tokens_per_second_per_watt: Real = quantity("token/s/W", "system tokens/s over provisioned power")
+    tokens_per_second_per_dollar: Real = quantity(
+        "token/s/USD", "system tokens/s over capital cost"
+    )
+    tokens_per_second_per_watt: Real = quantity(
+        "token/s/W", "system tokens/s over provisioned power"
+    )
 
     @property
     def fits_memory(self) -> Truth:
@@ -114,12 +123,20 @@ class Outcome(eqx.Module):
 
     @property
     def fits(self) -> Truth:
-        """Whether every limit holds: memory, what the technology can build and cool, and the promise [bool]."""
+        """Whether every limit holds: memory, what the technology can build and cool, and the
+        promise [bool]."""
         return jnp.all(stack_limits(self.limits) <= 0.0, axis=-1)
 
 
 GAINS = (
-    "user_tokens_per_second", "system_tokens_per_second", "capacity_available", "tokens_per_second_per_dollar",
-    "tokens_per_second_per_watt", "requests_per_second", "output_tokens_per_second", "goodput",
-)  # fmt: skip
-"""Outcomes, of a step or of a service, of which more is better; all others are costs, times, areas and bytes."""
+    "user_tokens_per_second",
+    "system_tokens_per_second",
+    "capacity_available",
+    "tokens_per_second_per_dollar",
+    "tokens_per_second_per_watt",
+    "requests_per_second",
+    "output_tokens_per_second",
+    "goodput",
+)
+"""Outcomes, of a step or of a service, of which more is better; all others are costs, times, areas
+and bytes."""

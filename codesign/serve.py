@@ -36,9 +36,11 @@ class Pool(eqx.Module):
 
 
 class ServingOutcome(eqx.Module):
-    """A service with its price: of all pools, but for ``decode`` and ``prefill``, which are of one instance each.
+    """A service with its price: of all pools, but for ``decode`` and ``prefill``, which are of one
+    instance each.
 
-    ``limits`` are the worse of both phases; their ``promise`` is ``token_promise``, and ``first_token`` the other one.
+    ``limits`` are the worse of both phases; their ``promise`` is ``token_promise``, and
+    ``first_token`` the other one.
     """
 
     decode: Outcome
@@ -49,19 +51,31 @@ class ServingOutcome(eqx.Module):
     time_per_token: Real = quantity("s", "mean time between tokens of a user")
     requests_per_second: Real = quantity("1/s", "capacity")
     output_tokens_per_second: Real = quantity("token/s", "capacity")
-    goodput: Real = quantity("1/s", "largest rate that keeps both promises in the mean; 0 where memory does not fit")
+    goodput: Real = quantity(
+        "1/s", "largest rate that keeps both promises in the mean; 0 where memory does not fit"
+    )
     capital_cost: Real = quantity("USD", "equipment and facility of all pools")
     provisioned_power: Real = quantity("W", "facility, all pools")
     running_cost: Real = quantity("USD/s", "capital paid back, and energy")
-    cost_per_output_token: Real = quantity("USD", "running cost over output tokens, idle time included")
+    cost_per_output_token: Real = quantity(
+        "USD", "running cost over output tokens, idle time included"
+    )
 
 
 def serve(
-    model: Transformer, serving: Serving, decode: Pool, prefill: Pool | None = None, *, technology: Technology,
-    precision: Precision | None = None, execution: Execution | None = None,
-    first_promise: Number = UNLIMITED, token_promise: Number = UNLIMITED,
-) -> ServingOutcome:  # fmt: skip
-    """Serve requests on one pool (prefill interleaved with decode) or on a decode and a prefill pool.
+    model: Transformer,
+    serving: Serving,
+    decode: Pool,
+    prefill: Pool | None = None,
+    *,
+    technology: Technology,
+    precision: Precision | None = None,
+    execution: Execution | None = None,
+    first_promise: Number = UNLIMITED,
+    token_promise: Number = UNLIMITED,
+) -> ServingOutcome:
+    """Serve requests on one pool (prefill interleaved with decode) or on a decode and a prefill
+    pool.
 
     Args:
         model: the transformer.
@@ -71,11 +85,13 @@ def serve(
         technology: prices and physics.
         precision: default 8 bit.
         execution: ``Operatorwise()`` unless told.
-        first_promise, token_promise: longest allowed mean times to the first and between further tokens [s].
+        first_promise, token_promise: longest allowed mean times to the first and between further
+            tokens [s].
 
     Raises:
-        ValueError: a concrete argument is outside its range, or weights and caches of concrete ones do not fit. Traced ones that do
-            not fit have ``limits.capacity`` above zero and no goodput; illegal ones spoil both phases (``codesign.evaluate``).
+        ValueError: a concrete argument is outside its range, or weights and caches of concrete ones
+            do not fit. Traced ones that do not fit have ``limits.capacity`` above zero and no
+            goodput; illegal ones spoil both phases (``codesign.evaluate``).
     """
     precision = Precision() if precision is None else precision
     execution = Operatorwise() if execution is None else execution
@@ -86,7 +102,17 @@ def serve(
     for pool, phase in ((decode, serving.decode), (other, serving.prefill)):
         check_part("instances", pool.instances)
         check(pool.design, Workload(model, phase, precision), pool.plan, technology)
-    given = (model, serving, decode, prefill, technology, precision, execution, first_promise, token_promise)
+    given = (
+        model,
+        serving,
+        decode,
+        prefill,
+        technology,
+        precision,
+        execution,
+        first_promise,
+        token_promise,
+    )
     outcome = _serve(*computed_once(given))
     for role, phase in (("decode", outcome.decode), ("prefill", outcome.prefill)):
         _require_memory(role, phase)
@@ -97,19 +123,30 @@ def _require_memory(role: str, outcome: Outcome) -> None:
     if isinstance(outcome.limits.capacity, Tracer) or bool(jnp.all(outcome.fits_memory)):
         return
     worst = jnp.argmax(outcome.limits.capacity)
-    needed, there = (float(jnp.ravel(size)[worst]) / GIBI for size in (outcome.capacity_needed, outcome.capacity_available))
+    needed, there = (
+        float(jnp.ravel(size)[worst]) / GIBI
+        for size in (outcome.capacity_needed, outcome.capacity_available)
+    )
     over = float(jnp.exp(jnp.max(outcome.limits.capacity)))
     raise ValueError(
-        f"{role} needs {needed:.4g} GiB for weights and caches and an instance has {there:.4g} GiB (its fullest memory {over:.3g} times "
-        "over); expected more chips or capacity, a smaller batch or shorter requests"
+        f"{role} needs {needed:.4g} GiB for weights and caches and an instance has {there:.4g} GiB"
+        f" (its fullest memory {over:.3g} times over); expected more chips or capacity, a smaller"
+        " batch or shorter requests"
     )
 
 
 @jax.jit
 def _serve(
-    model: Transformer, serving: Serving, decode: Pool, prefill: Pool | None, technology: Technology,
-    precision: Precision, execution: Execution, first_promise: Real, token_promise: Real,
-) -> ServingOutcome:  # fmt: skip
+    model: Transformer,
+    serving: Serving,
+    decode: Pool,
+    prefill: Pool | None,
+    technology: Technology,
+    precision: Precision,
+    execution: Execution,
+    first_promise: Real,
+    token_promise: Real,
+) -> ServingOutcome:
     table = operator_table(model, precision, slice_columns=technology.attainable.slice_columns)
     other = decode if prefill is None else prefill
     decoding = _run(table, model, decode, serving.decode, technology, precision, execution)
@@ -117,57 +154,111 @@ def _serve(
     tokens = phases.tokens_per_step(serving.decode)
     if prefill is None:
         one = aggregated(
-            decoding.step_time, filling.step_time, serving.chunks, tokens, serving.batch, serving.output,
-            serving.load, first_promise, token_promise, waited_share(execution), request_time(execution),
-        )  # fmt: skip
+            decoding.step_time,
+            filling.step_time,
+            serving.chunks,
+            tokens,
+            serving.batch,
+            serving.output,
+            serving.load,
+            first_promise,
+            token_promise,
+            waited_share(execution),
+            request_time(execution),
+        )
         each = decode.instances
-        service = dataclasses.replace(one, requests_per_second=one.requests_per_second * each, goodput=one.goodput * each)
+        service = dataclasses.replace(
+            one, requests_per_second=one.requests_per_second * each, goodput=one.goodput * each
+        )
         pools = [(decode, decoding)]
     else:
         service = disaggregated(
-            decoding.step_time, filling.step_time, transfer_time(table, serving, decode, prefill, technology), tokens,
-            serving.batch, serving.output, serving.load, prefill.instances, decode.instances, first_promise, token_promise,
+            decoding.step_time,
+            filling.step_time,
+            transfer_time(table, serving, decode, prefill, technology),
+            tokens,
+            serving.batch,
+            serving.output,
+            serving.load,
+            prefill.instances,
+            decode.instances,
+            first_promise,
+            token_promise,
             request_time(execution),
-        )  # fmt: skip
+        )
         pools = [(decode, decoding), (prefill, filling)]
     limits = jax.tree.map(jnp.maximum, decoding.limits, filling.limits)
     limits = dataclasses.replace(limits, promise=jnp.log(service.time_per_token / token_promise))
-    service = dataclasses.replace(service, goodput=jnp.where(limits.capacity <= 0.0, service.goodput, 0.0))
+    service = dataclasses.replace(
+        service, goodput=jnp.where(limits.capacity <= 0.0, service.goodput, 0.0)
+    )
     outcome = _priced(
-        service, serving, pools, (decoding, filling), limits, jnp.log(service.time_to_first_token / first_promise), technology
+        service,
+        serving,
+        pools,
+        (decoding, filling),
+        limits,
+        jnp.log(service.time_to_first_token / first_promise),
+        technology,
     )
     distance = legal(decode.design, serving.decode, token_promise, decode.plan).distance
     distance = distance + legal(other.design, serving.prefill, first_promise, other.plan).distance
     machines = [(decode.design, decode.plan), (other.design, other.plan)]
-    parts = (("precision", precision), ("phase", serving), ("instances", decode.instances), ("instances", other.instances))
+    parts = (
+        ("precision", precision),
+        ("phase", serving),
+        ("instances", decode.instances),
+        ("instances", other.instances),
+    )
     return spoiled(outcome, distance + far_from_legal(model, technology, machines, *parts))
 
 
 def _run(
-    table: OperatorTable, model: Transformer, pool: Pool, phase: phases.Phase, technology: Technology,
-    precision: Precision, execution: Execution,
-) -> Outcome:  # fmt: skip
-    return evaluate_table(pool.design, table, Workload(model, phase, precision), pool.plan, technology, execution)
+    table: OperatorTable,
+    model: Transformer,
+    pool: Pool,
+    phase: phases.Phase,
+    technology: Technology,
+    precision: Precision,
+    execution: Execution,
+) -> Outcome:
+    return evaluate_table(
+        pool.design, table, Workload(model, phase, precision), pool.plan, technology, execution
+    )
 
 
-def transfer_time(table: OperatorTable, serving: Serving, decode: Pool, prefill: Pool, technology: Technology) -> Real:
-    """Time to move one prompt's cache from its prefill instance to a decode instance, over the scale-out network [s].
+def transfer_time(
+    table: OperatorTable, serving: Serving, decode: Pool, prefill: Pool, technology: Technology
+) -> Real:
+    """Time to move one prompt's cache from its prefill instance to a decode instance, over the
+    scale-out network [s].
 
     All chips of the smaller side send (or receive) at once.
     """
     op = table.operators
-    kept = jnp.sum(op.state_stored * phases.stored_positions(serving.prefill, op.store_window) + op.state_fixed)
+    kept = jnp.sum(
+        op.state_stored * phases.stored_positions(serving.prefill, op.store_window) + op.state_fixed
+    )
     sending = prefill.design.chips * prefill.design.scale_out_bandwidth
     receiving = decode.design.chips * decode.design.scale_out_bandwidth
     return kept / (lesser(sending, receiving) * technology.attainable.link)
 
 
 def _priced(
-    service: Service, serving: Serving, pools: list[tuple[Pool, Outcome]], steps: tuple[Outcome, Outcome], limits: Limits,
-    first_token: Real, technology: Technology,
-) -> ServingOutcome:  # fmt: skip
+    service: Service,
+    serving: Serving,
+    pools: list[tuple[Pool, Outcome]],
+    steps: tuple[Outcome, Outcome],
+    limits: Limits,
+    first_token: Real,
+    technology: Technology,
+) -> ServingOutcome:
+
     def total(name: str) -> Real:
-        return sum((getattr(outcome, name) * pool.instances for pool, outcome in pools), start=jnp.zeros_like(serving.batch))
+        return sum(
+            (getattr(outcome, name) * pool.instances for pool, outcome in pools),
+            start=jnp.zeros_like(serving.batch),
+        )
 
     tokens = service.requests_per_second * serving.output
     return ServingOutcome(

@@ -1,8 +1,9 @@
 """Which values are legal: concrete ones outside are refused, traced ones spoil the outcome.
 
-Inside ``jit``, ``vmap`` and ``grad`` a value cannot be looked at. An illegal one is therefore replaced by one inside its range, so that
-nothing becomes NaN, and the outcome is spoiled: every limit is violated, every gain next to nothing, every cost next to infinite. All
-of them grow worse with the distance from the range, so that an optimiser that walks out of it is sent back.
+Inside ``jit``, ``vmap`` and ``grad`` a value cannot be looked at. An illegal one is therefore
+replaced by one inside its range, so that nothing becomes NaN, and the outcome is spoiled: every
+limit is violated, every gain next to nothing, every cost next to infinite. All of them grow worse
+with the distance from the range, so that an optimiser that walks out of it is sent back.
 """
 
 import dataclasses
@@ -28,7 +29,8 @@ from codesign.workload.workload import Workload
 
 
 class Range(NamedTuple):
-    """Legal values of one quantity; ``above`` excludes the lower end, ``name`` is for messages where the field's own says too little."""
+    """Legal values of one quantity; ``above`` excludes the lower end, ``name`` is for messages
+    where the field's own says too little."""
 
     low: float
     high: float = math.inf
@@ -51,15 +53,26 @@ SHARE = Range(0.0, 1.0)
 RANGES: dict[str, dict[str, Range]] = {
     "design": {
         **dict.fromkeys(
-            ("memory_bandwidth", "memory_capacity", "peak_flops", "link_bandwidth", "sram_capacity", "sram_bandwidth",
-             "scale_out_bandwidth", "clock"), POSITIVE,
+            (
+                "memory_bandwidth",
+                "memory_capacity",
+                "peak_flops",
+                "link_bandwidth",
+                "sram_capacity",
+                "sram_bandwidth",
+                "scale_out_bandwidth",
+                "clock",
+            ),
+            POSITIVE,
         ),
         **dict.fromkeys(("chips", "dies", "scale_up_domain"), COUNT),
     },
     "phase": {
         "batch": POSITIVE,
         "prompt": POSITIVE,
-        "cached": Range(0.0, 1.0 - 1e-7, name="cached share of the prompt"),  # below 1 in single precision too
+        "cached": Range(
+            0.0, 1.0 - 1e-7, name="cached share of the prompt"
+        ),  # below 1 in single precision too
         "length": Range(0.0, name="draft length"),
         "acceptance": Range(0.0, 1.0, name="draft acceptance"),
         "cost": Range(0.0, name="draft cost"),
@@ -67,10 +80,21 @@ RANGES: dict[str, dict[str, Range]] = {
         "chunk": POSITIVE,
         "load": Range(0.0, 1.0 - 1e-7),
     },
-    **{name: {name: POSITIVE} for name in ("promise", "first_promise", "token_promise", "instances")},
+    **{
+        name: {name: POSITIVE}
+        for name in ("promise", "first_promise", "token_promise", "instances")
+    },
     "precision": {
         **dict.fromkeys(
-            ("weight_bits", "expert_weight_bits", "state_bits", "activation_bits", "message_bits", "recurrent_bits", "input_bits"),
+            (
+                "weight_bits",
+                "expert_weight_bits",
+                "state_bits",
+                "activation_bits",
+                "message_bits",
+                "recurrent_bits",
+                "input_bits",
+            ),
             POSITIVE,
         ),
     },
@@ -85,8 +109,9 @@ RANGES: dict[str, dict[str, Range]] = {
     },
     "model": {},
     "technology": {},
-}  # fmt: skip
-"""Legal ranges by what is stated and its field; a field that is not named may not be negative. Everything must be finite."""
+}
+"""Legal ranges by what is stated and its field; a field that is not named may not be negative.
+Everything must be finite."""
 
 WHOLE = 1.0 - 1e-6
 """Least tensor degree: one chip, up to the rounding of single precision."""
@@ -105,7 +130,9 @@ def _leaves(what: str, tree: Any) -> Iterator[Stated]:
         fields = [key.name for key in path if isinstance(key, GetAttrKey)] or [what]
         legal = RANGES[what].get(fields[-1], NOT_NEGATIVE)
         deep = what in ("model", "technology")
-        own = " ".join(fields) if what == "precision" else fields[-1]  # a part of the model may have its own precision
+        own = (
+            " ".join(fields) if what == "precision" else fields[-1]
+        )  # a part of the model may have its own precision
         yield Stated(legal.name or (f"{what}{keystr(path)}" if deep else own), leaf, legal)
 
 
@@ -114,20 +141,33 @@ def _derived(design: Design, plan: Plan) -> Iterator[Stated]:
     groups = plan.pipeline * plan.context * plan.data
     shown = [value for value in (_concrete(design.chips), _concrete(groups)) if value is not None]
     chips, count = (f"{np.max(value):g}" for value in shown) if len(shown) == 2 else ("", "")
-    yield Stated(f"tensor degree of {chips} chips in {count} pipeline, context and data groups", design.chips / groups, Range(WHOLE))
+    yield Stated(
+        f"tensor degree of {chips} chips in {count} pipeline, context and data groups",
+        design.chips / groups,
+        Range(WHOLE),
+    )
     if plan.tiers is None:
         return
-    yield Stated("weights on chip and in pool together", plan.tiers.weights_on_chip + plan.tiers.weights_in_pool, SHARE)
+    yield Stated(
+        "weights on chip and in pool together",
+        plan.tiers.weights_on_chip + plan.tiers.weights_in_pool,
+        SHARE,
+    )
     pooled = (plan.tiers.weights_in_pool > 0.0) | (plan.tiers.state_in_pool > 0.0)
     reached = jnp.where(pooled, design.pool_bandwidth, 1.0)
     yield Stated("pool bandwidth of a plan that keeps bytes in a pool", reached, POSITIVE)
 
 
 def _mixtures(model: Transformer) -> list[MixtureOfExperts]:
-    return [kind.feed_forward for kind in model.layers if isinstance(kind.feed_forward, MixtureOfExperts)]
+    return [
+        kind.feed_forward
+        for kind in model.layers
+        if isinstance(kind.feed_forward, MixtureOfExperts)
+    ]
 
 
-# --- concrete values -------------------------------------------------------------------------------------------------------------
+# --- concrete values ------------------------------------------------------------------------------
+# -------------------------------
 
 
 def check(design: Design, workload: Workload, plan: Plan, technology: Technology) -> None:
@@ -137,9 +177,14 @@ def check(design: Design, workload: Workload, plan: Plan, technology: Technology
         ValueError: naming the first offending quantity, its value and what was expected.
     """
     stated = (
-        ("design", design), ("phase", workload.phase), ("promise", workload.promise), ("precision", workload.precision),
-        ("plan", plan), ("model", workload.model), ("technology", technology),
-    )  # fmt: skip
+        ("design", design),
+        ("phase", workload.phase),
+        ("promise", workload.promise),
+        ("precision", workload.precision),
+        ("plan", plan),
+        ("model", workload.model),
+        ("technology", technology),
+    )
     for what, tree in stated:
         check_part(what, tree)
     _check_mixtures(workload.model)
@@ -158,18 +203,25 @@ def check_part(what: str, tree: Any) -> None:
 
 
 def _check_mixtures(model: Transformer) -> None:
-    """All layers with experts must have the same number of them: routing is computed once per step."""
+    """All layers with experts must have the same number of them: routing is computed once per
+    step."""
     mixtures = _mixtures(model)
     for mixture in mixtures:
         experts, active = _concrete(mixture.experts), _concrete(mixture.active)
         if experts is not None and active is not None:
             _require(Stated("active experts", active, Range(1.0, float(np.max(experts)))))
     for name in ("experts", "active"):
-        values = [value for mixture in mixtures if (value := _concrete(getattr(mixture, name))) is not None]
+        values = [
+            value
+            for mixture in mixtures
+            if (value := _concrete(getattr(mixture, name))) is not None
+        ]
         if len(values) > 1 and any((value != values[0]).any() for value in values[1:]):
             shown = ", ".join(f"{value:g}" for value in values)
             what = {"experts": "experts", "active": "active experts"}[name]
-            raise ValueError(f"layers with experts have {shown} {what}; expected the same number in all of them")
+            raise ValueError(
+                f"layers with experts have {shown} {what}; expected the same number in all of them"
+            )
 
 
 def _concrete(value: Any) -> np.ndarray | None:
@@ -180,19 +232,30 @@ def _require(stated: Stated) -> None:
     value, legal = _concrete(stated.value), stated.range
     if value is None:
         return
-    good = np.isfinite(value) & (value > legal.low if legal.above else value >= legal.low) & (value <= legal.high)
+    good = (
+        np.isfinite(value)
+        & (value > legal.low if legal.above else value >= legal.low)
+        & (value <= legal.high)
+    )
     if not good.all():
-        relation, worst = "more than" if legal.above else "at least", np.ravel(value)[np.argmin(np.ravel(good))]
+        relation, worst = (
+            "more than" if legal.above else "at least",
+            np.ravel(value)[np.argmin(np.ravel(good))],
+        )
         least = "" if math.isinf(legal.low) else f" {relation} {round(legal.low, 5):g}"
         most = "" if math.isinf(legal.high) else f" and at most {round(legal.high, 5):g}"
-        raise ValueError(f"{stated.name.replace('_', ' ')} is {worst:g}; expected a finite number{least}{most}")
+        raise ValueError(
+            f"{stated.name.replace('_', ' ')} is {worst:g}; expected a finite number{least}{most}"
+        )
 
 
-# --- traced values ---------------------------------------------------------------------------------------------------------------
+# --- traced values --------------------------------------------------------------------------------
+# -------------------------------
 
 
 class Legal(NamedTuple):
-    """Arguments with illegal numbers replaced, and how far those were from their ranges: 0 where there were none [1]."""
+    """Arguments with illegal numbers replaced, and how far those were from their ranges: 0 where
+    there were none [1]."""
 
     design: Design
     phase: Phase
@@ -202,7 +265,8 @@ class Legal(NamedTuple):
 
 
 def legal(design: Design, phase: Phase, promise: Real, plan: Plan) -> Legal:
-    """Replace what is outside its range, number by number; legal ones keep every bit and their derivatives."""
+    """Replace what is outside its range, number by number; legal ones keep every bit and their
+    derivatives."""
     parts: dict[str, Any] = {"design": design, "phase": phase, "promise": promise, "plan": plan}
     stated: list[Stated] = []
     for what, tree in parts.items():
@@ -221,27 +285,44 @@ def _good(stated: Stated) -> Truth:
 
 
 def _distance(stated: Sequence[Stated]) -> Real:
-    """How far numbers are from their ranges, together; the gradient points back into them. One array: one small program."""
+    """How far numbers are from their ranges, together; the gradient points back into them. One
+    array: one small program."""
     values = jnp.concatenate([jnp.ravel(one.value) for one in stated])
     good = jnp.concatenate([jnp.ravel(_good(one)) for one in stated])
-    inside = np.concatenate([np.full(np.size(one.value), one.range.inside) for one in stated]).astype(values.dtype)
-    # not |value - inside|: a fused multiply-add leaves the rounding of the value in a difference of equals
+    inside = np.concatenate(
+        [np.full(np.size(one.value), one.range.inside) for one in stated]
+    ).astype(values.dtype)
+    # not |value - inside|: a fused multiply-add leaves the rounding of the value in a difference of
+    # equals
     return jnp.sum(jnp.where(good, 0.0, jnp.abs(values - inside)))
 
 
-def far_from_legal(model: Transformer, technology: Technology, machines: Sequence[tuple[Design, Plan]], *parts: tuple[str, Any]) -> Real:
+def far_from_legal(
+    model: Transformer,
+    technology: Technology,
+    machines: Sequence[tuple[Design, Plan]],
+    *parts: tuple[str, Any],
+) -> Real:
     """How far what ``legal`` does not look at is from its ranges: 0 where legal [1].
 
-    That is a model, a technology, what must hold between a plan and its machine, and other parts (keys of ``RANGES``).
+    That is a model, a technology, what must hold between a plan and its machine, and other parts
+    (keys of ``RANGES``).
     """
-    stated = [one for what, tree in (("model", model), ("technology", technology), *parts) for one in _leaves(what, tree)]
-    more = [Stated("", mixture.experts - mixture.active, NOT_NEGATIVE) for mixture in _mixtures(model)]
+    stated = [
+        one
+        for what, tree in (("model", model), ("technology", technology), *parts)
+        for one in _leaves(what, tree)
+    ]
+    more = [
+        Stated("", mixture.experts - mixture.active, NOT_NEGATIVE) for mixture in _mixtures(model)
+    ]
     between = [one for machine in machines for one in _derived(*machine)]
     return _distance([*stated, *more, *between])
 
 
 NOTHING = 1e-18
-"""What a gain is at most where an argument is illegal, and one over what a cost is at least: finite in single precision, with logarithm."""
+"""What a gain is at most where an argument is illegal, and one over what a cost is at least: finite
+in single precision, with logarithm."""
 
 
 Judged = TypeVar("Judged", bound=eqx.Module)
@@ -250,20 +331,34 @@ Judged = TypeVar("Judged", bound=eqx.Module)
 def spoiled(outcome: Judged, distance: Real) -> Judged:
     """The outcome as it is where ``distance`` is 0; elsewhere one that nobody wants.
 
-    With b = ln(1 + distance), every limit is b > 0, every gain ``NOTHING`` / (1 + b), and every cost, time, area and byte one over that.
+    With b = ln(1 + distance), every limit is b > 0, every gain ``NOTHING`` / (1 + b), and every
+    cost, time, area and byte one over that.
     """
-    # all follows from one logarithm: XLA copies cheap operations into every loop that uses them, but not that one
-    beyond = jnp.log1p(jnp.where(distance <= 1.0 / NOTHING, distance, 1.0 / NOTHING))  # NaN is far out too
-    return _spoiled(outcome, beyond == 0.0, beyond, NOTHING / (1.0 + beyond), (1.0 + beyond) / NOTHING)
+    # all follows from one logarithm: XLA copies cheap operations into every loop that uses them,
+    # but not that one
+    beyond = jnp.log1p(
+        jnp.where(distance <= 1.0 / NOTHING, distance, 1.0 / NOTHING)
+    )  # NaN is far out too
+    return _spoiled(
+        outcome, beyond == 0.0, beyond, NOTHING / (1.0 + beyond), (1.0 + beyond) / NOTHING
+    )
 
 
 def _spoiled(outcome: Judged, good: Real, limit: Real, gain: Real, cost: Real) -> Judged:
     found = {}
     for field in dataclasses.fields(outcome):  # pyright: ignore[reportArgumentType]
         value = getattr(outcome, field.name)
-        worst = limit if isinstance(value, Limits) or field.name == "first_token" else gain if field.name in GAINS else cost
+        worst = (
+            limit
+            if isinstance(value, Limits) or field.name == "first_token"
+            else gain
+            if field.name in GAINS
+            else cost
+        )
         if isinstance(value, Outcome):
             found[field.name] = _spoiled(value, good, limit, gain, cost)
         else:
-            found[field.name] = jax.tree.map(lambda leaf, worst=worst: jnp.where(good, leaf, worst.astype(leaf.dtype)), value)
+            found[field.name] = jax.tree.map(
+                lambda leaf, worst=worst: jnp.where(good, leaf, worst.astype(leaf.dtype)), value
+            )
     return dataclasses.replace(outcome, **found)  # pyright: ignore[reportArgumentType]

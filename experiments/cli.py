@@ -1,4 +1,5 @@
-"""The command line: reads arguments, sets JAX up, runs one command, and turns every failure into a sentence."""
+"""The command line: reads arguments, sets JAX up, runs one command, and turns every failure into a
+sentence."""
 
 import _thread
 import contextlib
@@ -24,13 +25,27 @@ from experiments.commands.reproduce import Reproduce
 from experiments.commands.show import Show
 from experiments.commands.validate import Validate
 from experiments.terminal.help_examples import ending
-from experiments.terminal.refusal import BAD_INPUT, INTERRUPTED, Refused, nearest, sentence, shortened
+from experiments.terminal.refusal import (
+    BAD_INPUT,
+    INTERRUPTED,
+    Refused,
+    nearest,
+    sentence,
+    shortened,
+)
 
 COMMANDS: dict[str, type] = {
-    "calibrate": Calibrate, "describe": Describe, "evaluate": Evaluate, "list": List, "optimize": Optimize, "reproduce": Reproduce,
-    "show": Show, "validate": Validate,
-}  # fmt: skip
-"""Commands by name; each is a dataclass of its arguments with a method ``run`` that returns the exit code."""
+    "calibrate": Calibrate,
+    "describe": Describe,
+    "evaluate": Evaluate,
+    "list": List,
+    "optimize": Optimize,
+    "reproduce": Reproduce,
+    "show": Show,
+    "validate": Validate,
+}
+"""Commands by name; each is a dataclass of its arguments with a method ``run`` that returns the
+exit code."""
 
 DESCRIPTION = (
     "Differentiable hardware co-design for LLM inference. codesign --version: versions.\n"
@@ -39,8 +54,8 @@ DESCRIPTION = (
 )
 
 COLLECTIONS = (50_000, 50, 100)
-"""When Python looks for garbage: tracing makes hundreds of thousands of objects that stay, and looking through them again and again
-took a tenth of the main job."""
+"""When Python looks for garbage: tracing makes hundreds of thousands of objects that stay, and
+looking through them again and again took a tenth of the main job."""
 
 SOON = 0.02
 """Seconds after which a lost Ctrl-C is delivered again."""
@@ -50,7 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit.
 
     Raises:
-        SystemExit: always; code 0, 2 (bad input), 3 (infeasible), 130 (interrupted) or 1 (a fault of the program).
+        SystemExit: always; code 0, 2 (bad input), 3 (infeasible), 130 (interrupted) or 1 (a fault
+            of the program).
     """
     raise SystemExit(exit_code(list(sys.argv[1:] if arguments is None else arguments)))
 
@@ -58,11 +74,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def console() -> None:
     """``main`` as a process of its own, which is gone when its work is done.
 
-    Taking JAX down takes half a second; and after an interruption, computations under way would abort the process when the
-    interpreter goes away under them.
+    Taking JAX down takes half a second; and after an interruption, computations under way would
+    abort the process when the interpreter goes away under them.
     """
     gc.set_threshold(*COLLECTIONS)
-    for stream in (sys.stdout, sys.stderr):  # a terminal without our characters, a path that is no text: shown, not a failure
+    for stream in (
+        sys.stdout,
+        sys.stderr,
+    ):  # a terminal without our characters, a path that is no text: shown, not a failure
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     sys.unraisablehook = interrupt_again
@@ -79,12 +98,15 @@ def console() -> None:
 
 
 def interrupt_again(lost: Any) -> None:
-    """Deliver once more a Ctrl-C that struck where Python cannot raise: in a callback of the garbage collector, of which JAX has one.
+    """Deliver once more a Ctrl-C that struck where Python cannot raise: in a callback of the
+    garbage collector, of which JAX has one.
 
     Python's own hook prints a traceback, and the interruption is gone.
     """
     if issubclass(lost.exc_type, KeyboardInterrupt):
-        again = threading.Timer(SOON, _thread.interrupt_main)  # now it would strike in this very hook
+        again = threading.Timer(
+            SOON, _thread.interrupt_main
+        )  # now it would strike in this very hook
         again.daemon = True
         again.start()
     else:
@@ -111,11 +133,17 @@ def exit_code(arguments: list[str]) -> int:
     except OSError as error:
         return _say(f"{error.filename or 'a file'}: {error.strerror or error}", BAD_INPUT)
     except KeyboardInterrupt:
-        return _say("interrupted; what was finished is kept, and the same command goes on from it", INTERRUPTED)
+        return _say(
+            "interrupted; what was finished is kept, and the same command goes on from it",
+            INTERRUPTED,
+        )
     except Exception as error:
         if os.environ.get("CODESIGN_TRACEBACK"):
             raise
-        fault = f"a fault in codesign, not in your input: {type(error).__name__}: {sentence(error)[:300]}"
+        fault = (
+            f"a fault in codesign, not in your input: {type(error).__name__}:"
+            f" {sentence(error)[:300]}"
+        )
         return _say(f"{fault} (CODESIGN_TRACEBACK=1 shows where)", 1)
 
 
@@ -136,7 +164,10 @@ def parsed(arguments: list[str]) -> Any:
         print(f"codesign {version('codesign')}, JAX {version('jax')}")
         return None
     _check_words(arguments)
-    commands = [Annotated[command, tyro.conf.subcommand(name, prefix_name=False)] for name, command in COMMANDS.items()]
+    commands = [
+        Annotated[command, tyro.conf.subcommand(name, prefix_name=False)]
+        for name, command in COMMANDS.items()
+    ]
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
@@ -162,19 +193,27 @@ def tuple_union(types: Sequence[Any]) -> Any:
 
 
 def _check_words(arguments: list[str]) -> None:
-    """Refuse an unknown command or option by its nearest name, which the parser would spread over a page."""
+    """Refuse an unknown command or option by its nearest name, which the parser would spread over a
+    page."""
     if not arguments:
-        raise Refused(f"no command given; expected one of {', '.join(COMMANDS)} (codesign --help says more)")
+        raise Refused(
+            f"no command given; expected one of {', '.join(COMMANDS)} (codesign --help says more)"
+        )
     first, *rest = arguments
     if first in ("-h", "--help"):  # the parser's own
         return
     if first not in COMMANDS:
         raise Refused(f"unknown command {first!r}; {nearest(first, list(COMMANDS))}")
-    options = ["--help", *(f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(COMMANDS[first]))]
+    options = [
+        "--help",
+        *(f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(COMMANDS[first])),
+    ]
     for word in rest:
         name = word.partition("=")[0].replace("_", "-")
         if name.startswith("--") and name not in options:
-            raise Refused(f"unknown option {word.partition('=')[0]!r} of {first}; {nearest(name, options)}")
+            raise Refused(
+                f"unknown option {word.partition('=')[0]!r} of {first}; {nearest(name, options)}"
+            )
 
 
 def _first_sentence(box: str) -> str:
@@ -185,23 +224,32 @@ def _first_sentence(box: str) -> str:
         if not line:
             break
         body.append(line)
-    return " ".join(" ".join(body).split()) or "the arguments could not be read; codesign --help says what is expected"
+    return (
+        " ".join(" ".join(body).split())
+        or "the arguments could not be read; codesign --help says what is expected"
+    )
 
 
 def prepare_jax() -> None:
-    """Float64, the CPU unless told otherwise, and compiled programs kept in the user's cache folder."""
+    """Float64, the CPU unless told otherwise, and compiled programs kept in the user's cache
+    folder."""
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     import jax
 
     jax.config.update("jax_enable_x64", True)
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "codesign" / "xla"
+    cache = (
+        Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
+        / "codesign"
+        / "xla"
+    )
     if jax.config.jax_compilation_cache_dir is None and _can_keep(cache):  # pyright: ignore[reportAttributeAccessIssue]
         jax.config.update("jax_compilation_cache_dir", str(cache))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
 def _can_keep(cache: Path) -> bool:
-    """Whether a folder can be made and written: not without a home, as in a container whose user nobody named, nor on a full disk."""
+    """Whether a folder can be made and written: not without a home, as in a container whose user
+    nobody named, nor on a full disk."""
     if not cache.is_absolute():
         return False
     with contextlib.suppress(OSError):

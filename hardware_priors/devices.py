@@ -16,7 +16,8 @@ from hardware_priors.prior import find as find_prior
 from hardware_priors.quantities import formatted, nearest
 
 FLOATING_FORMATS = {4: ("peak_fp4",), 8: ("peak_fp8",), 16: ("peak_bf16", "peak_fp16")}
-"""Dense peaks by width [bit] that serve floating-point weights and activations; integer peaks do not."""
+"""Dense peaks by width [bit] that serve floating-point weights and activations; integer peaks do
+not."""
 
 _WHERE_KNOWN = {
     "sram_capacity": ("sram_total", "sram_LLC", "sram_L2", "sram_CMEM"),
@@ -25,7 +26,8 @@ _WHERE_KNOWN = {
     "pool_capacity": ("lpddr_capacity",),
     "pool_bandwidth": ("lpddr_bandwidth",),
 }
-"""Fields of a design that keep its default where the catalogue has none of these facts; the first fact found counts."""
+"""Fields of a design that keep its default where the catalogue has none of these facts; the first
+fact found counts."""
 
 
 def _read(file: str) -> list[dict[str, str]]:
@@ -63,7 +65,8 @@ def device_names() -> list[str]:
 
 @dataclass(frozen=True)
 class Device:
-    """One device of the catalogue: its facts with their sources, and what a machine of it can do."""
+    """One device of the catalogue: its facts with their sources, and what a machine of it can
+    do."""
 
     name: str
 
@@ -84,7 +87,9 @@ class Device:
         """
         prior = self.find(quantity)
         if prior is None:
-            raise ValueError(f"{self.name}: no {quantity} is published; state it in a TOML file of your own")
+            raise ValueError(
+                f"{self.name}: no {quantity} is published; state it in a TOML file of your own"
+            )
         return prior
 
     @cached_property
@@ -92,7 +97,10 @@ class Device:
         """All its facts by quantity, in the units of their sources."""
         from hardware_priors.prior import load
 
-        ordered = sorted((prior for prior in load("devices") if prior.name == self.name), key=lambda prior: prior.year)
+        ordered = sorted(
+            (prior for prior in load("devices") if prior.name == self.name),
+            key=lambda prior: prior.year,
+        )
         return {prior.quantity: prior for prior in ordered}
 
     @property
@@ -122,13 +130,15 @@ class Device:
 
     @property
     def year(self) -> int | None:
-        """The year its main memory is published for, that of its generation; None where nobody described it."""
+        """The year its main memory is published for, that of its generation; None where nobody
+        described it."""
         memory = self.find("memory_bandwidth")
         return None if memory is None else memory.year
 
     @property
     def market(self) -> str:
-        """Whom it is for: ``"datacentre"``, or what the catalogue labels it: ``"desktop"``, ``"study"`` (never built).
+        """Whom it is for: ``"datacentre"``, or what the catalogue labels it: ``"desktop"``,
+        ``"study"`` (never built).
 
         >>> device("h100").market, device("xpu-hbm3").market
         ('datacentre', 'study')
@@ -137,12 +147,14 @@ class Device:
 
     @property
     def status(self) -> str:
-        """How well it is known: ``"two sources"``, ``"single source"``, ``"announced"`` or ``"studied"`` (a design on paper)."""
+        """How well it is known: ``"two sources"``, ``"single source"``, ``"announced"`` or
+        ``"studied"`` (a design on paper)."""
         return _labels()[self.name].get("status", "two sources")
 
     @property
     def joined_by(self) -> str:
-        """What joins several of them, in words; the name of its links where the catalogue says no more."""
+        """What joins several of them, in words; the name of its links where the catalogue says no
+        more."""
         return _labels()[self.name].get("joined_by", self.technology_names()[2])
 
     @property
@@ -170,13 +182,24 @@ class Device:
         return next(bits for bits, quantities in FLOATING_FORMATS.items() if served in quantities)
 
     def assumed(self, chips: float) -> list[str]:
-        """What no fact of this device says and a machine of so many chips needs, with the value that ``design`` takes."""
-        design = self.design(chips, min(bits for bits, names in FLOATING_FORMATS.items() if any(map(self.find, names))))
-        needed = [name for name in ("sram_capacity",) if not any(map(self.find, _WHERE_KNOWN[name]))]
+        """What no fact of this device says and a machine of so many chips needs, with the value
+        that ``design`` takes."""
+        design = self.design(
+            chips,
+            min(bits for bits, names in FLOATING_FORMATS.items() if any(map(self.find, names))),
+        )
+        needed = [
+            name for name in ("sram_capacity",) if not any(map(self.find, _WHERE_KNOWN[name]))
+        ]
         if chips > float(design.scale_up_domain):
-            needed += [] if self.find("scale_out_bandwidth_bidirectional") else ["scale_out_bandwidth"]
+            needed += (
+                [] if self.find("scale_out_bandwidth_bidirectional") else ["scale_out_bandwidth"]
+            )
             needed += ["scale_out_latency"]
-        return [f"{name} {formatted(float(getattr(design, name)), SHOWN.get(name, '1'))}" for name in needed]
+        return [
+            f"{name} {formatted(float(getattr(design, name)), SHOWN.get(name, '1'))}"
+            for name in needed
+        ]
 
     def peak(self, compute_bits: float = 8) -> Prior:
         """The dense peak of the narrowest floating-point format at least ``compute_bits`` wide.
@@ -191,12 +214,16 @@ class Device:
                 if bits >= compute_bits and (prior := self.find(quantity)) is not None:
                     return prior
         published = [quantity for quantity in self.priors if quantity.startswith("peak_")]
-        raise ValueError(f"{self.name}: no peak_fp{compute_bits:g} or wider is published (found {', '.join(published) or 'none'})")
+        raise ValueError(
+            f"{self.name}: no peak_fp{compute_bits:g} or wider is published (found"
+            f" {', '.join(published) or 'none'})"
+        )
 
     def sync_latency(self, chips: float) -> float:
         """Time of one exposed minimal collective over ``chips`` chips of one domain [s].
 
-        On a torus: hop latency × half of each ring, d·n^(1/d)/2 hops. Elsewhere one number, or two about a threshold.
+        On a torus: hop latency × half of each ring, d·n^(1/d)/2 hops. Elsewhere one number, or two
+        about a threshold.
         """
         return float(self.sync_latencies(np.array([chips]))[0])
 
@@ -215,8 +242,9 @@ class Device:
     def design(self, chips: float, compute_bits: float = 8) -> Design:
         """A machine of so many of these chips, in SI.
 
-        Where the catalogue has none, on-chip SRAM and dies are the defaults of ``Design`` and scale-out is one
-        400 Gbit/s InfiniBand port a chip; scale-out latency is the one measured between two InfiniBand nodes.
+        Where the catalogue has none, on-chip SRAM and dies are the defaults of ``Design`` and
+        scale-out is one 400 Gbit/s InfiniBand port a chip; scale-out latency is the one measured
+        between two InfiniBand nodes.
 
         Args:
             chips: number of chips, ≥ 1.
@@ -232,7 +260,11 @@ class Device:
         if not chips >= 1:
             raise ValueError(f"chips = {chips!r}: expected at least 1")
         scale_out = self.find("scale_out_bandwidth_bidirectional")
-        one_way = scale_out.si.value / 2 if scale_out else lookup("links", "InfiniBand NDR", "bw_per_port").si.value
+        one_way = (
+            scale_out.si.value / 2
+            if scale_out
+            else lookup("links", "InfiniBand NDR", "bw_per_port").si.value
+        )
         quantities: dict[str, Any] = {
             "memory_bandwidth": self.fact("memory_bandwidth").si.value,
             "memory_capacity": self.fact("memory_capacity").si.value,
@@ -242,10 +274,14 @@ class Device:
             "link_bandwidth": self.fact("scale_up_bandwidth_bidirectional").si.value / 2,
             "scale_up_domain": self.fact("scale_up_domain").si.value,
             "scale_out_bandwidth": one_way,
-            "scale_out_latency": lookup("links", "all-reduce 16 H20, 2 nodes, IB NDR", "latency_small").si.value,
+            "scale_out_latency": (
+                lookup("links", "all-reduce 16 H20, 2 nodes, IB NDR", "latency_small").si.value
+            ),
         }
         for field, facts in _WHERE_KNOWN.items():
-            known = next((prior for quantity in facts if (prior := self.find(quantity)) is not None), None)
+            known = next(
+                (prior for quantity in facts if (prior := self.find(quantity)) is not None), None
+            )
             if known is not None:
                 quantities[field] = known.si.value
         return Design(**quantities)
@@ -259,7 +295,8 @@ def device(name: str) -> "Device | OwnDevice":
             (see :mod:`hardware_priors.own_device`).
 
     Raises:
-        ValueError: unknown name, with the nearest of the catalogue; a name left out of it, with the reason.
+        ValueError: unknown name, with the nearest of the catalogue; a name left out of it, with the
+            reason.
 
     >>> device("H100").full_name
     'NVIDIA H100 SXM5'
@@ -268,7 +305,12 @@ def device(name: str) -> "Device | OwnDevice":
         return read_device(Path(name))
     folded = str(name).casefold()
     if folded in refused_devices():
-        raise ValueError(f"{folded}: not in the catalogue, because {refused_devices()[folded]}; state it in a TOML file of your own")
+        raise ValueError(
+            f"{folded}: not in the catalogue, because {refused_devices()[folded]}; state it in a"
+            " TOML file of your own"
+        )
     if folded not in device_names():
-        raise ValueError(f"unknown device {name!r}; did you mean {nearest(folded, device_names())!r}?")
+        raise ValueError(
+            f"unknown device {name!r}; did you mean {nearest(folded, device_names())!r}?"
+        )
     return Device(folded)

@@ -1,4 +1,5 @@
-"""Families of devices (vendor, architecture), and catalogue names for the device names that sources print."""
+"""Families of devices (vendor, architecture), and catalogue names for the device names that sources
+print."""
 
 import csv
 import re
@@ -15,7 +16,8 @@ def _rows(file: str) -> tuple[dict[str, str], ...]:
 
 
 def family(name: str) -> tuple[str, str]:
-    """Vendor and architecture of a device, by its catalogue name; a device of no known family is one of its own.
+    """Vendor and architecture of a device, by its catalogue name; a device of no known family is
+    one of its own.
 
     >>> family("h200")
     ('nvidia', 'hopper')
@@ -27,7 +29,8 @@ def family(name: str) -> tuple[str, str]:
 
 
 def catalogue_name(printed: str) -> str | None:
-    """The catalogue's name for a device as a source prints it, or None where the catalogue has no such device.
+    """The catalogue's name for a device as a source prints it, or None where the catalogue has no
+    such device.
 
     >>> catalogue_name("NVIDIA H100 80GB HBM3"), catalogue_name("H200-SXM")
     ('h100', 'h200')

@@ -11,7 +11,8 @@ from hardware_priors.own_device import OwnDevice
 
 @cache
 def machine(name: str, chips: float = 8.0) -> Machine:
-    """The machine of a catalogue name; ``chips`` chooses the sync latency where it depends on their number.
+    """The machine of a catalogue name; ``chips`` chooses the sync latency where it depends on their
+    number.
 
     >>> machine("h100").architecture
     'hopper'
@@ -20,7 +21,8 @@ def machine(name: str, chips: float = 8.0) -> Machine:
 
 
 def machine_of(found: Device | OwnDevice, chips: float = 8.0) -> Machine:
-    """The machine of a device of the catalogue, or of one of your own, which is a family of its own.
+    """The machine of a device of the catalogue, or of one of your own, which is a family of its
+    own.
 
     Raises:
         ValueError: a rate that is needed is not published, by its name.
@@ -31,7 +33,10 @@ def machine_of(found: Device | OwnDevice, chips: float = 8.0) -> Machine:
     if isinstance(found, Device):
         peaks, power = tuple(found.peak(bits).si.value for bits in (16, 8, 4)), found.tdp
     else:
-        peaks, power = tuple(float(found.design(max(chips, 1.0), bits).peak_flops) for bits in (16, 8, 4)), None
+        peaks, power = (
+            tuple(float(found.design(max(chips, 1.0), bits).peak_flops) for bits in (16, 8, 4)),
+            None,
+        )
     return Machine(
         name=name,
         vendor=vendor,
@@ -50,7 +55,8 @@ def machine_of(found: Device | OwnDevice, chips: float = 8.0) -> Machine:
 
 @cache
 def find_machine(printed: str, chips: float = 8.0) -> Machine | None:
-    """The machine of a device name as a source prints it, or None where the catalogue does not have it or lacks its rates."""
+    """The machine of a device name as a source prints it, or None where the catalogue does not have
+    it or lacks its rates."""
     name = catalogue_name(printed)
     if name is None:
         return None

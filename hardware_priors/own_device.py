@@ -3,18 +3,19 @@
     name = "my chip"                       # optional
     memory_bandwidth = "3.35 TB/s"
     memory_capacity = "96 GiB"
-    peak_flops_16bit = "0.99 PFLOP/s"      # dense, by width of the products: 32bit, 16bit, 8bit, 4bit; at least one
+    peak_flops_16bit = "0.99 PFLOP/s"      # dense, by width: 32bit, 16bit, 8bit, 4bit; at least one
     peak_flops_8bit = "1.979 PFLOP/s"
     sync_latency = "1.5 us"
     link_bandwidth = "450 GB/s"            # one direction
-    scale_up_domain = 8                    # chips joined by these links; needed for more than one chip
-    pool_capacity = "512 GB"               # optional: memory behind the main one, such as a host's, and
+    scale_up_domain = 8                    # chips joined by these links; needed beyond one chip
+    pool_capacity = "512 GB"               # optional: memory behind the main one, and
     pool_bandwidth = "80 GB/s"             # what a chip streams from it
     technology = ["N3", "HBM4", "NVLink5"] # optional: what to price it with
 
-Keys are the fields of :class:`codesign.hardware.design.Design` without ``chips``; those with a default there may be left out, and
-``OwnDevice.assumed`` says which were. ``peak_flops`` is taken with ``peak_flops_bits``, the width at which it holds; alone, it is
-taken at 8 bits and halved at 16, which ``OwnDevice.assumed`` says too.
+Keys are the fields of :class:`codesign.hardware.design.Design` without ``chips``; those with a
+default there may be left out, and ``OwnDevice.assumed`` says which were. ``peak_flops`` is taken
+with ``peak_flops_bits``, the width at which it holds; alone, it is taken at 8 bits and halved at
+16, which ``OwnDevice.assumed`` says too.
 """
 
 from dataclasses import MISSING, dataclass, field, fields
@@ -28,7 +29,12 @@ from hardware_priors.quantities import formatted, nearest, parse, require_physic
 WIDTHS = (4, 8, 16, 32)
 """Widths of products at which a rate may be stated [bit]."""
 
-SHOWN = {"sram_capacity": "MB", "sram_bandwidth": "TB/s", "scale_out_bandwidth": "GB/s", "scale_out_latency": "us"}
+SHOWN = {
+    "sram_capacity": "MB",
+    "sram_bandwidth": "TB/s",
+    "scale_out_bandwidth": "GB/s",
+    "scale_out_latency": "us",
+}
 """Units in which an assumption is told."""
 
 _RATES = {f"peak_flops_{bits}bit": bits for bits in WIDTHS}
@@ -42,10 +48,11 @@ LONGEST_NAME = 200
 
 @dataclass(frozen=True)
 class OwnDevice:
-    """A device read from a file: what a chip can do, in SI. It has no priors, so no area, power or price of its own.
+    """A device read from a file: what a chip can do, in SI. It has no priors, so no area, power or
+    price of its own.
 
-    ``rates`` holds the dense matrix rate by width [bit → FLOP/s], ``quantities`` the rest; ``width_assumed``: the file states a rate
-    without its width.
+    ``rates`` holds the dense matrix rate by width [bit → FLOP/s], ``quantities`` the rest;
+    ``width_assumed``: the file states a rate without its width.
     """
 
     name: str
@@ -64,15 +71,22 @@ class OwnDevice:
             ValueError: the file states none.
         """
         if self.technology is None:
-            raise ValueError(f'{self.name}: no technology is stated; add technology = ["N3", "HBM4", "NVLink5"]')
+            raise ValueError(
+                f'{self.name}: no technology is stated; add technology = ["N3", "HBM4", "NVLink5"]'
+            )
         return self.technology
 
     def assumed(self, chips: float) -> list[str]:
-        """What the file leaves out and a machine of so many chips takes from ``Design``, with its value."""
+        """What the file leaves out and a machine of so many chips takes from ``Design``, with its
+        value."""
         silent = {"pool_bandwidth", "pool_capacity", "white_silicon"}  # absent means none
         if chips <= self.quantities.get("scale_up_domain", 1.0):
             silent |= {"scale_up_domain", "scale_out_bandwidth", "scale_out_latency"}
-        rate = [f"peak_flops {formatted(self.rates[8], 'PFLOP/s')} at 8 bits and half of it at 16"] if self.width_assumed else []
+        rate = (
+            [f"peak_flops {formatted(self.rates[8], 'PFLOP/s')} at 8 bits and half of it at 16"]
+            if self.width_assumed
+            else []
+        )
         return rate + [
             f"{key} {formatted(float(default), SHOWN.get(key, _UNITS[key]))}"  # pyright: ignore[reportArgumentType]
             for key, default in _DEFAULTS.items()
@@ -80,7 +94,8 @@ class OwnDevice:
         ]
 
     def width(self, compute_bits: float) -> int:
-        """The width whose rate serves products of ``compute_bits``: the narrowest stated that is wide enough [bit].
+        """The width whose rate serves products of ``compute_bits``: the narrowest stated that is
+        wide enough [bit].
 
         Raises:
             ValueError: no rate that wide is stated.
@@ -90,7 +105,8 @@ class OwnDevice:
             stated = ", ".join(f"peak_flops_{bits}bit" for bits in sorted(self.rates))
             needed = next((bits for bits in WIDTHS if bits >= compute_bits), WIDTHS[-1])
             raise ValueError(
-                f"{self.name}: no rate for {compute_bits:g}-bit products is stated (found {stated}); add peak_flops_{needed}bit"
+                f"{self.name}: no rate for {compute_bits:g}-bit products is stated (found"
+                f" {stated}); add peak_flops_{needed}bit"
             )
         return wide_enough[0]
 
@@ -98,17 +114,23 @@ class OwnDevice:
         """A machine of so many of these chips, at the rate of ``width(compute_bits)``.
 
         Raises:
-            ValueError: fewer than one chip, several without ``scale_up_domain``, or no rate for the width.
+            ValueError: fewer than one chip, several without ``scale_up_domain``, or no rate for the
+                width.
         """
         if not chips >= 1:
             raise ValueError(f"chips = {chips!r}: expected at least 1")
         domain = self.quantities.get("scale_up_domain")
         if domain is None and chips > 1:
             raise ValueError(
-                f"{self.name}: scale_up_domain is missing and {chips:g} chips need it; add scale_up_domain = N, "
-                "the number of chips that link_bandwidth joins (those beyond use scale_out_bandwidth)"
+                f"{self.name}: scale_up_domain is missing and {chips:g} chips need it; add"
+                " scale_up_domain = N, the number of chips that link_bandwidth joins (those beyond"
+                " use scale_out_bandwidth)"
             )
-        stated = {**self.quantities, "scale_up_domain": domain or 1.0, "peak_flops": self.rates[self.width(compute_bits)]}
+        stated = {
+            **self.quantities,
+            "scale_up_domain": domain or 1.0,
+            "peak_flops": self.rates[self.width(compute_bits)],
+        }
         return Design(chips=float(chips), **stated)  # pyright: ignore[reportArgumentType]
 
 
@@ -122,7 +144,9 @@ def _number(path: Path, key: str, value: object, unit: str) -> float:
         except ValueError as error:
             raise ValueError(f"{path}: {key}: {error}") from error
     else:
-        raise ValueError(f"{path}: {key} = {value!r}: write the unit too, as text that converts to {unit!r}")
+        raise ValueError(
+            f"{path}: {key} = {value!r}: write the unit too, as text that converts to {unit!r}"
+        )
     try:
         return require_physical(number, unit)
     except ValueError as error:
@@ -133,32 +157,49 @@ def _technology(path: Path, value: object) -> tuple[str, str, str]:
     from hardware_priors.technologies import choice
 
     if not isinstance(value, list) or len(value) != 3:
-        raise ValueError(f'{path}: technology = {value!r}: expected [node, memory, link], such as ["N3", "HBM4", "NVLink5"]')
+        raise ValueError(
+            f'{path}: technology = {value!r}: expected [node, memory, link], such as ["N3", "HBM4",'
+            ' "NVLink5"]'
+        )
     return choice("node", value[0]), choice("memory", value[1]), choice("link", value[2])
 
 
-def _rates(path: Path, stated: dict[str, object], missing: list[str]) -> tuple[dict[int, float], bool]:
+def _rates(
+    path: Path, stated: dict[str, object], missing: list[str]
+) -> tuple[dict[int, float], bool]:
     """Matrix rates by width, taken out of what the file states, and whether a width was assumed."""
-    rates = {bits: _number(path, key, stated.pop(key), "FLOP/s") for key, bits in _RATES.items() if key in stated}
+    rates = {
+        bits: _number(path, key, stated.pop(key), "FLOP/s")
+        for key, bits in _RATES.items()
+        if key in stated
+    }
     width, bare = stated.pop("peak_flops_bits", None), stated.pop("peak_flops", None)
     if bare is None:
         if width is not None:
-            raise ValueError(f"{path}: peak_flops_bits = {width!r} without peak_flops; expected both, or peak_flops_{width}bit")
+            raise ValueError(
+                f"{path}: peak_flops_bits = {width!r} without peak_flops; expected both, or"
+                f" peak_flops_{width}bit"
+            )
         if not rates:
             missing.append("peak_flops_8bit (or _4bit, _16bit, _32bit)")
         return rates, False
     rate = _number(path, "peak_flops", bare, "FLOP/s")
     if width is None and rates:
         raise ValueError(
-            f"{path}: peak_flops = {bare!r} does not say at which width it holds and other rates do; write peak_flops_8bit = {bare!r} "
-            "(or _4bit, _16bit, _32bit)"
+            f"{path}: peak_flops = {bare!r} does not say at which width it holds and other rates"
+            f" do; write peak_flops_8bit = {bare!r} (or _4bit, _16bit, _32bit)"
         )
     if width is None:
         return {8: rate, 16: rate / 2.0}, True
     if width not in WIDTHS or isinstance(width, bool):
-        raise ValueError(f"{path}: peak_flops_bits = {width!r}: expected one of {', '.join(map(str, WIDTHS))}")
+        raise ValueError(
+            f"{path}: peak_flops_bits = {width!r}: expected one of {', '.join(map(str, WIDTHS))}"
+        )
     if int(width) in rates:  # pyright: ignore[reportArgumentType]
-        raise ValueError(f"{path}: peak_flops and peak_flops_{width}bit both state the rate at {width} bits; expected one of them")
+        raise ValueError(
+            f"{path}: peak_flops and peak_flops_{width}bit both state the rate at {width} bits;"
+            " expected one of them"
+        )
     return {**rates, int(width): rate}, False  # pyright: ignore[reportArgumentType]
 
 
@@ -166,8 +207,9 @@ def read_device(path: Path) -> OwnDevice:
     """Read a device file.
 
     Raises:
-        ValueError: no such file, not TOML, an unknown key (with the nearest), a missing one, a wrong unit, a value that no machine
-            has, a rate without its width beside others, or half a pool.
+        ValueError: no such file, not TOML, an unknown key (with the nearest), a missing one, a
+            wrong unit, a value that no machine has, a rate without its width beside others, or half
+            a pool.
     """
     path = own_path(path)
     if not path.exists():
@@ -178,9 +220,13 @@ def read_device(path: Path) -> OwnDevice:
             raise ValueError(f"{path}: unknown key {key!r}; did you mean {nearest(key, _KEYS)!r}?")
     name = stated.pop("name", path.stem)
     if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME:
-        raise ValueError(f"{path}: name = {name!r}: expected a text of 1 to {LONGEST_NAME} characters")
+        raise ValueError(
+            f"{path}: name = {name!r}: expected a text of 1 to {LONGEST_NAME} characters"
+        )
     technology = _technology(path, stated.pop("technology")) if "technology" in stated else None
-    quantities = {key: _number(path, key, stated[key], unit) for key, unit in _UNITS.items() if key in stated}
+    quantities = {
+        key: _number(path, key, stated[key], unit) for key, unit in _UNITS.items() if key in stated
+    }
     missing = [key for key in _UNITS if key not in quantities and key not in _DEFAULTS]
     rates, width_assumed = _rates(path, stated, missing)
     pool = [key for key in ("pool_capacity", "pool_bandwidth") if key not in quantities]

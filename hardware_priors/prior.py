@@ -8,14 +8,25 @@ from importlib import resources
 from hardware_priors.quantities import nearest, same_kind, to_si
 
 CONFIDENCES = ("A", "B", "C", "unsourced")
-"""A: a vendor document, data set or repository file that was read; B: a reputable secondary source that was read; C:
-weak, derived with assumptions, or judged; unsourced: from memory, to be replaced before it is relied on."""
+"""A: a vendor document, data set or repository file that was read; B: a reputable secondary source
+that was read; C: weak, derived with assumptions, or judged; unsourced: from memory, to be replaced
+before it is relied on."""
 
 DISTRIBUTIONS = ("fixed", "lognormal", "triangular")
-"""fixed: the value is certain; lognormal: low and high are the 5 % and 95 % quantiles; triangular: low and high are the
-ends."""
+"""fixed: the value is certain; lognormal: low and high are the 5 % and 95 % quantiles; triangular:
+low and high are the ends."""
 
-FILES = ("devices", "logic", "memory", "links", "packaging", "cooling", "economics", "attainable", "trends")
+FILES = (
+    "devices",
+    "logic",
+    "memory",
+    "links",
+    "packaging",
+    "cooling",
+    "economics",
+    "attainable",
+    "trends",
+)
 
 _SI_UNITS = ("B/s", "B", "FLOP/s", "OP/s", "s", "m", "m^2", "J", "W", "K", "USD", "1")
 
@@ -24,9 +35,9 @@ _SI_UNITS = ("B/s", "B", "FLOP/s", "OP/s", "s", "m", "m^2", "J", "W", "K", "USD"
 class Prior:
     """One fact: ``value`` with its range ``low`` … ``high`` in ``unit``, true in ``year``.
 
-    ``source`` names a page, paper, data set or repository file, or begins with ``derived:`` (arithmetic on other facts)
-    or ``judged:`` (an estimate and its reason), or is ``unsourced``. ``group`` names facts that move together (all
-    memory prices).
+    ``source`` names a page, paper, data set or repository file, or begins with ``derived:``
+    (arithmetic on other facts) or ``judged:`` (an estimate and its reason), or is ``unsourced``.
+    ``group`` names facts that move together (all memory prices).
     """
 
     name: str
@@ -49,8 +60,12 @@ class Prior:
         >>> Prior("x", "memory_bandwidth", 2, 1, 3, "TB/s", 2024, "a page", "A", "fixed").si.value
         2000000000000.0
         """
-        value, low, high = (to_si(number, self.unit) for number in (self.value, self.low, self.high))
-        written = next((unit for unit in _SI_UNITS if same_kind(unit, self.unit)), f"SI of {self.unit}")
+        value, low, high = (
+            to_si(number, self.unit) for number in (self.value, self.low, self.high)
+        )
+        written = next(
+            (unit for unit in _SI_UNITS if same_kind(unit, self.unit)), f"SI of {self.unit}"
+        )
         return replace(self, value=value, low=low, high=high, unit=written)
 
     @property
@@ -61,7 +76,8 @@ class Prior:
 
 @cache
 def _row_model():
-    """The check of a row at the file boundary (pydantic is imported only when a file is first read)."""
+    """The check of a row at the file boundary (pydantic is imported only when a file is first
+    read)."""
     from typing import Literal
 
     from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -93,7 +109,9 @@ def _row_model():
         @model_validator(mode="after")
         def consistent(self) -> "Row":
             if not self.low <= self.value <= self.high:
-                raise ValueError(f"value {self.value} is outside its range {self.low} … {self.high}")
+                raise ValueError(
+                    f"value {self.value} is outside its range {self.low} … {self.high}"
+                )
             if self.distribution == "lognormal" and self.low <= 0:
                 raise ValueError(f"a lognormal needs a positive range, got low = {self.low}")
             if (self.source == "unsourced") != (self.confidence == "unsourced"):
@@ -121,7 +139,9 @@ def parse_rows(rows: list[dict[str, str]], origin: str) -> tuple[Prior, ...]:
         except ValidationError as error:
             problem = error.errors()[0]
             field = ".".join(str(part) for part in problem["loc"])
-            raise ValueError(f"{where}: {field} {row.get(field, '')!r}: {problem['msg']}") from error
+            raise ValueError(
+                f"{where}: {field} {row.get(field, '')!r}: {problem['msg']}"
+            ) from error
         key = (prior.name, prior.quantity, prior.year)
         if key in seen:
             raise ValueError(f"{where}: stated twice for {prior.year}")
@@ -179,8 +199,12 @@ def lookup(file: str, name: str, quantity: str) -> Prior:
     """
     table = _index(file)
     if name not in table:
-        raise ValueError(f"{file}.csv has no {name!r}; the nearest name is {nearest(name, list(table))!r}")
+        raise ValueError(
+            f"{file}.csv has no {name!r}; the nearest name is {nearest(name, list(table))!r}"
+        )
     if quantity not in table[name]:
         offered = nearest(quantity, list(table[name]))
-        raise ValueError(f"{file}.csv has no {quantity!r} for {name}; the nearest quantity is {offered!r}")
+        raise ValueError(
+            f"{file}.csv has no {quantity!r} for {name}; the nearest quantity is {offered!r}"
+        )
     return table[name][quantity]

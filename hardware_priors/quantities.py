@@ -1,8 +1,9 @@
 """Quantities as text: ``"3.35 TB/s"`` to an SI float and back.
 
-Only known units are read, so that a typing error is refused instead of becoming a factor of a thousand. A unit is a
-product of named symbols with integer powers (``"TFLOP/s/mm^2"``, ``"pJ/bit"``, ``"K mm^2/W"``); each symbol may carry
-the prefixes that people use with it: SI for all, IEC (Ki, Mi, Gi, Ti, Pi) for bytes and bits only.
+Only known units are read, so that a typing error is refused instead of becoming a factor of a
+thousand. A unit is a product of named symbols with integer powers (``"TFLOP/s/mm^2"``,
+``"pJ/bit"``, ``"K mm^2/W"``); each symbol may carry the prefixes that people use with it: SI for
+all, IEC (Ki, Mi, Gi, Ti, Pi) for bytes and bits only.
 """
 
 import difflib
@@ -75,13 +76,14 @@ PHYSICAL: dict[str, tuple[float, float]] = {
     "m^2": (1e-10, 1.0),
     "1": (1e-2, 1e9),
 }
-"""What one quantity of a machine may be, by SI unit: many times beyond all that was ever built, on both sides. What lies outside
-is a slip, and ends in numbers that a float cannot hold."""
+"""What one quantity of a machine may be, by SI unit: many times beyond all that was ever built, on
+both sides. What lies outside is a slip, and ends in numbers that a float cannot hold."""
 
 
 @dataclass(frozen=True)
 class Unit:
-    """A factor to SI, an offset (degC alone has one) and the dimension that tells bytes from seconds."""
+    """A factor to SI, an offset (degC alone has one) and the dimension that tells bytes from
+    seconds."""
 
     factor: float
     dimension: Dimension
@@ -91,7 +93,10 @@ class Unit:
 def _known_symbols() -> dict[str, tuple[float, dict[str, int]]]:
     table = {}
     for symbol, (factor, powers, prefixes) in SYMBOLS.items():
-        table |= {prefix + symbol: (factor * (SI_PREFIXES | IEC_PREFIXES)[prefix], powers) for prefix in prefixes}
+        table |= {
+            prefix + symbol: (factor * (SI_PREFIXES | IEC_PREFIXES)[prefix], powers)
+            for prefix in prefixes
+        }
     return table | {symbol: (factor, powers) for symbol, (factor, powers, _) in SYMBOLS.items()}
 
 
@@ -109,7 +114,8 @@ def nearest(name: str, names: list[str]) -> str:
 def unit(text: str) -> Unit:
     """Read a unit.
 
-    ``a/b/c`` divides by both b and c; a parenthesised denominator, ``USD/(GB/s)``, is read as written.
+    ``a/b/c`` divides by both b and c; a parenthesised denominator, ``USD/(GB/s)``, is read as
+    written.
 
     Raises:
         ValueError: an unknown symbol, with the nearest known one.
@@ -127,9 +133,16 @@ def unit(text: str) -> Unit:
             symbol, _, exponent = token.partition("^")
             power = sign * int(exponent or 1)
             if symbol not in _KNOWN:
-                bits = f"{symbol[:-1]}bit"  # 'Gb' is spelled 'Gbit' here; 'GB', the nearest by letters, is eight times it
-                offered = bits if symbol.endswith("b") and bits in _KNOWN else nearest(symbol, list(_KNOWN))
-                raise ValueError(f"unit {text!r}: unknown {symbol!r}; the nearest known unit is {offered!r}")
+                # 'Gb' is spelled 'Gbit' here; 'GB', the nearest by letters, is eight times it
+                bits = f"{symbol[:-1]}bit"
+                offered = (
+                    bits
+                    if symbol.endswith("b") and bits in _KNOWN
+                    else nearest(symbol, list(_KNOWN))
+                )
+                raise ValueError(
+                    f"unit {text!r}: unknown {symbol!r}; the nearest known unit is {offered!r}"
+                )
             scale, dimensions = _KNOWN[symbol]
             factor = factor * scale**power if power > 0 else factor / scale**-power
             for base, exponent in dimensions.items():
@@ -140,7 +153,8 @@ def unit(text: str) -> Unit:
 
 
 def _signed_products(text: str) -> list[tuple[int, str]]:
-    """Split a unit at its slashes into (sign of the powers, product of symbols), opening parentheses after a slash."""
+    """Split a unit at its slashes into (sign of the powers, product of symbols), opening
+    parentheses after a slash."""
     text = text.strip(" ")
     first = _NUMERATOR.match(text)
     found = [(1, first.group())] if first else []
@@ -154,7 +168,10 @@ def _signed_products(text: str) -> list[tuple[int, str]]:
         found += [(1, product) for product in (deeper or "").split("/") if product.strip()]
         position = match.end()
     if first is None or position < len(text):
-        raise ValueError(f"unit {text!r}: cannot read {text[position:]!r}; expected a unit such as 'TB/s', 'K mm^2/W' or 'USD/(GB/s)'")
+        raise ValueError(
+            f"unit {text!r}: cannot read {text[position:]!r}; expected a unit such as 'TB/s', 'K"
+            " mm^2/W' or 'USD/(GB/s)'"
+        )
     return found
 
 
@@ -166,7 +183,8 @@ def parse(text: str, like: str | None = None) -> float:
         like: an SI unit that the quantity must be convertible to, ``"B/s"``.
 
     Raises:
-        ValueError: no number, an unknown unit (with the nearest known one), or a unit of another kind than ``like``.
+        ValueError: no number, an unknown unit (with the nearest known one), or a unit of another
+            kind than ``like``.
 
     >>> parse("3.35 TB/s") == 3.35e12, parse("96 GiB") == 96 * 2**30, parse("1.5 us") == 1.5e-6
     (True, True, True)
@@ -175,10 +193,14 @@ def parse(text: str, like: str | None = None) -> float:
     """
     match = _QUANTITY.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r} is not a quantity; write a number and a unit, such as '3.35 TB/s'")
+        raise ValueError(
+            f"{text!r} is not a quantity; write a number and a unit, such as '3.35 TB/s'"
+        )
     found = unit(match.group(2) or "1")
     if like is not None and found.dimension != unit(like).dimension:
-        raise ValueError(f"{text!r} has the wrong kind of unit; expected one that converts to {like!r}")
+        raise ValueError(
+            f"{text!r} has the wrong kind of unit; expected one that converts to {like!r}"
+        )
     value = float(match.group(1)) * found.factor + found.offset
     if not math.isfinite(value):
         raise ValueError(f"{text!r} is more than a number can hold; expected a finite quantity")

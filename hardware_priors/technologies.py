@@ -1,7 +1,8 @@
-"""Technologies: process node, memory, links, packaging, cooling and prices, put together from the priors.
+"""Technologies: process node, memory, links, packaging, cooling and prices, put together from the
+priors.
 
-Every float leaf of a :class:`codesign.hardware.technology.Technology` is one row of a data file, found by
-:func:`technology_priors`, so that each number of a result can be traced to its source.
+Every float leaf of a :class:`codesign.hardware.technology.Technology` is one row of a data file,
+found by :func:`technology_priors`, so that each number of a result can be traced to its source.
 """
 
 from codesign.hardware import technology as parts
@@ -13,12 +14,45 @@ from hardware_priors.quantities import nearest, same_kind
 CHOICES: dict[str, tuple[str, ...]] = {
     "node": ("N16", "N12", "8N", "N7", "N5", "N4", "N3", "N2"),
     "memory": (
-        *("HBM2", "HBM2E", "HBM3", "HBM3E", "HBM4", "HBM4E", "GDDR6", "GDDR6X", "GDDR7", "LPDDR5X", "DDR5"),
+        *(
+            "HBM2",
+            "HBM2E",
+            "HBM3",
+            "HBM3E",
+            "HBM4",
+            "HBM4E",
+            "GDDR6",
+            "GDDR6X",
+            "GDDR7",
+            "LPDDR5X",
+            "DDR5",
+        ),
         *("3D-DRAM", "SRAM", "photonic-pool"),
     ),
     "link": (
-        *("NVLink2", "NVLink3", "NVLink4", "NVLink5", "NVLink6", "Infinity-Fabric", "ICI", "UALink", "Ethernet", "InfiniBand"),
-        *("HCCS", "NeuronLink", "Gaudi-RoCE", "Xe-Link", "PCIe3", "PCIe4", "PCIe5", "PCIe6", "Thunderbolt"),
+        *(
+            "NVLink2",
+            "NVLink3",
+            "NVLink4",
+            "NVLink5",
+            "NVLink6",
+            "Infinity-Fabric",
+            "ICI",
+            "UALink",
+            "Ethernet",
+            "InfiniBand",
+        ),
+        *(
+            "HCCS",
+            "NeuronLink",
+            "Gaudi-RoCE",
+            "Xe-Link",
+            "PCIe3",
+            "PCIe4",
+            "PCIe5",
+            "PCIe6",
+            "Thunderbolt",
+        ),
         *("wafer-scale", "co-packaged-optics"),
     ),
     "cooling": ("air", "cold-plate", "direct-to-silicon", "3d-stack"),
@@ -26,7 +60,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "price_basis": ("builder", "buyer"),
 }
 CHOICES["pool"] = CHOICES["memory"]
-"""What can be chosen, by argument of :func:`technology`; the first of packaging and price_basis is the default."""
+"""What can be chosen, by argument of :func:`technology`; the first of packaging and price_basis is
+the default."""
 
 PARTS = {
     "logic": parts.Logic,
@@ -50,8 +85,9 @@ ZERO_BY_CONSTRUCTION = {
     "3D-DRAM": ("edge", "footprint"),
     "SRAM": ("stack_price", "layer_price", "edge", "footprint", "thermal_coupling", "staged"),
 }
-"""The only leaves that may be zero: a device on the board takes no package area, a stack on the die takes no edge, and
-on-chip SRAM is paid as logic area (``phy_area``), bears what logic bears, and has no other SRAM beside it."""
+"""The only leaves that may be zero: a device on the board takes no package area, a stack on the die
+takes no edge, and on-chip SRAM is paid as logic area (``phy_area``), bears what logic bears, and
+has no other SRAM beside it."""
 
 
 def technology_names() -> dict[str, list[str]]:
@@ -76,16 +112,22 @@ def choice(argument: str, name: str) -> str:
         if offered.casefold() == str(name).casefold():
             return offered
     close = nearest(str(name), list(CHOICES[argument]))
-    raise ValueError(f"unknown {argument} {name!r}; did you mean {close!r}? On offer: {', '.join(CHOICES[argument])}")
+    raise ValueError(
+        f"unknown {argument} {name!r}; did you mean {close!r}? On offer:"
+        f" {', '.join(CHOICES[argument])}"
+    )
 
 
 def _candidates(part: str, leaf: str, chosen: dict[str, str]) -> list[tuple[str, str]]:
     """Where the row of a leaf may lie, most specific first, as (name, quantity)."""
     if part in ("memory", "pool") and leaf == "phy_area":
-        # A PHY does not shrink but its controller does, so the area on the logic die depends on the node too.
+        # A PHY does not shrink but its controller does, so the area on the logic die depends on the
+        # node too.
         return [(chosen[part], leaf), ("HBM", f"{leaf}_{chosen['node']}")]
     if (part, leaf) == ("logic", "sram_density") and chosen["memory"] == "SRAM":
-        return [("SRAM as memory", leaf)]  # arrays that software manages, without the tags and crossbar of a cache
+        return [
+            ("SRAM as memory", leaf)
+        ]  # arrays that software manages, without the tags and crossbar of a cache
     names = {
         "logic": [chosen["node"], "any node"],
         "memory": [chosen["memory"], "any memory"],
@@ -105,7 +147,10 @@ def _prior_of(part: str, leaf: str, unit: str, chosen: dict[str, str]) -> Prior:
         prior = find(file, name, quantity)
         if prior is not None:
             if not same_kind(prior.unit, unit):
-                raise ValueError(f"{file}.csv: {name} {quantity} is in {prior.unit!r}, which does not convert to {unit!r}")
+                raise ValueError(
+                    f"{file}.csv: {name} {quantity} is in {prior.unit!r}, which does not convert to"
+                    f" {unit!r}"
+                )
             return prior
     raise ValueError(f"{file}.csv has no row for {part}.{leaf} of {chosen}")
 
@@ -119,7 +164,8 @@ def technology_priors(
     packaging: str = "CoWoS-L",
     pool: str = "photonic-pool",
 ) -> dict[str, Prior]:
-    """The fact behind every leaf of a technology, keyed ``"logic.matrix_density"``, in the units of its source.
+    """The fact behind every leaf of a technology, keyed ``"logic.matrix_density"``, in the units of
+    its source.
 
     ``prior.si.value`` equals the leaf (but for an overridden utilisation).
 
@@ -133,13 +179,20 @@ def technology_priors(
     stated |= {"price_basis": price_basis, "packaging": packaging, "pool": pool}
     chosen = {argument: choice(argument, name) for argument, name in stated.items()}
     return {
-        f"{part}.{leaf}": _prior_of(part, leaf, unit, chosen) for part, module in PARTS.items() for leaf, unit in units_of(module).items()
+        f"{part}.{leaf}": _prior_of(part, leaf, unit, chosen)
+        for part, module in PARTS.items()
+        for leaf, unit in units_of(module).items()
     }
 
 
 def assemble(leaves: dict[str, object]) -> Technology:
     """A technology from its leaves in SI, keyed as :func:`technology_priors` does."""
-    return Technology(**{part: module(**{leaf: leaves[f"{part}.{leaf}"] for leaf in units_of(module)}) for part, module in PARTS.items()})
+    return Technology(
+        **{
+            part: module(**{leaf: leaves[f"{part}.{leaf}"] for leaf in units_of(module)})
+            for part, module in PARTS.items()
+        }
+    )
 
 
 def checked_utilisation(utilisation: float) -> float:
@@ -149,7 +202,9 @@ def checked_utilisation(utilisation: float) -> float:
         ValueError: outside 0 < utilisation <= 1.
     """
     if not 0 < utilisation <= 1:
-        raise ValueError(f"utilisation = {utilisation!r}: expected a share of the time above 0 and at most 1")
+        raise ValueError(
+            f"utilisation = {utilisation!r}: expected a share of the time above 0 and at most 1"
+        )
     return utilisation
 
 
@@ -170,11 +225,13 @@ def technology(
         memory: main memory; SRAM and 3D-DRAM come in tiles of 100 mm² called stacks.
         link: scale-up links.
         cooling: how heat leaves the package.
-        price_basis: ``"builder"`` pays the bill of materials; ``"buyer"`` pays one markup on it, the
-            same for all devices.
-        utilisation: share of the time in which the machine earns [1]; the prior's nominal when None.
+        price_basis: ``"builder"`` pays the bill of materials; ``"buyer"`` pays one markup on it,
+            the same for all devices.
+        utilisation: share of the time in which the machine earns [1]; the prior's nominal when
+            None.
         packaging: interposer.
-        pool: the memory behind a pool, one of those of ``memory``; it costs nothing in a design without a pool.
+        pool: the memory behind a pool, one of those of ``memory``; it costs nothing in a design
+            without a pool.
 
     Raises:
         ValueError: an unknown choice, with the nearest on offer.
@@ -198,4 +255,8 @@ def unsourced(technology_choices: dict[str, str] | None = None) -> dict[str, Pri
     >>> sorted(unsourced({"memory": "HBM4"}))
     ['links.price', 'packaging.substrate_modulus', 'pool.access_energy']
     """
-    return {key: prior for key, prior in technology_priors(**(technology_choices or {})).items() if prior.flagged}
+    return {
+        key: prior
+        for key, prior in technology_priors(**(technology_choices or {})).items()
+        if prior.flagged
+    }

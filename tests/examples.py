@@ -1,7 +1,8 @@
 """How many random examples a property is tried on (profiles: ``conftest.py`` at the root).
 
-The default profile draws the same examples at every run, so that nobody's run depends on luck. The profile ``nightly`` draws new
-ones, ten times as many: ``HYPOTHESIS_PROFILE=nightly`` or ``--hypothesis-profile=nightly``. What it finds stays as an ``@example``.
+The default profile draws the same examples at every run, so that nobody's run depends on luck. The
+profile ``nightly`` draws new ones, ten times as many: ``HYPOTHESIS_PROFILE=nightly`` or
+``--hypothesis-profile=nightly``. What it finds stays as an ``@example``.
 """
 
 from typing import Any

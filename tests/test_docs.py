@@ -1,4 +1,5 @@
-"""README and docs: every dotted name resolves, every file that they name exists, no code cites what the repository does not hold."""
+"""README and docs: every dotted name resolves, every file that they name exists, no code cites what
+the repository does not hold."""
 
 import importlib
 import re
@@ -28,7 +29,9 @@ def resolved(name: str) -> Any:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_dotted_names_resolve(page):
-    names = re.findall(rf"`((?:{'|'.join(PACKAGES)})(?:\.[A-Za-z_]\w*)+)[`(]", page.read_text(encoding="utf-8"))
+    names = re.findall(
+        rf"`((?:{'|'.join(PACKAGES)})(?:\.[A-Za-z_]\w*)+)[`(]", page.read_text(encoding="utf-8")
+    )
     missing = []
     for name in sorted(set(names)):
         try:
@@ -41,9 +44,15 @@ def test_dotted_names_resolve(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_files_that_pages_name_exist(page):
     text = page.read_text(encoding="utf-8")
-    named = re.findall(r"`((?:codesign|objectives|hardware_priors|experiments|tests|docs)/[\w./*-]+)", text)
+    named = re.findall(
+        r"`((?:codesign|objectives|hardware_priors|experiments|tests|docs)/[\w./*-]+)", text
+    )
     named += [target for target in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in target]
-    missing = [name for name in sorted(set(named)) if not any(list(base.glob(name.rstrip("/."))) for base in (ROOT, page.parent))]
+    missing = [
+        name
+        for name in sorted(set(named))
+        if not any(list(base.glob(name.rstrip("/."))) for base in (ROOT, page.parent))
+    ]
     assert not missing
 
 

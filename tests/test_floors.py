@@ -1,4 +1,5 @@
-"""The house: imports point down the floors, `import codesign` is light, and the parts are where docs/architecture.md says."""
+"""The house: imports point down the floors, `import codesign` is light, and the parts are where
+docs/architecture.md says."""
 
 import ast
 import subprocess
@@ -81,19 +82,25 @@ def test_an_upward_import_is_seen():
 
 
 def test_every_part_of_codesign_has_a_floor():
-    parts = {dotted(path).split(".")[1] for path in modules() if dotted(path).startswith("codesign.")}
+    parts = {
+        dotted(path).split(".")[1] for path in modules() if dotted(path).startswith("codesign.")
+    }
     assert all(floor_of(f"codesign.{part}") is not None for part in parts)
 
 
 def test_import_is_light():
     # processor seconds: what other tests do at the same time does not count
     program = (
-        "import time, sys; start = time.process_time(); import codesign; took = time.process_time() - start; "
-        "names = 'scipy matplotlib optax pydantic plotly hardware_priors objectives experiments'; "
-        "heavy = set(names.split()) & set(sys.modules); "
-        "print(took, sorted(heavy))"
+        "import time, sys; start = time.process_time(); import codesign; took = time.process_time()"
+        " - start; names = 'scipy matplotlib optax pydantic plotly hardware_priors objectives"
+        " experiments'; heavy = set(names.split()) & set(sys.modules); print(took, sorted(heavy))"
     )
-    runs = [subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout for _ in range(4)]
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        ).stdout
+        for _ in range(4)
+    ]
     seconds = min(float(run.split()[0]) for run in runs)
     assert runs[0].split(maxsplit=1)[1].strip() == "[]"
     assert seconds <= 1.0
@@ -101,7 +108,7 @@ def test_import_is_light():
 
 def test_import_touches_no_global_flag():
     program = (
-        "import jax; before = dict(jax.config.values); import codesign, codesign.search, objectives, hardware_priors; "
-        "assert dict(jax.config.values) == before"
+        "import jax; before = dict(jax.config.values); import codesign, codesign.search,"
+        " objectives, hardware_priors; assert dict(jax.config.values) == before"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

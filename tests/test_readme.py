@@ -1,4 +1,5 @@
-"""The README says what the code does: its Python runs, its tables are whole, its picture is there."""
+"""The README says what the code does: its Python runs, its tables are whole, its picture is
+there."""
 
 import re
 from pathlib import Path
@@ -27,7 +28,11 @@ def test_the_picture_is_there():
 
 
 def test_rows_of_a_table_have_as_many_cells():
-    tables = [table for page in PAGES for table in re.findall(r"(?:^\|.*\n)+", page.read_text(), re.MULTILINE)]
+    tables = [
+        table
+        for page in PAGES
+        for table in re.findall(r"(?:^\|.*\n)+", page.read_text(), re.MULTILINE)
+    ]
     assert len(tables) >= 10
     for table in tables:
         cells = {len(re.findall(r"(?<!\\)\|", row)) for row in table.strip().splitlines()}
@@ -40,6 +45,12 @@ def test_figures_of_the_limit_study_are_the_tested_ones():
     (parameters,) = [mark.args[1] for mark in study.pytestmark if mark.name == "parametrize"]
     for chips in (8, 32, 128):
         short, long = (published for n, _, published in parameters if n == chips)
-        assert f"| tokens/s/user | {chips} | 4K / 128K | {short} / {long} | {short} / {long} |" in REPRODUCED
-    at_128k = " / ".join(str(next(p for n, context, p in parameters if n == chips and context == 131072)) for chips in (8, 32, 128))
+        assert (
+            f"| tokens/s/user | {chips} | 4K / 128K | {short} / {long} | {short} / {long} |"
+            in REPRODUCED
+        )
+    at_128k = " / ".join(
+        str(next(p for n, context, p in parameters if n == chips and context == 131072))
+        for chips in (8, 32, 128)
+    )
     assert f"[tokens/s/user] | {at_128k} | {at_128k} |" in TEXT

@@ -1,1 +1,2 @@
-"""Calibration of the performance model against published measurements: rows → features → fit → profile → validation."""
+"""Calibration of the performance model against published measurements: rows → features → fit →
+profile → validation."""

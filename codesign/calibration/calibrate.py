@@ -8,7 +8,15 @@ import numpy as np
 
 from codesign.calibration.cases import Case
 from codesign.calibration.features import Counted, features
-from codesign.calibration.fit import FREEDOM, NORMAL_90, T4_MEDIAN, Block, Posterior, fit, spread_slopes
+from codesign.calibration.fit import (
+    FREEDOM,
+    NORMAL_90,
+    T4_MEDIAN,
+    Block,
+    Posterior,
+    fit,
+    spread_slopes,
+)
 from codesign.calibration.layers import case_keys, layer_spread, membership, parameters
 from codesign.calibration.profile import Profile
 from codesign.calibration.service import QUANTITIES, differentiate_rows, predict_rows
@@ -34,11 +42,20 @@ PREDICTIONS = {
 }
 """Which prediction answers to which measured quantity under which protocol."""
 
-SPREAD = {"time_per_token": 0.10, "time_to_first_token": 0.30, "end_to_end": 0.10, "throughput": 0.12, "power": 0.07, "energy": 0.12}
-"""Standard deviation of one row about its group [natural log]; judged from repeated releases at one point (about 10 %)."""
+SPREAD = {
+    "time_per_token": 0.10,
+    "time_to_first_token": 0.30,
+    "end_to_end": 0.10,
+    "throughput": 0.12,
+    "power": 0.07,
+    "energy": 0.12,
+}
+"""Standard deviation of one row about its group [natural log]; judged from repeated releases at one
+point (about 10 %)."""
 
 ROUGH = ("Argonne", "llama.cpp", "ollama", "XiongjieDai", "AccelMark", "Neuron")
-"""Sources whose rows count as half again as uncertain: engines of 2024, lengths or formats not stated."""
+"""Sources whose rows count as half again as uncertain: engines of 2024, lengths or formats not
+stated."""
 
 
 def row_spread(case: Case) -> float:
@@ -56,7 +73,8 @@ def prediction_of(case: Case) -> int | None:
 
 
 def learns_from(case: Case) -> bool:
-    """Whether the fit uses a case: of a protocol it learns from, saying what no other row says, and not held to a queue.
+    """Whether the fit uses a case: of a protocol it learns from, saying what no other row says, and
+    not held to a queue.
 
     Throughput is another reading of the times of the same run, and energy of its power.
     """
@@ -67,8 +85,11 @@ def learns_from(case: Case) -> bool:
     )
 
 
-def block(cases: Sequence[Case], counted: Counted, index: dict[str, int], weights: dict[str, float]) -> Block:
-    """Cases as a block of a fit; each configuration is predicted once, whatever was measured of it. ``weights`` scale the spreads."""
+def block(
+    cases: Sequence[Case], counted: Counted, index: dict[str, int], weights: dict[str, float]
+) -> Block:
+    """Cases as a block of a fit; each configuration is predicted once, whatever was measured of it.
+    ``weights`` scale the spreads."""
     first = counted.first
     members, _ = membership([case_keys(cases[k]) for k in first], index, {})
     which = np.array([prediction_of(case) for case in cases])
@@ -76,8 +97,12 @@ def block(cases: Sequence[Case], counted: Counted, index: dict[str, int], weight
         members=members,
         values=np.log([case.value for case in cases]),
         spread=np.array([row_spread(case) * weights.get(case.quantity, 1.0) for case in cases]),
-        predict=lambda logs: np.asarray(predict_rows(jnp.asarray(logs), counted.features))[counted.index, which],
-        differentiate=lambda logs: np.asarray(differentiate_rows(jnp.asarray(logs), counted.features))[counted.index, which],
+        predict=lambda logs: np.asarray(predict_rows(jnp.asarray(logs), counted.features))[
+            counted.index, which
+        ],
+        differentiate=lambda logs: np.asarray(
+            differentiate_rows(jnp.asarray(logs), counted.features)
+        )[counted.index, which],
         configuration=counted.index,
     )
 
@@ -96,11 +121,13 @@ def calibrate(
     Args:
         cases: those of ``map_rows``; ``learns_from`` chooses.
         counted: their features.
-        prior: what was known before (kernel tables, or a shipped profile whose user adds rows of his own).
+        prior: what was known before (kernel tables, or a shipped profile whose user adds rows of
+            his own).
         start: where to begin, such as a fit to nearly the same rows; the prior means otherwise.
         most: most iterations.
         freedom: degrees of freedom of the residuals; ``TRUSTED`` for anchors.
-        weights: by what was measured, how far a row lies about its group over the judged ``SPREAD`` (``row_scales``).
+        weights: by what was measured, how far a row lies about its group over the judged ``SPREAD``
+            (``row_scales``).
 
     Returns:
         The posterior as a profile, and how the search ended.
@@ -120,16 +147,25 @@ def calibrate(
     made = block(used, rows, index, weights or {})
     found = fit([made], mean, covariance, begin, most=most, freedom=freedom)
     profile = Profile(names, found.mean, found.covariance, spreads=spreads)
-    off = np.abs(made.residuals(found.mean) * made.spread) / np.array([row_spread(case) for case in used])
+    off = np.abs(made.residuals(found.mean) * made.spread) / np.array(
+        [row_spread(case) for case in used]
+    )
     inherited = {} if prior is None else prior.noise
-    return dataclasses.replace(profile, noise={**inherited, **_by_quantity(used, off, 0.9, NORMAL_90)}), found
+    return (
+        dataclasses.replace(
+            profile, noise={**inherited, **_by_quantity(used, off, 0.9, NORMAL_90)}
+        ),
+        found,
+    )
 
 
 LEAST_KNOWN = 30
 """Rows of a quantity below which their spread about the prediction says nothing of other rows."""
 
 
-def _by_quantity(cases: Sequence[Case], off: np.ndarray, quantile: float, over: float) -> dict[str, float]:
+def _by_quantity(
+    cases: Sequence[Case], off: np.ndarray, quantile: float, over: float
+) -> dict[str, float]:
     quantity = np.array([case.quantity for case in cases])
     return {
         str(name): float(np.quantile(off[quantity == name], quantile) / over)
@@ -139,24 +175,34 @@ def _by_quantity(cases: Sequence[Case], off: np.ndarray, quantile: float, over: 
 
 
 def row_scales(cases: Sequence[Case], counted: Counted, profile: Profile) -> dict[str, float]:
-    """How far rows lie from a profile's predictions over the judged ``SPREAD``, by what was measured: the scale of the fit's t density."""
+    """How far rows lie from a profile's predictions over the judged ``SPREAD``, by what was
+    measured: the scale of the fit's t density."""
     chosen = np.array([k for k, case in enumerate(cases) if learns_from(case)])
     used = [cases[k] for k in chosen]
-    off = predictions(used, counted.take(chosen), profile).log - np.log([case.value for case in used])
-    return _by_quantity(used, np.abs(off) / np.array([row_spread(case) for case in used]), 0.5, T4_MEDIAN)
+    off = predictions(used, counted.take(chosen), profile).log - np.log(
+        [case.value for case in used]
+    )
+    return _by_quantity(
+        used, np.abs(off) / np.array([row_spread(case) for case in used]), 0.5, T4_MEDIAN
+    )
 
 
 def observed_noise(cases: Sequence[Case], counted: Counted, profile: Profile) -> dict[str, float]:
-    """By what was measured, the scale of the rows' own spread at which 90 % of the rows lie in their 90 % intervals.
+    """By what was measured, the scale of the rows' own spread at which 90 % of the rows lie in
+    their 90 % intervals.
 
     Args:
-        cases: with a prediction, those that no fit learns from too: throughput and energy scatter otherwise than times.
+        cases: with a prediction, those that no fit learns from too: throughput and energy scatter
+            otherwise than times.
         counted: their features.
         profile: that predicts.
     """
     told = predictions(cases, counted, profile)
     off = np.abs(told.log - np.log([case.value for case in cases]))
-    own, quantity = np.array([row_spread(case) for case in cases]), np.array([case.quantity for case in cases])
+    own, quantity = (
+        np.array([row_spread(case) for case in cases]),
+        np.array([case.quantity for case in cases]),
+    )
     found = {}
     for name in sorted(set(quantity)):
         rows = quantity == name
@@ -167,14 +213,19 @@ def observed_noise(cases: Sequence[Case], counted: Counted, profile: Profile) ->
 
 
 def prune(profile: Profile, least: float = 0.03) -> Profile:
-    """Leave out what was not learnt: members of models and groups whose parameter is still as uncertain as before any data.
+    """Leave out what was not learnt: members of models and groups whose parameter is still as
+    uncertain as before any data.
 
     Without its parameter a member counts as unknown, which says the same in fewer numbers.
     """
 
     def learnt(k: int, name: str) -> bool:
         coefficient, layer, _ = name.split("|", 2)
-        return layer == "generic" or profile.covariance[k, k] < (1.0 - least) * layer_spread(profile.spreads, coefficient, layer) ** 2
+        return (
+            layer == "generic"
+            or profile.covariance[k, k]
+            < (1.0 - least) * layer_spread(profile.spreads, coefficient, layer) ** 2
+        )
 
     return profile.keep(np.array([k for k, name in enumerate(profile.names) if learnt(k, name)]))
 
@@ -182,7 +233,8 @@ def prune(profile: Profile, least: float = 0.03) -> Profile:
 def combine(
     names: tuple[str, ...], mean: np.ndarray, spread: np.ndarray, prior: Profile | None
 ) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
-    """Prior means and covariance of parameters: a profile's where it knows them, the layers' elsewhere."""
+    """Prior means and covariance of parameters: a profile's where it knows them, the layers'
+    elsewhere."""
     if prior is None:
         return names, mean, np.diag(spread**2)
     known = set(prior.names)
@@ -198,8 +250,9 @@ def combine(
 def count(cases: Sequence[Case], profile: Profile, rounds: int = 1) -> Counted:
     """Features of cases, with the sequences that decode by Little's law under a profile.
 
-    Of the requests in flight, those that decode are a share output · time per token of the whole time in the system; behind a
-    separate prefill pool they are no more than its throughput times the time that they decode.
+    Of the requests in flight, those that decode are a share output · time per token of the whole
+    time in the system; behind a separate prefill pool they are no more than its throughput times
+    the time that they decode.
     """
     counted = features(cases)
     for _ in range(rounds):
@@ -209,7 +262,11 @@ def count(cases: Sequence[Case], profile: Profile, rounds: int = 1) -> Counted:
 
 def running_share(cases: Sequence[Case], counted: Counted, profile: Profile) -> np.ndarray:
     """Share of the requests in flight that decode, by case [1]."""
-    values = np.exp(np.asarray(predict_rows(jnp.asarray(coefficients(cases, counted, profile)), counted.features)))[counted.index]
+    values = np.exp(
+        np.asarray(
+            predict_rows(jnp.asarray(coefficients(cases, counted, profile)), counted.features)
+        )
+    )[counted.index]
     column = {name: values[:, k] for k, name in enumerate(QUANTITIES)}
     share = np.ones(len(cases))
     for k, case in enumerate(cases):
@@ -217,13 +274,19 @@ def running_share(cases: Sequence[Case], counted: Counted, profile: Profile) -> 
             share[k] = column["running"][k]
         elif case.protocol == "disaggregated" and np.isfinite(case.prefill_chips):
             prompts_per_second = case.prefill_chips / (case.chips * column["prefill"][k])
-            share[k] = min(1.0, prompts_per_second * case.output * column["decode"][k] / max(case.concurrency, 1.0))
+            share[k] = min(
+                1.0,
+                prompts_per_second * case.output * column["decode"][k] / max(case.concurrency, 1.0),
+            )
     return np.clip(share, 0.02, 1.0)
 
 
 def coefficients(cases: Sequence[Case], counted: Counted, profile: Profile) -> np.ndarray:
-    """Logarithms of the coefficients that a profile gives each configuration (configurations, coefficients)."""
-    members, _ = membership([case_keys(cases[k]) for k in counted.first], profile.index, profile.spreads)
+    """Logarithms of the coefficients that a profile gives each configuration (configurations,
+    coefficients)."""
+    members, _ = membership(
+        [case_keys(cases[k]) for k in counted.first], profile.index, profile.spreads
+    )
     return np.append(profile.mean, 0.0)[members].sum(axis=2)
 
 
@@ -231,7 +294,8 @@ def coefficients(cases: Sequence[Case], counted: Counted, profile: Profile) -> n
 class Predictions:
     """What a profile says of cases: natural logarithms and their standard deviations.
 
-    ``parameter`` is the part of the deviation that comes from parameters and from layers nobody measured; ``total`` adds the row's own.
+    ``parameter`` is the part of the deviation that comes from parameters and from layers nobody
+    measured; ``total`` adds the row's own.
     """
 
     log: np.ndarray
@@ -242,12 +306,16 @@ class Predictions:
 def predictions(cases: Sequence[Case], counted: Counted, profile: Profile) -> Predictions:
     """Predict cases with a profile; every case must have a prediction (``prediction_of``)."""
     first, index = counted.first, counted.index
-    members, unknown = membership([case_keys(cases[k]) for k in first], profile.index, profile.spreads)
+    members, unknown = membership(
+        [case_keys(cases[k]) for k in first], profile.index, profile.spreads
+    )
     logs = np.append(profile.mean, 0.0)[members].sum(axis=2)
     which = np.array([prediction_of(case) for case in cases])
     log = np.asarray(predict_rows(jnp.asarray(logs), counted.features))[index, which]
     slopes = np.asarray(differentiate_rows(jnp.asarray(logs), counted.features))[index, which]
     wide = spread_slopes(slopes, members[index], len(profile.names))
-    parameter = np.asarray(wide.multiply(wide @ profile.covariance).sum(axis=1)).ravel() + (slopes**2 * unknown[index]).sum(axis=1)
+    parameter = np.asarray(wide.multiply(wide @ profile.covariance).sum(axis=1)).ravel() + (
+        slopes**2 * unknown[index]
+    ).sum(axis=1)
     noise = np.array([row_spread(case) * profile.noise.get(case.quantity, 1.0) for case in cases])
     return Predictions(log, np.sqrt(parameter), np.sqrt(parameter + noise**2))

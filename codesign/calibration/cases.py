@@ -1,8 +1,9 @@
 """From rows of a file to cases that the model can predict; a row that it cannot carries the reason.
 
-The traps of the public data that are handled here: InferenceX draws lengths uniformly from 0.8 to 1.0 of the nominal ones
-(0.9 in the mean); its ``n_chips`` is tensor × expert degree where one engine serves, so chips are the tensor degree there;
-concurrency of disaggregated fleets is fleet-wide; speculative decoding has drafts of unknown acceptance.
+The traps of the public data that are handled here: InferenceX draws lengths uniformly from 0.8 to
+1.0 of the nominal ones (0.9 in the mean); its ``n_chips`` is tensor × expert degree where one
+engine serves, so chips are the tensor degree there; concurrency of disaggregated fleets is
+fleet-wide; speculative decoding has drafts of unknown acceptance.
 """
 
 import dataclasses
@@ -15,21 +16,32 @@ from codesign.calibration.machine import Machine, MachineFinder
 from codesign.calibration.measurements import Measurement
 from codesign.calibration.names import Engine, Formats, engine, formats, model_candidates
 
-Quantity = Literal["time_per_token", "time_to_first_token", "end_to_end", "throughput", "power", "energy"]
+Quantity = Literal[
+    "time_per_token", "time_to_first_token", "end_to_end", "throughput", "power", "energy"
+]
 Protocol = Literal["decode", "interleaved", "static", "max_load", "prefill", "disaggregated"]
 
 INFERENCEX_LENGTH = 0.9
-"""Mean length over nominal length in InferenceX: uniform between 0.8 and 1.0 (``random-range-ratio``)."""
+"""Mean length over nominal length in InferenceX: uniform between 0.8 and 1.0
+(``random-range-ratio``)."""
 
-MLPERF_PROMPTS = {"llama-2-70b": 294.0, "llama-3.1-405b": 9400.0, "llama-3.1-8b": 778.0, "mixtral-8x7b": 145.0, "deepseek-r1": 800.0}
-"""Mean prompt lengths of the MLPerf data sets (MLCommons benchmark descriptions); result logs do not state them."""
+MLPERF_PROMPTS = {
+    "llama-2-70b": 294.0,
+    "llama-3.1-405b": 9400.0,
+    "llama-3.1-8b": 778.0,
+    "mixtral-8x7b": 145.0,
+    "deepseek-r1": 800.0,
+}
+"""Mean prompt lengths of the MLPerf data sets (MLCommons benchmark descriptions); result logs do
+not state them."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Case:
     """One measured number with everything that the model needs to predict it.
 
-    Degrees are those of one replica; ``concurrency`` too (nan: as many as fit). ``batch`` sequences decode together.
+    Degrees are those of one replica; ``concurrency`` too (nan: as many as fit). ``batch`` sequences
+    decode together.
     """
 
     measurement: Measurement
@@ -72,7 +84,9 @@ class Unmapped:
 
 
 def map_rows(
-    measurements: Iterable[Measurement], find_machine: MachineFinder, find_model: Callable[[str], str | None]
+    measurements: Iterable[Measurement],
+    find_machine: MachineFinder,
+    find_model: Callable[[str], str | None],
 ) -> tuple[list[Case], list[Unmapped]]:
     """Map rows to cases.
 
@@ -110,26 +124,39 @@ _PROTOCOLS: tuple[tuple[str, Protocol], ...] = (
 )
 
 
-def _case(row: Measurement, find_machine: MachineFinder, find_model: Callable[[str], str | None]) -> Case:
+def _case(
+    row: Measurement, find_machine: MachineFinder, find_model: Callable[[str], str | None]
+) -> Case:
     text = row.text
     phase = text["phase"].lower()
     if "mtp" in phase or "speculative" in text.get("params_note", "").lower():
         raise _NotComparable("speculative decoding with drafts of unknown acceptance")
     if phase == "prefill+queue" and text.get("mode") == "disagg":
-        raise _NotComparable("time to first token of a separate prefill pool under an unstated load")
-    protocol: Protocol | None = next((protocol for pattern, protocol in _PROTOCOLS if re.match(pattern, phase)), None)
+        raise _NotComparable(
+            "time to first token of a separate prefill pool under an unstated load"
+        )
+    protocol: Protocol | None = next(
+        (protocol for pattern, protocol in _PROTOCOLS if re.match(pattern, phase)), None
+    )
     if protocol is None:
         raise _NotComparable(f"phase {_shown(text['phase'])} has no counterpart in the model")
     _refuse_impossible(row)
     quantity, per_chip, total = _quantity(text["metric"], phase)
-    model = next((found for name in model_candidates(text["model"]) if (found := find_model(name))), None)
+    model = next(
+        (found for name in model_candidates(text["model"]) if (found := find_model(name))), None
+    )
     if model is None:
         raise _NotComparable(f"model {_shown(text['model'])} is not in the catalogue")
     machine = find_machine(text["hardware"], row.number("tp") or row.number("n_chips") or 1.0)
     if machine is None:
-        raise _NotComparable(f"hardware {_shown(text['hardware'])} is not in the catalogue with the rates that are needed")
+        raise _NotComparable(
+            f"hardware {_shown(text['hardware'])} is not in the catalogue with the rates that are"
+            " needed"
+        )
     software = engine(text["software"], text.get("date", ""), text["hardware"])
-    bits = formats(text["precision_weights"], text["precision_kv"], model, machine.name, software.family)
+    bits = formats(
+        text["precision_weights"], text["precision_kv"], model, machine.name, software.family
+    )
     if bits is None:
         raise _NotComparable(f"precision {_shown(text['precision_weights'])} is of no known kind")
     layout = _layout(row, protocol, model, machine, bits)
@@ -144,12 +171,26 @@ def _case(row: Measurement, find_machine: MachineFinder, find_model: Callable[[s
             raise _NotComparable("concurrency is not stated")
     value = _value(row, quantity, per_chip, total, layout, output)
     return Case(
-        measurement=row, model=model, machine=machine, engine=software, formats=bits, tensor=layout.tensor,
-        pipeline=layout.pipeline, data=layout.data, expert=layout.expert, replicas=layout.replicas, protocol=protocol,
-        quantity=quantity, concurrency=concurrency / layout.replicas, prompt=prompt, output=output, value=value,
-        derived=text["metric"].startswith("e2e"), fitted=protocol != "max_load" and not layout.assumed,
+        measurement=row,
+        model=model,
+        machine=machine,
+        engine=software,
+        formats=bits,
+        tensor=layout.tensor,
+        pipeline=layout.pipeline,
+        data=layout.data,
+        expert=layout.expert,
+        replicas=layout.replicas,
+        protocol=protocol,
+        quantity=quantity,
+        concurrency=concurrency / layout.replicas,
+        prompt=prompt,
+        output=output,
+        value=value,
+        derived=text["metric"].startswith("e2e"),
+        fitted=protocol != "max_load" and not layout.assumed,
         prefill_chips=layout.prefill_chips / layout.replicas,
-    )  # fmt: skip
+    )
 
 
 _RANGES = {
@@ -170,7 +211,9 @@ def _refuse_impossible(row: Measurement) -> None:
         if row.text["value"] and row.text["unit"] and _is_positive(row.text["value"]):
             raise _NotComparable(f"unit {_shown(row.text['unit'])} is not known")
         raise _NotComparable(
-            "the value is not stated" if not row.text["value"] else f"the value {_shown(row.text['value'])} is no positive number"
+            "the value is not stated"
+            if not row.text["value"]
+            else f"the value {_shown(row.text['value'])} is no positive number"
         )
     for name, most in _RANGES.items():
         number = row.number(name)
@@ -196,9 +239,18 @@ def _shown(text: str) -> str:
 
 def _quantity(metric: str, phase: str) -> tuple[Quantity, bool, bool]:
     """What a metric measures, whether it is per chip, and whether it is of the whole system."""
-    if metric in ("tpot_mean", "tpot_median", "itl_median", "itl_mean", "tpot_mean_derived", "output_tok_s_per_user"):
+    if metric in (
+        "tpot_mean",
+        "tpot_median",
+        "itl_median",
+        "itl_mean",
+        "tpot_mean_derived",
+        "output_tok_s_per_user",
+    ):
         return "time_per_token", False, False
-    if metric in ("ttft", "ttft_mean", "ttft_median") or (metric == "prefill_throughput" and "prefill" in phase):
+    if metric in ("ttft", "ttft_mean", "ttft_median") or (
+        metric == "prefill_throughput" and "prefill" in phase
+    ):
         return "time_to_first_token", False, False
     if metric in ("e2e_latency", "e2e_latency_mean"):
         return "end_to_end", False, False
@@ -228,7 +280,9 @@ class _Layout:
 _POOL = re.compile(r"(\d+)x\(([^)]*)\)(?: on (\d+) GPUs)?")
 
 
-def _layout(row: Measurement, protocol: Protocol, model: str, machine: Machine, bits: Formats) -> _Layout:
+def _layout(
+    row: Measurement, protocol: Protocol, model: str, machine: Machine, bits: Formats
+) -> _Layout:
     """The layout of one replica; fleets of a disaggregated service by their decode pool."""
     text = row.text
     if protocol == "disaggregated":
@@ -242,18 +296,24 @@ def _layout(row: Measurement, protocol: Protocol, model: str, machine: Machine, 
         if chips is None:
             raise _NotComparable("neither the number of chips nor the tensor degree is stated")
         return _Layout(*_assumed_degrees(chips, model, machine, bits), chips=chips, assumed=True)
-    attention_groups = (row.number("dp_attn") or 0.0) if "InferenceX" in text.get("source", "") else 0.0
+    attention_groups = (
+        (row.number("dp_attn") or 0.0) if "InferenceX" in text.get("source", "") else 0.0
+    )
     is_2026 = text.get("dp_attn") in ("0", "1") and "AIC" not in text.get("source", "")
     if is_2026:
         groups = tensor if attention_groups else 1.0
-        return _Layout(tensor / groups, pipeline, groups, min(expert, tensor), 1.0, tensor * pipeline)
+        return _Layout(
+            tensor / groups, pipeline, groups, min(expert, tensor), 1.0, tensor * pipeline
+        )
     if "Neuron" in text.get("source", "") or machine.vendor == "aws":
         tensor = tensor / 2.0  # the degree counts cores, two a chip
     group = tensor * pipeline
     chips = chips or group
     if expert > 1.0 and chips == tensor * expert and "AIC" in text.get("source", ""):
         chips = max(tensor, expert)
-    if chips > group and expert == chips:  # whole experts over all chips, attention in groups of the tensor degree
+    if (
+        chips > group and expert == chips
+    ):  # whole experts over all chips, attention in groups of the tensor degree
         return _Layout(tensor, pipeline, chips / group, expert, 1.0, chips)
     if chips < group:
         chips = group
@@ -271,15 +331,36 @@ def _decode_pool(row: Measurement) -> _Layout:
             raise _NotComparable("the layout of the decode pool is not stated")
         workers = float(note.group(2))
         return _Layout(
-            tensor, 1.0, 1.0, max(row.number("ep") or 1.0, 1.0), workers, workers * tensor, prefill_chips=float(note.group(1)) * tensor
+            tensor,
+            1.0,
+            1.0,
+            max(row.number("ep") or 1.0, 1.0),
+            workers,
+            workers * tensor,
+            prefill_chips=float(note.group(1)) * tensor,
         )
     each = pool.chips / pool.workers
-    groups = each if pool.attention_groups or (row.number("dp_attn") == 1.0 and "dpattn" not in row.text["decode_layout"]) else 1.0
+    groups = (
+        each
+        if pool.attention_groups
+        or (row.number("dp_attn") == 1.0 and "dpattn" not in row.text["decode_layout"])
+        else 1.0
+    )
     experts = pool.expert
-    if pool.tensor == 1.0 and each > 1.0:  # workers whose degrees were not recorded: one attention group a chip, whole experts
+    if (
+        pool.tensor == 1.0 and each > 1.0
+    ):  # workers whose degrees were not recorded: one attention group a chip, whole experts
         groups, experts = each, each
     prefill_chips = prefill.chips if prefill is not None else float("nan")
-    return _Layout(each / groups, 1.0, groups, min(max(experts, 1.0), each), pool.workers, pool.chips, prefill_chips=prefill_chips)
+    return _Layout(
+        each / groups,
+        1.0,
+        groups,
+        min(max(experts, 1.0), each),
+        pool.workers,
+        pool.chips,
+        prefill_chips=prefill_chips,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -296,14 +377,20 @@ def _pool(printed: str) -> _Pool | None:
     match = _POOL.match(printed)
     if match is None or match.group(1) == "0":
         return None
-    degrees = {name: float(value) for name, value in re.findall(r"(tp|ep|dpattn|dp|pp)(\d+)", match.group(2))}
+    degrees = {
+        name: float(value)
+        for name, value in re.findall(r"(tp|ep|dpattn|dp|pp)(\d+)", match.group(2))
+    }
     workers, tensor = float(match.group(1)), degrees.get("tp", 1.0)
     chips = float(match.group(3)) if match.group(3) else workers * tensor
     return _Pool(workers, tensor, degrees.get("ep", 1.0), degrees.get("dpattn", 0.0) == 1.0, chips)
 
 
-def _assumed_degrees(chips: float, model: str, machine: Machine, bits: Formats) -> tuple[float, float, float, float, float]:
-    """The smallest power-of-two tensor degree whose memory holds the weights one and a half times; as many replicas as chips allow."""
+def _assumed_degrees(
+    chips: float, model: str, machine: Machine, bits: Formats
+) -> tuple[float, float, float, float, float]:
+    """The smallest power-of-two tensor degree whose memory holds the weights one and a half times;
+    as many replicas as chips allow."""
     from codesign.calibration.structures import weight_bytes
 
     need = 1.5 * weight_bytes(model, bits) / machine.memory_capacity
@@ -313,7 +400,9 @@ def _assumed_degrees(chips: float, model: str, machine: Machine, bits: Formats) 
     return min(tensor, chips), 1.0, 1.0, 1.0, max(chips / tensor, 1.0)
 
 
-def _lengths(row: Measurement, model: str, protocol: Protocol, quantity: Quantity) -> tuple[float, float]:
+def _lengths(
+    row: Measurement, model: str, protocol: Protocol, quantity: Quantity
+) -> tuple[float, float]:
     prompt, output = row.number("input_len"), row.number("output_len")
     source, note = row.text.get("source", ""), row.text.get("params_note", "")
     if "InferenceX" in source and "NVIDIA-AIC-internal" not in source:
@@ -323,7 +412,9 @@ def _lengths(row: Measurement, model: str, protocol: Protocol, quantity: Quantit
         if "MLPerf" in source and model in MLPERF_PROMPTS:
             prompt = MLPERF_PROMPTS[model]
         elif "MLPerf" in source:
-            raise _NotComparable("the mean input length of the data set is not published with the result")
+            raise _NotComparable(
+                "the mean input length of the data set is not published with the result"
+            )
         else:  # short chat prompts: ML.ENERGY, llama.cpp with short prompts
             prompt = 100.0
     if output is None:
@@ -335,7 +426,14 @@ def _lengths(row: Measurement, model: str, protocol: Protocol, quantity: Quantit
     return max(prompt, 1.0), max(output, 1.0)
 
 
-def _value(row: Measurement, quantity: Quantity, per_chip: bool, total: bool, layout: _Layout, output: float) -> float:
+def _value(
+    row: Measurement,
+    quantity: Quantity,
+    per_chip: bool,
+    total: bool,
+    layout: _Layout,
+    output: float,
+) -> float:
     """The measured value of one replica (times, throughput) or one chip (power)."""
     metric, value = row.text["metric"], row.value
     if metric == "output_tok_s_per_user":

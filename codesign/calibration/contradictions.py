@@ -1,14 +1,20 @@
-"""Rows that cannot be what they say: contradicted by physics, by repeats, or by their own neighbours.
+"""Rows that cannot be what they say: contradicted by physics, by repeats, or by their own
+neighbours.
 
-Nothing is left out in silence: every row that a rule finds is named with it, in what ``calibrate`` and ``validate`` print. The fit
-does not learn from such rows; ``validate`` predicts and scores them all the same.
+Nothing is left out in silence: every row that a rule finds is named with it, in what ``calibrate``
+and ``validate`` print. The fit does not learn from such rows; ``validate`` predicts and scores them
+all the same.
 
-1. *Faster than memory*: less time per token than the step's bytes take at the full bandwidth of the memory. Where prefills are
-   interleaved, how many sequences decode is not known, and only the weights outside routed experts count.
-2. *Against its repeats*: more than 2.5 times away from the median of at least three measurements of one configuration.
-3. *Falling*: of one series in concurrency, a time that is less than half of one at less concurrency. More sequences are never faster;
-   of two rows that contradict each other, the one goes that contradicts most others, else the one farther from its neighbours.
-4. *A spike*: more than three times above or below the line between both its neighbours in concurrency.
+1. *Faster than memory*: less time per token than the step's bytes take at the full bandwidth of the
+   memory. Where prefills are interleaved, how many sequences decode is not known, and only the
+   weights outside routed experts count.
+2. *Against its repeats*: more than 2.5 times away from the median of at least three measurements of
+   one configuration.
+3. *Falling*: of one series in concurrency, a time that is less than half of one at less
+   concurrency. More sequences are never faster; of two rows that contradict each other, the one
+   goes that contradicts most others, else the one farther from its neighbours.
+4. *A spike*: more than three times above or below the line between both its neighbours in
+   concurrency.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,11 +36,13 @@ SPIKE = "more than 3 times off the line between its neighbours in concurrency"
 REPEATS_FACTOR, FALLING_FACTOR, SPIKE_FACTOR = 2.5, 2.0, 3.0
 
 TOLERANCE = 0.95
-"""Share of the time at full bandwidth below which a row is impossible: sources round, and name memories by their rating."""
+"""Share of the time at full bandwidth below which a row is impossible: sources round, and name
+memories by their rating."""
 
 
 def contradictions(cases: Sequence[Case], counted: Counted) -> dict[int, str]:
-    """The rule that each contradicted case breaks, by its position; only cases that a fit would learn from are looked at.
+    """The rule that each contradicted case breaks, by its position; only cases that a fit would
+    learn from are looked at.
 
     Args:
         cases: those of ``map_rows``.
@@ -69,26 +77,46 @@ def honest(cases: Sequence[Case], profile: Profile) -> tuple[list[Case], dict[st
 
 def summary(found: dict[int, str]) -> dict[str, int]:
     """How many rows break each rule."""
-    return {name: list(found.values()).count(name) for name in (FASTER, REPEATS, FALLING, SPIKE) if name in found.values()}
+    return {
+        name: list(found.values()).count(name)
+        for name in (FASTER, REPEATS, FALLING, SPIKE)
+        if name in found.values()
+    }
 
 
 def _faster(cases: Sequence[Case], counted: Counted) -> set[int]:
     kernels, bandwidth = counted.features.decode.kernels, counted.features.rates.memory
     whole = np.asarray(jnp.sum(kernels.bytes, axis=1) / bandwidth)[counted.index]
-    weights = np.asarray(jnp.sum(jnp.where(kernels.kind == PRODUCT, kernels.bytes, 0.0), axis=1) / bandwidth)[counted.index]
-    together = np.array([case.protocol in ("decode", "static") or case.concurrency <= 1.0 for case in cases])
+    weights = np.asarray(
+        jnp.sum(jnp.where(kernels.kind == PRODUCT, kernels.bytes, 0.0), axis=1) / bandwidth
+    )[counted.index]
+    together = np.array(
+        [case.protocol in ("decode", "static") or case.concurrency <= 1.0 for case in cases]
+    )
     least = TOLERANCE * np.where(together, whole, weights)
-    timed = [k for k, case in enumerate(cases) if learns_from(case) and case.quantity == "time_per_token"]
+    timed = [
+        k for k, case in enumerate(cases) if learns_from(case) and case.quantity == "time_per_token"
+    ]
     return {k for k in timed if cases[k].value < least[k]}
 
 
 def _configuration(case: Case) -> tuple[object, ...]:
-    layout = (case.tensor, case.pipeline, case.data, case.expert, case.prefill_chips, case.protocol, case.quantity)
+    layout = (
+        case.tensor,
+        case.pipeline,
+        case.data,
+        case.expert,
+        case.prefill_chips,
+        case.protocol,
+        case.quantity,
+    )
     lengths = (case.prompt, case.output, case.measurement.text["metric"])
     return (case.model, case.machine.name, case.formats, case.engine, *map(str, layout), *lengths)
 
 
-def _grouped(cases: Sequence[Case], key: Callable[[Case], tuple[object, ...]], skip: dict[int, str]) -> list[list[int]]:
+def _grouped(
+    cases: Sequence[Case], key: Callable[[Case], tuple[object, ...]], skip: dict[int, str]
+) -> list[list[int]]:
     groups: dict[tuple[object, ...], list[int]] = {}
     for k, case in enumerate(cases):
         if k not in skip and learns_from(case) and case.quantity != "power":
@@ -114,17 +142,27 @@ def _series(cases: Sequence[Case], skip: dict[int, str]) -> list[list[int]]:
         told = (text.get(name, "") for name in ("source", "prefill_layout", "decode_layout"))
         return (*_configuration(case), case.measurement.file, *told, case.replicas)
 
-    times = [rows for rows in _grouped(cases, key, skip) if cases[rows[0]].quantity == "time_per_token"]
+    times = [
+        rows for rows in _grouped(cases, key, skip) if cases[rows[0]].quantity == "time_per_token"
+    ]
     return [sorted(rows, key=lambda k: cases[k].concurrency) for rows in times if len(rows) >= 3]
 
 
 def _falling(cases: Sequence[Case], skip: dict[int, str]) -> set[int]:
     found = set()
     for rows in _series(cases, skip):
-        logs, at = np.log([cases[k].value for k in rows]), np.log([cases[k].concurrency for k in rows])
-        against = (logs[None, :] < logs[:, None] - np.log(FALLING_FACTOR)) & (at[None, :] > at[:, None])
+        logs, at = (
+            np.log([cases[k].value for k in rows]),
+            np.log([cases[k].concurrency for k in rows]),
+        )
+        against = (logs[None, :] < logs[:, None] - np.log(FALLING_FACTOR)) & (
+            at[None, :] > at[:, None]
+        )
         against = against | against.T
-        off = [abs(logs[k] - np.interp(at[k], np.delete(at, k), np.delete(logs, k))) for k in range(len(rows))]
+        off = [
+            abs(logs[k] - np.interp(at[k], np.delete(at, k), np.delete(logs, k)))
+            for k in range(len(rows))
+        ]
         while against.any():
             worst = int(np.lexsort((off, against.sum(axis=0)))[-1])
             against[worst], against[:, worst] = False, False
@@ -135,7 +173,10 @@ def _falling(cases: Sequence[Case], skip: dict[int, str]) -> set[int]:
 def _spikes(cases: Sequence[Case], skip: dict[int, str]) -> set[int]:
     found = set()
     for rows in _series(cases, skip):
-        logs, at = np.log([cases[k].value for k in rows]), np.log([cases[k].concurrency for k in rows])
+        logs, at = (
+            np.log([cases[k].value for k in rows]),
+            np.log([cases[k].concurrency for k in rows]),
+        )
         for k in range(1, len(rows) - 1):
             if at[k - 1] < at[k] < at[k + 1]:  # repeats are for the rule above
                 line = np.interp(at[k], at[[k - 1, k + 1]], logs[[k - 1, k + 1]])

@@ -1,6 +1,7 @@
 """Leave whole devices, models, engines or groups out in turn, and predict them from the rest.
 
-A device left out keeps nothing of its own: its kernel tables leave the prior too, and only its catalogue entry remains.
+A device left out keeps nothing of its own: its kernel tables leave the prior too, and only its
+catalogue entry remains.
 """
 
 import dataclasses
@@ -37,8 +38,13 @@ class LeftOut:
 
 
 def forget(profile: Profile, layer: str, member: str) -> Profile:
-    """A profile without the parameters of one member; a device's also under other layers that belong to it alone."""
-    kept = [k for k, name in enumerate(profile.names) if not (name.split("|")[1] == layer and name.split("|", 2)[2] == member)]
+    """A profile without the parameters of one member; a device's also under other layers that
+    belong to it alone."""
+    kept = [
+        k
+        for k, name in enumerate(profile.names)
+        if not (name.split("|")[1] == layer and name.split("|", 2)[2] == member)
+    ]
     return profile.keep(np.array(kept))
 
 
@@ -62,8 +68,9 @@ def leave_out(
         layer: ``device``, ``model``, ``engine`` or ``group``.
         members: which of it to leave out in turn.
         most: most iterations of each fit.
-        anchors: rows of each left-out member's groups that are given back after the fit (``calibrate --anchor``), the least and
-            the most concurrent ones first; they are not judged.
+        anchors: rows of each left-out member's groups that are given back after the fit
+            (``calibrate --anchor``), the least and the most concurrent ones first; they are not
+            judged.
         start: where each fit begins.
         weights: as of ``calibrate``.
 
@@ -78,20 +85,38 @@ def leave_out(
         inside = np.array([key == member for key in keys])
         rest = np.flatnonzero(~inside)
         profile, _ = calibrate(
-            [cases[k] for k in rest.tolist()], counted.take(rest), forget(prior, layer, member), start, most, weights=weights
+            [cases[k] for k in rest.tolist()],
+            counted.take(rest),
+            forget(prior, layer, member),
+            start,
+            most,
+            weights=weights,
         )
         out = np.array([k for k in np.flatnonzero(inside).tolist() if learns_from(cases[k])])
         if not len(out):
             continue
         if anchors:
             given = anchor_rows(cases, out, anchors)
-            profile, _ = calibrate([cases[k] for k in given], counted.take(given), profile, profile, most, TRUSTED, weights)
+            profile, _ = calibrate(
+                [cases[k] for k in given],
+                counted.take(given),
+                profile,
+                profile,
+                most,
+                TRUSTED,
+                weights,
+            )
             out = np.array(sorted(set(out) - set(given)))
         if len(out):
             chosen.append(out)
             names += [member] * len(out)
             parts.append(predictions([cases[k] for k in out], counted.take(out), profile))
-    joined = Predictions(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("log", "parameter", "total")))
+    joined = Predictions(
+        *(
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("log", "parameter", "total")
+        )
+    )
     return LeftOut(layer, np.concatenate(chosen), names, joined)
 
 
@@ -106,7 +131,8 @@ def members_of(cases: Sequence[Case], layer: str) -> list[str]:
 
 
 def scores(cases: Sequence[Case], left: LeftOut) -> dict[str, Any]:
-    """Statistics of rows that were left out: of all members by what was measured, and of each member's times per token."""
+    """Statistics of rows that were left out: of all members by what was measured, and of each
+    member's times per token."""
     measured = np.log([cases[k].value for k in left.rows])
     quantity = np.array([cases[k].quantity for k in left.rows])
     members = np.array(left.members)
@@ -116,24 +142,48 @@ def scores(cases: Sequence[Case], left: LeftOut) -> dict[str, Any]:
 
     timed = quantity == "time_per_token"
     return {
-        "quantities": {str(name): scored(np.flatnonzero(quantity == name)) for name in sorted(set(quantity))},
-        "members": {str(name): scored(np.flatnonzero(timed & (members == name))) for name in sorted(set(members))},
+        "quantities": {
+            str(name): scored(np.flatnonzero(quantity == name)) for name in sorted(set(quantity))
+        },
+        "members": {
+            str(name): scored(np.flatnonzero(timed & (members == name)))
+            for name in sorted(set(members))
+        },
     }
 
 
 def widen(profile: Profile, found: dict[str, Any]) -> Profile:
-    """A profile whose layers are as much wider as left-out members were worse than their intervals said, with the figures kept in it.
+    """A profile whose layers are as much wider as left-out members were worse than their intervals
+    said, with the figures kept in it.
 
-    Where a share c of 90 % intervals held, the standard deviation of the layers grows by Φ⁻¹(0.95) / Φ⁻¹((1 + c) / 2), the worst layer's;
-    it never shrinks. What is measured keeps its interval: only members without a parameter of their own take a layer's.
+    Where a share c of 90 % intervals held, the standard deviation of the layers grows by Φ⁻¹(0.95)
+    / Φ⁻¹((1 + c) / 2), the worst layer's; it never shrinks. What is measured keeps its interval:
+    only members without a parameter of their own take a layer's.
 
     Args:
         profile: what was cross-validated.
-        found: ``scores`` by what was left out; those with anchors do not count, for two rows narrow what an unknown member may be.
+        found: ``scores`` by what was left out; those with anchors do not count, for two rows narrow
+            what an unknown member may be.
     """
-    held = [entry["quantities"]["time_per_token"]["interval_coverage"] for name, entry in found.items() if "anchor" not in name]
-    factor = max([1.0, *(NORMAL_90 / float(scipy.stats.norm.ppf(0.5 * (1.0 + min(max(share, 0.1), 0.999)))) for share in held)])
-    judged = {f"{coefficient}|{layer}": sd for coefficient, prior in PRIORS.items() for layer, sd in prior.layers.items()}
+    held = [
+        entry["quantities"]["time_per_token"]["interval_coverage"]
+        for name, entry in found.items()
+        if "anchor" not in name
+    ]
+    factor = max(
+        [
+            1.0,
+            *(
+                NORMAL_90 / float(scipy.stats.norm.ppf(0.5 * (1.0 + min(max(share, 0.1), 0.999))))
+                for share in held
+            ),
+        ]
+    )
+    judged = {
+        f"{coefficient}|{layer}": sd
+        for coefficient, prior in PRIORS.items()
+        for layer, sd in prior.layers.items()
+    }
     spreads = {name: factor * sd for name, sd in {**judged, **profile.spreads}.items()}
     about = {**profile.about, "left_out": {**profile.about.get("left_out", {}), **found}}
     about["widened"] = factor * profile.about.get("widened", 1.0)
@@ -141,7 +191,8 @@ def widen(profile: Profile, found: dict[str, Any]) -> Profile:
 
 
 def anchor_rows(cases: Sequence[Case], rows: np.ndarray, count: int) -> np.ndarray:
-    """Of each group's times per token, the least and the most concurrent rows and what lies evenly between."""
+    """Of each group's times per token, the least and the most concurrent rows and what lies evenly
+    between."""
     groups: dict[str, list[int]] = {}
     for k in rows:
         if cases[k].quantity == "time_per_token":
@@ -149,6 +200,10 @@ def anchor_rows(cases: Sequence[Case], rows: np.ndarray, count: int) -> np.ndarr
     given: list[int] = []
     for members in groups.values():
         ordered = sorted(members, key=lambda k: cases[k].concurrency)
-        places = np.unique(np.linspace(0.1 * (len(ordered) - 1), 0.9 * (len(ordered) - 1), count).round().astype(int))
+        places = np.unique(
+            np.linspace(0.1 * (len(ordered) - 1), 0.9 * (len(ordered) - 1), count)
+            .round()
+            .astype(int)
+        )
         given += [ordered[place] for place in places]
     return np.array(sorted(given))

@@ -1,4 +1,5 @@
-"""From a profile to the execution of one device, engine and model, and the intervals that it gives."""
+"""From a profile to the execution of one device, engine and model, and the intervals that it
+gives."""
 
 import dataclasses
 from collections.abc import Callable
@@ -20,21 +21,27 @@ ANY_ENGINE = Engine("", "")
 """An engine that is not said: its offsets are unknown, and the intervals are as wide as that."""
 
 
-def calibrated(profile: Profile, machine: Machine, bits: Formats, engine: Engine = ANY_ENGINE, model: str = "") -> Calibrated:
+def calibrated(
+    profile: Profile, machine: Machine, bits: Formats, engine: Engine = ANY_ENGINE, model: str = ""
+) -> Calibrated:
     """The execution that a profile gives a device, an engine and a model.
 
     Args:
         profile: fitted parameters.
-        machine: the device; an unmeasured one inherits its architecture's, its vendor's or the generic coefficients.
+        machine: the device; an unmeasured one inherits its architecture's, its vendor's or the
+            generic coefficients.
         bits: formats of weights, cache and activations.
-        engine: serving software; ``ANY_ENGINE`` where it is not said, its newest release where that is not.
+        engine: serving software; ``ANY_ENGINE`` where it is not said, its newest release where that
+            is not.
         model: catalogue name.
 
     Returns:
         Coefficients with their covariance, the layers nobody measured included.
     """
     engine = dataclasses.replace(engine, release=engine.release or newest_release(profile, engine))
-    members, unknown = membership([layer_keys(machine, bits, engine, model)], profile.index, profile.spreads)
+    members, unknown = membership(
+        [layer_keys(machine, bits, engine, model)], profile.index, profile.spreads
+    )
     count = len(profile.names)
     select = np.zeros((len(COEFFICIENTS), count + 1))
     for k, row in enumerate(members[0]):
@@ -48,17 +55,24 @@ def calibrated(profile: Profile, machine: Machine, bits: Formats, engine: Engine
 
 def newest_release(profile: Profile, engine: Engine) -> str:
     """The newest half-year of an engine's releases that a profile knows; blank for none."""
-    known = [name.rsplit("/", 1)[1] for name in profile.names if name.startswith(f"step_scale|release|{engine.variant}/")]
+    known = [
+        name.rsplit("/", 1)[1]
+        for name in profile.names
+        if name.startswith(f"step_scale|release|{engine.variant}/")
+    ]
     return max(known, default="")
 
 
 def interval(
-    outcome: Callable[[Calibrated], Float[Array, " outcomes"]], execution: Calibrated, coverage: float = NORMAL_90
+    outcome: Callable[[Calibrated], Float[Array, " outcomes"]],
+    execution: Calibrated,
+    coverage: float = NORMAL_90,
 ) -> tuple[Float[Array, " outcomes"], Float[Array, " outcomes"], Float[Array, " outcomes"]]:
-    """Central 90 % intervals of positive outcomes of a calibrated execution, to first order in the logarithms.
+    """Central 90 % intervals of positive outcomes of a calibrated execution, to first order in the
+    logarithms.
 
-    A measured time differs from the prediction by more than coefficients explain; that residual enters as a scale of the
-    kernels' time, beside the scale that the profile fits.
+    A measured time differs from the prediction by more than coefficients explain; that residual
+    enters as a scale of the kernels' time, beside the scale that the profile fits.
 
     Args:
         outcome: positive outcomes of an execution.
@@ -68,7 +82,9 @@ def interval(
     Returns:
         Low, value and high of each outcome.
     """
-    scales = jnp.asarray([name in ("step_scale", "prefill_scale") for name in COEFFICIENTS], execution.logs.dtype)
+    scales = jnp.asarray(
+        [name in ("step_scale", "prefill_scale") for name in COEFFICIENTS], execution.logs.dtype
+    )
     covariance = execution.covariance + jnp.diag(scales) * execution.residual**2
 
     def logs_of(logs: Float[Array, " coefficients"]) -> Float[Array, " outcomes"]:

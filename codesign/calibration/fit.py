@@ -1,11 +1,14 @@
-"""Fit parameters to logarithms of measurements: robust nonlinear least squares with priors, and Laplace covariance.
+"""Fit parameters to logarithms of measurements: robust nonlinear least squares with priors, and
+Laplace covariance.
 
-The posterior density of parameters θ is that of prior N(m, S) and of residuals with Student's t density (four degrees of
-freedom, so that a row that is simply wrong pulls little). SciPy's trust region (Conn, Gould and Toint 2000, §7.3) finds its mode
-with Gauss–Newton matrices; the covariance is the inverse of the last one (Laplace's method: Tierney and Kadane, JASA 1986).
+The posterior density of parameters θ is that of prior N(m, S) and of residuals with Student's t
+density (four degrees of freedom, so that a row that is simply wrong pulls little). SciPy's trust
+region (Conn, Gould and Toint 2000, §7.3) finds its mode with Gauss–Newton matrices; the covariance
+is the inverse of the last one (Laplace's method: Tierney and Kadane, JASA 1986).
 
-Since a row's prediction depends on θ only through its thirty-odd coefficients, and these are sums of parameters, JAX
-differentiates each row by its own coefficients, and the Jacobian follows by indexing.
+Since a row's prediction depends on θ only through its thirty-odd coefficients, and these are sums
+of parameters, JAX differentiates each row by its own coefficients, and the Jacobian follows by
+indexing.
 """
 
 import dataclasses
@@ -17,7 +20,8 @@ import scipy.optimize
 import scipy.sparse
 
 FREEDOM = 4.0
-"""Degrees of freedom of the residuals' t density; judged: a few per cent of the rows are off by much."""
+"""Degrees of freedom of the residuals' t density; judged: a few per cent of the rows are off by
+much."""
 
 T4_MEDIAN = 0.7407
 """Median of the absolute value of Student's t with these degrees of freedom."""
@@ -34,12 +38,12 @@ class Block:
     """Rows that are predicted alike.
 
     Attributes:
-        members: parameters that add up to each coefficient (configurations, coefficients, layers); ``len(θ)`` for none.
-        values: logarithms of what was measured (rows,).
-        spread: standard deviation of a row's residual (rows,) [natural log].
-        predict: logarithms of the coefficients (configurations, coefficients) → predictions (rows,).
-        differentiate: the same → derivatives (rows, coefficients).
-        configuration: the configuration of each row (rows,); without it, each row is one.
+        members: parameters that add up to each coefficient (configurations, coefficients, layers);
+        ``len(θ)`` for none. values: logarithms of what was measured (rows,). spread: standard
+        deviation of a row's residual (rows,) [natural log]. predict: logarithms of the coefficients
+        (configurations, coefficients) → predictions (rows,). differentiate: the same → derivatives
+        (rows, coefficients). configuration: the configuration of each row (rows,); without it, each
+        row is one.
     """
 
     members: np.ndarray
@@ -65,10 +69,13 @@ class Block:
 
 
 def spread_slopes(slopes: np.ndarray, members: np.ndarray, count: int) -> scipy.sparse.csr_matrix:
-    """Derivatives by parameters (rows, count) from derivatives by coefficients (rows, coefficients)."""
+    """Derivatives by parameters (rows, count) from derivatives by coefficients (rows,
+    coefficients)."""
     used = (members < count) & (slopes != 0.0)[:, :, None]
     row, coefficient, _ = np.nonzero(used)
-    return scipy.sparse.csr_matrix((slopes[row, coefficient], (row, members[used])), shape=(len(slopes), count))
+    return scipy.sparse.csr_matrix(
+        (slopes[row, coefficient], (row, members[used])), shape=(len(slopes), count)
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +104,8 @@ def fit(
         prior_covariance: prior covariance (parameters, parameters), or its diagonal.
         start: where to begin; default the prior mean.
         most: most iterations of the trust region.
-        freedom: degrees of freedom of the residuals' t density; very many make it normal, for rows that are trusted.
+        freedom: degrees of freedom of the residuals' t density; very many make it normal, for rows
+            that are trusted.
 
     Returns:
         The posterior by Laplace's method.
@@ -111,7 +119,11 @@ def fit(
         key = theta.tobytes()
         if key not in seen:
             off = theta - prior_mean
-            value, gradient, curvature = 0.5 * off @ precision @ off, precision @ off, precision.copy()
+            value, gradient, curvature = (
+                0.5 * off @ precision @ off,
+                precision @ off,
+                precision.copy(),
+            )
             for block in blocks:
                 at, matrix = block.residuals(theta), block.jacobian(theta)
                 weight = (freedom + 1.0) / (freedom + at**2)
@@ -133,7 +145,9 @@ def fit(
 
     begin = np.zeros_like(prior_mean) if start is None else (start - prior_mean) / scale
     options = {"initial_trust_radius": 8.0, "max_trust_radius": 64.0, "gtol": 0.3, "maxiter": most}
-    found = scipy.optimize.minimize(value_and_gradient, begin, jac=True, hess=curvature, method="trust-exact", options=options)
+    found = scipy.optimize.minimize(
+        value_and_gradient, begin, jac=True, hess=curvature, method="trust-exact", options=options
+    )
     theta = prior_mean + scale * found.x
     return Posterior(theta, _inverse(expand(theta)[2]), int(found.nit), bool(found.success))
 

@@ -1,7 +1,8 @@
 """Fit the kernel-level coefficients to kernel tables: what every calibration starts from.
 
-Products, attention, latent attention, experts and collectives have no coefficient in common, so each is a fit of its own.
-Offsets of the libraries that the tables were made with are fitted and then left out: a served engine fuses what they do not.
+Products, attention, latent attention, experts and collectives have no coefficient in common, so
+each is a fit of its own. Offsets of the libraries that the tables were made with are fitted and
+then left out: a served engine fuses what they do not.
 """
 
 import dataclasses
@@ -18,18 +19,34 @@ from codesign.calibration.profile import Profile, join
 
 KINDS: dict[str, tuple[str, ...]] = {
     "product": ("product_floor", "product_memory", "product_compute"),
-    "attention": ("attention_floor", "attention_memory", "attention_compute", "prompt_floor", "prompt_compute"),
+    "attention": (
+        "attention_floor",
+        "attention_memory",
+        "attention_compute",
+        "prompt_floor",
+        "prompt_compute",
+    ),
     "latent": ("latent_floor", "latent_memory", "latent_compute"),
     "experts": ("expert_floor", "expert_touched", "expert_memory", "expert_compute"),
-    "collective": ("sync_base", "sync_step", "sync_peer", "link_one_shot", "link_two_shot", "exchange_sync", "exchange_link"),
+    "collective": (
+        "sync_base",
+        "sync_step",
+        "sync_peer",
+        "link_one_shot",
+        "link_two_shot",
+        "exchange_sync",
+        "exchange_link",
+    ),
 }
 """Coefficients that each kind of table teaches."""
 
 KERNEL_SPREAD = 0.15
-"""Standard deviation of a kernel's time about the terms [natural log]; judged from shapes left out."""
+"""Standard deviation of a kernel's time about the terms [natural log]; judged from shapes left out.
+"""
 
 SERVED_SPREAD = 0.05
-"""How far a coefficient in a served engine may lie from the one of its kernel table [natural log]; judged."""
+"""How far a coefficient in a served engine may lie from the one of its kernel table [natural log];
+judged."""
 
 MOST_ROWS = 1500
 """Rows of a table that a fit takes: more say nothing more, since a table has few groups."""
@@ -51,16 +68,25 @@ def fit_kernels(paths: Sequence[Path], find_machine: MachineFinder, seed: int = 
     """
     tables = [table for path in paths if (table := read_kernels(path, find_machine)) is not None]
     if not tables:
-        raise ValueError("none of the files is a kernel table of a device of the catalogue; expected the schema of aiconfigurator")
+        raise ValueError(
+            "none of the files is a kernel table of a device of the catalogue; expected the schema"
+            " of aiconfigurator"
+        )
     draw = np.random.default_rng(seed)
-    shortened = [table.take(np.sort(draw.permutation(len(table.seconds))[:MOST_ROWS])) for table in tables]
+    shortened = [
+        table.take(np.sort(draw.permutation(len(table.seconds))[:MOST_ROWS])) for table in tables
+    ]
     parts = []
     for coefficients in KINDS.values():
         chosen = [table for table in shortened if table.coefficient in coefficients]
         if chosen:
             parts.append(_fit_kind(chosen, coefficients))
     joined = join(parts)
-    about = {"name": "kernel tables", "tables": [table.kind for table in tables], "rows": sum(len(table.seconds) for table in shortened)}
+    about = {
+        "name": "kernel tables",
+        "tables": [table.kind for table in tables],
+        "rows": sum(len(table.seconds) for table in shortened),
+    }
     widened = joined.covariance + SERVED_SPREAD**2 * np.eye(len(joined.names))
     return complete(dataclasses.replace(joined, covariance=widened, about=about))
 
@@ -68,10 +94,19 @@ def fit_kernels(paths: Sequence[Path], find_machine: MachineFinder, seed: int = 
 def _fit_kind(tables: list[KernelRows], coefficients: tuple[str, ...]) -> Profile:
     """Fit the tables of one kind, and keep its coefficients without the libraries' offsets."""
     layered = parameters([row for table in tables for row in table.keys], {})
-    mine = np.array([k for k, name in enumerate(layered.names) if name.split("|")[0] in coefficients])
-    layered = dataclasses.replace(
-        layered, names=tuple(layered.names[k] for k in mine), mean=layered.mean[mine], spread=layered.spread[mine]
+    mine = np.array(
+        [k for k, name in enumerate(layered.names) if name.split("|")[0] in coefficients]
     )
-    found = fit([table.block(layered.index, KERNEL_SPREAD) for table in tables], layered.mean, layered.spread**2)
+    layered = dataclasses.replace(
+        layered,
+        names=tuple(layered.names[k] for k in mine),
+        mean=layered.mean[mine],
+        spread=layered.spread[mine],
+    )
+    found = fit(
+        [table.block(layered.index, KERNEL_SPREAD) for table in tables],
+        layered.mean,
+        layered.spread**2,
+    )
     kept = np.array([k for k, name in enumerate(layered.names) if name.split("|")[1] != "library"])
     return Profile(layered.names, found.mean, found.covariance).keep(kept)

@@ -1,7 +1,9 @@
-"""Kernel times by shape, in the schema of the kernel tables of aiconfigurator: the work of one kernel a row, and its time.
+"""Kernel times by shape, in the schema of the kernel tables of aiconfigurator: the work of one
+kernel a row, and its time.
 
-Shapes go to bytes and FLOPs as in ``workload.operators``; experts are touched as in ``workload.experts``. Tables of 8- and
-4-bit products include the quantisation of activations, which served engines fuse: a library's offset of its own takes it up.
+Shapes go to bytes and FLOPs as in ``workload.operators``; experts are touched as in
+``workload.experts``. Tables of 8- and 4-bit products include the quantisation of activations, which
+served engines fuse: a library's offset of its own takes it up.
 """
 
 import csv
@@ -18,14 +20,30 @@ from codesign.calibration.fit import Block
 from codesign.calibration.layers import membership
 from codesign.calibration.machine import Machine, MachineFinder
 from codesign.calibration.service import step_seconds
-from codesign.performance.calibrated import ATTENTION, EXPERTS, LATENT, PRODUCT, PROMPT, ChipRates, CollectiveWork, KernelWork
+from codesign.performance.calibrated import (
+    ATTENTION,
+    EXPERTS,
+    LATENT,
+    PRODUCT,
+    PROMPT,
+    ChipRates,
+    CollectiveWork,
+    KernelWork,
+)
 from codesign.performance.coefficients import from_logs
 from codesign.workload.experts import busiest_rows, busiest_touched
 
 WIDTHS = {
-    "bfloat16": (16.0, 16.0, 16), "fp8": (8.0, 8.0, 8), "fp8_block": (8.0, 8.0, 8), "nvfp4": (4.5, 4.0, 4), "int8_wo": (8.0, 16.0, 16),
-    "int4_wo": (4.5, 16.0, 16), "sq": (8.0, 8.0, 8), "w4a16_mxfp4": (4.25, 16.0, 16), "w4a8_mxfp4_mxfp8": (4.25, 8.0, 8),
-}  # fmt: skip
+    "bfloat16": (16.0, 16.0, 16),
+    "fp8": (8.0, 8.0, 8),
+    "fp8_block": (8.0, 8.0, 8),
+    "nvfp4": (4.5, 4.0, 4),
+    "int8_wo": (8.0, 16.0, 16),
+    "int4_wo": (4.5, 16.0, 16),
+    "sq": (8.0, 8.0, 8),
+    "w4a16_mxfp4": (4.25, 16.0, 16),
+    "w4a8_mxfp4_mxfp8": (4.25, 8.0, 8),
+}
 """Bits of weights and activations, and width of the arithmetic, by data type."""
 
 
@@ -56,7 +74,14 @@ class KernelRows:
     def take(self, chosen: np.ndarray) -> "KernelRows":
         """Some of the rows."""
         work, rates = jax.tree.map(lambda leaf: leaf[chosen], (self.work, self.rates))
-        return KernelRows(self.kind, work, rates, self.seconds[chosen], [self.keys[k] for k in chosen], self.shape[chosen])
+        return KernelRows(
+            self.kind,
+            work,
+            rates,
+            self.seconds[chosen],
+            [self.keys[k] for k in chosen],
+            self.shape[chosen],
+        )
 
     def block(self, index: dict[str, int], spread: float) -> Block:
         """The rows as a block of a fit."""
@@ -68,7 +93,9 @@ class KernelRows:
         def slopes(logs: np.ndarray) -> np.ndarray:
             return np.asarray(_differentiate(jnp.asarray(logs), self.work, self.rates))
 
-        return Block(members, np.log(self.seconds), np.full(len(self.seconds), spread), predicted, slopes)
+        return Block(
+            members, np.log(self.seconds), np.full(len(self.seconds), spread), predicted, slopes
+        )
 
 
 def _log_seconds(logs: jax.Array, work: StepWork, rates: ChipRates) -> jax.Array:
@@ -80,7 +107,8 @@ _differentiate = jax.jit(jax.vmap(jax.jacfwd(_log_seconds)))
 
 
 def read_kernels(path: str | Path, find_machine: MachineFinder) -> KernelRows | None:
-    """Read one kernel table, or None where its columns are of no known kind or no row is of a known machine."""
+    """Read one kernel table, or None where its columns are of no known kind or no row is of a known
+    machine."""
     path = Path(path)
     with path.open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
@@ -88,45 +116,95 @@ def read_kernels(path: str | Path, find_machine: MachineFinder) -> KernelRows | 
     if reader is None:
         return None
     kind, count = reader
-    made = [(row, machine, count(row)) for row in rows if (machine := find_machine(row["hardware"], float(row.get("num_gpus") or 8)))]
+    made = [
+        (row, machine, count(row))
+        for row in rows
+        if (machine := find_machine(row["hardware"], float(row.get("num_gpus") or 8)))
+    ]
     made = [(row, machine, work) for row, machine, work in made if work is not None]
     return _stack(path.stem, kind, made) if made else None
 
 
-def _stack(name: str, kind: int | None, made: list[tuple[dict[str, str], Machine, dict[str, float]]]) -> KernelRows:
+def _stack(
+    name: str, kind: int | None, made: list[tuple[dict[str, str], Machine, dict[str, float]]]
+) -> KernelRows:
     def column(key: str) -> jax.Array:
         return jnp.asarray([[work.get(key, 0.0)] for _, _, work in made])
 
     width = [int(work.get("width", 16)) for _, _, work in made]
     machines = [machine for _, machine, _ in made]
-    peak = jnp.asarray([machine.peaks[{16: 0, 8: 1, 4: 2}[w]] for machine, w in zip(machines, width, strict=True)])
+    peak = jnp.asarray(
+        [machine.peaks[{16: 0, 8: 1, 4: 2}[w]] for machine, w in zip(machines, width, strict=True)]
+    )
     rates = ChipRates(
-        memory=jnp.asarray([m.memory_bandwidth for m in machines]), matrix=peak[:, None],
-        attention=jnp.asarray([m.peaks[1 if work.get("narrow") else 0] for m, (_, _, work) in zip(machines, made, strict=True)]),
-        link=jnp.asarray([m.link_bandwidth for m in machines]), sync_latency=jnp.asarray([m.sync_latency for m in machines]),
-    )  # fmt: skip
+        memory=jnp.asarray([m.memory_bandwidth for m in machines]),
+        matrix=peak[:, None],
+        attention=jnp.asarray(
+            [
+                m.peaks[1 if work.get("narrow") else 0]
+                for m, (_, _, work) in zip(machines, made, strict=True)
+            ]
+        ),
+        link=jnp.asarray([m.link_bandwidth for m in machines]),
+        sync_latency=jnp.asarray([m.sync_latency for m in machines]),
+    )
     kernels = KernelWork(
-        bytes=column("bytes"), flops=column("flops"), kernels=column("kernels"), touched=column("touched"),
+        bytes=column("bytes"),
+        flops=column("flops"),
+        kernels=column("kernels"),
+        touched=column("touched"),
         kind=jnp.full((len(made), 1), float(PRODUCT if kind is None else kind)),
-    )  # fmt: skip
+    )
 
     def collective(steps: str, inner: str) -> CollectiveWork:
-        return CollectiveWork(column("count"), column(steps), column("peers"), column(inner), column("outer"), column("exchange"))
+        return CollectiveWork(
+            column("count"),
+            column(steps),
+            column("peers"),
+            column(inner),
+            column("outer"),
+            column("exchange"),
+        )
 
-    work = StepWork(kernels, collective("steps_one", "inner_one"), collective("steps_two", "inner_two"))
+    work = StepWork(
+        kernels, collective("steps_one", "inner_one"), collective("steps_two", "inner_two")
+    )
     keys = []
     for (row, machine, _), w in zip(made, width, strict=True):
         software = row.get("software", row.get("impl", "")).split("-")[0]
-        data_type = row.get("gemm_dtype") or row.get("moe_dtype") or row.get("kv_cache_dtype") or row.get("impl") or ""
+        data_type = (
+            row.get("gemm_dtype")
+            or row.get("moe_dtype")
+            or row.get("kv_cache_dtype")
+            or row.get("impl")
+            or ""
+        )
         keys.append(
             {
-                "generic": "", "vendor": machine.vendor, "architecture": machine.architecture, "device": machine.name,
-                "width": f"{machine.architecture}/{w}", "expert_width": f"{machine.architecture}/{w}", "library": f"{software}/{data_type}",
+                "generic": "",
+                "vendor": machine.vendor,
+                "architecture": machine.architecture,
+                "device": machine.name,
+                "width": f"{machine.architecture}/{w}",
+                "expert_width": f"{machine.architecture}/{w}",
+                "library": f"{software}/{data_type}",
             }
-        )  # fmt: skip
+        )
     shapes: dict[tuple[str, ...], int] = {}
-    skip = {"latency_us", "hardware", "software", "power_w", "kernel", "kernel_source", "impl", "distribution"}
-    shape = [shapes.setdefault(tuple(v for k, v in row.items() if k not in skip), len(shapes)) for row, _, _ in made]
+    skip = {
+        "latency_us",
+        "hardware",
+        "software",
+        "power_w",
+        "kernel",
+        "kernel_source",
+        "impl",
+        "distribution",
+    }
+    shape = [
+        shapes.setdefault(tuple(v for k, v in row.items() if k not in skip), len(shapes))
+        for row, _, _ in made
+    ]
     seconds = np.array([work["seconds"] for _, _, work in made])
     return KernelRows(name, work, rates, seconds, keys, np.array(shape))
 
@@ -135,18 +213,33 @@ def _product(row: dict[str, str]) -> dict[str, float] | None:
     m, n, k = (float(row[c]) for c in "mnk")
     weights, activations, width = WIDTHS[row["gemm_dtype"]]
     moved = n * k * weights / 8 + m * (n + k) * activations / 8
-    return {"seconds": float(row["latency_us"]) * 1e-6, "bytes": moved, "flops": 2 * m * n * k, "kernels": 1.0, "width": width}
+    return {
+        "seconds": float(row["latency_us"]) * 1e-6,
+        "bytes": moved,
+        "flops": 2 * m * n * k,
+        "kernels": 1.0,
+        "width": width,
+    }
 
 
 def _decode_attention(row: dict[str, str]) -> dict[str, float]:
-    batch, length, heads, kv_heads, dim = (float(row[c]) for c in ("batch_size", "kv_len", "q_heads", "kv_heads", "head_dim"))
+    batch, length, heads, kv_heads, dim = (
+        float(row[c]) for c in ("batch_size", "kv_len", "q_heads", "kv_heads", "head_dim")
+    )
     element = 1.0 if "fp8" in row["kv_cache_dtype"] else 2.0
     moved = batch * length * 2 * kv_heads * dim * element + batch * 2 * heads * dim * 2
-    return {"seconds": float(row["latency_us"]) * 1e-6, "bytes": moved, "flops": 4 * batch * length * heads * dim, "kernels": 1.0}
+    return {
+        "seconds": float(row["latency_us"]) * 1e-6,
+        "bytes": moved,
+        "flops": 4 * batch * length * heads * dim,
+        "kernels": 1.0,
+    }
 
 
 def _prefill_attention(row: dict[str, str]) -> dict[str, float]:
-    batch, length, heads, kv_heads, dim = (float(row[c]) for c in ("batch_size", "isl", "q_heads", "kv_heads", "head_dim"))
+    batch, length, heads, kv_heads, dim = (
+        float(row[c]) for c in ("batch_size", "isl", "q_heads", "kv_heads", "head_dim")
+    )
     moved = batch * length * (2 * kv_heads * dim * 2 + 2 * heads * dim * 2)
     flops = 2 * batch * length * (length + 1) * heads * dim
     return {
@@ -159,30 +252,60 @@ def _prefill_attention(row: dict[str, str]) -> dict[str, float]:
 
 
 def _latent(row: dict[str, str]) -> dict[str, float]:
-    """Ranks and head widths of DeepSeek-V3 (arXiv 2412.19437 §4.2): latent 512, rotary 64, query and value heads 128."""
+    """Ranks and head widths of DeepSeek-V3 (arXiv 2412.19437 §4.2): latent 512, rotary 64, query
+    and value heads 128."""
     batch, heads = float(row["batch_size"]), float(row["num_heads"])
     element = 1.0 if "fp8" in row["kv_cache_dtype"] else 2.0
     if "kv_len" in row:
         length = float(row["kv_len"])
-        moved, flops = batch * (length * 576 * element + heads * 320 * 2), batch * length * heads * 2 * (2 * 512 + 64)
+        moved, flops = (
+            batch * (length * 576 * element + heads * 320 * 2),
+            batch * length * heads * 2 * (2 * 512 + 64),
+        )
     else:
         length = float(row["isl"])
-        moved, flops = batch * length * (576 * element + heads * (192 + 128) * 2 * 2), batch * length * (length + 1) * heads * (192 + 128)
-    return {"seconds": float(row["latency_us"]) * 1e-6, "bytes": moved, "flops": flops, "kernels": 1.0}
+        moved, flops = (
+            batch * length * (576 * element + heads * (192 + 128) * 2 * 2),
+            batch * length * (length + 1) * heads * (192 + 128),
+        )
+    return {
+        "seconds": float(row["latency_us"]) * 1e-6,
+        "bytes": moved,
+        "flops": flops,
+        "kernels": 1.0,
+    }
 
 
 def _experts(row: dict[str, str]) -> dict[str, float] | None:
     hidden, inner, active, experts, slices, groups, tokens = (
-        float(row[c]) for c in ("hidden_size", "inter_size", "topk", "num_experts", "moe_tp_size", "moe_ep_size", "num_tokens")
+        float(row[c])
+        for c in (
+            "hidden_size",
+            "inter_size",
+            "topk",
+            "num_experts",
+            "moe_tp_size",
+            "moe_ep_size",
+            "num_tokens",
+        )
     )
     if row["moe_dtype"] not in WIDTHS:
         return None
     weights, activations, width = WIDTHS[row["moe_dtype"]]
     touched, pairs = _routing(experts, active, tokens, groups)
     each = 3 * hidden * inner / slices
-    moved = touched * each * weights / 8 + pairs * (2 * hidden + 3 * inner / slices) * activations / 8
+    moved = (
+        touched * each * weights / 8 + pairs * (2 * hidden + 3 * inner / slices) * activations / 8
+    )
     seconds = float(row["latency_us"]) * 1e-6
-    return {"seconds": seconds, "bytes": moved, "flops": 2 * pairs * each, "kernels": 1.0, "touched": touched, "width": width}
+    return {
+        "seconds": seconds,
+        "bytes": moved,
+        "flops": 2 * pairs * each,
+        "kernels": 1.0,
+        "touched": touched,
+        "width": width,
+    }
 
 
 _ROUTING: dict[tuple[float, ...], tuple[float, float]] = {}
@@ -206,9 +329,22 @@ def _collective(row: dict[str, str]) -> dict[str, float] | None:
     made = {"seconds": float(row["latency_us"]) * 1e-6, "count": 1.0, "peers": chips - 1.0}
     operation = row.get("op", "all_reduce")
     if operation == "all_reduce" and "impl" in row:
-        return {**made, "steps_one": 1.0, "inner_one": (chips - 1) * message, "steps_two": 2.0, "inner_two": 2 * share}
+        return {
+            **made,
+            "steps_one": 1.0,
+            "inner_one": (chips - 1) * message,
+            "steps_two": 2.0,
+            "inner_two": 2 * share,
+        }
     if operation == "alltoall":
-        return {**made, "steps_one": 1.0, "steps_two": 1.0, "inner_one": share, "inner_two": share, "exchange": 1.0}
+        return {
+            **made,
+            "steps_one": 1.0,
+            "steps_two": 1.0,
+            "inner_one": share,
+            "inner_two": share,
+            "exchange": 1.0,
+        }
     return None
 
 

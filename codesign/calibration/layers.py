@@ -1,7 +1,9 @@
-"""Layers of knowledge: every coefficient's logarithm is a sum of a generic value and of what its relatives add.
+"""Layers of knowledge: every coefficient's logarithm is a sum of a generic value and of what its
+relatives add.
 
-A device that nobody measured inherits its architecture's value, an unknown architecture its vendor's, an unknown vendor the
-generic one; what it might add itself, at the layer's standard deviation, widens its band.
+A device that nobody measured inherits its architecture's value, an unknown architecture its
+vendor's, an unknown vendor the generic one; what it might add itself, at the layer's standard
+deviation, widens its band.
 """
 
 import dataclasses
@@ -18,7 +20,8 @@ from codesign.performance.coefficients import COEFFICIENTS
 
 @dataclasses.dataclass(frozen=True)
 class Prior:
-    """A coefficient before any data: its value, how far it may be off [natural log], and how far each layer may move it."""
+    """A coefficient before any data: its value, how far it may be off [natural log], and how far
+    each layer may move it."""
 
     value: float
     spread: float
@@ -28,12 +31,23 @@ class Prior:
 
 _FLOOR = {"vendor": 0.3, "architecture": 0.3, "device": 0.1, "library": 0.2}
 _LOSS = {"vendor": 0.4, "architecture": 0.4, "device": 0.25, "library": 0.3}
-_SCALE = {"vendor": 0.15, "architecture": 0.12, "device": 0.1, "engine": 0.12, "variant": 0.12, "release": 0.08, "model": 0.12}
+_SCALE = {
+    "vendor": 0.15,
+    "architecture": 0.12,
+    "device": 0.1,
+    "engine": 0.12,
+    "variant": 0.12,
+    "release": 0.08,
+    "model": 0.12,
+}
 _SYNC = {"vendor": 0.3, "architecture": 0.2, "device": 0.2, "library": 0.3}
 _REST = {"vendor": 0.3, "architecture": 0.3, "engine": 0.3, "variant": 0.3}
 _ENGINE_SCALE = {"engine": 0.15, "variant": 0.15, "release": 0.1}
 _HANDLING = {"engine": 0.5, "variant": 0.5, "release": 0.3}
-_EFFICIENCY = "kernel tables of github:ai-dynamo/aiconfigurator: 0.67-0.9 of the peaks (hardware_priors attainable.csv)"
+_EFFICIENCY = (
+    "kernel tables of github:ai-dynamo/aiconfigurator: 0.67-0.9 of the peaks (hardware_priors"
+    " attainable.csv)"
+)
 
 PRIORS: dict[str, Prior] = {
     "product_floor": Prior(5e-6, 0.5, {**_FLOOR, "width": 0.3}, "kernel tables: smallest products"),
@@ -48,7 +62,9 @@ PRIORS: dict[str, Prior] = {
     "latent_memory": Prior(0.4, 0.6, _LOSS, _EFFICIENCY),
     "latent_compute": Prior(1.0, 0.6, _LOSS, "kernel tables: 128 heads"),
     "expert_floor": Prior(50e-6, 0.6, {**_FLOOR, "expert_width": 0.4}, "kernel tables: one token"),
-    "expert_touched": Prior(0.2e-6, 1.0, {**_FLOOR, "expert_width": 0.4}, "kernel tables: slope over experts touched"),
+    "expert_touched": Prior(
+        0.2e-6, 1.0, {**_FLOOR, "expert_width": 0.4}, "kernel tables: slope over experts touched"
+    ),
     "expert_memory": Prior(0.5, 0.6, {**_LOSS, "expert_width": 0.4}, _EFFICIENCY),
     "expert_compute": Prior(1.0, 0.6, {**_LOSS, "expert_width": 0.4}, _EFFICIENCY),
     "layer_floor": Prior(8e-6, 0.8, _REST, "judged: three or four small kernels"),
@@ -59,20 +75,52 @@ PRIORS: dict[str, Prior] = {
     "link_two_shot": Prior(0.5, 0.7, _LOSS, "all-reduce tables: bus bandwidth"),
     "exchange_sync": Prior(2.0, 0.7, _FLOOR, "all-to-all tables"),
     "exchange_link": Prior(1.0, 0.8, _LOSS, "all-to-all tables"),
-    "floor_scale": Prior(1.0, 0.15, {**_ENGINE_SCALE, "vendor": 0.2}, "judged: kernels in a graph run back to back"),
-    "step_scale": Prior(1.05, 0.15, {**_SCALE, "group": 0.12}, "judged: norms, sampling and gaps between kernels"),
+    "floor_scale": Prior(
+        1.0, 0.15, {**_ENGINE_SCALE, "vendor": 0.2}, "judged: kernels in a graph run back to back"
+    ),
+    "step_scale": Prior(
+        1.05, 0.15, {**_SCALE, "group": 0.12}, "judged: norms, sampling and gaps between kernels"
+    ),
     "prefill_scale": Prior(1.1, 0.2, {**_SCALE, "group": 0.12}, "judged: the same"),
-    "host_step": Prior(0.3e-3, 1.0, {"engine": 0.6, "variant": 0.6, "release": 0.3}, "judged: scheduler and sampling of a step"),
+    "host_step": Prior(
+        0.3e-3,
+        1.0,
+        {"engine": 0.6, "variant": 0.6, "release": 0.3},
+        "judged: scheduler and sampling of a step",
+    ),
     "host_sequence": Prior(20e-6, 0.7, _HANDLING, "prototype: 10-67 us by engine"),
     "interference": Prior(0.85, 0.25, {"engine": 0.15, "variant": 0.15}, "prototype: 0.67-0.96"),
-    "first_token": Prior(50e-3, 1.0, {**_HANDLING, "model": 0.3}, "judged: request handling and tokenizer"),
+    "first_token": Prior(
+        50e-3, 1.0, {**_HANDLING, "model": 0.3}, "judged: request handling and tokenizer"
+    ),
     "queue": Prior(0.1, 1.0, _HANDLING, "judged: a tenth of the requests arrive at once"),
-    "queue_median": Prior(0.02, 1.0, {"engine": 0.5, "variant": 0.5}, "judged: the median request waits for few others"),
-    "idle_power": Prior(0.45, 0.3, {"vendor": 0.2, "architecture": 0.2, "device": 0.15}, "judged: a stalled chip draws half its rating"),
-    "byte_energy": Prior(40e-12, 0.7, {"architecture": 0.4, "device": 0.3}, "HBM access and what it feeds: 24-76 pJ/B"),
-    "flop_energy": Prior(1.2e-12, 0.7, {"architecture": 0.4, "device": 0.3}, "16-bit operation with its operands: 0.8-2 pJ"),
-}  # fmt: skip
-"""Priors of all coefficients; the values are starting points that data override, the spreads say how easily."""
+    "queue_median": Prior(
+        0.02,
+        1.0,
+        {"engine": 0.5, "variant": 0.5},
+        "judged: the median request waits for few others",
+    ),
+    "idle_power": Prior(
+        0.45,
+        0.3,
+        {"vendor": 0.2, "architecture": 0.2, "device": 0.15},
+        "judged: a stalled chip draws half its rating",
+    ),
+    "byte_energy": Prior(
+        40e-12,
+        0.7,
+        {"architecture": 0.4, "device": 0.3},
+        "HBM access and what it feeds: 24-76 pJ/B",
+    ),
+    "flop_energy": Prior(
+        1.2e-12,
+        0.7,
+        {"architecture": 0.4, "device": 0.3},
+        "16-bit operation with its operands: 0.8-2 pJ",
+    ),
+}
+"""Priors of all coefficients; the values are starting points that data override, the spreads say
+how easily."""
 
 assert tuple(PRIORS) == COEFFICIENTS
 
@@ -93,7 +141,8 @@ LAYERS = (
 
 
 def layer_keys(machine: Machine, bits: Formats, engine: Engine, model: str) -> dict[str, str]:
-    """The member of each layer that a machine, formats, an engine and a model belong to; unknown ones are named ``""``."""
+    """The member of each layer that a machine, formats, an engine and a model belong to; unknown
+    ones are named ``""``."""
     return {
         "generic": "",
         "vendor": machine.vendor,
@@ -116,7 +165,8 @@ def case_keys(case: Case) -> dict[str, str]:
 
 @dataclasses.dataclass(frozen=True)
 class Parameters:
-    """All parameters of a calibration: names ``coefficient|layer|member``, with prior means and standard deviations."""
+    """All parameters of a calibration: names ``coefficient|layer|member``, with prior means and
+    standard deviations."""
 
     names: tuple[str, ...]
     mean: np.ndarray
@@ -129,15 +179,17 @@ class Parameters:
 
 
 def layer_spread(spreads: dict[str, float], coefficient: str, layer: str) -> float:
-    """Standard deviation of what a member of a layer adds: a profile's where data said something, the judged one elsewhere."""
+    """Standard deviation of what a member of a layer adds: a profile's where data said something,
+    the judged one elsewhere."""
     return spreads.get(f"{coefficient}|{layer}", PRIORS[coefficient].layers[layer])
 
 
 def learnt_spreads(profile: Profile, trust: float = 4.0) -> dict[str, float]:
-    """Standard deviations of layers from the spread of their fitted members: one step of expectation maximisation.
+    """Standard deviations of layers from the spread of their fitted members: one step of
+    expectation maximisation.
 
-    σ² = (ν σ₀² + Σ_k (θ_k² + Var θ_k)) / (ν + n): what n members add, with the judged σ₀ worth ν of them (Dempster, Laird and Rubin,
-    JRSS B 1977; the conjugate prior of a variance).
+    σ² = (ν σ₀² + Σ_k (θ_k² + Var θ_k)) / (ν + n): what n members add, with the judged σ₀ worth ν of
+    them (Dempster, Laird and Rubin, JRSS B 1977; the conjugate prior of a variance).
 
     Args:
         profile: a fit, before ``calibrate.prune``.
@@ -148,13 +200,20 @@ def learnt_spreads(profile: Profile, trust: float = 4.0) -> dict[str, float]:
         coefficient, layer, _ = name.split("|", 2)
         if layer not in ("generic", "library"):
             total, count = sums.get(f"{coefficient}|{layer}", (0.0, 0))
-            sums[f"{coefficient}|{layer}"] = (total + profile.mean[k] ** 2 + profile.covariance[k, k], count + 1)
+            sums[f"{coefficient}|{layer}"] = (
+                total + profile.mean[k] ** 2 + profile.covariance[k, k],
+                count + 1,
+            )
     judged = {key: PRIORS[key.split("|")[0]].layers[key.split("|")[1]] for key in sums}
-    return {key: float(np.sqrt((trust * judged[key] ** 2 + total) / (trust + count))) for key, (total, count) in sums.items()}
+    return {
+        key: float(np.sqrt((trust * judged[key] ** 2 + total) / (trust + count)))
+        for key, (total, count) in sums.items()
+    }
 
 
 def parameters(rows: Sequence[dict[str, str]], spreads: dict[str, float]) -> Parameters:
-    """The parameters that rows with these layer keys touch, with their priors; ``spreads`` as in ``Profile``."""
+    """The parameters that rows with these layer keys touch, with their priors; ``spreads`` as in
+    ``Profile``."""
     names: list[str] = []
     mean: list[float] = []
     spread: list[float] = []
@@ -177,14 +236,20 @@ def complete(profile: Profile) -> Profile:
         return profile
     mean = np.log([PRIORS[name].value for name in missing])
     spread = np.array([PRIORS[name].spread for name in missing])
-    return join([profile, Profile(tuple(f"{name}|generic|" for name in missing), mean, np.diag(spread**2))])
+    return join(
+        [profile, Profile(tuple(f"{name}|generic|" for name in missing), mean, np.diag(spread**2))]
+    )
 
 
-def membership(rows: Sequence[dict[str, str]], index: dict[str, int], spreads: dict[str, float]) -> tuple[np.ndarray, np.ndarray]:
-    """Which parameters add up to each coefficient of each row, and the variance of the layers that no parameter covers.
+def membership(
+    rows: Sequence[dict[str, str]], index: dict[str, int], spreads: dict[str, float]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which parameters add up to each coefficient of each row, and the variance of the layers that
+    no parameter covers.
 
     Returns:
-        Indices (rows, coefficients, layers), ``len(index)`` where there is none; variances (rows, coefficients).
+        Indices (rows, coefficients, layers), ``len(index)`` where there is none; variances (rows,
+        coefficients).
     """
     none = len(index)
     table = np.full((len(rows), len(PRIORS), 1 + max(len(p.layers) for p in PRIORS.values())), none)
@@ -198,7 +263,9 @@ def membership(rows: Sequence[dict[str, str]], index: dict[str, int], spreads: d
     return table, unknown
 
 
-def _membership(row: dict[str, str], index: dict[str, int], spreads: dict[str, float], width: int) -> tuple[np.ndarray, np.ndarray]:
+def _membership(
+    row: dict[str, str], index: dict[str, int], spreads: dict[str, float], width: int
+) -> tuple[np.ndarray, np.ndarray]:
     table = np.full((len(PRIORS), width), len(index))
     unknown = np.zeros(len(PRIORS))
     for k, (coefficient, prior) in enumerate(PRIORS.items()):

@@ -1,4 +1,5 @@
-"""What calibration needs to know of a device: its quantities, and the family that it inherits from."""
+"""What calibration needs to know of a device: its quantities, and the family that it inherits
+from."""
 
 import dataclasses
 from typing import Protocol
@@ -13,7 +14,9 @@ class Machine:
     architecture: str
     memory_bandwidth: float  # [B/s]
     memory_capacity: float  # [B]
-    peaks: tuple[float, float, float]  # [FLOP/s] dense, at 16, 8 and 4 bit; a format that is missing runs at the next wider one
+    peaks: tuple[
+        float, float, float
+    ]  # [FLOP/s] dense, at 16, 8 and 4 bit; a format that is missing runs at the next wider one
     link_bandwidth: float  # [B/s] one direction
     scale_up_domain: float  # [1]
     scale_out_bandwidth: float  # [B/s] one direction

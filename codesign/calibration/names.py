@@ -11,16 +11,30 @@ _MODEL_SUFFIXES = re.compile(
 )
 _MODEL_ALIASES = {
     # not the catalogue's spelling
-    "meta-llama-3-8b": "llama-3-8b", "meta-llama-3-70b": "llama-3-70b", "meta-llama-3.1-8b": "llama-3.1-8b",
-    "deepseek-v3/r1": "deepseek-r1", "r1": "deepseek-r1", "deepseek-r1-671b": "deepseek-r1",
-    "mixtral-8x7b-v0.1": "mixtral-8x7b", "gpt-j-6b": "gptj-6b", "huggyllama/llama-7b": "llama-7b",
-    "llama-4-maverick-17b-128e": "llama-4-maverick", "llama-4-scout-17b-16e": "llama-4-scout",
+    "meta-llama-3-8b": "llama-3-8b",
+    "meta-llama-3-70b": "llama-3-70b",
+    "meta-llama-3.1-8b": "llama-3.1-8b",
+    "deepseek-v3/r1": "deepseek-r1",
+    "r1": "deepseek-r1",
+    "deepseek-r1-671b": "deepseek-r1",
+    "mixtral-8x7b-v0.1": "mixtral-8x7b",
+    "gpt-j-6b": "gptj-6b",
+    "huggyllama/llama-7b": "llama-7b",
+    "llama-4-maverick-17b-128e": "llama-4-maverick",
+    "llama-4-scout-17b-16e": "llama-4-scout",
     "qwen3-coder-480b-a35b": "qwen3-coder-480b-a35b",
     # same architecture, other weights
-    "llama-3-8b": "llama-3.1-8b", "llama-3-70b": "llama-3.1-70b", "codellama-13b": "llama-2-13b", "aquila-7b": "llama-2-7b",
-    "llama-7b": "llama-2-7b", "minimax-m2.5": "minimax-m2", "kimi-k2.5": "kimi-k2", "kimi-k2-thinking": "kimi-k2",
-    "qwen3-coder-30b-a3b": "qwen3-30b-a3b", "qwen2-7b": "qwen2.5-7b",
-}  # fmt: skip
+    "llama-3-8b": "llama-3.1-8b",
+    "llama-3-70b": "llama-3.1-70b",
+    "codellama-13b": "llama-2-13b",
+    "aquila-7b": "llama-2-7b",
+    "llama-7b": "llama-2-7b",
+    "minimax-m2.5": "minimax-m2",
+    "kimi-k2.5": "kimi-k2",
+    "kimi-k2-thinking": "kimi-k2",
+    "qwen3-coder-30b-a3b": "qwen3-30b-a3b",
+    "qwen2-7b": "qwen2.5-7b",
+}
 
 
 def model_candidates(printed: str) -> list[str]:
@@ -33,7 +47,10 @@ def model_candidates(printed: str) -> list[str]:
     if name not in _MODEL_ALIASES:
         name = name.rsplit("/", 1)[-1]
     found = [name]
-    for candidate in (_MODEL_SUFFIXES.sub("", name), re.sub(r"^meta-", "", _MODEL_SUFFIXES.sub("", name))):
+    for candidate in (
+        _MODEL_SUFFIXES.sub("", name),
+        re.sub(r"^meta-", "", _MODEL_SUFFIXES.sub("", name)),
+    ):
         found += [candidate, _MODEL_ALIASES.get(candidate, candidate)]
     found.append(_MODEL_ALIASES.get(found[-1], found[-1]))
     return list(dict.fromkeys(found))
@@ -41,7 +58,8 @@ def model_candidates(printed: str) -> list[str]:
 
 @dataclasses.dataclass(frozen=True)
 class Engine:
-    """Serving software: its family, the variant that gets an offset of its own, and the half-year of its release (blank: unknown)."""
+    """Serving software: its family, the variant that gets an offset of its own, and the half-year
+    of its release (blank: unknown)."""
 
     family: str
     variant: str
@@ -96,18 +114,31 @@ def engine(software: str, date: str = "", hardware: str = "") -> Engine:
 
 
 _RELEASES: dict[str, tuple[tuple[str, str], ...]] = {
-    # from github.com/{vllm-project/vllm,sgl-project/sglang,NVIDIA/TensorRT-LLM}/releases; the first half-year of a minor version
-    "vllm": ((r"0\.[67]\.", "2024H2"), (r"0\.(8|9|10)\.", "2025H1"), (r"0\.1[1-3]\.", "2025H2"), (r"0\.(1[4-9]|2\d)\.", "2026H1")),
-    "sglang": ((r"0\.4\.", "2025H1"), (r"0\.5\.[0-6](\D|$)", "2025H2"), (r"0\.5\.([7-9]|1\d)", "2026H1")),
+    # from github.com/{vllm-project/vllm,sgl-project/sglang,NVIDIA/TensorRT-LLM}/releases; the first
+    # half-year of a minor version
+    "vllm": (
+        (r"0\.[67]\.", "2024H2"),
+        (r"0\.(8|9|10)\.", "2025H1"),
+        (r"0\.1[1-3]\.", "2025H2"),
+        (r"0\.(1[4-9]|2\d)\.", "2026H1"),
+    ),
+    "sglang": (
+        (r"0\.4\.", "2025H1"),
+        (r"0\.5\.[0-6](\D|$)", "2025H2"),
+        (r"0\.5\.([7-9]|1\d)", "2026H1"),
+    ),
     "tensorrt-llm": ((r"v0\.", "2024H1"), (r"1\.[0-2]\.0", "2025H2"), (r"1\.[3-9]\.0", "2026H1")),
 }
 
 
 def _release(family: str, software: str, date: str) -> str:
-    """The half-year of a release: by its version, else by the date of the run; blank where neither is said.
+    """The half-year of a release: by its version, else by the date of the run; blank where neither
+    is said.
 
-    >>> _release("sglang", "sglang-0.5.6.post2", ""), _release("vllm", "vllm", "2026-04"), _release("vllm", "vllm", "2024")
-    ('2025H2', '2026H1', '2024H2')
+    >>> _release("sglang", "sglang-0.5.6.post2", "")
+    '2025H2'
+    >>> _release("vllm", "vllm", "2026-04"), _release("vllm", "vllm", "2024")
+    ('2026H1', '2024H2')
     """
     for pattern, half in _RELEASES.get(family, ()):
         if re.search(pattern, software):
@@ -132,19 +163,23 @@ class Formats:
 
     @property
     def name(self) -> str:
-        """Short name of the class, for grouping: bits of weights and of experts' weights, and the widths at which they compute."""
+        """Short name of the class, for grouping: bits of weights and of experts' weights, and the
+        widths at which they compute."""
         return f"w{self.weights:g}e{self.experts:g}x{self.product_width}/{self.expert_width}"
 
 
 _DENSE = re.compile(r"llama-(2|3)|qwen3-(8|14|32)b|falcon|gemma|opt|mistral-7b")
 
 
-def formats(weights: str, cache: str, model: str, hardware: str, engine_family: str) -> Formats | None:
+def formats(
+    weights: str, cache: str, model: str, hardware: str, engine_family: str
+) -> Formats | None:
     """Read the printed precisions of a row, or None where they are of no known kind.
 
-    "fp4" means four things: MXFP4 experts under 16-bit activations (gpt-oss), NVFP4 or MXFP4 experts beside 16-bit
-    attention (DeepSeek, MiniMax, Kimi, Qwen3.5), and products of 4-bit weights and activations (dense models). A blank is
-    read as 16 bit, unless the model's name says otherwise; an unstated cache is 8 bit only for TensorRT-LLM at 8 bit or less.
+    "fp4" means four things: MXFP4 experts under 16-bit activations (gpt-oss), NVFP4 or MXFP4
+    experts beside 16-bit attention (DeepSeek, MiniMax, Kimi, Qwen3.5), and products of 4-bit
+    weights and activations (dense models). A blank is read as 16 bit, unless the model's name says
+    otherwise; an unstated cache is 8 bit only for TensorRT-LLM at 8 bit or less.
     """
     text = weights.lower().strip()
     if not text:
@@ -165,7 +200,11 @@ def formats(weights: str, cache: str, model: str, hardware: str, engine_family: 
         width = 16 if hardware.startswith(("mi300", "h", "a")) else 4
         spec = (4.5, 4.5, float(width), width, width) if dense else (16.0, 4.5, 16.0, 16, width)
     elif re.search(r"q4|4-bit|w4a16|int4", text):
-        spec = (4.85, 4.85, 16.0, 16, 16) if re.search(r"q4|4-bit", text) or dense else (16.0, 4.5, 16.0, 16, 16)
+        spec = (
+            (4.85, 4.85, 16.0, 16, 16)
+            if re.search(r"q4|4-bit", text) or dense
+            else (16.0, 4.5, 16.0, 16, 16)
+        )
         if "w4a16" in text:
             spec = (4.5, 4.5, 16.0, 16, 16)
     elif "w8a16" in text or "int8_wo" in text:

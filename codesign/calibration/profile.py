@@ -12,9 +12,10 @@ import numpy as np
 class Profile:
     """Parameters ``coefficient|layer|member`` with means and covariance.
 
-    ``noise`` scales the residual of a row by what was measured, 1 where it says nothing. ``spreads`` are standard deviations of
-    layers, ``coefficient|layer``, where data said more than the judged ones of ``layers.PRIORS``. ``about`` says
-    what it was fitted to, when, and how well it did on rows left out.
+    ``noise`` scales the residual of a row by what was measured, 1 where it says nothing.
+    ``spreads`` are standard deviations of layers, ``coefficient|layer``, where data said more than
+    the judged ones of ``layers.PRIORS``. ``about`` says what it was fitted to, when, and how well
+    it did on rows left out.
     """
 
     names: tuple[str, ...]
@@ -32,11 +33,17 @@ class Profile:
     def keep(self, wanted: np.ndarray) -> "Profile":
         """Marginalise to some of the parameters."""
         names = tuple(self.names[k] for k in wanted)
-        return dataclasses.replace(self, names=names, mean=self.mean[wanted], covariance=self.covariance[np.ix_(wanted, wanted)])
+        return dataclasses.replace(
+            self,
+            names=names,
+            mean=self.mean[wanted],
+            covariance=self.covariance[np.ix_(wanted, wanted)],
+        )
 
 
 def join(profiles: list[Profile]) -> Profile:
-    """Profiles of disjoint parameters as one; they are independent. Noise and provenance are the first one's."""
+    """Profiles of disjoint parameters as one; they are independent. Noise and provenance are the
+    first one's."""
     size = sum(len(profile.names) for profile in profiles)
     covariance = np.zeros((size, size))
     at = 0
@@ -47,7 +54,14 @@ def join(profiles: list[Profile]) -> Profile:
     if len(set(names)) < size:
         raise ValueError("profiles to be joined share parameters, expected disjoint ones")
     first = profiles[0]
-    return Profile(names, np.concatenate([profile.mean for profile in profiles]), covariance, first.noise, first.spreads, first.about)
+    return Profile(
+        names,
+        np.concatenate([profile.mean for profile in profiles]),
+        covariance,
+        first.noise,
+        first.spreads,
+        first.about,
+    )
 
 
 def save(profile: Profile, path: str | Path) -> None:
@@ -58,7 +72,9 @@ def save(profile: Profile, path: str | Path) -> None:
         names=np.array(profile.names),
         mean=profile.mean,
         covariance=profile.covariance[rows, columns].astype(np.float32),
-        about=np.array(json.dumps({**profile.about, "noise": profile.noise, "spreads": profile.spreads})),
+        about=np.array(
+            json.dumps({**profile.about, "noise": profile.noise, "spreads": profile.spreads})
+        ),
     )
 
 
@@ -76,7 +92,12 @@ def load(path: str | Path) -> Profile:
             rows, columns = np.tril_indices(len(names))
             covariance[rows, columns] = stored["covariance"]
     except (OSError, KeyError, ValueError) as error:
-        raise ValueError(f"{path}: no calibration profile ({error}); expected an NPZ file that `codesign calibrate` wrote") from None
+        raise ValueError(
+            f"{path}: no calibration profile ({error}); expected an NPZ file that `codesign"
+            " calibrate` wrote"
+        ) from None
     covariance = covariance + np.tril(covariance, -1).T
     noise, spreads = about.pop("noise", {}), about.pop("spreads", {})
-    return Profile(names, mean, covariance, noise if isinstance(noise, dict) else {}, spreads, about)
+    return Profile(
+        names, mean, covariance, noise if isinstance(noise, dict) else {}, spreads, about
+    )

@@ -1,11 +1,14 @@
-"""From coefficients and features to what was measured: a pure function of the logarithms of the coefficients.
+"""From coefficients and features to what was measured: a pure function of the logarithms of the
+coefficients.
 
-With T the decode step, P the time of a prompt at the token budget, B the sequences that decode and O the output length:
+With T the decode step, P the time of a prompt at the token budget, B the sequences that decode and
+O the output length:
 
-- time per token, prefills interleaved: T + interference · B/O · P, since each of the B sequences that ends after O tokens
-  makes room for one prompt;
-- time to first token: host + prompt alone + half a step + queue · concurrency · P; the median has a queue of its own, for in a
-  closed loop all requests start at once and those that come later meet few others;
+- time per token, prefills interleaved: T + interference · B/O · P, since each of the B sequences
+  that ends after O tokens makes room for one prompt;
+- time to first token: host + prompt alone + half a step + queue · concurrency · P; the median has a
+  queue of its own, for in a closed loop all requests start at once and those that come later meet
+  few others;
 - throughput at B by Little's law: concurrency · O / (time to first token + O · time per token);
 - static batch: all prompts, then O steps;
 - power: idle + energy of bytes and operations over the step, capped at the rating.
@@ -21,12 +24,25 @@ from codesign.performance.calibrated import ChipRates, collective_times, kernel_
 from codesign.performance.coefficients import Coefficients, from_logs
 
 QUANTITIES = (
-    "decode", "interleaved", "time_to_first_token", "static", "static_throughput", "throughput", "max_load", "end_to_end",
-    "static_end_to_end", "power", "energy", "prompt", "disaggregated_throughput", "running", "prefill",
+    "decode",
+    "interleaved",
+    "time_to_first_token",
+    "static",
+    "static_throughput",
+    "throughput",
+    "max_load",
+    "end_to_end",
+    "static_end_to_end",
+    "power",
+    "energy",
+    "prompt",
+    "disaggregated_throughput",
+    "running",
+    "prefill",
     "median_to_first_token",
-)  # fmt: skip
-"""What ``predict`` returns, in order, as natural logarithms of SI values; ``running`` is the share of the requests in flight that
-decode, ``prefill`` the time of a prompt at the token budget."""
+)
+"""What ``predict`` returns, in order, as natural logarithms of SI values; ``running`` is the share
+of the requests in flight that decode, ``prefill`` the time of a prompt at the token budget."""
 
 
 ROWS = 1024
@@ -34,7 +50,8 @@ ROWS = 1024
 
 
 def step_seconds(work: StepWork, rates: ChipRates, c: Coefficients) -> Float[Array, ""]:
-    """Kernels and collectives of a step [s]; the better of one-shot and two-shot for each all-reduce."""
+    """Kernels and collectives of a step [s]; the better of one-shot and two-shot for each
+    all-reduce."""
     kernels = jnp.sum(kernel_times(work.kernels, rates, c).operators)
     one = sum(collective_times(work.one_shot, rates, c))
     two = sum(collective_times(work.two_shot, rates, c))
@@ -53,14 +70,23 @@ def predict(logs: Float[Array, " coefficients"], f: Features) -> Float[Array, " 
     """
     c = from_logs(logs)
     each_group = f.batch / f.groups
-    decode = c.step_scale * step_seconds(f.decode, f.rates, c) + c.host_step + c.host_sequence * each_group
+    decode = (
+        c.step_scale * step_seconds(f.decode, f.rates, c)
+        + c.host_step
+        + c.host_sequence * each_group
+    )
     alone = c.prefill_scale * step_seconds(f.prompt, f.rates, c)
     budget = c.prefill_scale * step_seconds(f.budget, f.rates, c) / f.together
     in_flight = f.batch + f.waiting
     interleaved = decode + c.interference * f.batch / f.output * budget
-    wait = f.waiting / jnp.maximum(f.batch, 1.0) * f.output * interleaved  # requests that do not fit wait for others to end
+    wait = (
+        f.waiting / jnp.maximum(f.batch, 1.0) * f.output * interleaved
+    )  # requests that do not fit wait for others to end
     ready = c.first_token + alone + 0.5 * decode
-    first, median = ready + c.queue * in_flight * budget, ready + c.queue_median * in_flight * budget
+    first, median = (
+        ready + c.queue * in_flight * budget,
+        ready + c.queue_median * in_flight * budget,
+    )
     throughput = in_flight * f.output / (first + wait + f.output * interleaved)
     prompts = jnp.maximum(alone, f.batch * budget) + c.first_token
     rounds = in_flight / f.batch
@@ -72,16 +98,30 @@ def predict(logs: Float[Array, " coefficients"], f: Features) -> Float[Array, " 
     energy = power * f.chips * interleaved / f.batch
     values = jnp.stack(
         [
-            decode, interleaved, first + wait, static_total / f.output, in_flight * f.output / static_total, throughput, max_load,
-            first + wait + f.output * interleaved, static_total, power, energy, alone + c.first_token, disaggregated, running, budget,
+            decode,
+            interleaved,
+            first + wait,
+            static_total / f.output,
+            in_flight * f.output / static_total,
+            throughput,
+            max_load,
+            first + wait + f.output * interleaved,
+            static_total,
+            power,
+            energy,
+            alone + c.first_token,
+            disaggregated,
+            running,
+            budget,
             median + wait,
         ]
-    )  # fmt: skip
+    )
     return jnp.log(values)
 
 
 def _power(f: Features, c: Coefficients, decode: Array, interleaved: Array) -> Array:
-    """Mean power of a chip: idle, and the energy of a step and of the prefills between steps, capped at the rating [W]."""
+    """Mean power of a chip: idle, and the energy of a step and of the prefills between steps,
+    capped at the rating [W]."""
     share = c.interference * f.batch / f.output / f.together
     moved = jnp.sum(f.decode.kernels.bytes) + share * jnp.sum(f.budget.kernels.bytes)
     flops = jnp.sum(f.decode.kernels.flops) + share * jnp.sum(f.budget.kernels.flops)
@@ -93,17 +133,24 @@ _predict_rows = jax.jit(jax.vmap(predict))
 _differentiate_rows = jax.jit(jax.vmap(jax.jacfwd(predict)))
 
 
-def predict_rows(logs: Float[Array, "rows coefficients"], f: Features) -> Float[Array, "rows quantities"]:
+def predict_rows(
+    logs: Float[Array, "rows coefficients"], f: Features
+) -> Float[Array, "rows quantities"]:
     """``predict`` for every row."""
     return _predict_rows(*_padded(logs, f))[: len(logs)]
 
 
-def differentiate_rows(logs: Float[Array, "rows coefficients"], f: Features) -> Float[Array, "rows quantities coefficients"]:
+def differentiate_rows(
+    logs: Float[Array, "rows coefficients"], f: Features
+) -> Float[Array, "rows quantities coefficients"]:
     """Derivatives of ``predict`` by the logarithms of the coefficients, for every row."""
     return _differentiate_rows(*_padded(logs, f))[: len(logs)]
 
 
-def _padded(logs: Float[Array, "rows coefficients"], f: Features) -> tuple[Float[Array, "padded coefficients"], Features]:
-    """The same with the last row repeated up to a multiple of ``ROWS``, so that fits to parts of the rows share compiled programs."""
+def _padded(
+    logs: Float[Array, "rows coefficients"], f: Features
+) -> tuple[Float[Array, "padded coefficients"], Features]:
+    """The same with the last row repeated up to a multiple of ``ROWS``, so that fits to parts of
+    the rows share compiled programs."""
     at = np.minimum(np.arange(-(-len(logs) // ROWS) * ROWS), len(logs) - 1)
     return jax.tree.map(lambda leaf: leaf[at], (logs, f))

@@ -1,4 +1,5 @@
-"""Operator tables of catalogue models at measured precisions, cached: one compiled program a model."""
+"""Operator tables of catalogue models at measured precisions, cached: one compiled program a
+model."""
 
 from functools import cache
 
@@ -10,12 +11,17 @@ from codesign.workload.operators import OperatorTable, operator_table
 from codesign.workload.precision import PartPrecision, Precision
 
 WHOLE_FILE_BITS = (4.85,)
-"""Weights of formats that quantise the output head too (GGUF Q4_K_M: 4.85 bit in the mean); others leave head and embedding at 16."""
+"""Weights of formats that quantise the output head too (GGUF Q4_K_M: 4.85 bit in the mean); others
+leave head and embedding at 16."""
 
 
 def precision(bits: Formats) -> Precision:
-    """The precision of measured formats: block scales are part of the bits, and every part computes at its own width."""
-    products, experts = _part(bits.weights, bits.product_width), _part(bits.experts, bits.expert_width)
+    """The precision of measured formats: block scales are part of the bits, and every part computes
+    at its own width."""
+    products, experts = (
+        _part(bits.weights, bits.product_width),
+        _part(bits.experts, bits.expert_width),
+    )
     ends = products if bits.weights in WHOLE_FILE_BITS else PartPrecision(weight_bits=16.0)
     return Precision(
         weight_bits=bits.weights,
@@ -38,7 +44,8 @@ def _part(stored: float, width: float) -> PartPrecision:
 
 
 def formats_of(stated: Precision) -> Formats:
-    """The formats of a precision, as measured ones are named: bits of attention and experts, and the widths at which they compute."""
+    """The formats of a precision, as measured ones are named: bits of attention and experts, and
+    the widths at which they compute."""
     products, experts = stated.part("attention"), stated.part("experts")
     return Formats(
         weights=_stored(products),
@@ -51,7 +58,9 @@ def formats_of(stated: Precision) -> Formats:
 
 
 def _stored(part: PartPrecision) -> float:
-    return round(float(part.weight_bits + part.scale_bits) * 20.0) / 20.0  # scales of large blocks are no format of their own
+    return (
+        round(float(part.weight_bits + part.scale_bits) * 20.0) / 20.0
+    )  # scales of large blocks are no format of their own
 
 
 def width(bits: float) -> int:

@@ -16,7 +16,9 @@ LEAST_ROWS = 5
 """Groups with fewer rows are not shown: their statistics say nothing."""
 
 
-def validate(cases: Sequence[Case], unmapped: Sequence[Unmapped], profile: Profile) -> dict[str, Any]:
+def validate(
+    cases: Sequence[Case], unmapped: Sequence[Unmapped], profile: Profile
+) -> dict[str, Any]:
     """Predict every mapped row and score the predictions.
 
     Args:
@@ -24,36 +26,55 @@ def validate(cases: Sequence[Case], unmapped: Sequence[Unmapped], profile: Profi
         profile: whose predictions are judged.
 
     Returns:
-        ``overall`` (times per token where there are any), ``quantities``, ``groups``, ``ratios``, ``unmapped`` and ``rows``, ready
-        for JSON.
+        ``overall`` (times per token where there are any), ``quantities``, ``groups``, ``ratios``,
+        ``unmapped`` and ``rows``, ready for JSON.
 
     Where no row can be predicted ``overall`` is None and the lists are empty.
     """
     judged, unmapped = [case for case in cases if prediction_of(case) is not None], list(unmapped)
     unmapped += [
-        Unmapped(case.measurement, f"a {case.quantity.replace('_', ' ')} under the protocol {case.protocol!r} has no prediction")
+        Unmapped(
+            case.measurement,
+            f"a {case.quantity.replace('_', ' ')} under the protocol {case.protocol!r} has no"
+            " prediction",
+        )
         for case in cases
         if prediction_of(case) is None
     ]
     if not judged:
-        empty: dict[str, Any] = {"overall": None, "quantities": {}, "groups": [], "ratios": {}, "contradicted": {}}
+        empty: dict[str, Any] = {
+            "overall": None,
+            "quantities": {},
+            "groups": [],
+            "ratios": {},
+            "contradicted": {},
+        }
         return {**empty, **_left(unmapped)}
     counted = count(judged, profile)
     predicted = predictions(judged, counted, profile)
     finite = np.isfinite(predicted.log) & np.isfinite(predicted.total)
     kept = [case for case, fine in zip(judged, finite, strict=True) if fine]
-    unmapped += [Unmapped(case.measurement, "no finite prediction") for case, fine in zip(judged, finite, strict=True) if not fine]
+    unmapped += [
+        Unmapped(case.measurement, "no finite prediction")
+        for case, fine in zip(judged, finite, strict=True)
+        if not fine
+    ]
     broken = list(contradictions(judged, counted).values())
     told = report(kept, select(predicted, np.flatnonzero(finite)), unmapped)
     return {**told, "contradicted": {rule: broken.count(rule) for rule in sorted(set(broken))}}
 
 
 def _left(unmapped: Sequence[Unmapped]) -> dict[str, Any]:
-    rows = [{"file": row.measurement.file, "line": row.measurement.line, "reason": row.reason} for row in unmapped]
+    rows = [
+        {"file": row.measurement.file, "line": row.measurement.line, "reason": row.reason}
+        for row in unmapped
+    ]
     return {"unmapped": rows, "unmapped_reasons": summary(unmapped)}
 
 
-def report(judged: Sequence[Case], predicted: Predictions, unmapped: Sequence[Unmapped]) -> dict[str, Any]:
+def report(
+    judged: Sequence[Case], predicted: Predictions, unmapped: Sequence[Unmapped]
+) -> dict[str, Any]:
     """The report of rows whose predictions are made."""
     measured = np.log([case.value for case in judged])
     quantity = np.array([case.quantity for case in judged])
@@ -70,13 +91,21 @@ def report(judged: Sequence[Case], predicted: Predictions, unmapped: Sequence[Un
             for member in sorted(set(members)):
                 rows = np.flatnonzero((members == member) & (quantity == name))
                 if len(rows) >= LEAST_ROWS:
-                    groups.append({"by": by, "member": str(member), "quantity": name, **scored(rows)})
-    compared = {between: ratios(judged, measured, predicted.log, between) for between in ("device", "layout")}
+                    groups.append(
+                        {"by": by, "member": str(member), "quantity": name, **scored(rows)}
+                    )
+    compared = {
+        between: ratios(judged, measured, predicted.log, between)
+        for between in ("device", "layout")
+    }
     return {
         "overall": {"quantity": main, **quantities[main]},
         "quantities": quantities,
         "groups": groups,
-        "ratios": {between: None if found is None else dataclasses.asdict(found) for between, found in compared.items()},
+        "ratios": {
+            between: None if found is None else dataclasses.asdict(found)
+            for between, found in compared.items()
+        },
         **_left(unmapped),
     }
 

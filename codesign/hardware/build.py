@@ -1,4 +1,5 @@
-"""What a chip architect draws: areas, clock, stacks and lanes, from which the quantities of a design follow."""
+"""What a chip architect draws: areas, clock, stacks and lanes, from which the quantities of a
+design follow."""
 
 import equinox as eqx
 
@@ -8,7 +9,8 @@ from codesign.numerics.fields import Real, quantity
 class Build(eqx.Module):
     """A machine of ``chips`` equal chips, stated by what it is made of.
 
-    ``codesign.realize`` derives what it can do. All leaves are floats ≥ 0 of any common shape; counts may be fractional.
+    ``codesign.realize`` derives what it can do. All leaves are floats ≥ 0 of any common shape;
+    counts may be fractional.
     """
 
     matrix_area: Real = quantity("m^2", "matrix units with registers and L1, all dies of a package")

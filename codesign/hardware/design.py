@@ -10,10 +10,11 @@ class Design(eqx.Module):
 
     All leaves are floats ≥ 0 of any common shape; chips may be fractional (it has a gradient).
 
-    The first six are the axes of every sensitivity. ``peak_flops`` is the dense matrix rate at the compute precision of the
-    workload, reached at ``clock``: a slower clock takes more area for the same rate, and less energy. ``link_bandwidth`` is one
-    direction of one chip's scale-up links. ``sync_latency`` is the time of one exposed minimal collective within a scale-up
-    domain. A chip without a pool has ``pool_bandwidth`` and ``pool_capacity`` zero.
+    The first six are the axes of every sensitivity. ``peak_flops`` is the dense matrix rate at the
+    compute precision of the workload, reached at ``clock``: a slower clock takes more area for the
+    same rate, and less energy. ``link_bandwidth`` is one direction of one chip's scale-up links.
+    ``sync_latency`` is the time of one exposed minimal collective within a scale-up domain. A chip
+    without a pool has ``pool_bandwidth`` and ``pool_capacity`` zero.
     """
 
     memory_bandwidth: Real = quantity("B/s", "main-memory bandwidth of a chip")
@@ -22,15 +23,23 @@ class Design(eqx.Module):
     chips: Real = quantity("1", "number of chips")
     sync_latency: Real = quantity("s", "one exposed minimal collective")
     link_bandwidth: Real = quantity("B/s", "scale-up bandwidth of a chip, one direction")
-    sram_capacity: Real = quantity("B", "on-chip SRAM of a chip that software can fill", default=50e6)
+    sram_capacity: Real = quantity(
+        "B", "on-chip SRAM of a chip that software can fill", default=50e6
+    )
     sram_bandwidth: Real = quantity("B/s", "bandwidth of that SRAM", default=20e12)
     dies: Real = quantity("1", "equal logic dies in a package", default=1.0)
-    white_silicon: Real = quantity("m^2", "logic area left empty, for edge or for cooling, all dies", default=0.0)
+    white_silicon: Real = quantity(
+        "m^2", "logic area left empty, for edge or for cooling, all dies", default=0.0
+    )
     pool_bandwidth: Real = quantity("B/s", "bandwidth of a chip to a memory pool", default=0.0)
     pool_capacity: Real = quantity("B", "capacity of the pool per chip", default=0.0)
     scale_up_domain: Real = quantity("1", "chips joined by the scale-up network", default=1e9)
-    scale_out_bandwidth: Real = quantity("B/s", "bandwidth of a chip beyond its domain, one direction", default=50e9)
-    scale_out_latency: Real = quantity("s", "one exposed minimal collective between domains", default=20e-6)
+    scale_out_bandwidth: Real = quantity(
+        "B/s", "bandwidth of a chip beyond its domain, one direction", default=50e9
+    )
+    scale_out_latency: Real = quantity(
+        "s", "one exposed minimal collective between domains", default=20e-6
+    )
     clock: Real = quantity("1", "clock over the node's nominal clock", default=1.0)
 
 

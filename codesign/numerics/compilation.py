@@ -1,8 +1,9 @@
-"""What compiling costs, and how to pay less: for a program that runs seldom, compiling well takes longer than running badly.
+"""What compiling costs, and how to pay less: for a program that runs seldom, compiling well takes
+longer than running badly.
 
-XLA's fusion emitters for CPUs (the default) take two to four times as long to compile the model's many small operations as the
-emitters before them, and what they make runs no faster (measured with jaxlib 0.10.2: 9.1 against 3.2 CPU seconds for the three
-largest programs of ``codesign optimize``).
+XLA's fusion emitters for CPUs (the default) take two to four times as long to compile the model's
+many small operations as the emitters before them, and what they make runs no faster (measured with
+jaxlib 0.10.2: 9.1 against 3.2 CPU seconds for the three largest programs of ``codesign optimize``).
 """
 
 import functools
@@ -20,7 +21,8 @@ OFTEN = 1
 
 @functools.cache
 def compiler_options(level: int) -> dict[str, Any]:
-    """Options of XLA at a level; without the emitters' where the installed XLA has no such option."""
+    """Options of XLA at a level; without the emitters' where the installed XLA has no such
+    option."""
     wanted = {"xla_backend_optimization_level": level, "xla_cpu_use_fusion_emitters": False}
     try:
         jax.jit(lambda: 0, compiler_options=wanted).lower().compile()
@@ -30,7 +32,8 @@ def compiler_options(level: int) -> dict[str, Any]:
 
 
 class Compiled:
-    """A function compiled at a level; as ``jax.jit``, but XLA is asked for its options at the first call, not on import."""
+    """A function compiled at a level; as ``jax.jit``, but XLA is asked for its options at the first
+    call, not on import."""
 
     def __init__(self, function: Callable[..., Any], level: int, static_argnums: tuple[int, ...]):
         self._function, self._level, self._static = function, level, static_argnums
@@ -39,13 +42,19 @@ class Compiled:
     @functools.cached_property
     def jitted(self) -> Any:
         """The function under ``jax.jit``."""
-        return jax.jit(self._function, static_argnums=self._static, compiler_options=compiler_options(self._level))
+        return jax.jit(
+            self._function,
+            static_argnums=self._static,
+            compiler_options=compiler_options(self._level),
+        )
 
     def __call__(self, *arguments: Any) -> Any:
         return self.jitted(*arguments)
 
 
-def compiled(level: int, static_argnums: tuple[int, ...] = ()) -> Callable[[Callable[..., Any]], Compiled]:
+def compiled(
+    level: int, static_argnums: tuple[int, ...] = ()
+) -> Callable[[Callable[..., Any]], Compiled]:
     """Decorate a function to be compiled at a level: ``SELDOM`` or ``OFTEN``."""
     return lambda function: Compiled(function, level, static_argnums)
 
@@ -53,15 +62,23 @@ def compiled(level: int, static_argnums: tuple[int, ...] = ()) -> Callable[[Call
 def computed_once(values: Any) -> Any:
     """The same values, but so that XLA computes each of them, and its adjoint, once.
 
-    XLA fuses cheap operations into every consumer that they have. The 16 × 16 numbers of a Hessian by a design's leaves are slices of
-    16 columns, and each of them took a copy of its column's whole computation along: 200,000 operations from 6,000. A division is
-    never copied, so what is traced is divided by a one that XLA cannot know. (``lax.optimization_barrier`` has no such effect: XLA's
-    CPU compiler drops it before it fuses.)
+    XLA fuses cheap operations into every consumer that they have. The 16 × 16 numbers of a Hessian
+    by a design's leaves are slices of 16 columns, and each of them took a copy of its column's
+    whole computation along: 200,000 operations from 6,000. A division is never copied, so what is
+    traced is divided by a one that XLA cannot know. (``lax.optimization_barrier`` has no such
+    effect: XLA's CPU compiler drops it before it fuses.)
     """
     leaves, structure = jax.tree.flatten(values)
     traced = [leaf for leaf in leaves if isinstance(leaf, Tracer)]
     if not traced:
         return values
     is_positive = jnp.ravel(traced[0])[0] > 0
-    same = [leaf / jnp.maximum(is_positive.astype(leaf.dtype), 1.0) if isinstance(leaf, Tracer) else leaf for leaf in leaves]
+    same = [
+        (
+            leaf / jnp.maximum(is_positive.astype(leaf.dtype), 1.0)
+            if isinstance(leaf, Tracer)
+            else leaf
+        )
+        for leaf in leaves
+    ]
     return jax.tree.unflatten(structure, same)

@@ -1,14 +1,15 @@
 """Log-log curvature as a small algebra: what the proofs of ``search`` rest on.
 
-A positive function f of positive variables x is log-convex if ln f is convex in y = ln x: a geometric program in such functions
-has no local optimum that is not global (Boyd, Kim, Vandenberghe, Hassibi, "A tutorial on geometric programming", 2007).
-Terms declare their curvature with ``declares``; sums, products, powers and maxima follow by rule; a test checks every declaration
+A positive function f of positive variables x is log-convex if ln f is convex in y = ln x: a
+geometric program in such functions has no local optimum that is not global (Boyd, Kim,
+Vandenberghe, Hassibi, "A tutorial on geometric programming", 2007). Terms declare their curvature
+with ``declares``; sums, products, powers and maxima follow by rule; a test checks every declaration
 against the Hessian of ln f.
 
-Lemmas that the declarations use, with f log-convex:
-(i) f < 1 ⇒ 1/(1 − f) log-convex, because −ln(1 − eˢ) is convex and increasing in s: dies per wafer, queues, c/(s − floor).
-(ii) u/(1 − e⁻ᵘ) is log-convex: annuities.
-(iii) A log-concave factor of one variable has its chord in log-log as convex envelope: (n − 1)/n, log₂ n, touched experts.
+Lemmas that the declarations use, with f log-convex: (i) f < 1 ⇒ 1/(1 − f) log-convex, because −ln(1
+− eˢ) is convex and increasing in s: dies per wafer, queues, c/(s − floor). (ii) u/(1 − e⁻ᵘ) is
+log-convex: annuities. (iii) A log-concave factor of one variable has its chord in log-log as convex
+envelope: (n − 1)/n, log₂ n, touched experts.
 """
 
 import enum
@@ -59,7 +60,9 @@ class Curvature(enum.Enum):
             return Curvature.CONSTANT
         if exponent > 0:
             return self
-        return {Curvature.CONVEX: Curvature.CONCAVE, Curvature.CONCAVE: Curvature.CONVEX}.get(self, self)
+        return {Curvature.CONVEX: Curvature.CONCAVE, Curvature.CONCAVE: Curvature.CONVEX}.get(
+            self, self
+        )
 
     def __truediv__(self, other: "Curvature") -> "Curvature":
         """Curvature of f / g."""
@@ -81,7 +84,8 @@ def maximum(*terms: Curvature) -> Curvature:
 
 
 class Declaration(NamedTuple):
-    """A declared curvature, jointly in the named variables, each over a range in SI units; all else is held."""
+    """A declared curvature, jointly in the named variables, each over a range in SI units; all else
+    is held."""
 
     curvature: Curvature
     ranges: dict[str, tuple[float, float]]
@@ -96,8 +100,8 @@ def declares(curvature: Curvature, **ranges: tuple[float, float]) -> Callable[[F
 
     Args:
         curvature: what it is, jointly in all named variables.
-        ranges: variable → (lowest, highest) value over which it is so, SI. A variable is an argument, or
-            ``argument__field`` for a field of one.
+        ranges: variable → (lowest, highest) value over which it is so, SI. A variable is an
+            argument, or ``argument__field`` for a field of one.
     """
 
     def decorate(function: Function) -> Function:

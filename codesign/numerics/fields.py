@@ -20,12 +20,18 @@ else:
 
 
 def real(value: Any) -> Real:
-    """Turn a number into a floating array leaf, so that Python floats, ints and arrays share one trace.
+    """Turn a number into a floating array leaf, so that Python floats, ints and arrays share one
+    trace.
 
-    The dtype of a floating array is kept; anything else takes JAX's default float (float64 under ``jax_enable_x64``).
+    The dtype of a floating array is kept; anything else takes JAX's default float (float64 under
+    ``jax_enable_x64``).
     """
     dtype = getattr(value, "dtype", None)
-    if dtype is not None and jnp.issubdtype(dtype, jnp.floating) and not getattr(value, "weak_type", False):
+    if (
+        dtype is not None
+        and jnp.issubdtype(dtype, jnp.floating)
+        and not getattr(value, "weak_type", False)
+    ):
         return jnp.asarray(value)
     return jnp.asarray(value, dtype=jnp.result_type(float))
 
@@ -36,7 +42,8 @@ def optional_real(value: Any) -> Any:
 
 
 def quantity(unit: str, description: str, **options: Any) -> Any:
-    """Declare a float leaf of an ``equinox.Module`` with its unit and a one-line description; with ``default=None`` it may be missing.
+    """Declare a float leaf of an ``equinox.Module`` with its unit and a one-line description; with
+    ``default=None`` it may be missing.
 
     Args:
         unit: SI unit as printed in tables, ``"B/s"``; ``"1"`` for a ratio or a count.
@@ -44,7 +51,9 @@ def quantity(unit: str, description: str, **options: Any) -> Any:
         options: passed to ``equinox.field`` (``default=…``).
     """
     converter = optional_real if options.get("default", 0.0) is None else real
-    return eqx.field(converter=converter, metadata={"unit": unit, "description": description}, **options)
+    return eqx.field(
+        converter=converter, metadata={"unit": unit, "description": description}, **options
+    )
 
 
 def units_of(module: type[eqx.Module] | eqx.Module) -> dict[str, str]:
@@ -56,6 +65,6 @@ def units_of(module: type[eqx.Module] | eqx.Module) -> dict[str, str]:
     """
     return {
         name: field.metadata["unit"]
-        for name, field in module.__dataclass_fields__.items()  # pyright: ignore[reportAttributeAccessIssue]
+        for name, field in (module.__dataclass_fields__.items())  # pyright: ignore[reportAttributeAccessIssue]
         if "unit" in field.metadata
     }

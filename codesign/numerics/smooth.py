@@ -6,10 +6,12 @@ from codesign.numerics.fields import Real
 
 
 def smooth_maximum(values: Real, temperature: Real, axis: int = 0) -> Real:
-    """A p-norm of positive values with p = 1/temperature: at least their maximum, smooth, and log-convex where they are.
+    """A p-norm of positive values with p = 1/temperature: at least their maximum, smooth, and
+    log-convex where they are.
 
-    With k values it exceeds the maximum by at most a factor k^temperature, so it tends to the maximum as the
-    temperature → 0. Scale-free: it does not matter in which unit the values are. Zeros are allowed if one value is positive.
+    With k values it exceeds the maximum by at most a factor k^temperature, so it tends to the
+    maximum as the temperature → 0. Scale-free: it does not matter in which unit the values are.
+    Zeros are allowed if one value is positive.
 
     Args:
         values: positive numbers of one unit.

@@ -1,4 +1,5 @@
-"""SI constants for conversion at the edges: inside, everything is s, B, B/s, FLOP, FLOP/s, J, W, m², K and USD.
+"""SI constants for conversion at the edges: inside, everything is s, B, B/s, FLOP, FLOP/s, J, W,
+m², K and USD.
 
 Multiply to enter (``3.35 * TERA``, ``814 * SQUARE_MILLIMETRE``), divide to print.
 

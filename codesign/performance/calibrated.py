@@ -1,16 +1,18 @@
 """The calibrated execution: kernels with floors, attainable fractions, collectives and host time.
 
-Every kernel takes a floor, and the longer of its memory traffic and its arithmetic at attainable rates:
+Every kernel takes a floor, and the longer of its memory traffic and its arithmetic at attainable
+rates:
 
     t = floor + max(bytes / bandwidth · (1 + memory loss), FLOPs / peak · (1 + compute loss)).
 
-Floors are microseconds and stay when bandwidth doubles. A loss is positive, so no efficiency exceeds 1. A collective
-takes ``sync latency · (base + step · steps)`` and its bytes over the link, times (1 + loss). The step is their sum times
-a scale, and the host's time for the step and for each sequence. All terms are monomials in the quantities of a design,
-with positive coefficients: sums and maxima of them are log-convex, so a search keeps its proofs.
+Floors are microseconds and stay when bandwidth doubles. A loss is positive, so no efficiency
+exceeds 1. A collective takes ``sync latency · (base + step · steps)`` and its bytes over the link,
+times (1 + loss). The step is their sum times a scale, and the host's time for the step and for each
+sequence. All terms are monomials in the quantities of a design, with positive coefficients: sums
+and maxima of them are log-convex, so a search keeps its proofs.
 
-The coefficients come from a profile (``codesign.calibration``), which fits them to measurements in layers: generic,
-vendor, architecture, device; engine, model.
+The coefficients come from a profile (``codesign.calibration``), which fits them to measurements in
+layers: generic, vendor, architecture, device; engine, model.
 """
 
 import equinox as eqx
@@ -29,14 +31,15 @@ from codesign.workload.operators import EXPERT, OperatorTable
 from codesign.workload.phases import Decode, Phase
 
 PRODUCT, ATTENTION, LATENT, EXPERTS, STREAM, PROMPT = range(6)
-"""Kinds of kernels: weight products, attention of a decode step, absorbed latent attention, routed experts, what only streams,
-and attention of a prefill."""
+"""Kinds of kernels: weight products, attention of a decode step, absorbed latent attention, routed
+experts, what only streams, and attention of a prefill."""
 
 
 class KernelWork(eqx.Module):
     """What the kernels of a step do on the busiest chip; shapes (operators,).
 
-    ``kernels`` is how often each runs, ``touched`` the experts touched on the chip over all layers, ``kind`` one of the kinds above.
+    ``kernels`` is how often each runs, ``touched`` the experts touched on the chip over all layers,
+    ``kind`` one of the kinds above.
     """
 
     bytes: Float[Array, "operators"]  # [B]
@@ -46,7 +49,13 @@ class KernelWork(eqx.Module):
     kind: Float[Array, "operators"]
 
 
-def kernel_work(table: OperatorTable, phase: Phase, load: Load, main_bytes: Float[Array, "operators"], touched: Real) -> KernelWork:
+def kernel_work(
+    table: OperatorTable,
+    phase: Phase,
+    load: Load,
+    main_bytes: Float[Array, "operators"],
+    touched: Real,
+) -> KernelWork:
     """Sort the operators of a step into kinds of kernels.
 
     Args:
@@ -59,7 +68,11 @@ def kernel_work(table: OperatorTable, phase: Phase, load: Load, main_bytes: Floa
     op = table.operators
     is_latent = (op.context_flops > op.expanded_context_flops) & (op.state_read > 0)
     decodes = isinstance(phase, Decode)
-    core = jnp.where(is_latent, float(LATENT), float(ATTENTION)) if decodes else jnp.full_like(op.context_flops, float(PROMPT))
+    core = (
+        jnp.where(is_latent, float(LATENT), float(ATTENTION))
+        if decodes
+        else jnp.full_like(op.context_flops, float(PROMPT))
+    )
     multiplies = (op.row_flops > 0) & (op.streamed > 0)
     other = jnp.where(multiplies, float(PRODUCT), float(STREAM))
     is_expert = op.division == EXPERT
@@ -74,7 +87,8 @@ def kernel_work(table: OperatorTable, phase: Phase, load: Load, main_bytes: Floa
 
 
 def mean_power(moved: Real, flops_16_bit: Real, time: Real, rated: Real, c: Coefficients) -> Real:
-    """Mean power of a chip: idle, and the energy of what a step moves and computes, capped at the rating [W].
+    """Mean power of a chip: idle, and the energy of what a step moves and computes, capped at the
+    rating [W].
 
     Args:
         moved: bytes from main memory [B].
@@ -83,14 +97,16 @@ def mean_power(moved: Real, flops_16_bit: Real, time: Real, rated: Real, c: Coef
         rated: rating of the chip [W].
         c: coefficients.
     """
-    return lesser(c.idle_power * rated + (c.byte_energy * moved + c.flop_energy * flops_16_bit) / time, rated)
+    return lesser(
+        c.idle_power * rated + (c.byte_energy * moved + c.flop_energy * flops_16_bit) / time, rated
+    )
 
 
 class CollectiveWork(eqx.Module):
     """What the collectives of a step do on the busiest chip; shapes (collectives,).
 
-    ``count`` collectives among ``peers`` others take ``steps`` latency steps together; ``inner`` bytes pass the link, ``outer`` is
-    the time of the outer tier.
+    ``count`` collectives among ``peers`` others take ``steps`` latency steps together; ``inner``
+    bytes pass the link, ``outer`` is the time of the outer tier.
     """
 
     count: Float[Array, "collectives"]  # [1]
@@ -98,11 +114,16 @@ class CollectiveWork(eqx.Module):
     peers: Float[Array, "collectives"]  # [1] chips beyond the first, over all of the count
     inner: Float[Array, "collectives"]  # [B]
     outer: Float[Array, "collectives"]  # [s]
-    exchange: Float[Array, "collectives"]  # [1] 1 for all-to-all, gather and point to point, 0 for all-reduce
+    exchange: Float[
+        Array, "collectives"
+    ]  # [1] 1 for all-to-all, gather and point to point, 0 for all-reduce
 
 
-def collective_work(design: Design, table: OperatorTable, phase: Phase, plan: Plan, degree: Degrees, cost: Cost) -> CollectiveWork:
-    """Count the collectives of a step; ``cost`` is what ``communication`` says of them at full link bandwidth."""
+def collective_work(
+    design: Design, table: OperatorTable, phase: Phase, plan: Plan, degree: Degrees, cost: Cost
+) -> CollectiveWork:
+    """Count the collectives of a step; ``cost`` is what ``communication`` says of them at full link
+    bandwidth."""
     several = collectives.several
 
     def where(n: Real, count: Real) -> Real:
@@ -111,7 +132,8 @@ def collective_work(design: Design, table: OperatorTable, phase: Phase, plan: Pl
     dealt = degree.expert > 1.0
     experts = jnp.where(
         dealt,
-        table.expert_layers * (2.0 + jnp.where(several(degree.expert_slices), 1.0, 0.0)) + where(degree.feed_forward, table.shared_layers),
+        table.expert_layers * (2.0 + jnp.where(several(degree.expert_slices), 1.0, 0.0))
+        + where(degree.feed_forward, table.shared_layers),
         where(degree.stage, table.expert_layers),
     )
     zero = jnp.zeros_like(experts)
@@ -127,15 +149,32 @@ def collective_work(design: Design, table: OperatorTable, phase: Phase, plan: Pl
         ]
     )
     size = jnp.stack(
-        [degree.tensor, degree.feed_forward, degree.stage, plan.context + zero, degree.feed_forward, degree.feed_forward, zero + 2.0]
+        [
+            degree.tensor,
+            degree.feed_forward,
+            degree.stage,
+            plan.context + zero,
+            degree.feed_forward,
+            degree.feed_forward,
+            zero + 2.0,
+        ]
     )
     peers = count * (jnp.minimum(size, design.scale_up_domain) - 1.0)
     exchanged = jnp.where(dealt, 1.0, 0.0)
     one, none = jnp.ones_like(exchanged), jnp.zeros_like(exchanged)
     exchange = jnp.stack([none, none, exchanged, one, none, one, one])
     inner = cost.inner
-    outer = (cost.latency - cost.syncs * design.sync_latency) + (cost.transfer - inner / design.link_bandwidth)
-    return CollectiveWork(count=count, steps=cost.syncs, peers=peers, inner=inner, outer=jnp.maximum(outer, 0.0), exchange=exchange)
+    outer = (cost.latency - cost.syncs * design.sync_latency) + (
+        cost.transfer - inner / design.link_bandwidth
+    )
+    return CollectiveWork(
+        count=count,
+        steps=cost.syncs,
+        peers=peers,
+        inner=inner,
+        outer=jnp.maximum(outer, 0.0),
+        exchange=exchange,
+    )
 
 
 class ChipRates(eqx.Module):
@@ -149,7 +188,8 @@ class ChipRates(eqx.Module):
 
 
 class KernelTimes(eqx.Module):
-    """Seconds of each operator and collective at attainable rates; ``operators`` includes the floors."""
+    """Seconds of each operator and collective at attainable rates; ``operators`` includes the
+    floors."""
 
     memory: Float[Array, "operators"]
     compute: Float[Array, "operators"]
@@ -161,17 +201,42 @@ def kernel_times(work: KernelWork, rates: ChipRates, c: Coefficients) -> KernelT
     """Time every operator: floor plus the longer of memory and compute."""
 
     def pick(*by_kind: Number) -> Float[Array, "operators"]:
-        return jnp.stack([jnp.asarray(value, work.bytes.dtype) for value in by_kind])[work.kind.astype(int)]
+        return jnp.stack([jnp.asarray(value, work.bytes.dtype) for value in by_kind])[
+            work.kind.astype(int)
+        ]
 
-    memory_loss = pick(c.product_memory, c.attention_memory, c.latent_memory, c.expert_memory, c.product_memory, c.attention_memory)
-    compute_loss = pick(c.product_compute, c.attention_compute, c.latent_compute, c.expert_compute, c.product_compute, c.prompt_compute)
+    memory_loss = pick(
+        c.product_memory,
+        c.attention_memory,
+        c.latent_memory,
+        c.expert_memory,
+        c.product_memory,
+        c.attention_memory,
+    )
+    compute_loss = pick(
+        c.product_compute,
+        c.attention_compute,
+        c.latent_compute,
+        c.expert_compute,
+        c.product_compute,
+        c.prompt_compute,
+    )
     scores = pick(0.0, 1.0, 1.0, 0.0, 0.0, 1.0) > 0
     peak = jnp.where(scores, rates.attention, rates.matrix)
-    each = pick(c.product_floor, c.attention_floor, c.latent_floor, c.expert_floor, c.layer_floor, c.prompt_floor)
+    each = pick(
+        c.product_floor,
+        c.attention_floor,
+        c.latent_floor,
+        c.expert_floor,
+        c.layer_floor,
+        c.prompt_floor,
+    )
     memory = work.bytes / rates.memory * (1.0 + memory_loss)
     compute = work.flops / peak * (1.0 + compute_loss)
     floor = c.floor_scale * (work.kernels * each + work.touched * c.expert_touched)
-    return KernelTimes(memory=memory, compute=compute, floor=floor, operators=floor + jnp.maximum(memory, compute))
+    return KernelTimes(
+        memory=memory, compute=compute, floor=floor, operators=floor + jnp.maximum(memory, compute)
+    )
 
 
 def collective_times(
@@ -185,9 +250,12 @@ def collective_times(
 def collective_latency_and_bytes(
     work: CollectiveWork, c: Coefficients
 ) -> tuple[Float[Array, "collectives"], Float[Array, "collectives"], Float[Array, "collectives"]]:
-    """Latency over the sync latency [1], bytes over the link [B], and the loss of the link's bandwidth [1]."""
+    """Latency over the sync latency [1], bytes over the link [B], and the loss of the link's
+    bandwidth [1]."""
     one_shot = work.steps <= 1.5 * work.count
     reduce = c.sync_base * work.count + c.sync_step * work.steps + c.sync_peer * work.peers
     latency = jnp.where(work.exchange > 0, c.exchange_sync * work.count, reduce)
-    loss = jnp.where(work.exchange > 0, c.exchange_link, jnp.where(one_shot, c.link_one_shot, c.link_two_shot))
+    loss = jnp.where(
+        work.exchange > 0, c.exchange_link, jnp.where(one_shot, c.link_one_shot, c.link_two_shot)
+    )
     return latency, work.inner, loss

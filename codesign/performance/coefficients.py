@@ -10,7 +10,8 @@ from codesign.numerics.fields import Real, quantity
 
 
 class Coefficients(eqx.Module):
-    """What calibration learns, all positive. ``*_memory``, ``*_compute`` and ``link_*`` are losses: the rate is divided by 1 + loss."""
+    """What calibration learns, all positive. ``*_memory``, ``*_compute`` and ``link_*`` are losses:
+    the rate is divided by 1 + loss."""
 
     product_floor: Real = quantity("s", "a weight product beyond its streaming")
     product_memory: Real = quantity("1", "loss of bandwidth in weight products")
@@ -28,9 +29,13 @@ class Coefficients(eqx.Module):
     expert_memory: Real = quantity("1", "loss of bandwidth in experts")
     expert_compute: Real = quantity("1", "loss of arithmetic in experts")
     layer_floor: Real = quantity("s", "norms, rotary embedding and cache writes of a layer")
-    sync_base: Real = quantity("1", "latency of a collective over the sync latency, before its steps")
+    sync_base: Real = quantity(
+        "1", "latency of a collective over the sync latency, before its steps"
+    )
     sync_step: Real = quantity("1", "latency of each step of a collective over the sync latency")
-    sync_peer: Real = quantity("1", "latency that each further chip adds to a collective over the sync latency")
+    sync_peer: Real = quantity(
+        "1", "latency that each further chip adds to a collective over the sync latency"
+    )
     link_one_shot: Real = quantity("1", "loss of link bandwidth in one-shot all-reduce")
     link_two_shot: Real = quantity("1", "loss of link bandwidth in other all-reduce")
     exchange_sync: Real = quantity("1", "latency of an all-to-all over the sync latency")
@@ -42,8 +47,12 @@ class Coefficients(eqx.Module):
     host_sequence: Real = quantity("s", "host time of a step for each sequence")
     interference: Real = quantity("1", "share of interleaved prefills that decode steps wait for")
     first_token: Real = quantity("s", "host time from request to first token")
-    queue: Real = quantity("1", "prefills of other requests that one waits for, over the concurrency")
-    queue_median: Real = quantity("1", "the same for the median request, which arrives after the first rush")
+    queue: Real = quantity(
+        "1", "prefills of other requests that one waits for, over the concurrency"
+    )
+    queue_median: Real = quantity(
+        "1", "the same for the median request, which arrives after the first rush"
+    )
     idle_power: Real = quantity("1", "power of a busy but stalled chip over its rating")
     byte_energy: Real = quantity("J/B", "energy of a byte from main memory")
     flop_energy: Real = quantity("J/FLOP", "energy of a 16-bit operation")
@@ -60,20 +69,27 @@ def from_logs(logs: Float[Array, "coefficients"]) -> Coefficients:
 
 
 class Calibrated(eqx.Module):
-    """One kernel after the other, each with a floor and at attainable rates, then collectives and the host's time.
+    """One kernel after the other, each with a floor and at attainable rates, then collectives and
+    the host's time.
 
-    The terms are those of ``codesign.performance.calibrated``; the coefficients come from a profile fitted to measurements
-    (``hardware_priors.profiles``) and are natural logarithms here, so that their covariance is that of relative errors.
+    The terms are those of ``codesign.performance.calibrated``; the coefficients come from a profile
+    fitted to measurements (``hardware_priors.profiles``) and are natural logarithms here, so that
+    their covariance is that of relative errors.
 
-    ``covariance`` is theirs for one device, engine and model, with what nobody measured about these; ``residual`` is the
-    standard deviation of a measured time about the prediction if the coefficients were known. With a ``rated_power``, energy and
-    power are the fitted ones of that machine; without, they are those of the technology, as for designs that nobody built.
+    ``covariance`` is theirs for one device, engine and model, with what nobody measured about
+    these; ``residual`` is the standard deviation of a measured time about the prediction if the
+    coefficients were known. With a ``rated_power``, energy and power are the fitted ones of that
+    machine; without, they are those of the technology, as for designs that nobody built.
     """
 
     logs: Float[Array, "coefficients"]
     covariance: Float[Array, "coefficients coefficients"]
-    residual: Real = quantity("1", "standard deviation of ln(measured / predicted) at known coefficients", default=0.1)
-    rated_power: Real | None = quantity("W", "rating of the chip, which its mean power does not exceed", default=None)
+    residual: Real = quantity(
+        "1", "standard deviation of ln(measured / predicted) at known coefficients", default=0.1
+    )
+    rated_power: Real | None = quantity(
+        "W", "rating of the chip, which its mean power does not exceed", default=None
+    )
 
     @property
     def coefficients(self) -> Coefficients:

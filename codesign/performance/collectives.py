@@ -1,13 +1,13 @@
 """Collectives by latency and volume (the α–β model), for a real-valued number of chips.
 
-An algorithm is six numbers, so that plans that differ in it share one program. Its time over n chips for a message of M
-bytes is ``steps(n)·α + volume(n)·M/β`` with
+An algorithm is six numbers, so that plans that differ in it share one program. Its time over n
+chips for a message of M bytes is ``steps(n)·α + volume(n)·M/β`` with
 
     steps(n)  = s₀ + s₁·(n − 1) + s₂·log₂ n
     volume(n) = v₀ + v₁·(n − 1) + v₂·(n − 1)/n
 
-Forms: Thakur, Rabenseifner, Gropp, "Optimization of Collective Communication Operations in MPICH" (IJHPCA 2005), §4.
-α is one exposed minimal collective: what a small one-shot all-reduce takes.
+Forms: Thakur, Rabenseifner, Gropp, "Optimization of Collective Communication Operations in MPICH"
+(IJHPCA 2005), §4. α is one exposed minimal collective: what a small one-shot all-reduce takes.
 """
 
 import equinox as eqx
@@ -23,10 +23,14 @@ from codesign.numerics.ties import at_least, greater, lesser
 ALGORITHMS: dict[str, np.ndarray] = {
     #                        s0   s1   s2   v0   v1   v2
     "one-shot": np.array([1.0, 0.0, 0.0, 0.0, 1.0, 0.0]),  # everyone sends everything to everyone
-    "two-shot": np.array([2.0, 0.0, 0.0, 0.0, 0.0, 2.0]),  # direct reduce-scatter, direct all-gather
+    "two-shot": np.array(
+        [2.0, 0.0, 0.0, 0.0, 0.0, 2.0]
+    ),  # direct reduce-scatter, direct all-gather
     "ring": np.array([0.0, 2.0, 0.0, 0.0, 0.0, 2.0]),
     "tree": np.array([0.0, 0.0, 2.0, 2.0, 0.0, 0.0]),  # pipelined double binary tree
-    "in-network": np.array([1.0, 0.0, 0.0, 1.0, 0.0, 0.0]),  # the switch adds (NVLink SHARP): each sends and receives once
+    "in-network": np.array(
+        [1.0, 0.0, 0.0, 1.0, 0.0, 0.0]
+    ),  # the switch adds (NVLink SHARP): each sends and receives once
 }
 """All-reduce algorithms by name: (s₀, s₁, s₂, v₀, v₁, v₂)."""
 
@@ -34,8 +38,8 @@ ALGORITHMS: dict[str, np.ndarray] = {
 class Cost(eqx.Module):
     """Seconds lost to latency and to bytes on the wire; ``wire`` counts the bytes one chip sends.
 
-    ``syncs`` and ``inner`` say how the seconds depend on the design: latency is ``syncs`` × sync latency and transfer is
-    ``inner`` / link bandwidth, plus what the outer tier takes.
+    ``syncs`` and ``inner`` say how the seconds depend on the design: latency is ``syncs`` × sync
+    latency and transfer is ``inner`` / link bandwidth, plus what the outer tier takes.
     """
 
     latency: Real  # [s]
@@ -59,7 +63,8 @@ def nothing(like: Real) -> Cost:
 
 
 class Network(eqx.Module):
-    """The two tiers as one chip sees them; ``efficiency`` is the attained fraction of the link bandwidth."""
+    """The two tiers as one chip sees them; ``efficiency`` is the attained fraction of the link
+    bandwidth."""
 
     inner_latency: Real  # [s]
     inner_bandwidth: Real  # [B/s]
@@ -82,23 +87,36 @@ def network(design: Design, efficiency: Number = 1.0) -> Network:
 
 
 def steps_and_volume(algorithm: Float[Array, "... 6"], n: Real) -> tuple[Real, Real]:
-    """Latency steps and bytes sent per byte of message, over n ≥ 1 chips [1]. Both are 0 at n = 1."""
+    """Latency steps and bytes sent per byte of message, over n ≥ 1 chips [1]. Both are 0 at n =
+    1."""
     beyond = jnp.where(several(n), n - 1.0, 0.0)
-    steps = algorithm[..., 0] + algorithm[..., 1] * beyond + algorithm[..., 2] * jnp.log2(at_least(n, 1.0))
-    volume = algorithm[..., 3] + algorithm[..., 4] * beyond + algorithm[..., 5] * beyond / at_least(n, 1.0)
+    steps = (
+        algorithm[..., 0]
+        + algorithm[..., 1] * beyond
+        + algorithm[..., 2] * jnp.log2(at_least(n, 1.0))
+    )
+    volume = (
+        algorithm[..., 3]
+        + algorithm[..., 4] * beyond
+        + algorithm[..., 5] * beyond / at_least(n, 1.0)
+    )
     return jnp.where(several(n), steps, 0.0), jnp.where(several(n), volume, 0.0)
 
 
 def several(n: Real) -> Truth:
-    """Whether a group has more than one chip; a quotient of degrees may miss 1 by rounding [bool]."""
+    """Whether a group has more than one chip; a quotient of degrees may miss 1 by rounding
+    [bool]."""
     return n > 1.0 + 1e-6
 
 
-def all_reduce(network: Network, algorithms: Float[Array, "algorithms 6"], n: Real, message: Real) -> Cost:
+def all_reduce(
+    network: Network, algorithms: Float[Array, "algorithms 6"], n: Real, message: Real
+) -> Cost:
     """Sum a message over n chips and give the sum to all of them.
 
-    Beyond a domain it is hierarchical: reduce and gather inside (the chosen algorithm), between domains a ring over
-    1/domain of the message per chip. Where several algorithms are offered, the fastest is taken.
+    Beyond a domain it is hierarchical: reduce and gather inside (the chosen algorithm), between
+    domains a ring over 1/domain of the message per chip. Where several algorithms are offered, the
+    fastest is taken.
 
     Args:
         network: both tiers.
@@ -123,15 +141,19 @@ def all_reduce(network: Network, algorithms: Float[Array, "algorithms 6"], n: Re
 
 
 def all_to_all(network: Network, n: Real, message: Real) -> Cost:
-    """Each of n chips sends an equal share of its ``message`` bytes to each of them, itself included.
+    """Each of n chips sends an equal share of its ``message`` bytes to each of them, itself
+    included.
 
-    The share that leaves the domain goes over the outer tier, at the same time as the rest goes over the inner one.
+    The share that leaves the domain goes over the outer tier, at the same time as the rest goes
+    over the inner one.
     """
     inner = lesser(n, network.domain)
     inside = jnp.where(several(n), inner - 1.0, 0.0) / n * message
     outside = (n - inner) / n * message
     beyond = n > inner
-    latency = jnp.where(beyond, greater(network.outer_latency, network.inner_latency), network.inner_latency)
+    latency = jnp.where(
+        beyond, greater(network.outer_latency, network.inner_latency), network.inner_latency
+    )
     return Cost(
         latency=jnp.where(several(n), latency, 0.0),
         transfer=greater(inside / network.inner_bandwidth, outside / network.outer_bandwidth),
@@ -142,13 +164,21 @@ def all_to_all(network: Network, n: Real, message: Real) -> Cost:
 
 
 def gather(network: Network, n: Real, message: Real) -> Cost:
-    """Bring the n equal pieces of a message together on every chip (one direct step): (n − 1)/n of it arrives."""
+    """Bring the n equal pieces of a message together on every chip (one direct step): (n − 1)/n of
+    it arrives."""
     return all_to_all(network, n, message)
 
 
 def point_to_point(network: Network, hops_leave_domain: Truth, message: Real) -> Cost:
-    """Send a message to the next stage, over the outer tier where stages sit in different domains."""
+    """Send a message to the next stage, over the outer tier where stages sit in different
+    domains."""
     latency = jnp.where(hops_leave_domain, network.outer_latency, network.inner_latency)
     bandwidth = jnp.where(hops_leave_domain, network.outer_bandwidth, network.inner_bandwidth)
     inside = jnp.where(hops_leave_domain, 0.0, 1.0)
-    return Cost(latency, message / bandwidth, message, syncs=inside, inner=inside * message / network.efficiency)
+    return Cost(
+        latency,
+        message / bandwidth,
+        message,
+        syncs=inside,
+        inner=inside * message / network.efficiency,
+    )

@@ -15,26 +15,47 @@ from codesign.performance.plan import Plan, degrees
 from codesign.workload.operators import OperatorTable
 from codesign.workload.phases import Phase
 
-COLLECTIVES = ("attention", "feed-forward", "experts", "context merge", "embedding", "logits", "pipeline")
+COLLECTIVES = (
+    "attention",
+    "feed-forward",
+    "experts",
+    "context merge",
+    "embedding",
+    "logits",
+    "pipeline",
+)
 """Where a step communicates; the rows of ``Step.latency`` and ``Step.transfer``."""
 
 
 def _exposed_syncs(design: Design, table: OperatorTable, execution: Limit) -> Cost:
     """The limit study charges a latency per sync, and no bytes."""
     syncs = jnp.where(design.chips > 1.0, 1.0, 0.0)
-    one = dataclasses.replace(collectives.nothing(syncs), latency=syncs * design.sync_latency, syncs=syncs)
+    one = dataclasses.replace(
+        collectives.nothing(syncs), latency=syncs * design.sync_latency, syncs=syncs
+    )
     none = collectives.nothing(syncs)
-    layers, experts = table.layers * execution.syncs_per_layer, table.expert_layers * execution.syncs_per_expert_layer
+    layers, experts = (
+        table.layers * execution.syncs_per_layer,
+        table.expert_layers * execution.syncs_per_expert_layer,
+    )
     costs = (one.times(layers), none, one.times(experts), none, none, none, none)
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *costs)
 
 
-def communication(design: Design, table: OperatorTable, phase: Phase, plan: Plan, efficiency: Real, execution: Execution) -> Cost:
+def communication(
+    design: Design,
+    table: OperatorTable,
+    phase: Phase,
+    plan: Plan,
+    efficiency: Real,
+    execution: Execution,
+) -> Cost:
     """Collectives of one step, leaves of shape (collectives,) in the order of ``COLLECTIVES``.
 
-    Tensor parallelism: two all-reduces a layer and one after the embedding, rows × hidden each (vLLM; arXiv 2507.14392).
-    Experts sliced over the stage (one group) end in an all-reduce like a dense MLP; dealt to groups they need two
-    all-to-alls, and an all-reduce within a group if it slices its experts, and one for a shared expert.
+    Tensor parallelism: two all-reduces a layer and one after the embedding, rows × hidden each
+    (vLLM; arXiv 2507.14392). Experts sliced over the stage (one group) end in an all-reduce like a
+    dense MLP; dealt to groups they need two all-to-alls, and an all-reduce within a group if it
+    slices its experts, and one for a shared expert.
     """
     if isinstance(execution, Limit):
         return _exposed_syncs(design, table, execution)
@@ -45,14 +66,25 @@ def communication(design: Design, table: OperatorTable, phase: Phase, plan: Plan
     groups, messages = [degree.tensor, degree.feed_forward], [message, message]
     if table.has_experts:
         groups += [degree.stage, degree.expert_slices]
-        messages += [batch.stage_rows * table.hidden_bytes, batch.stage_rows * table.active / degree.expert * table.expert_bytes]
-    reduce = jax.vmap(lambda n, size: collectives.all_reduce(net, plan.all_reduce, n, size))  # all in one small program
-    over_heads, over_mlp, *over_experts = _each(reduce(jnp.stack(groups), jnp.stack(messages)), len(groups))
+        messages += [
+            batch.stage_rows * table.hidden_bytes,
+            batch.stage_rows * table.active / degree.expert * table.expert_bytes,
+        ]
+    reduce = jax.vmap(
+        lambda n, size: collectives.all_reduce(net, plan.all_reduce, n, size)
+    )  # all in one small program
+    over_heads, over_mlp, *over_experts = _each(
+        reduce(jnp.stack(groups), jnp.stack(messages)), len(groups)
+    )
 
-    merge = collectives.all_to_all(net, plan.context, batch.rows * table.merge_bytes / degree.tensor)
+    merge = collectives.all_to_all(
+        net, plan.context, batch.rows * table.merge_bytes / degree.tensor
+    )
     logits = collectives.gather(net, degree.feed_forward, batch.head_rows * table.logit_bytes)
     leaves = design.chips > design.scale_up_domain
-    hop = collectives.point_to_point(net, leaves, 2.0 * batch.stage_rows * table.hidden_bytes / degree.stage)
+    hop = collectives.point_to_point(
+        net, leaves, 2.0 * batch.stage_rows * table.hidden_bytes / degree.stage
+    )
     experts = collectives.nothing(message)
     if table.has_experts:
         sliced, within = over_experts
@@ -60,7 +92,9 @@ def communication(design: Design, table: OperatorTable, phase: Phase, plan: Plan
         exchange = collectives.all_to_all(net, degree.stage, sent).times(2.0)
         dealt = (exchange + within).times(table.expert_layers) + over_mlp.times(table.shared_layers)
         one_group = degree.expert <= 1.0
-        experts = jax.tree.map(lambda a, b: jnp.where(one_group, a, b), sliced.times(table.expert_layers), dealt)
+        experts = jax.tree.map(
+            lambda a, b: jnp.where(one_group, a, b), sliced.times(table.expert_layers), dealt
+        )
     costs = (
         over_heads.times(table.attention_reductions),
         over_mlp.times(table.dense_layers),

@@ -1,7 +1,8 @@
 """What the busiest chip does in one step: the operator table, divided by a plan.
 
-With p pipeline stages the batch flows as p microbatches. Each chip holds 1/p of the layers and works on all p microbatches
-within a step, so its step is one microbatch through *all* layers, divided over the chips of one stage.
+With p pipeline stages the batch flows as p microbatches. Each chip holds 1/p of the layers and
+works on all p microbatches within a step, so its step is one microbatch through *all* layers,
+divided over the chips of one stage.
 """
 
 import dataclasses
@@ -26,9 +27,10 @@ PerOperator = Float[Array, "operators"]
 class Load(eqx.Module):
     """Work of the busiest chip in one step, by operator.
 
-    ``weights``, ``state`` and ``activations`` are the bytes moved; ``reused`` is the least traffic that the SRAM allows.
-    ``mean_flops`` and ``mean_bytes`` are the mean chip's part of the busiest one's arithmetic and traffic, below 1 only for
-    routed experts: rows fall on chips less evenly than touched experts do.
+    ``weights``, ``state`` and ``activations`` are the bytes moved; ``reused`` is the least traffic
+    that the SRAM allows. ``mean_flops`` and ``mean_bytes`` are the mean chip's part of the busiest
+    one's arithmetic and traffic, below 1 only for routed experts: rows fall on chips less evenly
+    than touched experts do.
     """
 
     flops: PerOperator  # [FLOP]
@@ -52,10 +54,14 @@ class MicroBatch(eqx.Module):
 
 
 def micro_batch(phase: Phase, degree: Degrees) -> MicroBatch:
-    """Divide a batch over attention groups and pipeline stages; a group without a whole sequence still works on one."""
+    """Divide a batch over attention groups and pipeline stages; a group without a whole sequence
+    still works on one."""
     groups = degree.data * degree.pipeline
-    # as many sequences as groups: more of either changes nothing; where chips allow no more groups, fewer of them do
-    share = 1.0 / lesser(groups, at_least(phase.batch, 1.0), (jnp.where(degree.tensor > 1.0, 0.0, 1.0), 0.0))
+    # as many sequences as groups: more of either changes nothing; where chips allow no more groups,
+    # fewer of them do
+    share = 1.0 / lesser(
+        groups, at_least(phase.batch, 1.0), (jnp.where(degree.tensor > 1.0, 0.0, 1.0), 0.0)
+    )
     rows = phases.rows(phase) * share
     return MicroBatch(
         sequences=phase.batch * share,
@@ -77,10 +83,13 @@ class ExpertLoad(eqx.Module):
 def expert_load(table: OperatorTable, plan: Plan, degree: Degrees, rows: Real) -> ExpertLoad:
     """Statistics of routing ``rows`` tokens over the expert groups of a plan.
 
-    Copies count as experts of their own among which the tokens are dealt: the touched copies of one expert all stream it.
+    Copies count as experts of their own among which the tokens are dealt: the touched copies of one
+    expert all stream it.
     """
     experts, active = table.experts * plan.expert_copies, table.active
-    most_touched, most_rows = computed_once(busiest(*computed_once((experts, active, rows, degree.expert))))
+    most_touched, most_rows = computed_once(
+        busiest(*computed_once((experts, active, rows, degree.expert)))
+    )
     return ExpertLoad(
         busiest_touched=most_touched,
         busiest_rows=most_rows * plan.routing_skew,
@@ -89,7 +98,9 @@ def expert_load(table: OperatorTable, plan: Plan, degree: Degrees, rows: Real) -
     )
 
 
-def step_load(table: OperatorTable, phase: Phase, plan: Plan, degree: Degrees, sram: Real, *, ideal: bool) -> Load:
+def step_load(
+    table: OperatorTable, phase: Phase, plan: Plan, degree: Degrees, sram: Real, *, ideal: bool
+) -> Load:
     """The busiest chip's work, by operator.
 
     Args:
@@ -98,7 +109,8 @@ def step_load(table: OperatorTable, phase: Phase, plan: Plan, degree: Degrees, s
         plan: layout; ``degree`` are its group sizes on the design.
         degree: see ``plan.degrees``.
         sram: on-chip SRAM of a chip [B].
-        ideal: ignore how finely heads and columns can be cut, and writes of a growing cache (execution ``Limit``).
+        ideal: ignore how finely heads and columns can be cut, and writes of a growing cache
+            (execution ``Limit``).
     """
     op = table.operators
     batch = micro_batch(phase, degree)
@@ -106,14 +118,17 @@ def step_load(table: OperatorTable, phase: Phase, plan: Plan, degree: Degrees, s
     if table.has_experts:
         divided = jnp.where(op.division == EXPERT, degree.expert_slices, divided)
     slices = divided if ideal else used(divided, op.slices, degree)
-    state_ranks = jnp.where(plan.kv_ideal > 0, degree.tensor, used(degree.tensor, op.state_slices, degree))
+    state_ranks = jnp.where(
+        plan.kv_ideal > 0, degree.tensor, used(degree.tensor, op.state_slices, degree)
+    )
 
     rows = jnp.where(op.division == HEAD, batch.head_rows, batch.rows)
     read, mean_flops, mean_touched = 1.0, jnp.ones_like(op.streamed), jnp.ones_like(op.streamed)
     if table.has_experts:
         routed = expert_load(table, plan, degree, batch.stage_rows)
         is_expert = op.division == EXPERT
-        # a row of the table is one token through its `active` experts: pairs on the chip / active tokens
+        # a row of the table is one token through its `active` experts: pairs on the chip / active
+        # tokens
         rows = jnp.where(is_expert, routed.busiest_rows / table.active, rows)
         read = jnp.where(is_expert, routed.busiest_touched / table.experts, 1.0)
         mean_flops = jnp.where(is_expert, routed.mean_rows / routed.busiest_rows, 1.0)
@@ -121,16 +136,23 @@ def step_load(table: OperatorTable, phase: Phase, plan: Plan, degree: Degrees, s
 
     attended = phases.attended(phase, op.read_window)
     context_flops = op.context_flops if isinstance(phase, Decode) else op.expanded_context_flops
-    scores = rows * attended / (slices * plan.context)  # context ranks share the positions of a sequence
+    scores = (
+        rows * attended / (slices * plan.context)
+    )  # context ranks share the positions of a sequence
     row_share = rows / slices
     row_work, context_work = op.row_flops * row_share, context_flops * scores
     if not isinstance(phase, Decode):
-        row_work = row_work + op.cached_flops * batch.sequences * phase.prompt * phase.cached / slices
+        row_work = (
+            row_work + op.cached_flops * batch.sequences * phase.prompt * phase.cached / slices
+        )
     positions = phases.read_positions(phase, op.read_window) / plan.context
     fixed = op.state_moved * batch.sequences
     written = 0.0 if ideal else op.state_written * batch.rows / plan.context
     state = (op.state_read * batch.sequences * positions + written + fixed) / state_ranks
-    weights, activations = op.streamed * read / slices, op.row_bytes * row_share + op.whole_row_bytes * rows
+    weights, activations = (
+        op.streamed * read / slices,
+        op.row_bytes * row_share + op.whole_row_bytes * rows,
+    )
     moved = weights + activations + state
     mean_moved = weights * mean_touched + activations * mean_flops + state
     return Load(
@@ -151,19 +173,22 @@ def used(ranks: Real, most: PerOperator, degree: Degrees) -> PerOperator:
     return lesser(ranks, most, from_fewer(degree.tensor))
 
 
-def reuse_bound(row_work: PerOperator, context_work: PerOperator, tile: PerOperator, element: Real, sram: Real) -> PerOperator:
+def reuse_bound(
+    row_work: PerOperator, context_work: PerOperator, tile: PerOperator, element: Real, sram: Real
+) -> PerOperator:
     """Least off-chip traffic that S bytes of SRAM allow [B].
 
-    A product of 2mnk FLOPs moves at least 2mnk·b/√(S/b) bytes (Irony, Toledo, Tiskin, JPDC 2004; Smith et al.,
-    arXiv 1702.02017); fused attention moves N²d²/S elements (Dao et al., FlashAttention, arXiv 2205.14135, theorem 2),
-    which is FLOPs·d/(4S).
+    A product of 2mnk FLOPs moves at least 2mnk·b/√(S/b) bytes (Irony, Toledo, Tiskin, JPDC 2004;
+    Smith et al., arXiv 1702.02017); fused attention moves N²d²/S elements (Dao et al.,
+    FlashAttention, arXiv 2205.14135, theorem 2), which is FLOPs·d/(4S).
     """
     elements = at_least(sram / element, 1.0)
     return element * (row_work / jnp.sqrt(elements) + context_work * tile / (4.0 * elements))
 
 
 def repeated(load: Load, times: PerOperator) -> Load:
-    """The work of operators that run ``times`` times in a step; ``mean_flops`` and ``mean_bytes`` are ratios and stay."""
+    """The work of operators that run ``times`` times in a step; ``mean_flops`` and ``mean_bytes``
+    are ratios and stay."""
     many = jax.tree.map(lambda leaf: leaf * times, load)
     return dataclasses.replace(many, mean_flops=load.mean_flops, mean_bytes=load.mean_bytes)
 
@@ -175,21 +200,33 @@ class Footprint(eqx.Module):
     state: Real
 
 
-def footprint(table: OperatorTable, phase: Phase, plan: Plan, degree: Degrees, *, ideal: bool) -> Footprint:
-    """Capacity that weights and caches take on a chip; replicas (KV heads, router, latent projections) are counted."""
+def footprint(
+    table: OperatorTable, phase: Phase, plan: Plan, degree: Degrees, *, ideal: bool
+) -> Footprint:
+    """Capacity that weights and caches take on a chip; replicas (KV heads, router, latent
+    projections) are counted."""
     op = table.operators
     divided = jnp.where(op.division == ATTENTION, degree.tensor, degree.feed_forward)
     slices = divided if ideal else used(divided, op.slices, degree)
     stored = op.stored
     if table.has_experts:
         is_expert = op.division == EXPERT
-        slices = jnp.where(is_expert, degree.stage, slices)  # experts never lie idle in a copy that nobody asked for
+        slices = jnp.where(
+            is_expert, degree.stage, slices
+        )  # experts never lie idle in a copy that nobody asked for
         stored = stored * jnp.where(is_expert, plan.expert_copies, 1.0)
-    state_ranks = jnp.where(plan.kv_ideal > 0, degree.tensor, used(degree.tensor, op.state_slices, degree))
+    state_ranks = jnp.where(
+        plan.kv_ideal > 0, degree.tensor, used(degree.tensor, op.state_slices, degree)
+    )
     positions = phases.stored_positions(phase, op.store_window) / plan.context
-    sequences = greater(phase.batch, degree.data, (1.0, jnp.where(degree.tensor > 1.0, 1.0, 0.0))) / degree.data
+    sequences = (
+        greater(phase.batch, degree.data, (1.0, jnp.where(degree.tensor > 1.0, 1.0, 0.0)))
+        / degree.data
+    )
     kept = (op.state_stored * positions + op.state_fixed) * sequences / state_ranks
     draft = phase.draft if isinstance(phase, Decode) else None
     models = 1.0 if draft is None else 1.0 + draft.cost
     weights, state = jnp.sum(stored / slices), jnp.sum(kept)
-    return Footprint(weights=models * weights / degree.pipeline, state=models * state / degree.pipeline)
+    return Footprint(
+        weights=models * weights / degree.pipeline, state=models * state / degree.pipeline
+    )

@@ -1,6 +1,8 @@
-"""How a model is laid out over the chips: parallel degrees, placement of cache and experts, collective algorithm.
+"""How a model is laid out over the chips: parallel degrees, placement of cache and experts,
+collective algorithm.
 
-A plan is data, not structure: plans of one shape go through one compiled program and may be real-valued.
+A plan is data, not structure: plans of one shape go through one compiled program and may be
+real-valued.
 """
 
 import equinox as eqx
@@ -25,23 +27,33 @@ class TierShares(eqx.Module):
 class Plan(eqx.Module):
     """Degrees of parallelism of one model instance over all chips of a design.
 
-    The tensor degree is what remains, ``chips / (pipeline · context · data)``, so that more chips mean more tensor
-    parallelism. A batch is the batch of the whole design: each of the ``data`` attention groups holds its share.
+    The tensor degree is what remains, ``chips / (pipeline · context · data)``, so that more chips
+    mean more tensor parallelism. A batch is the batch of the whole design: each of the ``data``
+    attention groups holds its share.
 
-    ``expert`` is the number of groups that whole experts are dealt to (1: every expert is sliced over all chips of a
-    stage; ``WHOLE_EXPERTS``: as many groups as there are chips), each expert sliced within its group. ``all_reduce`` has shape
-    (algorithms, 6); the fastest of them is taken, one alone keeps the problem convex. ``kv_ideal = 1`` divides the cache
-    over all tensor ranks, even beyond the number of KV heads, as the limit study does (arXiv 2507.14397).
+    ``expert`` is the number of groups that whole experts are dealt to (1: every expert is sliced
+    over all chips of a stage; ``WHOLE_EXPERTS``: as many groups as there are chips), each expert
+    sliced within its group. ``all_reduce`` has shape (algorithms, 6); the fastest of them is taken,
+    one alone keeps the problem convex. ``kv_ideal = 1`` divides the cache over all tensor ranks,
+    even beyond the number of KV heads, as the limit study does (arXiv 2507.14397).
     """
 
     pipeline: Real = quantity("1", "pipeline stages", default=1.0)
-    context: Real = quantity("1", "context-parallel degree: each sequence's cache over this many ranks", default=1.0)
+    context: Real = quantity(
+        "1", "context-parallel degree: each sequence's cache over this many ranks", default=1.0
+    )
     data: Real = quantity("1", "attention-data-parallel groups", default=1.0)
     expert: Real = quantity("1", "groups that whole experts are dealt to", default=1.0)
     expert_copies: Real = quantity("1", "copies kept of every expert", default=1.0)
-    routing_skew: Real = quantity("1", "busiest chip's load over that of uniform routing", default=1.0)
-    kv_ideal: Real = quantity("1", "1 divides the cache over all tensor ranks, 0 over KV heads", default=0.0)
-    all_reduce: Float[Array, "... algorithms 6"] = eqx.field(converter=real, default_factory=lambda: ALGORITHMS["two-shot"][None])
+    routing_skew: Real = quantity(
+        "1", "busiest chip's load over that of uniform routing", default=1.0
+    )
+    kv_ideal: Real = quantity(
+        "1", "1 divides the cache over all tensor ranks, 0 over KV heads", default=0.0
+    )
+    all_reduce: Float[Array, "... algorithms 6"] = eqx.field(
+        converter=real, default_factory=lambda: ALGORITHMS["two-shot"][None]
+    )
     tiers: TierShares | None = None
 
 
@@ -56,7 +68,8 @@ class Degrees(eqx.Module):
     context: Real
     data: Real
     tensor: Real
-    feed_forward: Real  # ranks that share a dense MLP: context ranks join the tensor ranks (Helix, arXiv 2507.07120)
+    # ranks that share a dense MLP: context ranks join the tensor ranks (Helix, arXiv 2507.07120)
+    feed_forward: Real
     stage: Real  # chips of one pipeline stage
     expert: Real  # expert groups
     expert_slices: Real  # ranks that share one expert
@@ -81,5 +94,6 @@ def degrees(design: Design, plan: Plan, experts: Real) -> Degrees:
 
 
 def from_fewer(tensor: Real) -> Slopes:
-    """Slopes of a minimum of a group's chips and of what it can use: from fewer chips, unless the plan needs each of them."""
+    """Slopes of a minimum of a group's chips and of what it can use: from fewer chips, unless the
+    plan needs each of them."""
     return jnp.where(tensor > 1.0, 1.0, 0.0), 0.0

@@ -22,25 +22,37 @@ class Service(eqx.Module):
 
 @declares(Curvature.CONVEX, service=(1e-4, 1e2), utilisation=(1e-3, 0.999))
 def waiting_time(service: Real, utilisation: Real) -> Real:
-    """Mean wait of Poisson arrivals at one server of constant service time: ρ/(2(1 − ρ)) of it (Pollaczek–Khinchine) [s]."""
+    """Mean wait of Poisson arrivals at one server of constant service time: ρ/(2(1 − ρ)) of it
+    (Pollaczek–Khinchine) [s]."""
     rho = at_most(at_least(utilisation, 0.0), 1.0 - 1e-6)
     return service * rho / (2.0 * (1.0 - rho))
 
 
 def utilisation_within(service: Real, wait: Real) -> Real:
-    """Largest utilisation at which the mean wait stays within ``wait``: 2w/(s + 2w), 0 for no time to wait [1]."""
+    """Largest utilisation at which the mean wait stays within ``wait``: 2w/(s + 2w), 0 for no time
+    to wait [1]."""
     patience = at_least(wait, 0.0)
     return 2.0 * patience / (service + 2.0 * patience)
 
 
 def aggregated(
-    decode: Real, prefill: Real, chunks: Real, tokens: Real, batch: Real, output: Real, load: Real,
-    first_promise: Real, token_promise: Real, waited: Real | float = 1.0, request: Real | float = 0.0,
-) -> Service:  # fmt: skip
+    decode: Real,
+    prefill: Real,
+    chunks: Real,
+    tokens: Real,
+    batch: Real,
+    output: Real,
+    load: Real,
+    first_promise: Real,
+    token_promise: Real,
+    waited: Real | float = 1.0,
+    request: Real | float = 0.0,
+) -> Service:
     """Prefill chunks interleaved with decode steps on the same chips.
 
-    Every sequence that ends after ``output`` tokens makes room for one prefill, so a decode step carries batch · tokens / output
-    prefills: 1/throughput = decode/batch + prefill/output. A prompt of k chunks waits for k decode steps on its way.
+    Every sequence that ends after ``output`` tokens makes room for one prefill, so a decode step
+    carries batch · tokens / output prefills: 1/throughput = decode/batch + prefill/output. A prompt
+    of k chunks waits for k decode steps on its way.
 
     Args:
         decode: time of a decode step [s].
@@ -65,12 +77,23 @@ def aggregated(
 
 
 def disaggregated(
-    decode: Real, prefill: Real, transfer: Real, tokens: Real, batch: Real, output: Real, load: Real,
-    prefill_instances: Real, decode_instances: Real, first_promise: Real, token_promise: Real, request: Real | float = 0.0,
-) -> Service:  # fmt: skip
+    decode: Real,
+    prefill: Real,
+    transfer: Real,
+    tokens: Real,
+    batch: Real,
+    output: Real,
+    load: Real,
+    prefill_instances: Real,
+    decode_instances: Real,
+    first_promise: Real,
+    token_promise: Real,
+    request: Real | float = 0.0,
+) -> Service:
     """Separate pools: a prompt is prefilled, its cache moved, its output decoded elsewhere.
 
-    The slower pool sets the capacity. Arguments as for ``aggregated``; ``transfer`` is the time to move a prompt's cache [s].
+    The slower pool sets the capacity. Arguments as for ``aggregated``; ``transfer`` is the time to
+    move a prompt's cache [s].
     """
     prefill_capacity = prefill_instances / prefill
     decode_capacity = decode_instances * batch * tokens / (output * decode)

@@ -35,7 +35,8 @@ class Rates(eqx.Module):
 
 
 class Traffic(eqx.Module):
-    """Bytes of each operator by tier (operators,): main memory, pool, and weights that stay on chip [B]."""
+    """Bytes of each operator by tier (operators,): main memory, pool, and weights that stay on chip
+    [B]."""
 
     main: Float[Array, "operators"]
     pool: Float[Array, "operators"]
@@ -45,10 +46,11 @@ class Traffic(eqx.Module):
 class Step(eqx.Module):
     """A step of the busiest chip, in seconds; shapes (operators,) and (collectives,).
 
-    ``compute``, ``vector`` and ``memory`` are what each operator would take if that resource alone bound it;
-    ``operators`` is what it takes under the execution model, ``floor`` the part of that which no resource shortens, and ``time`` the
-    sum of operators, collectives and the ``host``'s time. With drafts the
-    operators come twice, those of the drafting passes last (``operator_names``).
+    ``compute``, ``vector`` and ``memory`` are what each operator would take if that resource alone
+    bound it; ``operators`` is what it takes under the execution model, ``floor`` the part of that
+    which no resource shortens, and ``time`` the sum of operators, collectives and the ``host``'s
+    time. With drafts the operators come twice, those of the drafting passes last
+    (``operator_names``).
     """
 
     compute: Float[Array, "operators"]
@@ -56,7 +58,9 @@ class Step(eqx.Module):
     memory: Float[Array, "operators"]
     operators: Float[Array, "operators"]
     floor: Float[Array, "operators"]
-    equivalent_flops: Float[Array, "operators"]  # [FLOP] at the width for which the design states its peak
+    equivalent_flops: Float[
+        Array, "operators"
+    ]  # [FLOP] at the width for which the design states its peak
     latency: Float[Array, "collectives"]
     transfer: Float[Array, "collectives"]
     host: Real
@@ -64,7 +68,9 @@ class Step(eqx.Module):
     load: Load
     traffic: Traffic
     wire: Real  # [B] bytes one chip sends
-    syncs: Real  # [1] communication takes syncs · sync latency + inner_wire / link bandwidth + what the outer tier takes
+    # [1] communication takes
+    # syncs · sync latency + inner_wire / link bandwidth + what the outer tier takes
+    syncs: Real
     inner_wire: Real  # [B]
     group: Float[Array, "operators"]  # which operators Dataflow may fuse
 
@@ -134,23 +140,45 @@ def step(
     )
 
 
-def calibrated_step(design: Design, table: OperatorTable, phase: Phase, plan: Plan, rates: Rates, execution: Calibrated) -> Step:
-    """Time one step by the calibrated terms (``performance.calibrated``); arguments as for ``step``."""
+def calibrated_step(
+    design: Design,
+    table: OperatorTable,
+    phase: Phase,
+    plan: Plan,
+    rates: Rates,
+    execution: Calibrated,
+) -> Step:
+    """Time one step by the calibrated terms (``performance.calibrated``); arguments as for
+    ``step``."""
     coefficients, draft = execution.coefficients, _draft(phase)
     scale = coefficients.step_scale if isinstance(phase, Decode) else coefficients.prefill_scale
     passes: list[tuple[Phase, Real]] = [(phase, jnp.ones_like(scale))]
     if draft is not None:
         passes.append((dataclasses.replace(phase, draft=None), draft.length * draft.cost))
-    together = [_calibrated_pass(design, table, each, plan, rates, execution, times, scale) for each, times in passes]
-    kernels, moved, load = (jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *(part[k] for part in together)) for k in range(3))
-    sums = jax.tree.map(lambda *leaves: functools.reduce(jnp.add, leaves), *(part[3] for part in together))
+    together = [
+        _calibrated_pass(design, table, each, plan, rates, execution, times, scale)
+        for each, times in passes
+    ]
+    kernels, moved, load = (
+        jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *(part[k] for part in together))
+        for k in range(3)
+    )
+    sums = jax.tree.map(
+        lambda *leaves: functools.reduce(jnp.add, leaves), *(part[3] for part in together)
+    )
     latency, transfer, wire, syncs, inner = sums
     group = table.operators.group
     if draft is not None:
         group = jnp.concatenate([group, group + jnp.max(group) + 1.0])
-    host = jnp.zeros_like(design.chips)  # what a request waits for beside its prefill is no machine's time (``request_time``)
+    host = jnp.zeros_like(
+        design.chips
+    )  # what a request waits for beside its prefill is no machine's time (``request_time``)
     if isinstance(phase, Decode):
-        host = coefficients.host_step + coefficients.host_sequence * micro_batch(phase, degrees(design, plan, table.experts)).sequences
+        host = (
+            coefficients.host_step
+            + coefficients.host_sequence
+            * micro_batch(phase, degrees(design, plan, table.experts)).sequences
+        )
     return Step(
         compute=kernels.compute,
         vector=jnp.zeros_like(kernels.compute),
@@ -172,15 +200,25 @@ def calibrated_step(design: Design, table: OperatorTable, phase: Phase, plan: Pl
 
 
 def _calibrated_pass(
-    design: Design, table: OperatorTable, phase: Phase, plan: Plan, rates: Rates, execution: Calibrated, times: Real, scale: Real
+    design: Design,
+    table: OperatorTable,
+    phase: Phase,
+    plan: Plan,
+    rates: Rates,
+    execution: Calibrated,
+    times: Real,
+    scale: Real,
 ) -> tuple[calibrated.KernelTimes, Traffic, Load, tuple[Real, ...]]:
-    """Kernels, traffic, load and collectives of one pass that runs ``times`` times; times of kernels and collectives × ``scale``."""
+    """Kernels, traffic, load and collectives of one pass that runs ``times`` times; times of
+    kernels and collectives × ``scale``."""
     coefficients, degree = execution.coefficients, degrees(design, plan, table.experts)
     load = step_load(table, phase, plan, degree, design.sram_capacity, ideal=False)
     moved = traffic(load, plan, execution)
     touched = jnp.zeros_like(design.chips)
     if table.has_experts:
-        touched = expert_load(table, plan, degree, micro_batch(phase, degree).stage_rows).busiest_touched
+        touched = expert_load(
+            table, plan, degree, micro_batch(phase, degree).stage_rows
+        ).busiest_touched
     chip = calibrated.ChipRates(
         memory=rates.memory,
         matrix=rates.matrix,
@@ -188,8 +226,12 @@ def _calibrated_pass(
         link=design.link_bandwidth,
         sync_latency=design.sync_latency,
     )
-    alone = calibrated.kernel_times(calibrated.kernel_work(table, phase, load, moved.main, touched), chip, coefficients)
-    other = _memory_time(dataclasses.replace(moved, main=jnp.zeros_like(moved.main)), plan, rates, design)
+    alone = calibrated.kernel_times(
+        calibrated.kernel_work(table, phase, load, moved.main, touched), chip, coefficients
+    )
+    other = _memory_time(
+        dataclasses.replace(moved, main=jnp.zeros_like(moved.main)), plan, rates, design
+    )
     memory = greater(alone.memory, other)
     factor = times * scale
     kernels = calibrated.KernelTimes(
@@ -224,8 +266,13 @@ def operator_names(table: OperatorTable, phase: Phase) -> tuple[str, ...]:
 
 
 def traffic(load: Load, plan: Plan, execution: Execution) -> Traffic:
-    """What an execution moves: ``Limit`` only weights and cache, ``Dataflow`` no activations, both tiers as the plan says."""
-    activations = jnp.zeros_like(load.activations) if isinstance(execution, Limit | Dataflow) else load.activations
+    """What an execution moves: ``Limit`` only weights and cache, ``Dataflow`` no activations, both
+    tiers as the plan says."""
+    activations = (
+        jnp.zeros_like(load.activations)
+        if isinstance(execution, Limit | Dataflow)
+        else load.activations
+    )
     reused = jnp.zeros_like(load.reused) if isinstance(execution, Limit) else load.reused
     tiers = plan.tiers
     if tiers is None:
@@ -237,27 +284,42 @@ def traffic(load: Load, plan: Plan, execution: Execution) -> Traffic:
     return Traffic(greater(main, reused), pool, load.weights * tiers.weights_on_chip)
 
 
-def _memory_time(moved: Traffic, plan: Plan, rates: Rates, design: Design) -> Float[Array, "operators"]:
+def _memory_time(
+    moved: Traffic, plan: Plan, rates: Rates, design: Design
+) -> Float[Array, "operators"]:
     """Streaming time of each operator; tiers stream side by side, so the slowest of them binds."""
     main = moved.main / rates.memory
     if plan.tiers is None:
         return main
-    pool, on_chip = moved.pool / at_least(design.pool_bandwidth, 1.0), moved.on_chip / design.sram_bandwidth
+    pool, on_chip = (
+        moved.pool / at_least(design.pool_bandwidth, 1.0),
+        moved.on_chip / design.sram_bandwidth,
+    )
     return greater(greater(main, pool), on_chip)
 
 
 def _schedule(
-    compute: Float[Array, "operators"], vector: Float[Array, "operators"], memory: Float[Array, "operators"],
-    group: Float[Array, "operators"], times: Float[Array, "operators"], execution: Execution,
-) -> Float[Array, "operators"]:  # fmt: skip
-    """Seconds attributed to each operator, which runs ``times`` times; their sum is the time without collectives."""
+    compute: Float[Array, "operators"],
+    vector: Float[Array, "operators"],
+    memory: Float[Array, "operators"],
+    group: Float[Array, "operators"],
+    times: Float[Array, "operators"],
+    execution: Execution,
+) -> Float[Array, "operators"]:
+    """Seconds attributed to each operator, which runs ``times`` times; their sum is the time
+    without collectives."""
     if isinstance(execution, Operatorwise):
         if execution.temperature is not None:
-            return times * smooth_maximum(jnp.stack([compute, vector, memory]), execution.temperature)
+            return times * smooth_maximum(
+                jnp.stack([compute, vector, memory]), execution.temperature
+            )
         return times * greater(greater(compute, vector), memory)
     if isinstance(execution, Limit):
-        return times * jnp.where(jnp.sum(times * compute) >= jnp.sum(times * memory), compute, memory)
-    # Dataflow: within a group resources overlap; the group's slowest resource names each member's share
+        return times * jnp.where(
+            jnp.sum(times * compute) >= jnp.sum(times * memory), compute, memory
+        )
+    # Dataflow: within a group resources overlap; the group's slowest resource names each member's
+    # share
     same = jnp.where(group[:, None] == group[None, :], 1.0, 0.0).astype(compute.dtype)
     sums = jnp.stack([same @ compute, same @ vector, same @ memory])
     binding = jnp.argmax(sums, axis=0)
@@ -265,12 +327,19 @@ def _schedule(
 
 
 def attained_rates(
-    design: Design, attainable: Attainable, speed: Float[Array, "operators"], matrix_16_bit: Real, vector_rate: Real,
-    exponential_rate: Real, execution: Execution,
-) -> Rates:  # fmt: skip
-    """Rates of one chip: the full peaks in ``Limit`` and ``Calibrated``, which has its own losses; attainable fractions otherwise.
+    design: Design,
+    attainable: Attainable,
+    speed: Float[Array, "operators"],
+    matrix_16_bit: Real,
+    vector_rate: Real,
+    exponential_rate: Real,
+    execution: Execution,
+) -> Rates:
+    """Rates of one chip: the full peaks in ``Limit`` and ``Calibrated``, which has its own losses;
+    attainable fractions otherwise.
 
-    ``speed`` is each operator's matrix rate over that at the width for which the design states its peak [1].
+    ``speed`` is each operator's matrix rate over that at the width for which the design states its
+    peak [1].
     """
     full = isinstance(execution, Limit | Calibrated)
     matrix = design.peak_flops * (1.0 if full else attainable.compute)

@@ -1,6 +1,7 @@
 """Silicon: area of the parts, stacks at the edge, and how much edge there is.
 
-Every term is a posynomial in the design's quantities, or a maximum of two; see ``numerics.curvature`` for what that is worth.
+Every term is a posynomial in the design's quantities, or a maximum of two; see
+``numerics.curvature`` for what that is worth.
 """
 
 import equinox as eqx
@@ -14,13 +15,16 @@ from codesign.numerics.ties import at_least, greater
 
 
 def precision_ratio(bits: Real, at_8_bit: Real, at_4_bit: Real) -> Real:
-    """A quantity relative to its value at 16 bit, log-log interpolated between 16, 8 and 4 bit and held beyond [1].
+    """A quantity relative to its value at 16 bit, log-log interpolated between 16, 8 and 4 bit and
+    held beyond [1].
 
     >>> import jax.numpy as jnp
     >>> round(float(precision_ratio(jnp.array(8.0), jnp.array(2.0), jnp.array(4.0))), 6)
     2.0
     """
-    halvings = 4.0 - jnp.log2(bits)  # 0 at 16 bit, 1 at 8 bit, 2 at 4 bit; at each of them the derivative is from more bits
+    halvings = 4.0 - jnp.log2(
+        bits
+    )  # 0 at 16 bit, 1 at 8 bit, 2 at 4 bit; at each of them the derivative is from more bits
     first = jnp.where(bits >= 16.0, 0.0, jnp.where(bits >= 8.0, halvings, 1.0))
     second = jnp.where(bits >= 8.0, 0.0, jnp.where(bits >= 4.0, halvings - 1.0, 1.0))
     return jnp.exp(first * jnp.log(at_8_bit) + second * (jnp.log(at_4_bit) - jnp.log(at_8_bit)))
@@ -41,7 +45,14 @@ class Area(eqx.Module):
     @property
     def total(self) -> Real:
         """Silicon of one package [m²]."""
-        parts = self.core + self.sram + self.memory_interface + self.links + self.die_to_die + self.fixed
+        parts = (
+            self.core
+            + self.sram
+            + self.memory_interface
+            + self.links
+            + self.die_to_die
+            + self.fixed
+        )
         return parts + self.unmodelled + self.white
 
 
@@ -70,15 +81,21 @@ def core_area(design: Design, technology: Technology, compute_bits: Real) -> Rea
     """Matrix units with their registers and L1: F / (ρ · gain of the precision · clock) [m²]."""
     logic = technology.logic
     gain = precision_ratio(compute_bits, logic.density_gain_8bit, logic.density_gain_4bit)
-    unit = 1e-15  # a derivative squares what divides; unscaled, 1e18 FLOP/s/m² squared leaves float32
+    unit = (
+        1e-15  # a derivative squares what divides; unscaled, 1e18 FLOP/s/m² squared leaves float32
+    )
     return (unit * design.peak_flops) / (unit * logic.matrix_density * gain * design.clock)
 
 
 @declares(Curvature.CONVEX, design__sram_capacity=(1e6, 1e10), design__sram_bandwidth=(1e12, 1e15))
 def sram_area(design: Design, technology: Technology) -> Real:
-    """On-chip SRAM: the larger of what its bytes and what its ports and wires take, max(S/σ, bandwidth/β) [m²]."""
+    """On-chip SRAM: the larger of what its bytes and what its ports and wires take, max(S/σ,
+    bandwidth/β) [m²]."""
     logic = technology.logic
-    return greater(design.sram_capacity / logic.sram_density, design.sram_bandwidth / logic.sram_bandwidth_density)
+    return greater(
+        design.sram_capacity / logic.sram_density,
+        design.sram_bandwidth / logic.sram_bandwidth_density,
+    )
 
 
 @declares(
@@ -93,9 +110,10 @@ def sram_area(design: Design, technology: Technology) -> Real:
 def area(design: Design, technology: Technology, compute_bits: Real) -> Area:
     """Area of one package's logic silicon by part [m²].
 
-    A = (core + SRAM + stacks · PHY + pool ports · PHY + links + die-to-die + fixed) / (1 − overhead), the form of LLMCompass
-    (ISCA 2024, §V) with lumped coefficients. Where main memory is the on-chip SRAM itself (``Memory.staged`` = 0), the two are
-    the same silicon and the larger counts: what exceeds main memory is entered as ``sram``.
+    A = (core + SRAM + stacks · PHY + pool ports · PHY + links + die-to-die + fixed) / (1 −
+    overhead), the form of LLMCompass (ISCA 2024, §V) with lumped coefficients. Where main memory is
+    the on-chip SRAM itself (``Memory.staged`` = 0), the two are the same silicon and the larger
+    counts: what exceeds main memory is entered as ``sram``.
     """
     logic, memory = technology.logic, technology.memory
     core = core_area(design, technology, compute_bits)
@@ -108,14 +126,18 @@ def area(design: Design, technology: Technology, compute_bits: Real) -> Area:
     modelled = core + sram + interface + links + die_to_die + fixed
     share = logic.overhead_fraction
     unmodelled = modelled * share / (1.0 - share)
-    return Area(core, sram, interface, links, die_to_die, fixed, unmodelled, white=design.white_silicon)
+    return Area(
+        core, sram, interface, links, die_to_die, fixed, unmodelled, white=design.white_silicon
+    )
 
 
 @declares(Curvature.MONOMIAL, silicon=(1e-5, 5e-3))
 def usable_edge(design: Design, technology: Technology, silicon: Real) -> Real:
-    """Edge that memory and links may take: dies of equal squares in a row, less what assembly and power need [m].
+    """Edge that memory and links may take: dies of equal squares in a row, less what assembly and
+    power need [m].
 
-    The outline of d squares of side a in a row is 2(d + 1)·a; edges between dies belong to the die-to-die links.
+    The outline of d squares of side a in a row is 2(d + 1)·a; edges between dies belong to the
+    die-to-die links.
     """
     side = jnp.sqrt(silicon / design.dies)
     return technology.packaging.usable_edge * 2.0 * (design.dies + 1.0) * side
@@ -129,7 +151,10 @@ def usable_edge(design: Design, technology: Technology, silicon: Real) -> Real:
 )
 def needed_edge(design: Design, technology: Technology) -> Real:
     """Edge taken by memory stacks, by ports of a pool and by scale-up links [m]."""
-    memory = stacks(design, technology) * technology.memory.edge + pool_ports(design, technology) * technology.pool.edge
+    memory = (
+        stacks(design, technology) * technology.memory.edge
+        + pool_ports(design, technology) * technology.pool.edge
+    )
     return memory + design.link_bandwidth / technology.links.edge_density
 
 
@@ -140,7 +165,8 @@ def needed_edge(design: Design, technology: Technology) -> Real:
     silicon=(1e-5, 5e-3),
 )
 def interposer_area(design: Design, technology: Technology, silicon: Real) -> Real:
-    """Interposer of one package: a little more than the silicon and the stacks that stand on it [m²].
+    """Interposer of one package: a little more than the silicon and the stacks that stand on it
+    [m²].
 
     Args:
         design: for its stacks and its ports to a pool.

@@ -16,8 +16,8 @@ from codesign.physical.wafer import die_price
 class Cost(eqx.Module):
     """Price of one chip's share of the system, by part [USD].
 
-    ``chip`` parts (logic, memory, package) are bills of materials; the vendor's markup applies to their sum. ``memory`` holds
-    the chip's share of a pool too.
+    ``chip`` parts (logic, memory, package) are bills of materials; the vendor's markup applies to
+    their sum. ``memory`` holds the chip's share of a pool too.
     """
 
     logic: Real
@@ -49,9 +49,11 @@ class Cost(eqx.Module):
     design__sync_latency=(1e-6, 1e-4),
 )
 def sync_price(design: Design, technology: Technology) -> Real:
-    """Price of low latency, rising without limit towards the floor: c / (latency − floor) per chip [USD].
+    """Price of low latency, rising without limit towards the floor: c / (latency − floor) per chip
+    [USD].
 
-    Below the floor no price buys it: the slack is held at a thousandth of the floor, and the limit on latency is violated.
+    Below the floor no price buys it: the slack is held at a thousandth of the floor, and the limit
+    on latency is violated.
     """
     links = technology.links
     floor = sync_floor(design.chips, design.scale_up_domain, links)
@@ -84,21 +86,47 @@ def cost(design: Design, technology: Technology, silicon: Real, chip_power: Real
     die=(1.0, 1e5),
     low_latency=(1.0, 1e6),
 )
-def priced(design: Design, technology: Technology, silicon: Real, chip_power: Real, die: Real, low_latency: Real) -> Cost:
+def priced(
+    design: Design,
+    technology: Technology,
+    silicon: Real,
+    chip_power: Real,
+    die: Real,
+    low_latency: Real,
+) -> Cost:
     """``cost`` with the prices of a die and of low latency given [USD].
 
-    Affine, with coefficients ≥ 0, in memory bandwidth, capacity, link bandwidth, silicon, power and both prices: the two
-    terms that are not posynomials stand outside, which is what the proofs of ``search`` need. Scale-up links are paid once a
-    tier of switches: a larger domain costs each chip more.
+    Affine, with coefficients ≥ 0, in memory bandwidth, capacity, link bandwidth, silicon, power and
+    both prices: the two terms that are not posynomials stand outside, which is what the proofs of
+    ``search`` need. Scale-up links are paid once a tier of switches: a larger domain costs each
+    chip more.
     """
-    packaging, memory, links, pool = technology.packaging, technology.memory, technology.links, technology.pool
+    packaging, memory, links, pool = (
+        technology.packaging,
+        technology.memory,
+        technology.links,
+        technology.pool,
+    )
     logic = design.dies * die
-    dram = stacks(design, technology) * memory.stack_price + layers(design, technology) * memory.layer_price
-    dram = dram + pool_ports(design, technology) * pool.stack_price + pool_layers(design, technology) * pool.layer_price
-    package = packaging.area_price * interposer_area(design, technology, silicon) + packaging.assembly_price
+    dram = (
+        stacks(design, technology) * memory.stack_price
+        + layers(design, technology) * memory.layer_price
+    )
+    dram = (
+        dram
+        + pool_ports(design, technology) * pool.stack_price
+        + pool_layers(design, technology) * pool.layer_price
+    )
+    package = (
+        packaging.area_price * interposer_area(design, technology, silicon)
+        + packaging.assembly_price
+    )
     package = package + packaging.multi_die_price * at_most(design.dies - 1.0, 1.0)
     joined = tiers(lesser(design.chips, design.scale_up_domain), links.radix)
-    network = links.price * design.link_bandwidth * joined + links.scale_out_price * design.scale_out_bandwidth
+    network = (
+        links.price * design.link_bandwidth * joined
+        + links.scale_out_price * design.scale_out_bandwidth
+    )
     return Cost(
         logic=logic,
         memory=dram,
@@ -106,13 +134,16 @@ def priced(design: Design, technology: Technology, silicon: Real, chip_power: Re
         margin=(technology.economics.chip_markup - 1.0) * (logic + dram + package),
         network=network + low_latency,
         server=technology.economics.server_price + technology.cooling.price,
-        facility=technology.economics.facility_price * chip_power * technology.economics.power_overhead,
+        facility=technology.economics.facility_price
+        * chip_power
+        * technology.economics.power_overhead,
     )
 
 
 @declares(Curvature.CONVEX, cost_of_capital=(1e-11, 3e-8))
 def annuity(cost_of_capital: Real, life: Real) -> Real:
-    """Payment per second that pays back one dollar over its life at continuous interest: r / (1 − e^(−r·life)) [1/s].
+    """Payment per second that pays back one dollar over its life at continuous interest: r / (1 −
+    e^(−r·life)) [1/s].
 
     u/(1 − e^(−u)) is log-convex; r → 0 gives 1/life.
     """
@@ -127,7 +158,8 @@ def annuity(cost_of_capital: Real, life: Real) -> Real:
     mean_power=(1.0, 1e7),
 )
 def running_cost(cost: Cost, chips: Real, mean_power: Real, economics: Economics) -> Real:
-    """What the machine costs per second: capital paid back with interest, and energy at the meter [USD/s].
+    """What the machine costs per second: capital paid back with interest, and energy at the meter
+    [USD/s].
 
     Args:
         cost: price of one chip's share.

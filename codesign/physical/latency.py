@@ -12,9 +12,9 @@ from codesign.numerics.ties import at_least, greater, lesser
 def tiers(domain: Real, radix: Real) -> Real:
     """Tiers of switches that join a domain: max(1, ln domain / ln radix) [1].
 
-    Real-valued, so that one more chip has a price and a gradient: between two whole numbers a network mixes chips that share a
-    switch with chips that do not. 1 up to the radix; r² chips take two tiers (a non-blocking fat tree holds r²/2: the estimate is
-    kind to large domains).
+    Real-valued, so that one more chip has a price and a gradient: between two whole numbers a
+    network mixes chips that share a switch with chips that do not. 1 up to the radix; r² chips take
+    two tiers (a non-blocking fat tree holds r²/2: the estimate is kind to large domains).
 
     Args:
         domain: chips joined, at least 1 [1].
@@ -31,9 +31,9 @@ def tiers(domain: Real, radix: Real) -> Real:
 def sync_floor(chips: Real, scale_up_domain: Real, links: Links) -> Real:
     """Latency of a minimal collective that no money removes [s].
 
-    endpoints + (2·tiers − 1)·(switch + wire): up and down the tree once, with data summed at the endpoints or in the switches.
-    Depends on the number of chips alone, so it is a constant of each integer choice; affine in ln chips above the radix, where
-    its logarithm is concave.
+    endpoints + (2·tiers − 1)·(switch + wire): up and down the tree once, with data summed at the
+    endpoints or in the switches. Depends on the number of chips alone, so it is a constant of each
+    integer choice; affine in ln chips above the radix, where its logarithm is concave.
 
     Args:
         chips: in the machine, at least 1 [1].

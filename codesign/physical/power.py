@@ -18,17 +18,24 @@ def flop_energy(technology: Technology, compute_bits: Real, clock: Real | float 
 
 
 def byte_energy(technology: Technology) -> Real:
-    """Energy of a byte from main memory: read there, written to on-chip SRAM and read again by the matrix unit [J/B].
+    """Energy of a byte from main memory: read there, written to on-chip SRAM and read again by the
+    matrix unit [J/B].
 
-    Where main memory is that SRAM (``Memory.staged`` = 0), it is read once. SRAM, memory and links have supplies of their own,
-    which do not follow the clock of the matrix units.
+    Where main memory is that SRAM (``Memory.staged`` = 0), it is read once. SRAM, memory and links
+    have supplies of their own, which do not follow the clock of the matrix units.
     """
-    return technology.memory.access_energy + 2.0 * technology.memory.staged * technology.logic.sram_energy
+    return (
+        technology.memory.access_energy
+        + 2.0 * technology.memory.staged * technology.logic.sram_energy
+    )
 
 
 def pool_byte_energy(technology: Technology) -> Real:
-    """Energy of a byte from the memory pool, staged in on-chip SRAM as ``byte_energy`` says [J/B]."""
-    return technology.pool.access_energy + 2.0 * technology.pool.staged * technology.logic.sram_energy
+    """Energy of a byte from the memory pool, staged in on-chip SRAM as ``byte_energy`` says
+    [J/B]."""
+    return (
+        technology.pool.access_energy + 2.0 * technology.pool.staged * technology.logic.sram_energy
+    )
 
 
 @declares(
@@ -40,7 +47,8 @@ def pool_byte_energy(technology: Technology) -> Real:
     silicon=(1e-5, 5e-3),
 )
 def static_power(design: Design, technology: Technology, silicon: Real) -> Real:
-    """Power of one chip that does nothing: leakage, refresh of its memory and of its share of a pool, links never asleep [W].
+    """Power of one chip that does nothing: leakage, refresh of its memory and of its share of a
+    pool, links never asleep [W].
 
     Leakage falls with the supply voltage, see ``voltage.energy_ratio``.
     """
@@ -64,11 +72,14 @@ def static_power(design: Design, technology: Technology, silicon: Real) -> Real:
 def peak_power(design: Design, technology: Technology, silicon: Real, compute_bits: Real) -> Real:
     """Power of one chip with matrix units, memory and links all at their peaks [W].
 
-    An upper bound on what a rating must cover: P = e_f·(V/V₀)²·F + (e_m + 2·e_SRAM)·B + pool + links + leakage·(V/V₀)²·A; a
-    byte from memory is written to SRAM once and read once.
+    An upper bound on what a rating must cover: P = e_f·(V/V₀)²·F + (e_m + 2·e_SRAM)·B + pool +
+    links + leakage·(V/V₀)²·A; a byte from memory is written to SRAM once and read once.
     """
     matrix = flop_energy(technology, compute_bits, design.clock) * design.peak_flops
-    memory = byte_energy(technology) * design.memory_bandwidth + pool_byte_energy(technology) * design.pool_bandwidth
+    memory = (
+        byte_energy(technology) * design.memory_bandwidth
+        + pool_byte_energy(technology) * design.pool_bandwidth
+    )
     wire = (technology.links.energy - technology.links.idle_power) * design.link_bandwidth
     return matrix + memory + wire + static_power(design, technology, silicon)
 
@@ -91,7 +102,9 @@ class Work(eqx.Module):
     work__pool_bytes=(1e3, 1e13),
     clock=(0.1, 4.0),
 )
-def dynamic_energy(work: Work, technology: Technology, compute_bits: Real, clock: Real | float = 1.0) -> Real:
+def dynamic_energy(
+    work: Work, technology: Technology, compute_bits: Real, clock: Real | float = 1.0
+) -> Real:
     """Energy of one step on one chip beyond its static power [J].
 
     Args:
@@ -103,7 +116,9 @@ def dynamic_energy(work: Work, technology: Technology, compute_bits: Real, clock
     matrix = flop_energy(technology, compute_bits, clock) * work.flops
     wire = (technology.links.energy - technology.links.idle_power) * work.wire_bytes
     resident = technology.logic.sram_energy * work.on_chip_bytes
-    memory = byte_energy(technology) * work.memory_bytes + pool_byte_energy(technology) * work.pool_bytes
+    memory = (
+        byte_energy(technology) * work.memory_bytes + pool_byte_energy(technology) * work.pool_bytes
+    )
     return matrix + memory + resident + wire
 
 

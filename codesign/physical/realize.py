@@ -18,7 +18,8 @@ def realize(build: Build, technology: Technology, compute_bits: Real) -> Design:
     link bandwidth = lanes · rate of a lane
     sync latency = floor(chips, domain) + today's software
 
-    Differentiable in every leaf. Quantities of a design that a build does not state (pool, scale-out) keep their defaults.
+    Differentiable in every leaf. Quantities of a design that a build does not state (pool,
+    scale-out) keep their defaults.
 
     Args:
         build: areas, counts and clock.
@@ -46,8 +47,9 @@ def realize(build: Build, technology: Technology, compute_bits: Real) -> Design:
 def built(design: Design, technology: Technology, compute_bits: Real) -> Build:
     """The build that makes a design, ``realize`` inverted.
 
-    ``built(realize(build))`` is the build. The other way round, ``realize`` returns the six quantities but for the sync latency,
-    which a build does not choose, and the larger of SRAM capacity and bandwidth with the other raised to what its area gives.
+    ``built(realize(build))`` is the build. The other way round, ``realize`` returns the six
+    quantities but for the sync latency, which a build does not choose, and the larger of SRAM
+    capacity and bandwidth with the other raised to what its area gives.
 
     Args:
         design: memory bandwidth above 0.

@@ -1,4 +1,5 @@
-"""From solved subproblems to a front: checked on the exact model, non-dominated, each with its status."""
+"""From solved subproblems to a front: checked on the exact model, non-dominated, each with its
+status."""
 
 from typing import Any
 
@@ -19,7 +20,15 @@ from codesign.search.statement.goals import Bound, Goal, Wanted
 from codesign.search.statement.problem import integer_names
 from codesign.search.statement.space import CONTINUOUS, at_bound
 from codesign.search.verification.exact_check import verify
-from codesign.search.verification.optimality import BINDING, always_convex, audited, convex, front_gaps, integer_bounds, residuals
+from codesign.search.verification.optimality import (
+    BINDING,
+    always_convex,
+    audited,
+    convex,
+    front_gaps,
+    integer_bounds,
+    residuals,
+)
 
 CERTIFIED = 1e-6
 """Largest certified gap, in log units, of a design that counts as proved at its own integers."""
@@ -29,7 +38,8 @@ ROUNDING = 1e-9
 
 
 LAST_DIGITS = 1e-12
-"""ln(used/allowed) of a limit that is met with equality, as by the most stacks on a package: rounding of a quotient."""
+"""ln(used/allowed) of a limit that is met with equality, as by the most stacks on a package:
+rounding of a quotient."""
 
 
 SPEED_ASKED = "speed asked"
@@ -37,15 +47,23 @@ SPEED_ASKED = "speed asked"
 
 
 def assemble_front(
-    pool: SolutionPool, choices: tuple[Choice, ...], objectives: tuple[Goal, ...], bounds: tuple[Bound, ...], rows: BoundRows,
-    subproblems: list[Subproblem], relaxed: PenaltyOptima | None, timings: dict[str, float],
-) -> Front:  # fmt: skip
+    pool: SolutionPool,
+    choices: tuple[Choice, ...],
+    objectives: tuple[Goal, ...],
+    bounds: tuple[Bound, ...],
+    rows: BoundRows,
+    subproblems: list[Subproblem],
+    relaxed: PenaltyOptima | None,
+    timings: dict[str, float],
+) -> Front:
     problems, structure = pool.formulation.problems, pool.formulation.structure
     seen = verify(pool, objectives, bounds, subproblems)
     feasible = seen.limits.max(axis=1, keepdims=True) <= LAST_DIGITS
     keep = non_dominated(np.where(feasible, seen.logs, np.inf))
     if not len(keep):
-        raise Infeasible("no design that the search found passes the check on the exact model; widen the space")
+        raise Infeasible(
+            "no design that the search found passes the check on the exact model; widen the space"
+        )
     keep = keep[np.argsort(seen.logs[keep, -1], kind="stable")]
     kept = [subproblems[k] for k in keep]
 
@@ -57,18 +75,28 @@ def assemble_front(
     proved = sure & (gap >= -ROUNDING) & (gap <= CERTIFIED)
     spread = np.array([_spread(relaxed, subproblem) for subproblem in kept])
     at = [subproblem.weighting for subproblem in kept]
-    paces, values = np.log(np.asarray(seen.fleet.totals.time_per_token)[keep]), np.exp(points(pool, kept))
+    paces, values = (
+        np.log(np.asarray(seen.fleet.totals.time_per_token)[keep]),
+        np.exp(points(pool, kept)),
+    )
     used = np.concatenate([seen.limits[keep], (paces - pool.pace_limit[at])[:, None]], axis=1)
     boxes = []
     for p, space in enumerate(problems.spaces):
         first = structure.variable(CONTINUOUS[0], p)
         boxes.append(at_bound(space, values[:, first : first + len(CONTINUOUS)], integers[:, p]))
     lambdas = np.stack([pool.done[subproblem][2].multipliers for subproblem in kept])
-    prices = {_full_name(name, rows.names): lambdas[:, columns].sum(axis=1) for name, columns in structure.limits.items()}
-    upper = np.array([pool.done[subproblem][2].upper[structure.variable("pace")] for subproblem in kept])
+    prices = {
+        _full_name(name, rows.names): lambdas[:, columns].sum(axis=1)
+        for name, columns in structure.limits.items()
+    }
+    upper = np.array(
+        [pool.done[subproblem][2].upper[structure.variable("pace")] for subproblem in kept]
+    )
     names = (*FLEET_LIMITS, *rows.names, SPEED_ASKED)
     gaps = front_gaps(pool, seen.logs[keep], paces)
-    if np.isfinite(gaps).any() and not (always_convex(problems) and audited(pool.formulation, _each_choice(pool, kept[0])).all()):
+    if np.isfinite(gaps).any() and not (
+        always_convex(problems) and audited(pool.formulation, _each_choice(pool, kept[0])).all()
+    ):
         gaps = np.full(len(gaps), np.nan)  # the program is not the exact model everywhere
     return Front(
         designs=taken_rows(seen.fleet.designs),
@@ -88,9 +116,13 @@ def assemble_front(
         status=tuple(_status(own, gap) for own, gap in zip(proved, gaps, strict=True)),
         certified_gap=gap,
         front_gap=gaps,
-        residual=residuals(pool, Wanted(objectives, bounds), kept, taken_rows(seen.fleet.designs), proved),
+        residual=residuals(
+            pool, Wanted(objectives, bounds), kept, taken_rows(seen.fleet.designs), proved
+        ),
         spread=spread,
-        binding=tuple(tuple(n for n, g in zip(names, row, strict=True) if g > -BINDING) for row in used),
+        binding=tuple(
+            tuple(n for n, g in zip(names, row, strict=True) if g > -BINDING) for row in used
+        ),
         multipliers={**prices, SPEED_ASKED: np.where(np.isfinite(pool.pace_limit[at]), upper, 0.0)},
         box=np.concatenate([*boxes, integer_bounds(problems, integers)], axis=1).astype(int),
         buildable=all(space.buildable for space in problems.spaces),
@@ -106,7 +138,10 @@ def _status(own: bool, front_gap: float) -> str:
 
 
 def _each_choice(pool: SolutionPool, subproblem: Subproblem) -> list[Subproblem]:
-    return [subproblem._replace(choice=choice) for choice in range(len(pool.formulation.problems.kinds[0].dies))]
+    return [
+        subproblem._replace(choice=choice)
+        for choice in range(len(pool.formulation.problems.kinds[0].dies))
+    ]
 
 
 def _spread(relaxed: PenaltyOptima | None, subproblem: Subproblem) -> float:

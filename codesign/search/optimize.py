@@ -1,4 +1,5 @@
-"""The search as a whole: weightings → relaxed starts → certified integers → front, checked on the exact model."""
+"""The search as a whole: weightings → relaxed starts → certified integers → front, checked on the
+exact model."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -19,7 +20,14 @@ from codesign.search.integers.solution_pool import SolutionPool
 from codesign.search.pareto.front import Front, Infeasible
 from codesign.search.pareto.gaps import ROUNDS
 from codesign.search.pareto.penalty_search import PenaltyOptima, lanes, search_by_penalty
-from codesign.search.pareto.starts import adopt_better_integers, complete, exchange_integers, first_subproblems, middle_starts, refine
+from codesign.search.pareto.starts import (
+    adopt_better_integers,
+    complete,
+    exchange_integers,
+    first_subproblems,
+    middle_starts,
+    refine,
+)
 from codesign.search.program.geometric_program import BoundNumbers
 from codesign.search.program.objectives import LEAST_WEIGHT, BoundRows, bound_rows, goals
 from codesign.search.program.step_work import operator_counts
@@ -40,29 +48,44 @@ STARTS = 2
 
 
 def weightings(count: int, objectives: int, seed: int) -> np.ndarray:
-    """Weights of the objectives: each alone, then quasi-random points of the simplex; shape (count, objectives), rows sum to 1.
+    """Weights of the objectives: each alone, then quasi-random points of the simplex; shape (count,
+    objectives), rows sum to 1.
 
-    Exponential spacings of points that fill a cube are uniform on the simplex; here multiples of the powers of the generalised
-    golden ratio, x^(objectives + 1) = x + 1 (M. Roberts, "The unreasonable effectiveness of quasirandom sequences", 2018). No weight
-    is below ``LEAST_WEIGHT``.
+    Exponential spacings of points that fill a cube are uniform on the simplex; here multiples of
+    the powers of the generalised golden ratio, x^(objectives + 1) = x + 1 (M. Roberts, "The
+    unreasonable effectiveness of quasirandom sequences", 2018). No weight is below
+    ``LEAST_WEIGHT``.
     """
     golden = 2.0
     for _ in range(64):
         golden = (1.0 + golden) ** (1.0 / (objectives + 1.0))
     multiples = np.arange(1, count + 1)[:, None] * golden ** -np.arange(1.0, objectives + 1.0)
-    spread = -np.log(np.clip((np.random.default_rng(seed).random(objectives) + multiples) % 1.0, 1e-9, 1.0))
+    spread = -np.log(
+        np.clip((np.random.default_rng(seed).random(objectives) + multiples) % 1.0, 1e-9, 1.0)
+    )
     spread /= spread.sum(axis=1, keepdims=True)
     weights = np.concatenate([np.eye(objectives), spread])[:count]
     weights = np.maximum(weights, LEAST_WEIGHT)
     weights /= weights.sum(axis=1, keepdims=True)
-    return weights[np.sort(np.unique(weights, axis=0, return_index=True)[1])]  # one objective has one weighting
+    return weights[
+        np.sort(np.unique(weights, axis=0, return_index=True)[1])
+    ]  # one objective has one weighting
 
 
 def optimize(
-    spaces: Space | Sequence[Space], services: Service | Sequence[Service], choices: Sequence[Choice],
-    objectives: Sequence[Goal], *, bounds: Sequence[Bound] = (), execution: Execution | None = None, weights: int = 48,
-    seed: int = 0, prove: bool = True, memory: Memory | None = None, progress: Progress | None = None,
-) -> Front:  # fmt: skip
+    spaces: Space | Sequence[Space],
+    services: Service | Sequence[Service],
+    choices: Sequence[Choice],
+    objectives: Sequence[Goal],
+    *,
+    bounds: Sequence[Bound] = (),
+    execution: Execution | None = None,
+    weights: int = 48,
+    seed: int = 0,
+    prove: bool = True,
+    memory: Memory | None = None,
+    progress: Progress | None = None,
+) -> Front:
     """Search for the Pareto front of designs.
 
     Args:
@@ -74,7 +97,8 @@ def optimize(
         execution: ``Operatorwise()`` unless told.
         weights: number of weightings.
         seed: of weightings and starts.
-        prove: bound choices and integers too, by branch and bound (``Front.front_gap``); without, no design is called ``GLOBAL``.
+        prove: bound choices and integers too, by branch and bound (``Front.front_gap``); without,
+            no design is called ``GLOBAL``.
         memory: where finished solves are kept and found again.
         progress: called with (stage, done, total).
 
@@ -85,10 +109,22 @@ def optimize(
     spaces = (spaces,) if isinstance(spaces, Space) else tuple(spaces)
     services = (services,) if isinstance(services, Service) else tuple(services)
     with double_precision():
-        parts = _in_double((spaces, services, tuple(choices), Operatorwise() if execution is None else execution))
+        parts = _in_double(
+            (spaces, services, tuple(choices), Operatorwise() if execution is None else execution)
+        )
         check_dies(parts[2])
         problems = assemble(*parts)
-        return _optimize(problems, parts[2], tuple(objectives), tuple(bounds), weights, seed, prove, memory, progress)
+        return _optimize(
+            problems,
+            parts[2],
+            tuple(objectives),
+            tuple(bounds),
+            weights,
+            seed,
+            prove,
+            memory,
+            progress,
+        )
 
 
 def _in_double(tree: Tree) -> Tree:
@@ -96,20 +132,40 @@ def _in_double(tree: Tree) -> Tree:
 
 
 def pose(
-    problems: ProblemBatch, objectives: Sequence[Goal], bounds: Sequence[Bound], memory: Memory | None = None
+    problems: ProblemBatch,
+    objectives: Sequence[Goal],
+    bounds: Sequence[Bound],
+    memory: Memory | None = None,
 ) -> tuple[Formulation, BoundRows]:
     """A problem in the program's terms."""
     alone = len(problems.steps) == 1
     rows = bound_rows(bounds, one_machine=alone)
     structure = structure_of(problems, operator_counts(problems), rows.structure)
     numbers = BoundNumbers(jnp.asarray(rows.constants), jnp.asarray(rows.limits))
-    return Formulation(structure, problems, pack(problems), goals(objectives, one_machine=alone), numbers, memory), rows
+    return (
+        Formulation(
+            structure,
+            problems,
+            pack(problems),
+            goals(objectives, one_machine=alone),
+            numbers,
+            memory,
+        ),
+        rows,
+    )
 
 
 def _optimize(
-    problems: ProblemBatch, choices: tuple[Choice, ...], objectives: tuple[Goal, ...], bounds: tuple[Bound, ...],
-    weights: int, seed: int, prove: bool, memory: Memory | None, progress: Progress | None,
-) -> Front:  # fmt: skip
+    problems: ProblemBatch,
+    choices: tuple[Choice, ...],
+    objectives: tuple[Goal, ...],
+    bounds: tuple[Bound, ...],
+    weights: int,
+    seed: int,
+    prove: bool,
+    memory: Memory | None,
+    progress: Progress | None,
+) -> Front:
     tell = progress or (lambda stage, done, total: None)
     clock = time.perf_counter()
     timings: dict[str, float] = {}
@@ -120,25 +176,38 @@ def _optimize(
 
     formulation, rows = pose(problems, objectives, bounds, memory)
     pool = SolutionPool(formulation, weightings(weights, len(objectives), seed))
-    subproblems, relaxed = search_weightings(pool, Wanted(objectives, bounds), rows, seed=seed, prove=prove, tell=tell, lap=lap)
+    subproblems, relaxed = search_weightings(
+        pool, Wanted(objectives, bounds), rows, seed=seed, prove=prove, tell=tell, lap=lap
+    )
     front = assemble_front(pool, choices, objectives, bounds, rows, subproblems, relaxed, timings)
     lap("exact check")
     return front
 
 
 def search_weightings(
-    pool: SolutionPool, wanted: Wanted, rows: BoundRows, *, seed: int, prove: bool,
-    tell: Progress = lambda stage, done, total: None, lap: Callable[[str], None] = lambda name: None,
-) -> tuple[list[Subproblem], PenaltyOptima | None]:  # fmt: skip
-    """The best subproblem found of every weighting, and of those added between them; and where the penalty search ended.
+    pool: SolutionPool,
+    wanted: Wanted,
+    rows: BoundRows,
+    *,
+    seed: int,
+    prove: bool,
+    tell: Progress = lambda stage, done, total: None,
+    lap: Callable[[str], None] = lambda name: None,
+) -> tuple[list[Subproblem], PenaltyOptima | None]:
+    """The best subproblem found of every weighting, and of those added between them; and where the
+    penalty search ended.
 
-    One kind of machine is searched by branch and bound where a proof is wanted: it costs less than the local search. Fleets of
-    several kinds are bounded last, around the best that was found.
+    One kind of machine is searched by branch and bound where a proof is wanted: it costs less than
+    the local search. Fleets of several kinds are bounded last, around the best that was found.
 
     Raises:
         Infeasible: no design in the space meets the limits.
     """
-    formulation, problems, objectives = pool.formulation, pool.formulation.problems, wanted.objectives
+    formulation, problems, objectives = (
+        pool.formulation,
+        pool.formulation.problems,
+        wanted.objectives,
+    )
     ranges = integer_ranges(problems)
     tell("relaxed search", 0, 1)
     alone = len(problems.steps) == 1
@@ -146,7 +215,11 @@ def search_weightings(
     compile_ahead(formulation, pool.weights, relaxed=first)
     choices = len(problems.kinds[0].dies)
     relaxed = search_by_penalty(first, (len(pool.weights), choices, STARTS)) if alone else None
-    starts = approach(pool, middle_starts(pool, ranges)) if relaxed is None else first_subproblems(relaxed, problems, ranges)
+    starts = (
+        approach(pool, middle_starts(pool, ranges))
+        if relaxed is None
+        else first_subproblems(relaxed, problems, ranges)
+    )
     lap("relaxed search")
     tell("relaxed search", 1, 1)
     tell("integers", 0, 1 + ROUNDS)
@@ -157,18 +230,27 @@ def search_weightings(
 
     def settled(starts: list[list[Subproblem]]) -> list[Subproblem]:
         if not together:
-            return [subproblem for subproblem in improve_by_kind(pool, starts) if np.isfinite(pool.value(subproblem))]
+            return [
+                subproblem
+                for subproblem in improve_by_kind(pool, starts)
+                if np.isfinite(pool.value(subproblem))
+            ]
         pool.learn(subproblem for row in starts for subproblem in row)
         return prove_bounds(pool, [min(row, key=pool.value) for row in starts], progress=told).best
 
     subproblems = descend(pool, starts) if together else descend_by_kind(pool, starts)
-    subproblems = exchange_integers(pool, subproblems) if subproblems and not together else subproblems
+    subproblems = (
+        exchange_integers(pool, subproblems) if subproblems and not together else subproblems
+    )
     if not subproblems:
         found = conflict(formulation, rows.names)
         if found.least > -ROOM:
             raise Infeasible(sentence(found, formulation), found)
         subproblems = exchange_integers(
-            pool, improve_by_kind(pool, [[found.subproblem._replace(weighting=k)] for k in range(len(pool.weights))])
+            pool,
+            improve_by_kind(
+                pool, [[found.subproblem._replace(weighting=k)] for k in range(len(pool.weights))]
+            ),
         )
     if together:
         subproblems = prove_bounds(pool, complete(pool, subproblems), progress=told).best
@@ -182,4 +264,6 @@ def search_weightings(
     if prove and not together:
         subproblems = prove_bounds(pool, complete(pool, subproblems), progress=told).best
         lap("proof")
-    return [subproblem for subproblem in subproblems if np.isfinite(pool.value(subproblem))], relaxed
+    return [
+        subproblem for subproblem in subproblems if np.isfinite(pool.value(subproblem))
+    ], relaxed

@@ -19,8 +19,10 @@ def elasticities(outcome: Callable[[Tree], Real], at: Tree) -> Tree:
     a stated side (``codesign.numerics.ties``).
 
     Args:
-        outcome: a scalar function of the tree, such as ``lambda design: evaluate(design, …).step_time``.
-        at: where: a ``Design``, a ``Technology``, a ``Plan``, a tuple of them, or any tree of floats.
+        outcome: a scalar function of the tree, such as ``lambda design: evaluate(design,
+            …).step_time``.
+        at: where: a ``Design``, a ``Technology``, a ``Plan``, a tuple of them, or any tree of
+            floats.
 
     Returns:
         A tree like ``at`` with the elasticities [1].
@@ -34,7 +36,8 @@ def elasticities(outcome: Callable[[Tree], Real], at: Tree) -> Tree:
     >>> import codesign, hardware_priors
     >>> chip = hardware_priors.device("h100").design(chips=8)
     >>> world = hardware_priors.technology("N4", "HBM3", "NVLink4")
-    >>> work = codesign.Workload(codesign.model("llama-3.1-8b"), codesign.Decode(batch=8, context=4096))
+    >>> decode = codesign.Decode(batch=8, context=4096)
+    >>> work = codesign.Workload(codesign.model("llama-3.1-8b"), decode)
     >>> of = lambda design: codesign.evaluate(design, work, technology=world).user_tokens_per_second
     >>> found = elasticities(of, chip)
     >>> 0 < float(found.memory_bandwidth) < 1 and float(found.sync_latency) < 0
@@ -44,7 +47,12 @@ def elasticities(outcome: Callable[[Tree], Real], at: Tree) -> Tree:
     return jax.tree.map(lambda slope, x: slope * x / value, gradient, at)
 
 
-def exchange_rate(outcome: Callable[[Tree], Real], at: Tree, given: Callable[[Tree], Real], taken: Callable[[Tree], Real]) -> Real:
+def exchange_rate(
+    outcome: Callable[[Tree], Real],
+    at: Tree,
+    given: Callable[[Tree], Real],
+    taken: Callable[[Tree], Real],
+) -> Real:
     """Say how much of one quantity replaces a unit of another at constant outcome.
 
         dx_given / dx_taken = − (∂f/∂x_taken) / (∂f/∂x_given)
@@ -56,11 +64,12 @@ def exchange_rate(outcome: Callable[[Tree], Real], at: Tree, given: Callable[[Tr
         taken: picks the quantity that changes by one unit.
 
     Returns:
-        Units of ``given`` for one unit of ``taken`` more: with bandwidth for sync latency [B/s per s],
-        positive where more latency has to be paid for with bandwidth. To first order.
+        Units of ``given`` for one unit of ``taken`` more: with bandwidth for sync latency [B/s per
+            s], positive where more latency has to be paid for with bandwidth. To first order.
 
     >>> import jax.numpy as jnp
-    >>> float(exchange_rate(lambda x: x[0] * x[1] ** -2.0, jnp.array([6.0, 3.0]), lambda x: x[0], lambda x: x[1]))
+    >>> y, at = lambda x: x[0] * x[1] ** -2.0, jnp.array([6.0, 3.0])
+    >>> float(exchange_rate(y, at, lambda x: x[0], lambda x: x[1]))
     4.0
     """
     gradient = jax.grad(outcome)(at)

@@ -1,8 +1,8 @@
 """Kinds of attention, and what stands in its place: recurrent states, scans and convolutions.
 
-Each kind is its dimensions, floats with a gradient, and a few switches. Pieces that several kinds share (an indexer, a
-compression of the cache) are modules of their own, ``None`` where a model has none. Their matrices and caches are in
-``shapes``, what they cost in ``layer_operators``.
+Each kind is its dimensions, floats with a gradient, and a few switches. Pieces that several kinds
+share (an indexer, a compression of the cache) are modules of their own, ``None`` where a model has
+none. Their matrices and caches are in ``shapes``, what they cost in ``layer_operators``.
 """
 
 from typing import TypeAlias
@@ -16,10 +16,11 @@ UNLIMITED = 1e18
 
 
 class Indexer(eqx.Module):
-    """Narrow heads that score every cached position with one shared key, so that attention reads the best only.
+    """Narrow heads that score every cached position with one shared key, so that attention reads
+    the best only.
 
-    The lightning indexer of DeepSeek-V3.2-Exp (technical report, 2025-09, eq. 1); ``weighted`` projects a weight for each
-    of its heads from the hidden state, which MiniMax-M3 does without.
+    The lightning indexer of DeepSeek-V3.2-Exp (technical report, 2025-09, eq. 1); ``weighted``
+    projects a weight for each of its heads from the hidden state, which MiniMax-M3 does without.
     """
 
     heads: Real = quantity("1", "heads of the indexer")
@@ -30,12 +31,13 @@ class Indexer(eqx.Module):
 class GroupedAttention(eqx.Module):
     """Multi-head (kv_heads = heads), multi-query (1) and grouped-query attention.
 
-    ``window`` limits what is read *and* kept, ``top_k`` (with an indexer or block scores) only what is read.
-    ``value_dim`` is given where values are not as wide as keys (MiMo-V2), ``input_width`` where queries, keys and values are
-    projected from more than the hidden state (Zamba 2, of it and the embedding). ``gated`` adds an output gate as wide as the
-    values of all heads (Qwen3-Next). Without ``own_values`` one projection serves as key and value, which are cached
-    both (Gemma 4, global layers). Without ``own_cache`` a layer reads what an earlier one wrote, and has no key and value
-    projections (Gemma 3n).
+    ``window`` limits what is read *and* kept, ``top_k`` (with an indexer or block scores) only what
+    is read. ``value_dim`` is given where values are not as wide as keys (MiMo-V2), ``input_width``
+    where queries, keys and values are projected from more than the hidden state (Zamba 2, of it and
+    the embedding). ``gated`` adds an output gate as wide as the values of all heads (Qwen3-Next).
+    Without ``own_values`` one projection serves as key and value, which are cached both (Gemma 4,
+    global layers). Without ``own_cache`` a layer reads what an earlier one wrote, and has no key
+    and value projections (Gemma 3n).
     """
 
     heads: Real = quantity("1", "query heads")
@@ -43,8 +45,12 @@ class GroupedAttention(eqx.Module):
     head_dim: Real = quantity("1", "width of a query or key head")
     window: Real = quantity("1", "positions a token can see", default=UNLIMITED)
     top_k: Real = quantity("1", "positions a token reads of those it sees", default=UNLIMITED)
-    value_dim: Real | None = quantity("1", "width of a value head where it is not that of a key", default=None)
-    input_width: Real | None = quantity("1", "width of what is projected where it is not the model's", default=None)
+    value_dim: Real | None = quantity(
+        "1", "width of a value head where it is not that of a key", default=None
+    )
+    input_width: Real | None = quantity(
+        "1", "width of what is projected where it is not the model's", default=None
+    )
     indexer: Indexer | None = None
     gated: bool = eqx.field(static=True, default=False)
     own_values: bool = eqx.field(static=True, default=True)
@@ -59,8 +65,8 @@ class GroupedAttention(eqx.Module):
 class CrossAttention(eqx.Module):
     """Attention to the encoded positions of something else, an image say (Llama 3.2 Vision).
 
-    Their keys and values are made once for a request and then only read: ``positions = 0``, text alone, keeps nothing.
-    The prefill of the encoded positions is no part of a step.
+    Their keys and values are made once for a request and then only read: ``positions = 0``, text
+    alone, keeps nothing. The prefill of the encoded positions is no part of a step.
     """
 
     heads: Real = quantity("1", "query heads")
@@ -70,13 +76,15 @@ class CrossAttention(eqx.Module):
 
 
 class LatentAttention(eqx.Module):
-    """Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434 §2.1), optionally sparse (V3.2: top-k with indexer).
+    """Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434 §2.1), optionally sparse (V3.2:
+    top-k with indexer).
 
-    The cache holds ``latent_rank + rope_dim`` elements a position, shared by all heads. ``query_rank = 0`` means that
-    queries are projected in one step. ``latent_reads`` is how often a decode kernel streams the latent: once when scores
-    and values are fused (FlashMLA), twice otherwise. ``top_k`` limits what is read, not what is kept; a layer may have it
-    and no indexer of its own, and reads the positions that an earlier layer chose (GLM-5.2). ``gated`` adds an output gate
-    as wide as the values of all heads (Kimi-K3).
+    The cache holds ``latent_rank + rope_dim`` elements a position, shared by all heads.
+    ``query_rank = 0`` means that queries are projected in one step. ``latent_reads`` is how often a
+    decode kernel streams the latent: once when scores and values are fused (FlashMLA), twice
+    otherwise. ``top_k`` limits what is read, not what is kept; a layer may have it and no indexer
+    of its own, and reads the positions that an earlier layer chose (GLM-5.2). ``gated`` adds an
+    output gate as wide as the values of all heads (Kimi-K3).
     """
 
     heads: Real = quantity("1", "heads")
@@ -92,9 +100,11 @@ class LatentAttention(eqx.Module):
 
 
 class Compression(eqx.Module):
-    """A cache that keeps one entry for every ``ratio`` positions (DeepSeek-V4: 4, sparse; 128, all of it read).
+    """A cache that keeps one entry for every ``ratio`` positions (DeepSeek-V4: 4, sparse; 128, all
+    of it read).
 
-    ``top_k`` entries are read. ``overlapping`` entries are made of two windows, with projections twice as wide.
+    ``top_k`` entries are read. ``overlapping`` entries are made of two windows, with projections
+    twice as wide.
     """
 
     ratio: Real = quantity("1", "positions to an entry")
@@ -104,10 +114,11 @@ class Compression(eqx.Module):
 
 
 class CompressedAttention(eqx.Module):
-    """Attention with one head that is key and value in one, over a short window and a compressed rest (DeepSeek-V4).
+    """Attention with one head that is key and value in one, over a short window and a compressed
+    rest (DeepSeek-V4).
 
-    Queries come from a latent; the output is projected in ``output_groups`` groups of heads to ``output_rank`` each, and
-    from there to the model width.
+    Queries come from a latent; the output is projected in ``output_groups`` groups of heads to
+    ``output_rank`` each, and from there to the model width.
     """
 
     heads: Real = quantity("1", "query heads")
@@ -120,14 +131,17 @@ class CompressedAttention(eqx.Module):
 
 
 class LinearAttention(eqx.Module):
-    """Linear attention with a recurrent state of constant size (gated delta net, Mamba-2, lightning attention).
+    """Linear attention with a recurrent state of constant size (gated delta net, Mamba-2, lightning
+    attention).
 
-    The state holds ``value_heads · key_dim · value_dim`` elements a sequence, read and written at every step, whatever the
-    context. ``convolution`` is the width of the causal convolution before it (0 for none). ``controls`` are further
-    outputs of the input projection: steps, decays, strengths of writing. ``decay_rank`` and ``gate_rank`` stand for a decay
-    of every key channel and an output gate that are projected through a low rank (Kimi Linear, arXiv 2510.26692); a
-    ``gated`` one without rank is projected in one step. In Mamba-2, keys and queries are B and C, a head's state is
-    ``key_dim`` = state size times ``value_dim`` = head width (arXiv 2405.21060). ``delta`` erases before it writes.
+    The state holds ``value_heads · key_dim · value_dim`` elements a sequence, read and written at
+    every step, whatever the context. ``convolution`` is the width of the causal convolution before
+    it (0 for none). ``controls`` are further outputs of the input projection: steps, decays,
+    strengths of writing. ``decay_rank`` and ``gate_rank`` stand for a decay of every key channel
+    and an output gate that are projected through a low rank (Kimi Linear, arXiv 2510.26692); a
+    ``gated`` one without rank is projected in one step. In Mamba-2, keys and queries are B and C, a
+    head's state is ``key_dim`` = state size times ``value_dim`` = head width (arXiv 2405.21060).
+    ``delta`` erases before it writes.
     """
 
     key_heads: Real = quantity("1", "key heads")
@@ -143,7 +157,8 @@ class LinearAttention(eqx.Module):
 
 
 class SelectiveScan(eqx.Module):
-    """Mamba-1 (arXiv 2312.00752 §3): a diagonal state of ``width · state_dim`` elements with input-dependent steps."""
+    """Mamba-1 (arXiv 2312.00752 §3): a diagonal state of ``width · state_dim`` elements with
+    input-dependent steps."""
 
     width: Real = quantity("1", "channels")
     state_dim: Real = quantity("1", "state of a channel")
@@ -152,12 +167,19 @@ class SelectiveScan(eqx.Module):
 
 
 class ShortConvolution(eqx.Module):
-    """A gated causal convolution in place of attention (LFM2): the last ``taps`` inputs are all it keeps."""
+    """A gated causal convolution in place of attention (LFM2): the last ``taps`` inputs are all it
+    keeps."""
 
     width: Real = quantity("1", "channels")
     taps: Real = quantity("1", "taps of the convolution")
 
 
 AttentionKind: TypeAlias = (
-    GroupedAttention | CrossAttention | LatentAttention | CompressedAttention | LinearAttention | SelectiveScan | ShortConvolution
+    GroupedAttention
+    | CrossAttention
+    | LatentAttention
+    | CompressedAttention
+    | LinearAttention
+    | SelectiveScan
+    | ShortConvolution
 )

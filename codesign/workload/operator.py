@@ -1,4 +1,5 @@
-"""One operator of the table: coefficients of what a matrix product, a kernel or a state does and moves."""
+"""One operator of the table: coefficients of what a matrix product, a kernel or a state does and
+moves."""
 
 import equinox as eqx
 
@@ -12,33 +13,60 @@ ATTENTION, FEED_FORWARD, EXPERT, HEAD = range(4)
 class Operator(eqx.Module):
     """One row of the table: coefficients of one operator over all layers of its kind.
 
-    Bytes and FLOPs are totals over the model, before any division among chips; ``slices`` is the largest number of chips
-    that a matrix product can be divided over and ``state_slices`` the same for the cache.
+    Bytes and FLOPs are totals over the model, before any division among chips; ``slices`` is the
+    largest number of chips that a matrix product can be divided over and ``state_slices`` the same
+    for the cache.
     """
 
     stored: Real = eqx.field(converter=real, default=0.0)  # [B] weights kept
-    streamed: Real = eqx.field(converter=real, default=0.0)  # [B] weights read by a step (all experts)
+    streamed: Real = eqx.field(
+        converter=real, default=0.0
+    )  # [B] weights read by a step (all experts)
     row_flops: Real = eqx.field(converter=real, default=0.0)  # [FLOP/row]
-    context_flops: Real = eqx.field(converter=real, default=0.0)  # [FLOP/row/position] decode (absorbed) form
-    expanded_context_flops: Real = eqx.field(converter=real, default=0.0)  # [FLOP/row/position] prefill form
-    cached_flops: Real = eqx.field(converter=real, default=0.0)  # [FLOP/cached position] re-expansion in prefill
+    context_flops: Real = eqx.field(
+        converter=real, default=0.0
+    )  # [FLOP/row/position] decode (absorbed) form
+    expanded_context_flops: Real = eqx.field(
+        converter=real, default=0.0
+    )  # [FLOP/row/position] prefill form
+    cached_flops: Real = eqx.field(
+        converter=real, default=0.0
+    )  # [FLOP/cached position] re-expansion in prefill
     row_vector: Real = eqx.field(converter=real, default=0.0)  # [FLOP/row] on the vector unit
     context_vector: Real = eqx.field(converter=real, default=0.0)  # [FLOP/row/position]
     row_exponential: Real = eqx.field(converter=real, default=0.0)  # [1/row]
     context_exponential: Real = eqx.field(converter=real, default=0.0)  # [1/row/position]
-    row_bytes: Real = eqx.field(converter=real, default=0.0)  # [B/row] activations divided like the weights
-    whole_row_bytes: Real = eqx.field(converter=real, default=0.0)  # [B/row] activations that every slice needs whole
+    row_bytes: Real = eqx.field(
+        converter=real, default=0.0
+    )  # [B/row] activations divided like the weights
+    whole_row_bytes: Real = eqx.field(
+        converter=real, default=0.0
+    )  # [B/row] activations that every slice needs whole
     state_read: Real = eqx.field(converter=real, default=0.0)  # [B/position] cache read
     state_written: Real = eqx.field(converter=real, default=0.0)  # [B/row] cache written
     state_stored: Real = eqx.field(converter=real, default=0.0)  # [B/position] cache kept
-    state_fixed: Real = eqx.field(converter=real, default=0.0)  # [B/sequence] state of constant size kept
-    state_moved: Real = eqx.field(converter=real, default=0.0)  # [B/sequence] state of constant size read and written
+    state_fixed: Real = eqx.field(
+        converter=real, default=0.0
+    )  # [B/sequence] state of constant size kept
+    state_moved: Real = eqx.field(
+        converter=real, default=0.0
+    )  # [B/sequence] state of constant size read and written
     read_window: Real = eqx.field(converter=real, default=UNLIMITED)  # [position]
     store_window: Real = eqx.field(converter=real, default=UNLIMITED)  # [position]
     slices: Real = eqx.field(converter=real, default=1.0)
     state_slices: Real = eqx.field(converter=real, default=1.0)
-    tile: Real = eqx.field(converter=real, default=1.0)  # [1] head width, for on-chip reuse in attention
-    compute_bits: Real = eqx.field(converter=real, default=16.0)  # [bit] width of its matrix arithmetic
-    division: Real = eqx.field(converter=real, default=ATTENTION)  # one of the four classes above, as a float
-    group: Real = eqx.field(converter=real, default=0.0)  # operators of one group may be fused by Dataflow
-    kernels: Real = eqx.field(converter=real, default=0.0)  # [1] kernels of a step; 0 for what joins its neighbour's kernel
+    tile: Real = eqx.field(
+        converter=real, default=1.0
+    )  # [1] head width, for on-chip reuse in attention
+    compute_bits: Real = eqx.field(
+        converter=real, default=16.0
+    )  # [bit] width of its matrix arithmetic
+    division: Real = eqx.field(
+        converter=real, default=ATTENTION
+    )  # one of the four classes above, as a float
+    group: Real = eqx.field(
+        converter=real, default=0.0
+    )  # operators of one group may be fused by Dataflow
+    kernels: Real = eqx.field(
+        converter=real, default=0.0
+    )  # [1] kernels of a step; 0 for what joins its neighbour's kernel

@@ -1,9 +1,10 @@
 """The operator table: a model as a few small arrays, whatever its depth.
 
-Each row is one operator of one kind of layer, already multiplied by the number of such layers. What an operator does is
-linear in the step's variables (rows, rows × attended positions, sequences × cached positions), so the table holds only
-coefficients. Bytes stored and bytes read are separate columns: a window, an indexer or a recurrent state reads less than,
-or differently from, what it keeps. Tables of different models, padded to the same length, go through one compiled program.
+Each row is one operator of one kind of layer, already multiplied by the number of such layers. What
+an operator does is linear in the step's variables (rows, rows × attended positions, sequences ×
+cached positions), so the table holds only coefficients. Bytes stored and bytes read are separate
+columns: a window, an indexer or a recurrent state reads less than, or differently from, what it
+keeps. Tables of different models, padded to the same length, go through one compiled program.
 """
 
 import dataclasses
@@ -32,11 +33,21 @@ from codesign.workload.transformer import (
     Transformer,
 )
 
-__all__ = ["ATTENTION", "EXPERT", "FEED_FORWARD", "HEAD", "Operator", "OperatorTable", "operator_table", "pad"]
+__all__ = [
+    "ATTENTION",
+    "EXPERT",
+    "FEED_FORWARD",
+    "HEAD",
+    "Operator",
+    "OperatorTable",
+    "operator_table",
+    "pad",
+]
 
 
 class OperatorTable(eqx.Module):
-    """A model ready for the performance model: ``operators`` has columns of shape (rows,), the rest are scalars.
+    """A model ready for the performance model: ``operators`` has columns of shape (rows,), the rest
+    are scalars.
 
     Counts of layers drive the collectives, message sizes are bytes per row of the matrix products.
     """
@@ -52,7 +63,8 @@ class OperatorTable(eqx.Module):
     active: Real  # experts per token; 1 in a dense model
     hidden_bytes: Real  # [B/row] one activation vector in a message
     expert_bytes: Real  # [B/row] what travels to a routed expert and back
-    merge_bytes: Real  # [B/row] partial attention output and its log-sum of the mean layer, for context parallelism
+    # [B/row] partial attention output and its log-sum of the mean layer, for context parallelism
+    merge_bytes: Real
     logit_bytes: Real  # [B/row]
     activation_bytes: Real  # [B] one activation element
     compute_bits: Real
@@ -61,39 +73,53 @@ class OperatorTable(eqx.Module):
 
 
 @jax.jit
-def operator_table(model: Transformer, precision: Precision, *, slice_columns: Number = 64.0) -> OperatorTable:
+def operator_table(
+    model: Transformer, precision: Precision, *, slice_columns: Number = 64.0
+) -> OperatorTable:
     """Write a model as operators.
 
     Args:
         model: the transformer.
         precision: bits of each kind of data.
-        slice_columns: narrowest useful slice of a matrix product [columns] (``Technology.attainable.slice_columns``).
+        slice_columns: narrowest useful slice of a matrix product [columns]
+            (``Technology.attainable.slice_columns``).
 
-    All mixtures of a model must have the same number of experts, all and active (``evaluate.check`` refuses others).
+    All mixtures of a model must have the same number of experts, all and active (``evaluate.check``
+    refuses others).
     """
     writer = LayerWriter(model, precision, real(slice_columns))
     rows: list[tuple[str, Operator]] = []
     for index, kind in enumerate(model.layers):
         suffix = f" {index + 1}" if len(model.layers) > 1 else ""
-        rows += [(name + suffix, _grouped(name, op, kind, index)) for name, op in writer.layer(kind)]
+        rows += [
+            (name + suffix, _grouped(name, op, kind, index)) for name, op in writer.layer(kind)
+        ]
     last = 2.0 * len(model.layers)
-    rows += [(name, dataclasses.replace(op, group=real(last + k))) for k, (name, op) in enumerate(writer.ends())]
+    rows += [
+        (name, dataclasses.replace(op, group=real(last + k)))
+        for k, (name, op) in enumerate(writer.ends())
+    ]
     names, operators = zip(*rows, strict=True)
     columns = _stack(operators)
     if model.nominal_parameters is not None:
-        columns = _nominal(columns, model.nominal_parameters / _streamed_weights(model, slice_columns))
+        columns = _nominal(
+            columns, model.nominal_parameters / _streamed_weights(model, slice_columns)
+        )
     return _finish(model, precision, columns, names)
 
 
 _JOINED = ("key-value", "experts down")
-"""Operators without a kernel of their own: one product gives queries, keys and values, one kernel does the experts of a layer."""
+"""Operators without a kernel of their own: one product gives queries, keys and values, one kernel
+does the experts of a layer."""
 
 
 def _grouped(name: str, op: Operator, kind: LayerKind, index: int) -> Operator:
-    """Multiply an operator by the number of its layers and give it the fusion group of its kind and half-layer."""
+    """Multiply an operator by the number of its layers and give it the fusion group of its kind and
+    half-layer."""
     per_layer = (
-        "streamed row_flops context_flops expanded_context_flops cached_flops row_vector context_vector row_exponential "
-        "context_exponential row_bytes whole_row_bytes state_read state_written state_stored state_fixed state_moved"
+        "streamed row_flops context_flops expanded_context_flops cached_flops row_vector"
+        " context_vector row_exponential context_exponential row_bytes whole_row_bytes state_read"
+        " state_written state_stored state_fixed state_moved"
     ).split()
     scaled = {column: getattr(op, column) * kind.count for column in per_layer}
     scaled["stored"] = op.stored * kind.stored_count
@@ -105,17 +131,24 @@ def _grouped(name: str, op: Operator, kind: LayerKind, index: int) -> Operator:
 def _stack(operators: tuple[Operator, ...]) -> Operator:
     names = [field.name for field in dataclasses.fields(Operator)]
     dtype = jnp.result_type(*[getattr(op, name) for op in operators for name in names])
-    return Operator(**{name: jnp.stack([getattr(op, name).astype(dtype) for op in operators]) for name in names})
+    return Operator(
+        **{name: jnp.stack([getattr(op, name).astype(dtype) for op in operators]) for name in names}
+    )
 
 
 def _streamed_weights(model: Transformer, slice_columns: Number) -> Real:
     """Weights that a step streams, all experts [1]: what the table says at a byte a weight."""
     exact = dataclasses.replace(model, nominal_parameters=None)
-    return jnp.sum(operator_table(exact, uniform(BITS_PER_BYTE), slice_columns=slice_columns).operators.streamed)
+    return jnp.sum(
+        operator_table(
+            exact, uniform(BITS_PER_BYTE), slice_columns=slice_columns
+        ).operators.streamed
+    )
 
 
 def _nominal(columns: Operator, scale: Real) -> Operator:
-    """Scale streamed weights (and their arithmetic) to a nominal parameter count; the embedding table is part of it."""
+    """Scale streamed weights (and their arithmetic) to a nominal parameter count; the embedding
+    table is part of it."""
     is_matrix = columns.streamed > 0
     return dataclasses.replace(
         columns,
@@ -125,7 +158,9 @@ def _nominal(columns: Operator, scale: Real) -> Operator:
     )
 
 
-def _finish(model: Transformer, precision: Precision, columns: Operator, names: tuple[str, ...]) -> OperatorTable:
+def _finish(
+    model: Transformer, precision: Precision, columns: Operator, names: tuple[str, ...]
+) -> OperatorTable:
     zero = jnp.zeros_like(model.hidden)
     attention, reductions, dense, expert, shared, merge = zero, zero, zero, zero, zero, zero
     mixtures: list[MixtureOfExperts] = []
@@ -154,7 +189,8 @@ def _finish(model: Transformer, precision: Precision, columns: Operator, names: 
         experts=mixtures[0].experts if mixtures else one,
         active=mixtures[0].active if mixtures else one,
         hidden_bytes=model.hidden * message,
-        expert_bytes=(expert_input(mixtures[0], model.hidden) if mixtures else model.hidden) * message,
+        expert_bytes=(expert_input(mixtures[0], model.hidden) if mixtures else model.hidden)
+        * message,
         merge_bytes=merge / at_least(attention, 1.0) * message,
         logit_bytes=model.vocabulary * message,
         activation_bytes=precision.activation_bits / BITS_PER_BYTE,
@@ -165,7 +201,8 @@ def _finish(model: Transformer, precision: Precision, columns: Operator, names: 
 
 
 def _merge_elements(attention: AttentionKind) -> Real:
-    """Elements of one row's partial attention output with its running maximum and sum, per head; states are not split."""
+    """Elements of one row's partial attention output with its running maximum and sum, per head;
+    states are not split."""
     match attention:
         case GroupedAttention():
             return attention.heads * (attention.value_width + 2.0)
@@ -180,14 +217,18 @@ def _merge_elements(attention: AttentionKind) -> Real:
 
 
 def pad(table: OperatorTable, length: int) -> OperatorTable:
-    """Append empty operators, so that tables of different models have one shape and share one compiled program.
+    """Append empty operators, so that tables of different models have one shape and share one
+    compiled program.
 
     Raises:
         ValueError: if the table is longer than ``length``.
     """
     missing = length - len(table.names)
     if missing < 0:
-        raise ValueError(f"cannot pad an operator table of {len(table.names)} rows to {length}; expected at least {len(table.names)}")
+        raise ValueError(
+            f"cannot pad an operator table of {len(table.names)} rows to {length}; expected at"
+            f" least {len(table.names)}"
+        )
     empty = Operator()
     columns = {
         field.name: jnp.concatenate(

@@ -1,18 +1,27 @@
-"""Parameters and growing state of a transformer, in closed form and with a gradient in every dimension.
+"""Parameters and growing state of a transformer, in closed form and with a gradient in every
+dimension.
 
-Left out, because together they are under 0.1 % of any shipped model: norms, biases, attention sinks, and the scalar
-gates of shared experts. Modules for drafting (multi-token prediction) and vision towers are no part of a ``Transformer``.
+Left out, because together they are under 0.1 % of any shipped model: norms, biases, attention
+sinks, and the scalar gates of shared experts. Modules for drafting (multi-token prediction) and
+vision towers are no part of a ``Transformer``.
 """
 
 import jax.numpy as jnp
 
 from codesign.numerics.fields import Number, Real
 from codesign.workload import shapes
-from codesign.workload.transformer import UNLIMITED, LayerKind, MixtureOfExperts, Transformer, layer_count
+from codesign.workload.transformer import (
+    UNLIMITED,
+    LayerKind,
+    MixtureOfExperts,
+    Transformer,
+    layer_count,
+)
 
 
 def parameter_count(model: Transformer) -> Real:
-    """All weights [1], embeddings included and counted once if tied; ``nominal_parameters`` is not looked at.
+    """All weights [1], embeddings included and counted once if tied; ``nominal_parameters`` is not
+    looked at.
 
     >>> from codesign.workload.transformer import dense
     >>> llama = dense(hidden=4096, layers=32, heads=32, kv_heads=8, width=14336, vocabulary=128256)
@@ -48,17 +57,24 @@ def residual_parameters(model: Transformer) -> Real:
     """Weights of residual streams and of the embeddings of every layer [1]."""
     found, layers = jnp.zeros(()), layer_count(model)
     if model.streams is not None:
-        found = found + model.hidden * (model.streams.mixing * layers + model.streams.end_projections * model.hidden)
+        found = found + model.hidden * (
+            model.streams.mixing * layers + model.streams.end_projections * model.hidden
+        )
     if model.per_layer_embedding is not None:
         table = model.per_layer_embedding
-        found = found + layers * table.width * (table.vocabulary + 3.0 * model.hidden)  # table; gate, projection, and input's
+        found = found + layers * table.width * (
+            table.vocabulary + 3.0 * model.hidden
+        )  # table; gate, projection, and input's
     return found
 
 
-def state_bytes_per_token(model: Transformer, bytes_per_element: Number, *, beyond_windows: bool = False) -> Real:
+def state_bytes_per_token(
+    model: Transformer, bytes_per_element: Number, *, beyond_windows: bool = False
+) -> Real:
     """Growth of one sequence's cache per position [B], within every window or beyond them all.
 
-    Recurrent states keep their size and add nothing. The keys of an indexer count at the same width as the rest.
+    Recurrent states keep their size and add nothing. The keys of an indexer count at the same width
+    as the rest.
     """
     elements = [
         kind.count * jnp.where((cache.window < UNLIMITED) & beyond_windows, 0.0, cache.elements)
@@ -70,9 +86,15 @@ def state_bytes_per_token(model: Transformer, bytes_per_element: Number, *, beyo
 
 def recurrent_elements_per_sequence(model: Transformer) -> Real:
     """Elements of all recurrent states of one sequence [1]."""
-    return sum((kind.count * shapes.recurrent_elements(kind.attention) for kind in model.layers), start=jnp.zeros(()))
+    return sum(
+        (kind.count * shapes.recurrent_elements(kind.attention) for kind in model.layers),
+        start=jnp.zeros(()),
+    )
 
 
 def convolution_elements_per_sequence(model: Transformer) -> Real:
     """Inputs that all causal convolutions keep of one sequence [1]."""
-    return sum((kind.count * shapes.convolution_elements(kind.attention) for kind in model.layers), start=jnp.zeros(()))
+    return sum(
+        (kind.count * shapes.convolution_elements(kind.attention) for kind in model.layers),
+        start=jnp.zeros(()),
+    )

@@ -1,7 +1,7 @@
 """What a step of inference asks of a model: how many rows, sequences and positions.
 
-A *row* is a token that passes through the matrices. Both phases give the same quantities, so that one operator table serves
-both.
+A *row* is a token that passes through the matrices. Both phases give the same quantities, so that
+one operator table serves both.
 """
 
 from typing import TypeAlias
@@ -14,13 +14,17 @@ from codesign.numerics.ties import greater, lesser
 
 
 class Draft(eqx.Module):
-    """Multi-token decoding: ``length`` tokens are drafted one after the other, then verified in one step.
+    """Multi-token decoding: ``length`` tokens are drafted one after the other, then verified in one
+    step.
 
-    ``cost`` is the size of the draft model over that of the target (weights, cache and arithmetic alike).
+    ``cost`` is the size of the draft model over that of the target (weights, cache and arithmetic
+    alike).
     """
 
     length: Real = quantity("1", "drafted tokens per step")
-    acceptance: Real = quantity("1", "probability that a drafted token is accepted, given all before were")
+    acceptance: Real = quantity(
+        "1", "probability that a drafted token is accepted, given all before were"
+    )
     cost: Real = quantity("1", "draft model over target model")
 
 
@@ -33,7 +37,8 @@ class Decode(eqx.Module):
 
 
 class Prefill(eqx.Module):
-    """The prompts of ``batch`` sequences in one step; a share ``cached`` of each prompt is already in the cache."""
+    """The prompts of ``batch`` sequences in one step; a share ``cached`` of each prompt is already
+    in the cache."""
 
     batch: Real = quantity("1", "sequences in the step")
     prompt: Real = quantity("1", "positions of a prompt")
@@ -44,10 +49,12 @@ Phase: TypeAlias = Decode | Prefill
 
 
 class Serving(eqx.Module):
-    """Requests of one kind: a prompt comes in, an output goes out, ``batch`` of them decode at a time in an instance.
+    """Requests of one kind: a prompt comes in, an output goes out, ``batch`` of them decode at a
+    time in an instance.
 
-    Prompts are prefilled one at a time, in chunks of ``chunk`` positions where prefill and decode share a machine. ``load`` is
-    the share of its capacity that is asked of the machine: it sets how long a request waits.
+    Prompts are prefilled one at a time, in chunks of ``chunk`` positions where prefill and decode
+    share a machine. ``load`` is the share of its capacity that is asked of the machine: it sets how
+    long a request waits.
     """
 
     prompt: Real = quantity("1", "positions of a prompt")
@@ -70,8 +77,11 @@ class Serving(eqx.Module):
 
     @property
     def chunks(self) -> Real:
-        """Chunks that what is new of a prompt is prefilled in: max(prompt · (1 − cached) / chunk, 1)."""
-        longest = greater(self.prompt, self.chunk / (1.0 - self.cached), (1.0, 1.0))  # each of the three counts from above
+        """Chunks that what is new of a prompt is prefilled in: max(prompt · (1 − cached) / chunk,
+        1)."""
+        longest = greater(
+            self.prompt, self.chunk / (1.0 - self.cached), (1.0, 1.0)
+        )  # each of the three counts from above
         return longest * (1.0 - self.cached) / self.chunk
 
 
@@ -90,8 +100,8 @@ def rows_per_sequence(phase: Phase) -> Real:
 def tokens_per_step(phase: Phase) -> Real:
     """Tokens that one step yields for each sequence [1].
 
-    With drafting, the expected accepted prefix plus one: (1 − a^(k+1)) / (1 − a) (Leviathan et al., arXiv 2211.17192,
-    eq. 1). A prefill yields the first token.
+    With drafting, the expected accepted prefix plus one: (1 − a^(k+1)) / (1 − a) (Leviathan et al.,
+    arXiv 2211.17192, eq. 1). A prefill yields the first token.
     """
     if isinstance(phase, Prefill) or phase.draft is None:
         return jnp.ones_like(phase.batch)
@@ -101,7 +111,8 @@ def tokens_per_step(phase: Phase) -> Real:
 def _geometric(a: Real, k: Real) -> Real:
     """(1 − a^(k+1)) / (1 − a) for real k ≥ 0, with its derivatives at both ends of 0 ≤ a ≤ 1.
 
-    Near 1 by the binomial series in 1 − a, Σ_j C(k + 1, j + 1) (a − 1)^j; at 0 it begins with 1 + a (1 without drafts).
+    Near 1 by the binomial series in 1 − a, Σ_j C(k + 1, j + 1) (a − 1)^j; at 0 it begins with 1 + a
+    (1 without drafts).
     """
     tiny, near = jnp.finfo(a.dtype).tiny, 1e-3
     inside = jnp.clip(a, tiny, 1.0 - near)
@@ -114,21 +125,25 @@ def _geometric(a: Real, k: Real) -> Real:
 
 
 def tokens_served(phase: Phase) -> Real:
-    """Tokens that one step serves for each sequence: those it yields in decode, the new prompt positions in prefill [1]."""
+    """Tokens that one step serves for each sequence: those it yields in decode, the new prompt
+    positions in prefill [1]."""
     return tokens_per_step(phase) if isinstance(phase, Decode) else rows_per_sequence(phase)
 
 
 def attended(phase: Phase, window: Real) -> Real:
     """Mean number of positions that a row attends to, itself included in prefill [1].
 
-    Decode: min(context, window). Prefill, causal: the mean of min(i, window) over the new positions i, in closed form. A window
-    that no position reaches takes no part in it: adjoints of its size would cancel in reverse mode, and not to the last digit.
+    Decode: min(context, window). Prefill, causal: the mean of min(i, window) over the new positions
+    i, in closed form. A window that no position reaches takes no part in it: adjoints of its size
+    would cancel in reverse mode, and not to the last digit.
     """
     if isinstance(phase, Decode):
         return lesser(window, phase.context)
     first, last = phase.prompt * phase.cached, phase.prompt
     low, high = lesser(window, first), lesser(window, last)
-    growing = 0.5 * (high - low) * (high + low + 1.0)  # positions that still see everything before them
+    growing = (
+        0.5 * (high - low) * (high + low + 1.0)
+    )  # positions that still see everything before them
     reached = jnp.where(window <= last, window, 0.0)
     saturated = reached * ((last - high) - (first - low))  # the others see one window each
     return (growing + saturated) / (last - first)
@@ -137,7 +152,8 @@ def attended(phase: Phase, window: Real) -> Real:
 def read_positions(phase: Phase, window: Real) -> Real:
     """Cached positions that one sequence streams from memory in one step [1].
 
-    A prefill reads its whole visible cache once: rows of one sequence share what they read, tile by tile.
+    A prefill reads its whole visible cache once: rows of one sequence share what they read, tile by
+    tile.
     """
     if isinstance(phase, Decode):
         return lesser(window, phase.context)

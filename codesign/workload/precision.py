@@ -9,7 +9,8 @@ from codesign.numerics.ties import greater
 from codesign.numerics.units import BITS_PER_BYTE
 
 Part: TypeAlias = Literal["attention", "dense", "experts", "shared", "embedding", "head"]
-"""Parts of a model whose weights may be stored differently; norms and routers go with the attention."""
+"""Parts of a model whose weights may be stored differently; norms and routers go with the
+attention."""
 
 PARTS: tuple[Part, ...] = ("attention", "dense", "experts", "shared", "embedding", "head")
 
@@ -17,8 +18,9 @@ PARTS: tuple[Part, ...] = ("attention", "dense", "experts", "shared", "embedding
 class PartPrecision(eqx.Module):
     """How the weights of one part are stored, and at which width it computes.
 
-    Block formats store a scale beside the elements: ``scale_bits`` is its share per element, 8/32 = 0.25 bit for MXFP4 and
-    8/16 = 0.5 bit for NVFP4 (OCP Microscaling Formats v1.0, 2023, table 1; NVIDIA Blackwell documentation).
+    Block formats store a scale beside the elements: ``scale_bits`` is its share per element, 8/32 =
+    0.25 bit for MXFP4 and 8/16 = 0.5 bit for NVFP4 (OCP Microscaling Formats v1.0, 2023, table 1;
+    NVIDIA Blackwell documentation).
     """
 
     weight_bits: Real = quantity("bit", "one weight of this part, without its scale")
@@ -27,8 +29,11 @@ class PartPrecision(eqx.Module):
 
     @property
     def compute_bits(self) -> Real:
-        """Width of its matrix arithmetic [bit]: 4-bit weights under 16-bit inputs compute at 16 bit."""
-        return greater(self.input_bits, self.weight_bits)  # at a tie the inputs: all parts on the side of the width that holds for all
+        """Width of its matrix arithmetic [bit]: 4-bit weights under 16-bit inputs compute at 16
+        bit."""
+        return greater(
+            self.input_bits, self.weight_bits
+        )  # at a tie the inputs: all parts on the side of the width that holds for all
 
     @property
     def weight_bytes(self) -> Real:
@@ -39,9 +44,10 @@ class PartPrecision(eqx.Module):
 class Precision(eqx.Module):
     """How many bits each kind of data takes.
 
-    ``weight_bits``, ``expert_weight_bits`` and ``weight_scale_bits`` hold for every part that is not given of its own.
-    Arithmetic runs at the wider of weights and activations, so 4-bit weights under 16-bit activations compute at 16 bit;
-    scores and weighted sums of attention run at ``activation_bits`` where its part is given, for they have no weights.
+    ``weight_bits``, ``expert_weight_bits`` and ``weight_scale_bits`` hold for every part that is
+    not given of its own. Arithmetic runs at the wider of weights and activations, so 4-bit weights
+    under 16-bit activations compute at 16 bit; scores and weighted sums of attention run at
+    ``activation_bits`` where its part is given, for they have no weights.
     """
 
     weight_bits: Real = quantity("bit", "weights outside routed experts", default=8.0)
@@ -64,12 +70,18 @@ class Precision(eqx.Module):
         if own is not None:
             return own
         weights = self.expert_weight_bits if name == "experts" else self.weight_bits
-        return PartPrecision(weights, self.weight_scale_bits, greater(self.weight_bits, self.activation_bits))
+        return PartPrecision(
+            weights, self.weight_scale_bits, greater(self.weight_bits, self.activation_bits)
+        )
 
     @property
     def compute_bits(self) -> Real:
         """Width of the matrix arithmetic [bit]; the widest of the parts where they differ."""
-        own = [part for name in PARTS if name != "embedding" and (part := getattr(self, name)) is not None]
+        own = [
+            part
+            for name in PARTS
+            if name != "embedding" and (part := getattr(self, name)) is not None
+        ]
         found = greater(self.weight_bits, self.activation_bits)
         if len(own) == len(PARTS) - 1:  # nothing computes at the width that holds for all
             found = own[0].compute_bits
@@ -90,4 +102,9 @@ def uniform(bits: Number, state_bits: Number | None = None) -> Precision:
     8.0
     """
     state = bits if state_bits is None else state_bits
-    return Precision(weight_bits=real(bits), expert_weight_bits=real(bits), state_bits=real(state), activation_bits=real(bits))
+    return Precision(
+        weight_bits=real(bits),
+        expert_weight_bits=real(bits),
+        state_bits=real(state),
+        activation_bits=real(bits),
+    )

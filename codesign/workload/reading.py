@@ -1,4 +1,5 @@
-"""A model as its file states it: structure, precision, context limit, and what of the file was not read."""
+"""A model as its file states it: structure, precision, context limit, and what of the file was not
+read."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -17,7 +18,8 @@ from codesign.workload.transformer import LayerKind, MixtureOfExperts, Transform
 class Reading:
     """What was read of a model's file, and what was not.
 
-    ``ignored`` gives every field that was set and not read its reason; ``precision_notes`` say where the precision comes from.
+    ``ignored`` gives every field that was set and not read its reason; ``precision_notes`` say
+    where the precision comes from.
     """
 
     model: Transformer
@@ -29,19 +31,25 @@ class Reading:
 
 
 def read(source: str | Path | dict[str, Any], name: str | None = None) -> Reading:
-    """Read a model with its precision: a ``config.json``, a folder with one, its content, or a TOML file of layers.
+    """Read a model with its precision: a ``config.json``, a folder with one, its content, or a TOML
+    file of layers.
 
     ``hf_quant_config.json`` beside the file is read too.
 
     Raises:
         ValueError: as ``read_config``; a precision that is not understood, named.
 
-    >>> tiny = dict(model_type="llama", hidden_size=64, num_hidden_layers=2, num_attention_heads=4, vocab_size=100,
-    ...             intermediate_size=256, num_key_value_heads=2, torch_dtype="bfloat16")
+    >>> tiny = dict(model_type="llama", hidden_size=64, num_hidden_layers=2,
+    ...     num_attention_heads=4, vocab_size=100,
+    ...     intermediate_size=256, num_key_value_heads=2, torch_dtype="bfloat16")
     >>> float(read(tiny).precision.part("dense").weight_bits)
     16.0
     """
-    from codesign.workload.config_json.reader import load, opened, read_structure  # pydantic is heavy: only when a model is read
+    from codesign.workload.config_json.reader import (
+        load,
+        opened,
+        read_structure,
+    )  # pydantic is heavy: only when a model is read
     from codesign.workload.stated_model import read_stated
 
     if not isinstance(source, dict) and Path(source).suffix == ".toml":
@@ -52,11 +60,17 @@ def read(source: str | Path | dict[str, Any], name: str | None = None) -> Readin
     if not isinstance(source, dict):
         path = own_path(source)
         sidecar = (path if path.is_dir() else path.parent) / "hf_quant_config.json"
-        beside = load(sidecar) if sidecar.is_file() and (path.is_dir() or path.name == "config.json") else None
+        beside = (
+            load(sidecar)
+            if sidecar.is_file() and (path.is_dir() or path.name == "config.json")
+            else None
+        )
     return with_precision(structure, content, beside, label)
 
 
-def with_precision(structure: Any, content: dict[str, Any], beside: dict[str, Any] | None, label: str) -> Reading:
+def with_precision(
+    structure: Any, content: dict[str, Any], beside: dict[str, Any] | None, label: str
+) -> Reading:
     """A structure with the precision that its file states."""
     from codesign.workload.config_json.quantization import stated_precision
 
@@ -66,22 +80,39 @@ def with_precision(structure: Any, content: dict[str, Any], beside: dict[str, An
     except ValueError as problem:
         raise ValueError(f"{label}: {problem}.") from None
     precision = one_width(stated.precision())
-    return Reading(structure.model, precision, structure.family, structure.context_limit, structure.ignored, stated.notes)
+    return Reading(
+        structure.model,
+        precision,
+        structure.family,
+        structure.context_limit,
+        structure.ignored,
+        stated.notes,
+    )
 
 
 def override(
-    precision: Precision, *, weight_bits: float | None = None, expert_weight_bits: float | None = None,
-    kv_bits: float | None = None, activation_bits: float | None = None, message_bits: float | None = None,
-) -> Precision:  # fmt: skip
+    precision: Precision,
+    *,
+    weight_bits: float | None = None,
+    expert_weight_bits: float | None = None,
+    kv_bits: float | None = None,
+    activation_bits: float | None = None,
+    message_bits: float | None = None,
+) -> Precision:
     """A precision with some of its widths replaced by a user's.
 
-    ``weight_bits`` replaces the weights of all parts, those of experts unless ``expert_weight_bits`` is given too. A width
-    that is given has no scales beside it. Inputs of the arithmetic follow ``activation_bits``.
+    ``weight_bits`` replaces the weights of all parts, those of experts unless
+    ``expert_weight_bits`` is given too. A width that is given has no scales beside it. Inputs of
+    the arithmetic follow ``activation_bits``.
     """
     found = precision
     for name in PARTS:
         form, own = found.part(name), getattr(found, name) is not None
-        bits = expert_weight_bits if name == "experts" and expert_weight_bits is not None else weight_bits
+        bits = (
+            expert_weight_bits
+            if name == "experts" and expert_weight_bits is not None
+            else weight_bits
+        )
         if bits is not None:
             form = dataclasses.replace(form, weight_bits=bits, scale_bits=0.0)
         if activation_bits is not None:
@@ -95,24 +126,41 @@ def override(
         "activation_bits": activation_bits,
         "message_bits": message_bits,
     }
-    return dataclasses.replace(found, **{name: value for name, value in whole.items() if value is not None})
+    return dataclasses.replace(
+        found, **{name: value for name, value in whole.items() if value is not None}
+    )
 
 
 def one_width(precision: Precision) -> Precision:
-    """The same precision without parts of its own where all of them agree with what holds for the whole."""
-    bits = {name: float(getattr(precision, name)) for name in units_of(precision)}  # compared as Python numbers: no program to compile
+    """The same precision without parts of its own where all of them agree with what holds for the
+    whole."""
+    bits = {
+        name: float(getattr(precision, name)) for name in units_of(precision)
+    }  # compared as Python numbers: no program to compile
     for name in PARTS:
         weights = bits["expert_weight_bits" if name == "experts" else "weight_bits"]
-        of_all = (weights, bits["weight_scale_bits"], max(bits["weight_bits"], bits["activation_bits"]))
+        of_all = (
+            weights,
+            bits["weight_scale_bits"],
+            max(bits["weight_bits"], bits["activation_bits"]),
+        )
         own = getattr(precision, name)
-        if own is not None and (float(own.weight_bits), float(own.scale_bits), float(own.input_bits)) != of_all:
+        if (
+            own is not None
+            and (float(own.weight_bits), float(own.scale_bits), float(own.input_bits)) != of_all
+        ):
             return precision
     return dataclasses.replace(precision, **dict.fromkeys(PARTS))
 
 
 def weight_bytes(model: Transformer, precision: Precision) -> float:
-    """Bytes of all weights [B], block scales and norms included; what the operator table keeps, without tracing it."""
-    norms = sum(float(kind.stored_count) * sum(half is not None for half in (kind.attention, kind.feed_forward)) for kind in model.layers)
+    """Bytes of all weights [B], block scales and norms included; what the operator table keeps,
+    without tracing it."""
+    norms = sum(
+        float(kind.stored_count)
+        * sum(half is not None for half in (kind.attention, kind.feed_forward))
+        for kind in model.layers
+    )
     counts = weights_by_part(model)
     counts["attention"] += norms * float(model.hidden)
     return sum(count * float(precision.part(part).weight_bytes) for part, count in counts.items())

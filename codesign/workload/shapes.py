@@ -1,6 +1,8 @@
-"""What the parts of a layer consist of: their weight matrices, and what they keep of every position and sequence.
+"""What the parts of a layer consist of: their weight matrices, and what they keep of every position
+and sequence.
 
-Parameters, caches and operators are all read off these lists, so that a new kind of attention is described once.
+Parameters, caches and operators are all read off these lists, so that a new kind of attention is
+described once.
 """
 
 from typing import NamedTuple
@@ -27,8 +29,9 @@ from codesign.workload.transformer import (
 class Matrix(NamedTuple):
     """A weight matrix of ``inner × outer``, block-diagonal where ``blocks`` is more than 1.
 
-    ``slices`` is the largest number of chips that it can be divided over. ``by_rows`` is the second of a pair: its input is
-    divided, its output a partial sum. ``rows = False`` is multiplied for other rows than those of a step.
+    ``slices`` is the largest number of chips that it can be divided over. ``by_rows`` is the second
+    of a pair: its input is divided, its output a partial sum. ``rows = False`` is multiplied for
+    other rows than those of a step.
     """
 
     name: str
@@ -46,7 +49,8 @@ class Matrix(NamedTuple):
 
 
 class Cache(NamedTuple):
-    """Elements kept of every position that is visible within ``window``; of some parts, one for several positions."""
+    """Elements kept of every position that is visible within ``window``; of some parts, one for
+    several positions."""
 
     elements: Real
     window: Number = UNLIMITED
@@ -109,25 +113,32 @@ def _latent(a: LatentAttention, hidden: Real) -> list[Matrix]:
 
 
 def query_source(a: LatentAttention, hidden: Real) -> Real:
-    """Width of what queries are projected from: their latent, or the hidden state without one [1]."""
+    """Width of what queries are projected from: their latent, or the hidden state without one
+    [1]."""
     return jnp.where(a.query_rank > 0, a.query_rank, hidden)
 
 
 def _compressed(a: CompressedAttention, hidden: Real) -> list[Matrix]:
-    """Shared key-value attention with grouped output (``modeling_deepseek_v4.py``, transformers 5.24)."""
+    """Shared key-value attention with grouped output (``modeling_deepseek_v4.py``, transformers
+    5.24)."""
     part, middle = a.compression, a.output_groups * a.output_rank
-    # an entry and its gate are projected from the hidden state, twice as wide where two windows overlap
+    # an entry and its gate are projected from the hidden state, twice as wide where two windows
+    # overlap
     windows = 0.0 if part is None else 4.0 if part.overlapping else 2.0
     return [
         Matrix("latent", hidden, a.query_rank + (1.0 + windows) * a.head_dim),
         Matrix("query", a.query_rank, a.heads * a.head_dim, a.heads),
-        Matrix("output groups", a.heads * a.head_dim, middle, a.output_groups, blocks=a.output_groups),
+        Matrix(
+            "output groups", a.heads * a.head_dim, middle, a.output_groups, blocks=a.output_groups
+        ),
         Matrix("output", middle, hidden, a.output_groups, by_rows=True),
         *(_indexer(part.indexer, a.query_rank, hidden, windows) if part is not None else []),
     ]
 
 
-def _indexer(indexer: Indexer | None, source: Real, hidden: Real, keys: Number = 1.0) -> list[Matrix]:
+def _indexer(
+    indexer: Indexer | None, source: Real, hidden: Real, keys: Number = 1.0
+) -> list[Matrix]:
     """Queries of all heads; ``keys`` projections as wide as a key, and a weight for each head."""
     if indexer is None:
         return []
@@ -141,8 +152,17 @@ def _indexer(indexer: Indexer | None, source: Real, hidden: Real, keys: Number =
 def _linear(a: LinearAttention, hidden: Real) -> list[Matrix]:
     keys, values = a.key_heads * a.key_dim, a.value_heads * a.value_dim
     full_gate = values if a.gated and a.gate_rank is None else 0.0
-    ranks = (0.0 if a.decay_rank is None else a.decay_rank) + (0.0 if a.gate_rank is None else a.gate_rank)
-    rows = [Matrix("linear input", hidden, 2.0 * keys + values + full_gate + a.controls + ranks, a.value_heads)]
+    ranks = (0.0 if a.decay_rank is None else a.decay_rank) + (
+        0.0 if a.gate_rank is None else a.gate_rank
+    )
+    rows = [
+        Matrix(
+            "linear input",
+            hidden,
+            2.0 * keys + values + full_gate + a.controls + ranks,
+            a.value_heads,
+        )
+    ]
     if a.decay_rank is not None:
         rows.append(Matrix("decay", a.decay_rank, keys, a.value_heads))
     if a.gate_rank is not None:
@@ -160,12 +180,15 @@ def _scan(a: SelectiveScan, hidden: Real) -> list[Matrix]:
 
 
 def other_weights(attention: AttentionKind | None) -> Real:
-    """Weights of an attention layer that are no matrix products: convolutions, and the decays of a scan [1]."""
+    """Weights of an attention layer that are no matrix products: convolutions, and the decays of a
+    scan [1]."""
     match attention:
         case LinearAttention():
             return convolved_channels(attention) * attention.convolution
         case SelectiveScan():
-            return attention.width * (attention.convolution + attention.state_dim + 3.0)  # and three biases of a channel
+            return attention.width * (
+                attention.convolution + attention.state_dim + 3.0
+            )  # and three biases of a channel
         case ShortConvolution():
             return attention.width * attention.taps
         case _:
@@ -206,7 +229,10 @@ def caches(attention: AttentionKind | None) -> list[Cache]:
             elements = attention.kv_heads * (attention.head_dim + attention.value_width)
             return [Cache(elements, attention.window), *_index_keys(attention.indexer)]
         case LatentAttention():
-            return [Cache(attention.latent_rank + attention.rope_dim), *_index_keys(attention.indexer)]
+            return [
+                Cache(attention.latent_rank + attention.rope_dim),
+                *_index_keys(attention.indexer),
+            ]
         case CompressedAttention():
             return [Cache(attention.head_dim, attention.window), *_compressed_entries(attention)]
         case _:
@@ -225,7 +251,8 @@ def _index_keys(indexer: Indexer | None, ratio: Number = 1.0) -> list[Cache]:
 
 
 def recurrent_elements(attention: AttentionKind | None) -> Real:
-    """Elements of the recurrent state of one sequence in one layer [1]; the inputs of convolutions are not counted."""
+    """Elements of the recurrent state of one sequence in one layer [1]; the inputs of convolutions
+    are not counted."""
     match attention:
         case LinearAttention():
             return attention.value_heads * attention.key_dim * attention.value_dim

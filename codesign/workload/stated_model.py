@@ -1,4 +1,5 @@
-"""A model in a TOML file of one's own: layers and widths, so that a paper's model needs no ``config.json``.
+"""A model in a TOML file of one's own: layers and widths, so that a paper's model needs no
+``config.json``.
 
     hidden = 4096
     vocabulary = 128_256
@@ -11,8 +12,8 @@
     [precision]
     weight_bits = 16
 
-Fields are those of ``codesign.workload.transformer`` and ``codesign.Precision``; what is left out has their default, a
-precision is 16 bit unless stated.
+Fields are those of ``codesign.workload.transformer`` and ``codesign.Precision``; what is left out
+has their default, a precision is 16 bit unless stated.
 """
 
 import dataclasses
@@ -43,14 +44,22 @@ from codesign.workload.transformer import (
 )
 
 ATTENTION = {
-    "grouped": GroupedAttention, "cross": CrossAttention, "latent": LatentAttention, "compressed": CompressedAttention,
-    "linear": LinearAttention, "scan": SelectiveScan, "convolution": ShortConvolution,
-}  # fmt: skip
+    "grouped": GroupedAttention,
+    "cross": CrossAttention,
+    "latent": LatentAttention,
+    "compressed": CompressedAttention,
+    "linear": LinearAttention,
+    "scan": SelectiveScan,
+    "convolution": ShortConvolution,
+}
 FEED_FORWARD = {"dense": FeedForward, "mixture": MixtureOfExperts}
 WITHIN = {
-    "indexer": Indexer, "compression": Compression, "streams": ResidualStreams, "per_layer_embedding": PerLayerEmbedding,
+    "indexer": Indexer,
+    "compression": Compression,
+    "streams": ResidualStreams,
+    "per_layer_embedding": PerLayerEmbedding,
     **dict.fromkeys(PARTS, PartPrecision),
-}  # fmt: skip
+}
 """Tables within tables, by their key."""
 
 LARGEST = 1e12
@@ -60,7 +69,8 @@ def read_stated(path: Path, name: str | None = None) -> Reading:
     """Read a model stated in TOML.
 
     Raises:
-        ValueError: missing or malformed file; an unknown, missing or impossible field, named with the nearest known one.
+        ValueError: missing or malformed file; an unknown, missing or impossible field, named with
+            the nearest known one.
     """
     if not path.exists():
         raise ValueError(f"{path}: there is no such file, expected a model in TOML.")
@@ -74,21 +84,33 @@ def read_stated(path: Path, name: str | None = None) -> Reading:
 def stated(content: dict[str, Any], name: str) -> Reading:
     """The model that the content of a file states.
 
-    >>> one = {"count": 2, "attention": {"kind": "grouped", "heads": 4, "kv_heads": 2, "head_dim": 16},
+    >>> one = {"count": 2,
+    ...     "attention": {"kind": "grouped", "heads": 4, "kv_heads": 2, "head_dim": 16},
     ...        "feed_forward": {"kind": "dense", "width": 256}}
     >>> stated({"hidden": 64, "vocabulary": 100, "layers": [one]}, "tiny").model.name
     'tiny'
     """
     fields = dict(content)
-    context, precision, layers = fields.pop("context", None), fields.pop("precision", {}), fields.pop("layers", None)
+    context, precision, layers = (
+        fields.pop("context", None),
+        fields.pop("precision", {}),
+        fields.pop("layers", None),
+    )
     fields.pop("name", None)
     if not isinstance(layers, list) or not layers:
         raise ValueError("layers is missing, expected at least one [[layers]] table")
     kinds = tuple(layer(entry, f"layers[{k}]") for k, entry in enumerate(layers))
     model = build(Transformer, {**fields}, "the model", layers=kinds, name=name)
-    if context is not None and (isinstance(context, bool) or not isinstance(context, int) or not 0 < context <= LARGEST):
+    if context is not None and (
+        isinstance(context, bool) or not isinstance(context, int) or not 0 < context <= LARGEST
+    ):
         raise ValueError(f"context = {context!r}, expected a positive integer")
-    widths = {"weight_bits": 16.0, "state_bits": 16.0, "activation_bits": 16.0, **table(precision, "precision")}
+    widths = {
+        "weight_bits": 16.0,
+        "state_bits": 16.0,
+        "activation_bits": 16.0,
+        **table(precision, "precision"),
+    }
     widths.setdefault("expert_weight_bits", widths["weight_bits"])
     note = "as the file says" if precision else "16 bit: the file states no precision"
     return Reading(model, build(Precision, widths, "precision"), "stated", context, {}, (note,))
@@ -102,7 +124,9 @@ def layer(entry: Any, where: str) -> LayerKind:
         value = fields.pop(half, None)
         halves[half] = None if value is None else of_kind(value, kinds, f"{where}.{half}")
     if halves == {"attention": None, "feed_forward": None}:
-        raise ValueError(f"{where} has neither attention nor feed_forward, expected at least one of them")
+        raise ValueError(
+            f"{where} has neither attention nor feed_forward, expected at least one of them"
+        )
     return build(LayerKind, fields, where, **halves)
 
 
@@ -111,18 +135,25 @@ def of_kind(value: Any, kinds: dict[str, type], where: str) -> Any:
     fields = dict(table(value, where))
     kind = fields.pop("kind", None)
     if kind not in kinds:
-        raise ValueError(f"{where}.kind = {kind!r}, expected one of {', '.join(kinds)}{near(str(kind), list(kinds))}")
+        raise ValueError(
+            f"{where}.kind = {kind!r}, expected one of"
+            f" {', '.join(kinds)}{near(str(kind), list(kinds))}"
+        )
     if kind == "mixture":
         fields.setdefault("has_shared", fields.get("shared_width", 0.0) != 0.0)
     return build(kinds[kind], fields, where)
 
 
 def build(module: type, fields: dict[str, Any], where: str, **built: Any) -> Any:
-    """A module of its fields, all of which must be known, and all of which without a default be given."""
+    """A module of its fields, all of which must be known, and all of which without a default be
+    given."""
     known = {field.name: field for field in dataclasses.fields(module) if field.name not in built}
     for name, value in fields.items():
         if name not in known:
-            raise ValueError(f"{where}.{name} is not known, expected one of {', '.join(known)}{near(name, list(known))}")
+            raise ValueError(
+                f"{where}.{name} is not known, expected one of"
+                f" {', '.join(known)}{near(name, list(known))}"
+            )
         if name in WITHIN and "unit" not in known[name].metadata:
             built[name] = build(WITHIN[name], table(value, f"{where}.{name}"), f"{where}.{name}")
         elif known[name].metadata.get("static"):
@@ -132,7 +163,11 @@ def build(module: type, fields: dict[str, Any], where: str, **built: Any) -> Any
         else:
             built[name] = number(value, f"{where}.{name}")
     for name, field in known.items():
-        if name not in built and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+        if (
+            name not in built
+            and field.default is dataclasses.MISSING
+            and field.default_factory is dataclasses.MISSING
+        ):
             raise ValueError(f"{where}.{name} is missing, expected a number")
     return module(**built)
 
@@ -146,7 +181,12 @@ def table(value: Any, where: str) -> dict[str, Any]:
 
 def number(value: Any, where: str) -> float:
     """A number that may be a dimension."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or not 0 <= value <= LARGEST:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not math.isfinite(value)
+        or not 0 <= value <= LARGEST
+    ):
         raise ValueError(f"{where} = {value!r}, expected a number from 0 to 1e12")
     return float(value)
 

@@ -1,8 +1,9 @@
-"""A transformer by its dimensions: kinds of layers, each with an attention and a feed-forward part, and how often.
+"""A transformer by its dimensions: kinds of layers, each with an attention and a feed-forward part,
+and how often.
 
-Every dimension is a float leaf with a gradient, so a model can be designed together with its machine. Kinds of attention
-are in ``attention``, what the parts consist of in ``shapes``, what they cost in ``operators``; reading a Hugging Face
-``config.json`` is in ``config_json``.
+Every dimension is a float leaf with a gradient, so a model can be designed together with its
+machine. Kinds of attention are in ``attention``, what the parts consist of in ``shapes``, what they
+cost in ``operators``; reading a Hugging Face ``config.json`` is in ``config_json``.
 """
 
 from typing import TypeAlias
@@ -26,10 +27,27 @@ from codesign.workload.attention import (
 )
 
 __all__ = [
-    "UNLIMITED", "AttentionKind", "CompressedAttention", "Compression", "CrossAttention", "FeedForward", "FeedForwardKind",
-    "GroupedAttention", "Indexer", "LatentAttention", "LayerKind", "LinearAttention", "MixtureOfExperts",
-    "PerLayerEmbedding", "ResidualStreams", "SelectiveScan", "ShortConvolution", "Transformer", "dense", "layer_count",
-]  # fmt: skip
+    "UNLIMITED",
+    "AttentionKind",
+    "CompressedAttention",
+    "Compression",
+    "CrossAttention",
+    "FeedForward",
+    "FeedForwardKind",
+    "GroupedAttention",
+    "Indexer",
+    "LatentAttention",
+    "LayerKind",
+    "LinearAttention",
+    "MixtureOfExperts",
+    "PerLayerEmbedding",
+    "ResidualStreams",
+    "SelectiveScan",
+    "ShortConvolution",
+    "Transformer",
+    "dense",
+    "layer_count",
+]
 
 
 class FeedForward(eqx.Module):
@@ -40,18 +58,23 @@ class FeedForward(eqx.Module):
 
 
 class MixtureOfExperts(eqx.Module):
-    """Routed experts, of which ``active`` serve each token, and an optional shared expert that serves all.
+    """Routed experts, of which ``active`` serve each token, and an optional shared expert that
+    serves all.
 
-    ``has_shared = False`` leaves the shared expert's operators out of the table, which only makes it shorter. With a
-    ``latent_width`` the routed experts work between two projections that all tokens share, hidden → latent → hidden, so
-    that fewer bytes travel to them (Nemotron 3 Super).
+    ``has_shared = False`` leaves the shared expert's operators out of the table, which only makes
+    it shorter. With a ``latent_width`` the routed experts work between two projections that all
+    tokens share, hidden → latent → hidden, so that fewer bytes travel to them (Nemotron 3 Super).
     """
 
     experts: Real = quantity("1", "routed experts")
     active: Real = quantity("1", "experts a token is sent to")
     width: Real = quantity("1", "intermediate size of one routed expert")
-    shared_width: Real = quantity("1", "intermediate size of all shared experts together", default=0.0)
-    latent_width: Real | None = quantity("1", "width in which routed experts work, where it is not the model's", default=None)
+    shared_width: Real = quantity(
+        "1", "intermediate size of all shared experts together", default=0.0
+    )
+    latent_width: Real | None = quantity(
+        "1", "width in which routed experts work, where it is not the model's", default=None
+    )
     gated: bool = eqx.field(static=True, default=True)
     has_shared: bool = eqx.field(static=True, default=True)
 
@@ -62,14 +85,16 @@ FeedForwardKind: TypeAlias = FeedForward | MixtureOfExperts
 class LayerKind(eqx.Module):
     """``count`` equal layers; an attention-only or MLP-only layer leaves the other part ``None``.
 
-    ``weight_sets``, if given, says how many of them have weights of their own; the others run through the same weights
-    again (the shared blocks of Zamba 2).
+    ``weight_sets``, if given, says how many of them have weights of their own; the others run
+    through the same weights again (the shared blocks of Zamba 2).
     """
 
     attention: AttentionKind | None
     feed_forward: FeedForwardKind | None
     count: Real = quantity("1", "layers of this kind")
-    weight_sets: Real | None = quantity("1", "sets of weights that these layers share", default=None)
+    weight_sets: Real | None = quantity(
+        "1", "sets of weights that these layers share", default=None
+    )
 
     @property
     def stored_count(self) -> Real:
@@ -80,8 +105,9 @@ class LayerKind(eqx.Module):
 class ResidualStreams(eqx.Module):
     """Several residual streams instead of one, mixed before and after every layer.
 
-    Hyper-connections of DeepSeek-V4 (mHC, arXiv 2512.24880) and AltUp of Gemma 3n. ``mixing`` counts the weights of a
-    layer per element of the model width, ``end_projections`` square matrices that make the streams and join them.
+    Hyper-connections of DeepSeek-V4 (mHC, arXiv 2512.24880) and AltUp of Gemma 3n. ``mixing``
+    counts the weights of a layer per element of the model width, ``end_projections`` square
+    matrices that make the streams and join them.
     """
 
     count: Real = quantity("1", "streams")
@@ -90,9 +116,11 @@ class ResidualStreams(eqx.Module):
 
 
 class PerLayerEmbedding(eqx.Module):
-    """An embedding of ``width`` for every token and layer, looked up and added within the layers (Gemma 3n).
+    """An embedding of ``width`` for every token and layer, looked up and added within the layers
+    (Gemma 3n).
 
-    The table is kept and hardly read; each layer has a gate and a projection, and shares one of the hidden state.
+    The table is kept and hardly read; each layer has a gate and a projection, and shares one of the
+    hidden state.
     """
 
     vocabulary: Real = quantity("1", "entries of the table")
@@ -102,9 +130,10 @@ class PerLayerEmbedding(eqx.Module):
 class Transformer(eqx.Module):
     """A decoder-only transformer (dimensions are counts; no unit).
 
-    ``nominal_parameters``, if given, replaces the exact count of the streamed weights, spread over the operators in
-    proportion: papers that say "405e9 bytes of weights" mean that. ``positions`` counts learned position embeddings.
-    ``parallel_blocks`` adds attention and MLP of a layer side by side (GPT-J, Falcon), so that one all-reduce serves both.
+    ``nominal_parameters``, if given, replaces the exact count of the streamed weights, spread over
+    the operators in proportion: papers that say "405e9 bytes of weights" mean that. ``positions``
+    counts learned position embeddings. ``parallel_blocks`` adds attention and MLP of a layer side
+    by side (GPT-J, Falcon), so that one all-reduce serves both.
     """
 
     layers: tuple[LayerKind, ...]
@@ -130,15 +159,31 @@ def has_experts(model: Transformer) -> bool:
 
 
 def dense(
-    *, hidden: Number, layers: Number, heads: Number, kv_heads: Number, width: Number, vocabulary: Number,
-    head_dim: Number | None = None, tied_embeddings: bool = False, name: str = "dense",
-) -> Transformer:  # fmt: skip
+    *,
+    hidden: Number,
+    layers: Number,
+    heads: Number,
+    kv_heads: Number,
+    width: Number,
+    vocabulary: Number,
+    head_dim: Number | None = None,
+    tied_embeddings: bool = False,
+    name: str = "dense",
+) -> Transformer:
     """A plain grouped-query transformer with a gated MLP (Llama, Mistral, Qwen2).
 
     >>> llama = dense(hidden=4096, layers=32, heads=32, kv_heads=8, width=14336, vocabulary=128256)
     >>> float(layer_count(llama))
     32.0
     """
-    attention = GroupedAttention(heads=heads, kv_heads=kv_heads, head_dim=head_dim or hidden / heads)
+    attention = GroupedAttention(
+        heads=heads, kv_heads=kv_heads, head_dim=head_dim or hidden / heads
+    )
     kind = LayerKind(count=layers, attention=attention, feed_forward=FeedForward(width=width))
-    return Transformer(hidden=hidden, vocabulary=vocabulary, layers=(kind,), tied_embeddings=tied_embeddings, name=name)
+    return Transformer(
+        hidden=hidden,
+        vocabulary=vocabulary,
+        layers=(kind,),
+        tied_embeddings=tied_embeddings,
+        name=name,
+    )

@@ -11,10 +11,13 @@ from codesign.workload.transformer import UNLIMITED, Transformer
 class Workload(eqx.Module):
     """What the machine is asked to do.
 
-    ``promise`` is the longest allowed time per output token of a user in decode, and to the first token in prefill.
+    ``promise`` is the longest allowed time per output token of a user in decode, and to the first
+    token in prefill.
     """
 
     model: Transformer
     phase: Phase
     precision: Precision = eqx.field(default_factory=Precision)
-    promise: Real = quantity("s", "longest time per output token (prefill: to the first token)", default=UNLIMITED)
+    promise: Real = quantity(
+        "s", "longest time per output token (prefill: to the first token)", default=UNLIMITED
+    )

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 HEAD = (
-    "| rows of | n | mean error [%] | without worst 5 % [%] | median error [%] | bias [%] | rank correlation | in the 90 % interval [%] "
-    "| interval ± [%] |",
+    (
+        "| rows of | n | mean error [%] | without worst 5 % [%] | median error [%] | bias [%] |"
+        " rank correlation | in the 90 % interval [%] | interval ± [%] |"
+    ),
     "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
 )
 
@@ -16,17 +18,27 @@ MOST_GROUPS = 20
 
 
 def page(report: dict[str, Any], files: Sequence[str]) -> str:
-    """A Markdown page: what was compared, how well, the worst groups, and what could not be predicted."""
+    """A Markdown page: what was compared, how well, the worst groups, and what could not be
+    predicted."""
     about, main = report["profile"], report["overall"]["quantity"]
     fitted = f"{about['rows']:,} rows" if "rows" in about else "rows that it does not name"
     lines = [
         "# Accuracy of the calibrated execution",
         "",
-        f"Written by `codesign validate FILES --page` on {datetime.date.today().isoformat()}; do not edit.",
-        f"Data: {', '.join(Path(file).name for file in files)}. Profile: {about.get('name', 'unnamed')} of "
-        f"{about.get('date', 'unknown date')}, fitted to {fitted}.",
+        (
+            f"Written by `codesign validate FILES --page` on {datetime.date.today().isoformat()};"
+            " do not edit."
+        ),
+        (
+            f"Data: {', '.join(Path(file).name for file in files)}. Profile:"
+            f" {about.get('name', 'unnamed')} of {about.get('date', 'unknown date')}, fitted to"
+            f" {fitted}."
+        ),
         "",
-        "The error of a row is |predicted / measured − 1|. An interval ± is the median of half the 90 % interval over the prediction.",
+        (
+            "The error of a row is |predicted / measured − 1|. An interval ± is the median of half"
+            " the 90 % interval over the prediction."
+        ),
         "",
         "## These rows, most of which the profile has seen",
         "",
@@ -35,42 +47,76 @@ def page(report: dict[str, Any], files: Sequence[str]) -> str:
         "",
     ]
     for rule, count in report["contradicted"].items():
-        lines.append(f"- {count} of these rows are {rule}: the fit leaves them out, this table does not.")
+        lines.append(
+            f"- {count} of these rows are {rule}: the fit leaves them out, this table does not."
+        )
     worst = sorted(
         (entry for entry in report["groups"] if entry["quantity"] == main and entry["n"] >= 30),
         key=lambda entry: -entry["trimmed_mean_absolute_percentage_error"],
     )
-    lines += ["", f"Groups of at least 30 rows of {main.replace('_', ' ')}, the worst first:", "", *HEAD]
+    lines += [
+        "",
+        f"Groups of at least 30 rows of {main.replace('_', ' ')}, the worst first:",
+        "",
+        *HEAD,
+    ]
     lines += [_row(f"{entry['by']} {entry['member']}", entry) for entry in worst[:MOST_GROUPS]]
     for between, entry in report["ratios"].items():
         if entry:
             error, right = entry["mean_absolute_percentage_error"], 100 * entry["right_sign"]
-            lines += ["", f"Ratios between {between}s ({entry['n']} pairs): mean error {error:.1f} %, faster one told right {right:.1f} %."]
+            lines += [
+                "",
+                (
+                    f"Ratios between {between}s ({entry['n']} pairs): mean error {error:.1f} %,"
+                    f" faster one told right {right:.1f} %."
+                ),
+            ]
     lines += left_out(about.get("left_out", {}), about.get("widened", 1.0))
     lines += ["", "## Rows that were not predicted, and why", ""]
-    lines += [f"- {count}: {_safe(reason)}" for reason, count in report["unmapped_reasons"].items()] or ["- none"]
+    lines += [
+        f"- {count}: {_safe(reason)}" for reason, count in report["unmapped_reasons"].items()
+    ] or ["- none"]
     return "\n".join(lines) + "\n"
 
 
 def left_out(found: dict[str, Any], widened: float) -> list[str]:
-    """What ``codesign calibrate --leave-out`` wrote into the profile: predictions of devices, models and engines not seen."""
+    """What ``codesign calibrate --leave-out`` wrote into the profile: predictions of devices,
+    models and engines not seen."""
     lines: list[str] = []
     for layer, entry in found.items():
-        lines += ["", f"## Every {layer} left out in turn (`codesign calibrate --leave-out`)", "", *HEAD]
-        lines += [_row(f"all: {name.replace('_', ' ')}", score) for name, score in entry["quantities"].items()]
-        lines += [_row(f"{name}: time per token", score) for name, score in entry["members"].items()]
+        lines += [
+            "",
+            f"## Every {layer} left out in turn (`codesign calibrate --leave-out`)",
+            "",
+            *HEAD,
+        ]
+        lines += [
+            _row(f"all: {name.replace('_', ' ')}", score)
+            for name, score in entry["quantities"].items()
+        ]
+        lines += [
+            _row(f"{name}: time per token", score) for name, score in entry["members"].items()
+        ]
     if found:
         lines += [
             "",
-            f"Since these intervals held too seldom, the profile takes layers nobody measured to be {widened:.2f} times as wide:",
-            "the tables above are from before. Spreads of layers and scales of rows were learnt from all rows, those left out included.",
+            (
+                "Since these intervals held too seldom, the profile takes layers nobody measured"
+                f" to be {widened:.2f} times as wide:"
+            ),
+            (
+                "the tables above are from before. Spreads of layers and scales of rows were learnt"
+                " from all rows, those left out included."
+            ),
         ]
     return lines
 
 
 def _row(name: str, entry: dict[str, Any]) -> str:
     ranks = "–" if entry["spearman"] is None else f"{entry['spearman']:.3f}"
-    errors = (entry[f"{kind}_absolute_percentage_error"] for kind in ("mean", "trimmed_mean", "median"))
+    errors = (
+        entry[f"{kind}_absolute_percentage_error"] for kind in ("mean", "trimmed_mean", "median")
+    )
     shown = " | ".join(f"{error:.1f}" for error in errors)
     return (
         f"| {_safe(name)} | {entry['n']} | {shown} | {entry['bias_percent']:+.1f} | {ranks} "

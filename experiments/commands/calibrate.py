@@ -16,14 +16,16 @@ LAYERS = ("device", "model", "engine")
 
 @dataclasses.dataclass(frozen=True)
 class Calibrate:
-    """Fit a calibration profile to measured results, or move a shipped one by a few rows of your own."""
+    """Fit a calibration profile to measured results, or move a shipped one by a few rows of your
+    own."""
 
     data: tyro.conf.Positional[tuple[str, ...]]
     """CSV files of measured results (schema: codesign.calibration.measurements)"""
     output: str = "profile.npz"
     """file of the profile; an existing one is where the fit goes on from"""
     anchor: bool = False
-    """start from a shipped profile: your rows move it, and narrow what it says of their device, model and engine"""
+    """start from a shipped profile: your rows move it, and narrow what it says of their device,
+    model and engine"""
     profile: str | None = None
     """profile that --anchor starts from; the newest shipped one unless told"""
     kernels: str | None = None
@@ -31,7 +33,8 @@ class Calibrate:
     iterations: Annotated[int, whole("iterations")] = 25
     """most iterations of the fit"""
     leave_out: Annotated[tuple[str, ...], some_of("leave-out", LAYERS, "all")] | None = None
-    """instead of a fit: leave every device, model or engine out in turn and predict it from the rest; figures go into the profile"""
+    """instead of a fit: leave every device, model or engine out in turn and predict it from the
+    rest; figures go into the profile"""
     anchors: Annotated[int, whole("anchors", least=0, most=64)] = 0
     """rows of each group left out that are given back before it is predicted (with --leave-out)"""
     json: bool = False
@@ -40,13 +43,24 @@ class Calibrate:
     def run(self) -> int:
         """Fit and write the profile; 0."""
         if self.anchor and self.kernels is not None:
-            raise Refused("--kernels is given with --anchor; expected one of them: a shipped profile has its own kernel tables")
+            raise Refused(
+                "--kernels is given with --anchor; expected one of them: a shipped profile has its"
+                " own kernel tables"
+            )
         if self.profile is not None and not self.anchor:
-            raise Refused("--profile is given without --anchor; expected both: it is what the rows move")
+            raise Refused(
+                "--profile is given without --anchor; expected both: it is what the rows move"
+            )
         if self.leave_out and not Path(self.output).exists():
-            raise Refused(f"--leave-out is given and --output {self.output!r} is not there; expected a profile that was fitted to the data")
+            raise Refused(
+                f"--leave-out is given and --output {self.output!r} is not there; expected a"
+                " profile that was fitted to the data"
+            )
         if self.leave_out and self.anchor:
-            raise Refused("--leave-out is given with --anchor; expected one of them (--anchors is for rows given back)")
+            raise Refused(
+                "--leave-out is given with --anchor; expected one of them (--anchors is for rows"
+                " given back)"
+            )
         if self.anchors and not self.leave_out:
             raise Refused(f"--anchors is {self.anchors} without --leave-out; expected both")
         if not self.output.endswith(".npz"):
@@ -84,7 +98,9 @@ def fitted(arguments: Calibrate) -> dict[str, Any]:
         prior = kernel_profile()
     cases, contradicted = honest(every, prior)
     if not cases:
-        raise Refused(f"none of {len(every) + len(unmapped)} rows can be fitted; codesign validate says why")
+        raise Refused(
+            f"none of {len(every) + len(unmapped)} rows can be fitted; codesign validate says why"
+        )
     start = load(arguments.output) if Path(arguments.output).exists() else None
     if arguments.leave_out:
         return left_out(arguments, cases, prior, start)
@@ -109,13 +125,22 @@ def fitted(arguments: Calibrate) -> dict[str, Any]:
         "engines": counted(lambda case: case.engine.variant),
         "converged": ended.converged,
         "iterations": ended.iterations,
-        "license_note": "coefficients fitted to published measurements; the measured files are not part of the project",
+        "license_note": (
+            "coefficients fitted to published measurements; the measured files are not part of the"
+            " project"
+        ),
     }
     spreads = prior.spreads if arguments.anchor else learnt_spreads(found)
     written = dataclasses.replace(prune(found), spreads=spreads, about=about)
     if not arguments.anchor:
         comparable = [case for case in every if case.fitted and prediction_of(case) is not None]
-        written = dataclasses.replace(written, noise={**found.noise, **observed_noise(comparable, count(comparable, written), written)})
+        written = dataclasses.replace(
+            written,
+            noise={
+                **found.noise,
+                **observed_noise(comparable, count(comparable, written), written),
+            },
+        )
     save(written, arguments.output)
     return {
         "output": arguments.output,
@@ -130,7 +155,8 @@ def fitted(arguments: Calibrate) -> dict[str, Any]:
 
 
 def _fit(arguments: Calibrate, cases: list[Any], prior: Any, start: Any) -> tuple[Any, Any]:
-    """Fit twice: the first fit says how many sequences decode, how far rows scatter, and how far members of a layer lie apart."""
+    """Fit twice: the first fit says how many sequences decode, how far rows scatter, and how far
+    members of a layer lie apart."""
     from codesign.calibration.calibrate import calibrate, count, row_scales
     from codesign.calibration.fit import FREEDOM, TRUSTED
     from codesign.calibration.layers import learnt_spreads
@@ -142,22 +168,46 @@ def _fit(arguments: Calibrate, cases: list[Any], prior: Any, start: Any) -> tupl
     first, _ = calibrate(cases, once, prior, start, arguments.iterations // 2, FREEDOM)
     counted = count(cases, first)
     informed = dataclasses.replace(prior, spreads=learnt_spreads(first))
-    return calibrate(cases, counted, informed, first, arguments.iterations, FREEDOM, row_scales(cases, counted, first))
+    return calibrate(
+        cases,
+        counted,
+        informed,
+        first,
+        arguments.iterations,
+        FREEDOM,
+        row_scales(cases, counted, first),
+    )
 
 
 def left_out(arguments: Calibrate, cases: list[Any], prior: Any, start: Any) -> dict[str, Any]:
-    """Leave members of layers out in turn, and write how well they were predicted into the profile."""
+    """Leave members of layers out in turn, and write how well they were predicted into the
+    profile."""
     from codesign.calibration.calibrate import count, row_scales
     from codesign.calibration.cross_validation import leave_out, members_of, scores, widen
     from codesign.calibration.profile import save
 
     counted = count(cases, start)
-    weights, informed = row_scales(cases, counted, start), dataclasses.replace(prior, spreads=start.spreads)
+    weights, informed = (
+        row_scales(cases, counted, start),
+        dataclasses.replace(prior, spreads=start.spreads),
+    )
     found: dict[str, Any] = {}
     for layer in arguments.leave_out or ():
         members = members_of(cases, layer)
-        left = leave_out(cases, counted, informed, layer, members, arguments.iterations, arguments.anchors, start, weights)
-        found[layer if not arguments.anchors else f"{layer}, {arguments.anchors} anchors a group"] = scores(cases, left)
+        left = leave_out(
+            cases,
+            counted,
+            informed,
+            layer,
+            members,
+            arguments.iterations,
+            arguments.anchors,
+            start,
+            weights,
+        )
+        found[
+            layer if not arguments.anchors else f"{layer}, {arguments.anchors} anchors a group"
+        ] = scores(cases, left)
     written = widen(start, found)
     save(written, arguments.output)
     return {"output": arguments.output, "left_out": found, "widened": written.about["widened"]}
@@ -170,15 +220,30 @@ def show(report: dict[str, Any]) -> None:
     console = results()
     if "left_out" in report:
         console.print(left_out_table(report["left_out"]))
-        console.print(f"Intervals of what nobody measured are {report['widened']:.2f} times as wide as the spread of what was measured.")
+        console.print(
+            f"Intervals of what nobody measured are {report['widened']:.2f} times as wide as the"
+            " spread of what was measured."
+        )
         return
-    state = "converged" if report["converged"] else f"stopped after {report['iterations']} iterations; the same command goes on from there"
+    state = (
+        "converged"
+        if report["converged"]
+        else f"stopped after {report['iterations']} iterations; the same command goes on from there"
+    )
     console.print(f"{report['parameters']} parameters fitted to {report['rows']} rows ; {state}.")
-    console.print(f"{report['mapped']} rows of the files are mapped, {report['not_mapped']} are not; codesign validate says why.")
+    console.print(
+        f"{report['mapped']} rows of the files are mapped, {report['not_mapped']} are not; codesign"
+        " validate says why."
+    )
     for rule, count in report["contradicted"].items():
         console.print(f"Left out of the fit: {count} rows {rule}.")
-    console.print(f"Rows: {', '.join(f'{name} {count}' for name, count in report['devices'].items())}.")
-    console.print(f"Written to {report['output']}; use it with --execution calibrated --profile {report['output']}.")
+    console.print(
+        f"Rows: {', '.join(f'{name} {count}' for name, count in report['devices'].items())}."
+    )
+    console.print(
+        f"Written to {report['output']}; use it with --execution calibrated --profile"
+        f" {report['output']}."
+    )
 
 
 def left_out_table(left_out: dict[str, Any]) -> Any:
@@ -187,11 +252,27 @@ def left_out_table(left_out: dict[str, Any]) -> Any:
     from rich.table import Table
 
     table = Table(title="predicted from the rest: time per token, and time to first token")
-    for column in ("left out", "n", "mean [%]", "without worst 5 % [%]", "median [%]", "in the 90 % interval [%]", "± [%]"):
+    for column in (
+        "left out",
+        "n",
+        "mean [%]",
+        "without worst 5 % [%]",
+        "median [%]",
+        "in the 90 % interval [%]",
+        "± [%]",
+    ):
         table.add_column(escape(column), justify="left" if column == "left out" else "right")
     for layer, found in left_out.items():
         for name, entry in (*found["quantities"].items(), *found["members"].items()):
-            errors = (entry[f"{kind}_absolute_percentage_error"] for kind in ("mean", "trimmed_mean", "median"))
+            errors = (
+                entry[f"{kind}_absolute_percentage_error"]
+                for kind in ("mean", "trimmed_mean", "median")
+            )
             shares = (100.0 * entry["interval_coverage"], 100.0 * entry["interval_width"])
-            table.add_row(escape(f"{layer}: {name}"), str(entry["n"]), *(f"{x:.1f}" for x in errors), *(f"{x:.0f}" for x in shares))
+            table.add_row(
+                escape(f"{layer}: {name}"),
+                str(entry["n"]),
+                *(f"{x:.1f}" for x in errors),
+                *(f"{x:.0f}" for x in shares),
+            )
     return table

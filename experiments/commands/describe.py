@@ -12,15 +12,24 @@ from experiments.terminal.arguments import number
 
 @dataclasses.dataclass(frozen=True)
 class Describe:
-    """How a config.json was read: layers by kind, parameters, precision by part, cache, and what was left unread and why."""
+    """How a config.json was read: layers by kind, parameters, precision by part, cache, and what
+    was left unread and why."""
 
     model: tyro.conf.Positional[str]
-    """shipped name (codesign list models), or path of a Hugging Face config.json, its folder, or a TOML file of your own"""
-    weight_bits: Annotated[float, number("weight-bits", "bit", FEWEST_BITS, 32.0, include_low=True)] | None = None
+    """shipped name (codesign list models), or path of a Hugging Face config.json, its folder, or a
+    TOML file of your own"""
+    weight_bits: (
+        Annotated[float, number("weight-bits", "bit", FEWEST_BITS, 32.0, include_low=True)] | None
+    ) = None
     """bits of all weights, instead of what the file says"""
-    expert_weight_bits: Annotated[float, number("expert-weight-bits", "bit", FEWEST_BITS, 32.0, include_low=True)] | None = None
+    expert_weight_bits: (
+        Annotated[float, number("expert-weight-bits", "bit", FEWEST_BITS, 32.0, include_low=True)]
+        | None
+    ) = None
     """bits of routed experts' weights"""
-    kv_bits: Annotated[float, number("kv-bits", "bit", FEWEST_BITS, 32.0, include_low=True)] | None = None
+    kv_bits: (
+        Annotated[float, number("kv-bits", "bit", FEWEST_BITS, 32.0, include_low=True)] | None
+    ) = None
     """bits of a cached element"""
     json: bool = False
     """only JSON on standard output"""
@@ -32,7 +41,9 @@ class Describe:
         from experiments.points.model_summary import describe, description
 
         found = reading(self.model)
-        widths = {name: getattr(self, name) for name in ("weight_bits", "expert_weight_bits", "kv_bits")}
+        widths = {
+            name: getattr(self, name) for name in ("weight_bits", "expert_weight_bits", "kv_bits")
+        }
         found = dataclasses.replace(found, precision=override(found.precision, **widths))
         if self.json:
             print(json_format.dumps(description(found), indent=1, allow_nan=False))

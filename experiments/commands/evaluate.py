@@ -16,7 +16,8 @@ class Evaluate(PointArguments):
         """Evaluate and print.
 
         Raises:
-            Refused: bad input, or (exit code 3) a configuration that does not fit or misses its promise.
+            Refused: bad input, or (exit code 3) a configuration that does not fit or misses its
+                promise.
         """
         shares = self.parallelism()
         from experiments.points.operating_point import operating_point

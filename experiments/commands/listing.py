@@ -47,9 +47,14 @@ def catalogue(what: str, sources: bool) -> list[dict[str, Any]]:
 
 
 def models(sources: bool) -> list[dict[str, Any]]:
-    """Shipped models: name, exact and active parameters [1], layers [1], cache bytes per token at 8 bit [B]."""
+    """Shipped models: name, exact and active parameters [1], layers [1], cache bytes per token at 8
+    bit [B]."""
     from codesign.workload.catalogue import model, model_facts, model_names
-    from codesign.workload.parameters import active_parameter_count, parameter_count, state_bytes_per_token
+    from codesign.workload.parameters import (
+        active_parameter_count,
+        parameter_count,
+        state_bytes_per_token,
+    )
     from codesign.workload.transformer import layer_count
 
     rows = []
@@ -70,36 +75,58 @@ def models(sources: bool) -> list[dict[str, Any]]:
 
 def _fact(prior: Any, sources: bool) -> dict[str, Any]:
     if sources:
-        return {key: value for key, value in dataclasses.asdict(prior).items() if key not in ("name", "group")}
+        return {
+            key: value
+            for key, value in dataclasses.asdict(prior).items()
+            if key not in ("name", "group")
+        }
     return {"quantity": prior.quantity, "value": prior.value, "unit": prior.unit}
 
 
 def devices(sources: bool) -> list[dict[str, Any]]:
-    """Devices with how well they are known, what joins them and every published fact, in the units of its source."""
+    """Devices with how well they are known, what joins them and every published fact, in the units
+    of its source."""
     import hardware_priors
 
     rows = []
     for name in hardware_priors.device_names():
         device = hardware_priors.device(name)
+        assert isinstance(device, hardware_priors.Device)
         node, memory, link = device.technology_names()
-        facts = [_fact(prior, sources) for prior in device.priors.values()]  # pyright: ignore[reportAttributeAccessIssue]
+        facts = [_fact(prior, sources) for prior in device.priors.values()]
         technology = {"node": node, "memory": memory, "link": link}
-        row = {"name": name, "full_name": device.full_name, "status": device.status, "joined_by": device.joined_by}  # pyright: ignore[reportAttributeAccessIssue]
+        row = {
+            "name": name,
+            "full_name": device.full_name,
+            "status": device.status,
+            "joined_by": device.joined_by,
+        }
         rows.append({**row, "technology": technology, "facts": facts})
     return rows
 
 
 def technologies(sources: bool) -> list[dict[str, Any]]:
-    """What can be chosen for each part of a technology, with its facts where sources are asked for."""
+    """What can be chosen for each part of a technology, with its facts where sources are asked
+    for."""
     import hardware_priors
     from hardware_priors.prior import load
 
-    files = {"node": "logic", "memory": "memory", "link": "links", "cooling": "cooling", "packaging": "packaging"}
+    files = {
+        "node": "logic",
+        "memory": "memory",
+        "link": "links",
+        "cooling": "cooling",
+        "packaging": "packaging",
+    }
     files |= {"price_basis": "economics", "pool": "memory"}
     rows = []
     for argument, offered in hardware_priors.technology_names().items():
         facts = load(files[argument]) if sources else ()
-        named = [*offered, *dict.fromkeys(p.name for p in facts if p.name not in offered)] if sources else offered
+        named = (
+            [*offered, *dict.fromkeys(p.name for p in facts if p.name not in offered)]
+            if sources
+            else offered
+        )
         for name in named:
             row: dict[str, Any] = {"argument": argument, "name": name, "choice": name in offered}
             if sources:
@@ -152,9 +179,16 @@ def _columns(what: str, rows: list[dict[str, Any]]) -> list["Printed"]:
     if what == "models":
         counts = {"parameters": ("parameters",), "active_parameters": ("active",)}
         found = [column(("name",), [row["name"] for row in rows], text=True)]
-        found += [column(header, [_billions(row[key]) for row in rows]) for key, header in counts.items()]
+        found += [
+            column(header, [_billions(row[key]) for row in rows]) for key, header in counts.items()
+        ]
         found.append(column(("layers",), [str(row["layers"]) for row in rows]))
-        found.append(column(("KiB a token,", "8-bit cache"), [f"{row['state_bytes_per_token_at_8_bit'] / 1024:.1f}" for row in rows]))
+        found.append(
+            column(
+                ("KiB a token,", "8-bit cache"),
+                [f"{row['state_bytes_per_token_at_8_bit'] / 1024:.1f}" for row in rows],
+            )
+        )
     elif what == "devices":
         found = [column(("name",), [row["name"] for row in rows], text=True)]
         facts = [{fact["quantity"]: fact for fact in row["facts"]} for row in rows]
@@ -165,7 +199,9 @@ def _columns(what: str, rows: list[dict[str, Any]]) -> list["Printed"]:
             found.append(column((part,), [row["technology"][part] for row in rows], text=True))
         found.append(column(("full name",), [row["full_name"] for row in rows], text=True))
     else:
-        keys = sorted((key for key in rows[0] if key != "choice"), key=lambda key: key == "description")  # prose last
+        keys = sorted(
+            (key for key in rows[0] if key != "choice"), key=lambda key: key == "description"
+        )  # prose last
         found = [column((key,), [row[key] for row in rows], text=True) for key in keys]
     return found
 
@@ -186,7 +222,13 @@ def _in(unit: str, fact: dict[str, Any] | None) -> str:
     from experiments.terminal.number_format import digits
     from hardware_priors.quantities import parse
 
-    return "–" if fact is None else digits(parse(f"{fact['value']} {fact['unit']}", like=unit) / parse(f"1 {unit}", like=unit))
+    return (
+        "–"
+        if fact is None
+        else digits(
+            parse(f"{fact['value']} {fact['unit']}", like=unit) / parse(f"1 {unit}", like=unit)
+        )
+    )
 
 
 def _billions(count: float) -> str:
@@ -199,7 +241,8 @@ def _billions(count: float) -> str:
 
 
 def _fitting(columns: list["Printed"], width: int) -> list[str]:
-    """The table with as many columns as there is room for; prose in the last one wraps under itself."""
+    """The table with as many columns as there is room for; prose in the last one wraps under
+    itself."""
     from experiments.terminal.text_table import hanging, table_lines, table_width, wrapped
 
     if columns[-1].name == "description" and table_width(columns, 2) > width:
@@ -209,7 +252,11 @@ def _fitting(columns: list["Printed"], width: int) -> list[str]:
         if table_width([*chosen, column], 2) <= width:
             chosen.append(column)
     missing = [column for column in columns if column not in chosen]
-    note = f"(wider screens add: {', '.join(' '.join(column.header) for column in missing)})" if missing else ""
+    note = (
+        f"(wider screens add: {', '.join(' '.join(column.header) for column in missing)})"
+        if missing
+        else ""
+    )
     return [*table_lines(chosen, width), *wrapped([note], width)]
 
 
@@ -218,10 +265,17 @@ def _with_sources(row: dict[str, Any], width: int) -> list[str]:
     import textwrap
 
     facts = [
-        f"{fact['quantity']} = {fact['value']:g} {fact['unit']} ({fact['low']:g} to {fact['high']:g}), {fact['year']}, "
-        f"confidence {fact['confidence']}: {fact['source']}"
+        f"{fact['quantity']} = {fact['value']:g} {fact['unit']} ({fact['low']:g} to"
+        f" {fact['high']:g}), {fact['year']}, confidence {fact['confidence']}: {fact['source']}"
         for fact in row.get("facts", ())
     ]
     facts += [f"{key.replace('_', ' ')}: {value}" for key, value in row.get("source", {}).items()]
-    lines = [textwrap.wrap(fact, width, initial_indent="  ", subsequent_indent="      ") for fact in facts]
-    return [f"{row['name']}  {row.get('full_name') or row.get('argument', '')}".rstrip(), *(line for one in lines for line in one), ""]
+    lines = [
+        textwrap.wrap(fact, width, initial_indent="  ", subsequent_indent="      ")
+        for fact in facts
+    ]
+    return [
+        f"{row['name']}  {row.get('full_name') or row.get('argument', '')}".rstrip(),
+        *(line for one in lines for line in one),
+        "",
+    ]

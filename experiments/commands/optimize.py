@@ -42,7 +42,8 @@ class Optimize:
     seed: Annotated[int, whole("seed", least=0)] | None = None
     """seed of weightings and starts, instead of the scenario's"""
     prove: bool = False
-    """bound chips, batch, memory and choices too, by branch and bound, though the scenario says not to"""
+    """bound chips, batch, memory and choices too, by branch and bound, though the scenario says not
+    to"""
     no_prove: bool = False
     """search only: faster for fleets of several kinds of machine, and no design is called GLOBAL"""
     execution: Annotated[str, one_of("execution", EXECUTIONS)] | None = None
@@ -54,7 +55,8 @@ class Optimize:
     profile: str | None = None
     """calibration profile, a shipped name or a path (with --execution calibrated)"""
     resume: bool = False
-    """show a finished run of the same scenario and versions instead of repeating it; an unfinished one goes on by itself"""
+    """show a finished run of the same scenario and versions instead of repeating it; an unfinished
+    one goes on by itself"""
     write_template: str | None = None
     """write the scenario's annotated file here, to be edited, and search nothing"""
     json: bool = False
@@ -64,7 +66,8 @@ class Optimize:
         """Search, write the run folder, print it.
 
         Raises:
-            Refused: bad input, or (exit code 3) no design meets the limits; nothing is written then.
+            Refused: bad input, or (exit code 3) no design meets the limits; nothing is written
+                then.
         """
         clock = time.perf_counter()
         from experiments.runs.folder import check_writable, damage, default_folder, unfinished
@@ -97,12 +100,16 @@ class Optimize:
             raise Refused("--prove and --no-prove are both given; expected one of them")
         stated = scenario(self.scenario)
         options = ("weights", "seed", "execution", *OF_CALIBRATED)
-        overrides: dict[str, Any] = {name: getattr(self, name) for name in options if getattr(self, name) is not None}
+        overrides: dict[str, Any] = {
+            name: getattr(self, name) for name in options if getattr(self, name) is not None
+        }
         if self.prove or self.no_prove:
             overrides["prove"] = self.prove
         kept = stated.search.model_dump()
         if overrides.get("execution", "calibrated") != "calibrated":
-            kept |= dict.fromkeys(OF_CALIBRATED)  # the scenario's, which another execution has no use for
+            kept |= dict.fromkeys(
+                OF_CALIBRATED
+            )  # the scenario's, which another execution has no use for
         try:
             search = type(stated.search).model_validate({**kept, **overrides})
         except ValidationError as error:
@@ -129,7 +136,10 @@ def write_template(name_or_path: str, path: Path) -> int:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise Refused(f"--write-template is {str(path)!r}, which is there already; expected the name of a new file") from None
+        raise Refused(
+            f"--write-template is {str(path)!r}, which is there already; expected the name of a new"
+            " file"
+        ) from None
     print(f"Written: {path}; edit it, then: codesign optimize {path}")
     return 0
 
@@ -145,12 +155,20 @@ def show_run(folder: Path, *, json: bool = False, everything: bool = False) -> N
     for warning in run.details["warnings"]:
         say(f"warning: {warning}")
     if json:
-        print(json_format.dumps({**run.as_json(), "run_folder": str(folder)}, indent=1, allow_nan=False))
+        print(
+            json_format.dumps(
+                {**run.as_json(), "run_folder": str(folder)}, indent=1, allow_nan=False
+            )
+        )
         return
-    print(plain(print_run(run, results().width, everything=everything, last=folder_line(run, folder))))
+    print(
+        plain(print_run(run, results().width, everything=everything, last=folder_line(run, folder)))
+    )
 
 
-def search(stated: "Scenario", tell: Tell, memory: "Ledger | None" = None) -> tuple["Front", list["DevicePoint"], dict[str, float]]:
+def search(
+    stated: "Scenario", tell: Tell, memory: "Ledger | None" = None
+) -> tuple["Front", list["DevicePoint"], dict[str, float]]:
     """The front of a scenario and the devices to compare it with; seconds by stage.
 
     Raises:
@@ -172,9 +190,18 @@ def search(stated: "Scenario", tell: Tell, memory: "Ledger | None" = None) -> tu
 
         try:
             front = optimize(
-                posed.spaces, posed.services, posed.choices, posed.objectives, bounds=posed.bounds, execution=posed.execution,
-                weights=settings.weights, seed=settings.seed, prove=settings.prove, memory=memory, progress=told,
-            )  # fmt: skip
+                posed.spaces,
+                posed.services,
+                posed.choices,
+                posed.objectives,
+                bounds=posed.bounds,
+                execution=posed.execution,
+                weights=settings.weights,
+                seed=settings.seed,
+                prove=settings.prove,
+                memory=memory,
+                progress=told,
+            )
         except Infeasible as error:
             raise Refused(on_one_line(error), INFEASIBLE) from None
         tell("real devices", 0, 1)
@@ -185,7 +212,12 @@ def search(stated: "Scenario", tell: Tell, memory: "Ledger | None" = None) -> tu
 
 
 def write(
-    folder: Path, stated: "Scenario", front: "Front", devices: list["DevicePoint"], timings: dict[str, float], resumed: int = 0
+    folder: Path,
+    stated: "Scenario",
+    front: "Front",
+    devices: list["DevicePoint"],
+    timings: dict[str, float],
+    resumed: int = 0,
 ) -> None:
     """Write the run folder."""
     from experiments.rivals.points import devices_csv
@@ -212,7 +244,10 @@ def write(
             "devices.csv": lambda path: _text(path, devices_csv(devices, stated)),
             "front.png": lambda path: draw_front(path, front, devices, stated),
             "report.html": lambda path: write_report(path, run, devices, stated),
-            **{f"designs/{name}": functools.partial(_text, text=text) for name, text in device_files(front, stated).items()},
+            **{
+                f"designs/{name}": functools.partial(_text, text=text)
+                for name, text in device_files(front, stated).items()
+            },
         },
         finish,
     )
@@ -224,7 +259,8 @@ def _text(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def progress() -> Iterator[Tell]:
-    """A function to call with (stage, done, total): bars on a terminal, a line a stage elsewhere; on standard error."""
+    """A function to call with (stage, done, total): bars on a terminal, a line a stage elsewhere;
+    on standard error."""
     from experiments.terminal.screen import messages
 
     console = messages()
@@ -238,9 +274,22 @@ def progress() -> Iterator[Tell]:
 
         yield line
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+    )
 
-    look = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    look = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*look, console=console, transient=True) as bars:
         tasks: dict[str, Any] = {}
 

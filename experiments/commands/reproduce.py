@@ -29,7 +29,9 @@ class Reproduce:
         from experiments.reproductions import reproduce
         from experiments.reproductions.table import Settings, printed
 
-        table = reproduce(self.name, Settings(None if self.data is None else Path(self.data), self.seed))
+        table = reproduce(
+            self.name, Settings(None if self.data is None else Path(self.data), self.seed)
+        )
         if self.json:
             print(json_format.dumps(table.record(), indent=1, allow_nan=False))
         else:

@@ -62,7 +62,10 @@ class Show:
                 raise Refused(f"{option} is given, but {self.what!r} is no run folder")
         if self.what not in scenario_names() and not Path(self.what).expanduser().is_file():
             offered = [*scenario_names(), *(place.name for place in _runs())]
-            raise Refused(f"there is no run folder and no scenario {self.what!r}; {nearest(self.what, offered)}")
+            raise Refused(
+                f"there is no run folder and no scenario {self.what!r};"
+                f" {nearest(self.what, offered)}"
+            )
         if self.json:
             print(json_format.dumps(scenario(self.what).model_dump(), indent=1, allow_nan=False))
         else:
@@ -77,4 +80,8 @@ def run_folder_of(what: str) -> Path | None:
 
 
 def _runs() -> list[Path]:
-    return sorted(place for place in Path("runs").glob("*") if place.is_dir()) if Path("runs").is_dir() else []
+    return (
+        sorted(place for place in Path("runs").glob("*") if place.is_dir())
+        if Path("runs").is_dir()
+        else []
+    )

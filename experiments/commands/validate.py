@@ -12,7 +12,10 @@ from experiments.terminal.refusal import Refused
 MOST_REASONS = 12
 """Reasons of rows left out that are printed."""
 
-ERRORS = (*(f"{kind}absolute_percentage_error" for kind in ("mean_", "trimmed_mean_", "median_")), "bias_percent")
+ERRORS = (
+    *(f"{kind}absolute_percentage_error" for kind in ("mean_", "trimmed_mean_", "median_")),
+    "bias_percent",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +35,8 @@ class Validate:
         """Print the report; 0.
 
         Raises:
-            Refused: a file that cannot be read, or (after the report) files of which no row can be predicted.
+            Refused: a file that cannot be read, or (after the report) files of which no row can be
+                predicted.
         """
         from codesign.calibration.validation import validate
         from experiments.accuracy.measured import mapped
@@ -47,14 +51,20 @@ class Validate:
             try:
                 Path(self.page).write_text(page(report, self.data), encoding="utf-8")
             except OSError as error:
-                raise Refused(f"--page {self.page!r}: {error.strerror or error}; expected a file that can be written") from None
+                raise Refused(
+                    f"--page {self.page!r}: {error.strerror or error}; expected a file that can be"
+                    " written"
+                ) from None
         if self.json:
             print(json_format.dumps(report, indent=1, allow_nan=False, default=float))
         else:
             show(report)
         if report["overall"] is None:
             commonest = next(iter(report["unmapped_reasons"]), "there are none")
-            raise Refused(f"none of {len(report['unmapped'])} rows can be predicted; the commonest reason: {commonest}")
+            raise Refused(
+                f"none of {len(report['unmapped'])} rows can be predicted; the commonest reason:"
+                f" {commonest}"
+            )
         return 0
 
 
@@ -95,7 +105,10 @@ def _scores(console: Any, report: dict[str, Any]) -> None:
     def row(name: str, entry: dict[str, Any]) -> None:
         ranks = "" if entry["spearman"] is None else f"{entry['spearman']:.3f}"
         errors = (f"{entry[key]:.1f}" for key in ERRORS)
-        covered, width = f"{100 * entry['interval_coverage']:.0f}", f"{100 * entry['interval_width']:.0f}"
+        covered, width = (
+            f"{100 * entry['interval_coverage']:.0f}",
+            f"{100 * entry['interval_width']:.0f}",
+        )
         table.add_row(escape(name), str(entry["n"]), *errors, ranks, covered, width)
 
     for name, entry in report["quantities"].items():
@@ -110,7 +123,11 @@ def _scores(console: Any, report: dict[str, Any]) -> None:
         if entry:
             error, right = entry["mean_absolute_percentage_error"], 100 * entry["right_sign"]
             console.print(
-                f"Ratios between {between}s: {entry['n']} pairs, mean error {error:.1f} %, the faster one told right {right:.1f} %."
+                f"Ratios between {between}s: {entry['n']} pairs, mean error {error:.1f} %, the"
+                f" faster one told right {right:.1f} %."
             )
     for rule, count in report["contradicted"].items():
-        console.print(f"{count} of these rows contradict physics or each other ({rule}); they count above all the same.")
+        console.print(
+            f"{count} of these rows contradict physics or each other ({rule}); they count above all"
+            " the same."
+        )

@@ -7,7 +7,8 @@ import numpy as np
 from codesign.performance.communication import COLLECTIVES
 
 RESOURCES = ("memory", "compute", "vector", "sync", "transfer", "floor", "host")
-"""Parts of a step, which sum to its time; floors of kernels and the host's time only in the calibrated execution."""
+"""Parts of a step, which sum to its time; floors of kernels and the host's time only in the
+calibrated execution."""
 
 
 def parts(step: Any, names: tuple[str, ...]) -> dict[str, Any]:
@@ -22,9 +23,14 @@ def parts(step: Any, names: tuple[str, ...]) -> dict[str, Any]:
     binding = np.argmin(np.abs(times - spent), axis=0)
     by_resource = {name: float(spent[binding == k].sum()) for k, name in enumerate(resources)}
     operators = {
-        name: {"time": float(step.operators[r]), "bound": "floor" if floor[r] > spent[r] else resources[binding[r]]}
-        | {f"{p}_alone": float(times[k, r]) for k, p in enumerate(resources)}
-        | ({"floor": float(floor[r])} if floor[r] > 0 else {})
+        name: (
+            {
+                "time": float(step.operators[r]),
+                "bound": "floor" if floor[r] > spent[r] else resources[binding[r]],
+            }
+            | {f"{p}_alone": float(times[k, r]) for k, p in enumerate(resources)}
+            | ({"floor": float(floor[r])} if floor[r] > 0 else {})
+        )
         for r, name in enumerate(names)
         if step.operators[r] > 0
     }

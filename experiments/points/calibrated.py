@@ -1,4 +1,5 @@
-"""The calibrated execution of one operating point: its coefficients, its intervals, and how well it knows machine, model and engine."""
+"""The calibrated execution of one operating point: its coefficients, its intervals, and how well it
+knows machine, model and engine."""
 
 import dataclasses
 import math
@@ -54,44 +55,70 @@ def shipped_or_own(name: str | None) -> Profile:
         raise Refused(f"--profile: {error}") from None
 
 
-def calibrated_execution(arguments: "PointArguments", device: Any, read: Reading, precision: codesign.Precision) -> codesign.Calibrated:
+def calibrated_execution(
+    arguments: "PointArguments", device: Any, read: Reading, precision: codesign.Precision
+) -> codesign.Calibrated:
     """The calibrated execution of the device, engine and model, by the profile that was named.
 
     Raises:
-        Refused: an engine or a profile that is not known, or a device without the rates that are needed.
+        Refused: an engine or a profile that is not known, or a device without the rates that are
+            needed.
     """
     try:
         machine = machine_of(device, arguments.chips)
     except ValueError as error:
         raise Refused(f"--execution calibrated: {error}") from None
     engine = named_engine(arguments.engine, arguments.device)
-    return calibrated(shipped_or_own(arguments.profile), machine, formats_of(precision), engine, read.model.name)
+    return calibrated(
+        shipped_or_own(arguments.profile), machine, formats_of(precision), engine, read.model.name
+    )
 
 
 NOBODY = Machine(
-    name="", vendor="", architecture="", memory_bandwidth=math.nan, memory_capacity=math.nan, peaks=(math.nan, math.nan, math.nan),
-    link_bandwidth=math.nan, scale_up_domain=math.nan, scale_out_bandwidth=math.nan, scale_out_latency=math.nan, sync_latency=math.nan,
+    name="",
+    vendor="",
+    architecture="",
+    memory_bandwidth=math.nan,
+    memory_capacity=math.nan,
+    peaks=(math.nan, math.nan, math.nan),
+    link_bandwidth=math.nan,
+    scale_up_domain=math.nan,
+    scale_out_bandwidth=math.nan,
+    scale_out_latency=math.nan,
+    sync_latency=math.nan,
     rated_power=math.nan,
-)  # fmt: skip
+)
 """A machine without relatives: the generic level of every coefficient."""
 
 
-def design_execution(like: str | None, engine: str | None, name: str | None, services: Sequence[Any]) -> codesign.Calibrated:
+def design_execution(
+    like: str | None, engine: str | None, name: str | None, services: Sequence[Any]
+) -> codesign.Calibrated:
     """The calibrated execution of machines that are yet to be designed.
 
     Args:
-        like: catalogue name of a device whose kernels they inherit; the generic level where none is named.
+        like: catalogue name of a device whose kernels they inherit; the generic level where none is
+            named.
         engine: serving software.
         name: of the profile.
-        services: what they serve (``codesign.search.Service``); the formats are the first one's, the model too if it is alone.
+        services: what they serve (``codesign.search.Service``); the formats are the first one's,
+            the model too if it is alone.
 
     Raises:
         Refused: a name that is not known.
     """
     machine = NOBODY if like is None else machine_of(device(like))
     model = services[0].model.name if len(services) == 1 else ""
-    found = calibrated(shipped_or_own(name), machine, formats_of(services[0].precision), named_engine(engine, like or ""), model)
-    return dataclasses.replace(found, rated_power=None)  # energy is the technology's: a rating is what the search chooses
+    found = calibrated(
+        shipped_or_own(name),
+        machine,
+        formats_of(services[0].precision),
+        named_engine(engine, like or ""),
+        model,
+    )
+    return dataclasses.replace(
+        found, rated_power=None
+    )  # energy is the technology's: a rating is what the search chooses
 
 
 FIGURES = {
@@ -109,8 +136,11 @@ FIGURES = {
 PARTS = ("memory", "compute", "sync", "transfer", "floor", "host")
 
 
-def intervals(point: "OperatingPoint", execution: codesign.Calibrated, report: dict[str, Any]) -> dict[str, Any]:
-    """Low and high ends of 90 % intervals, each in the unit of its key: what calibration does not know, at this design and these prices.
+def intervals(
+    point: "OperatingPoint", execution: codesign.Calibrated, report: dict[str, Any]
+) -> dict[str, Any]:
+    """Low and high ends of 90 % intervals, each in the unit of its key: what calibration does not
+    know, at this design and these prices.
 
     Args:
         point: what is evaluated.
@@ -120,16 +150,27 @@ def intervals(point: "OperatingPoint", execution: codesign.Calibrated, report: d
     taken = [name for name in PARTS if report["breakdown"].get(name, 0.0) > 0.0]
 
     def outcomes(changed: codesign.Calibrated) -> Real:
-        outcome = codesign.evaluate(point.design, point.workload, point.plan, technology=point.technology, execution=changed)
+        outcome = codesign.evaluate(
+            point.design, point.workload, point.plan, technology=point.technology, execution=changed
+        )
         power = outcome.energy_per_token * outcome.system_tokens_per_second
         spent = part_seconds(outcome.step)
         figures = [getattr(outcome, name) for name in FIGURES.values()]
-        return jnp.stack([*figures, power, outcome.step_time + request_time(changed), *(spent[name] for name in taken)])
+        return jnp.stack(
+            [
+                *figures,
+                power,
+                outcome.step_time + request_time(changed),
+                *(spent[name] for name in taken),
+            ]
+        )
 
     low, _, high = interval(outcomes, execution)
     keys = (*FIGURES, "power_w", "time_to_first_token_s")
     ends = [[float(a), float(b)] for a, b in zip(low, high, strict=True)]
-    found: dict[str, Any] = {key: end for key, end in zip(keys, ends, strict=False) if key in report}
+    found: dict[str, Any] = {
+        key: end for key, end in zip(keys, ends, strict=False) if key in report
+    }
     if (cost := "cost_per_million_tokens_usd") in found:
         found[cost] = [1e6 * end for end in found[cost]]
     return {**found, "breakdown": dict(zip(taken, ends[len(keys) :], strict=True))}
@@ -149,11 +190,16 @@ def part_seconds(step: Any) -> dict[str, Real]:
 
 
 def knowledge(point: "OperatingPoint") -> dict[str, Any]:
-    """Which profile predicts, and how many measured rows it has of the device, the model and the engine."""
+    """Which profile predicts, and how many measured rows it has of the device, the model and the
+    engine."""
     about = shipped_or_own(point.arguments.profile).about
     engine = named_engine(point.arguments.engine, point.arguments.device)
     vendor, architecture = family(point.device.name)
-    relatives = {name: count for name, count in about.get("devices", {}).items() if family(name)[1] == architecture}
+    relatives = {
+        name: count
+        for name, count in about.get("devices", {}).items()
+        if family(name)[1] == architecture
+    }
     return {
         "profile": about.get("name", point.arguments.profile or "unnamed"),
         "date": about.get("date"),
@@ -177,20 +223,43 @@ def knowledge_line(known: dict[str, Any], device: str, model: str) -> str:
     where = rows(known["device_rows"]) + f" of {device}"
     if not known["device_rows"]:
         where += f" (of its architecture {known['architecture']}: {known['architecture_rows']:,})"
-    software = f"{rows(known['engine_rows'])} of {known['engine']}" if known["engine"] else "no engine said (--engine): the mean of all"
-    return f"Calibrated by profile {known['profile']} of {known['date']}: {where}, {rows(known['model_rows'])} of {model}, {software}."
+    software = (
+        f"{rows(known['engine_rows'])} of {known['engine']}"
+        if known["engine"]
+        else "no engine said (--engine): the mean of all"
+    )
+    return (
+        f"Calibrated by profile {known['profile']} of {known['date']}: {where},"
+        f" {rows(known['model_rows'])} of {model}, {software}."
+    )
 
 
 def executions(point: "OperatingPoint") -> dict[str, dict[str, Any]]:
     """The step under the limit study, operator-wise and calibrated, by part [s]."""
     made = point.execution
     if not isinstance(made, codesign.Calibrated):
-        made = calibrated_execution(point.arguments, point.device, point.reading, point.workload.precision)
+        made = calibrated_execution(
+            point.arguments, point.device, point.reading, point.workload.precision
+        )
     found: dict[str, dict[str, Any]] = {}
-    for name, execution in (("limit", codesign.Limit()), ("operatorwise", codesign.Operatorwise()), ("calibrated", made)):
-        outcome = codesign.evaluate(point.design, point.workload, point.plan, technology=point.technology, execution=execution)
-        breakdown = parts(outcome.step, operator_table(point.workload.model, point.workload.precision).names)
+    for name, execution in (
+        ("limit", codesign.Limit()),
+        ("operatorwise", codesign.Operatorwise()),
+        ("calibrated", made),
+    ):
+        outcome = codesign.evaluate(
+            point.design,
+            point.workload,
+            point.plan,
+            technology=point.technology,
+            execution=execution,
+        )
+        breakdown = parts(
+            outcome.step, operator_table(point.workload.model, point.workload.precision).names
+        )
         whole = {part: value for part, value in breakdown.items() if isinstance(value, float)}
         found[name] = {"step_time_s": float(outcome.step_time), **whole}
-    found["calibrated"]["interval"] = intervals(point, made, {**found["calibrated"], "breakdown": found["calibrated"]})["step_time_s"]
+    found["calibrated"]["interval"] = intervals(
+        point, made, {**found["calibrated"], "breakdown": found["calibrated"]}
+    )["step_time_s"]
     return found

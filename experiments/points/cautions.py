@@ -1,4 +1,5 @@
-"""What a question asks beyond what its model was made for: refused where the answer would mean nothing, else a warning."""
+"""What a question asks beyond what its model was made for: refused where the answer would mean
+nothing, else a warning."""
 
 from codesign.workload.reading import Reading
 from codesign.workload.transformer import Transformer, layer_count
@@ -13,7 +14,10 @@ def refuse_more_stages(stages: int, model: Transformer, asked: str) -> None:
     """
     layers = round(float(layer_count(model)))
     if stages > layers:
-        raise Refused(f"{asked} is {stages}, but {model.name} has {layers} layers; expected at most one stage a layer, {layers}")
+        raise Refused(
+            f"{asked} is {stages}, but {model.name} has {layers} layers; expected at most one stage"
+            f" a layer, {layers}"
+        )
 
 
 def too_long(positions: int, reading: Reading) -> list[str]:
@@ -23,4 +27,7 @@ def too_long(positions: int, reading: Reading) -> list[str]:
     if not most or positions <= most:
         return []
     has = "has" if learned else "was made for"
-    return [f"{reading.model.name} {has} {most} positions; {positions} are beyond them, and are computed as if it had that many"]
+    return [
+        f"{reading.model.name} {has} {most} positions; {positions} are beyond them, and are"
+        " computed as if it had that many"
+    ]

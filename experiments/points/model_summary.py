@@ -1,4 +1,5 @@
-"""How a model was read: what ``describe`` says of it, and the few lines of it that stand over an evaluation."""
+"""How a model was read: what ``describe`` says of it, and the few lines of it that stand over an
+evaluation."""
 
 import dataclasses
 import textwrap
@@ -48,22 +49,29 @@ def description(reading: Reading) -> dict[str, Any]:
         "active_parameters": round(float(active_parameter_count(model))),
         "weight_bytes": float(weight_bytes(model, precision)),
         "kv_bytes_per_token": float(state_bytes_per_token(model, state)),
-        "kv_bytes_per_token_beyond_windows": float(state_bytes_per_token(model, state, beyond_windows=True)),
+        "kv_bytes_per_token_beyond_windows": float(
+            state_bytes_per_token(model, state, beyond_windows=True)
+        ),
         "state_bytes_per_sequence": elements * float(precision.recurrent_bits) / BITS_PER_BYTE,
         "state_elements_per_sequence": elements,
-        "convolution_bytes_per_sequence": float(convolution_elements_per_sequence(model)) * activation_bytes(precision),
+        "convolution_bytes_per_sequence": (
+            float(convolution_elements_per_sequence(model)) * activation_bytes(precision)
+        ),
         "context_limit": reading.context_limit,
         "hidden": float(model.hidden),
         "vocabulary": float(model.vocabulary),
         "layer_count": float(layer_count(model)),
         "layers": [layer(kind) for kind in model.layers],
         "parts": parts(reading),
-        "precision": {"kv": float(precision.state_bits), "activations": float(precision.activation_bits),
-                      "recurrent_state": float(precision.recurrent_bits)},
+        "precision": {
+            "kv": float(precision.state_bits),
+            "activations": float(precision.activation_bits),
+            "recurrent_state": float(precision.recurrent_bits),
+        },
         "precision_notes": list(reading.precision_notes),
         "ignored": dict(reading.ignored),
         "units": UNITS,
-    }  # fmt: skip
+    }
 
 
 def activation_bytes(precision: Precision) -> float:
@@ -73,7 +81,11 @@ def activation_bytes(precision: Precision) -> float:
 
 def layer(kind: LayerKind) -> dict[str, Any]:
     """One kind of layer, its halves with their dimensions."""
-    found: dict[str, Any] = {"count": float(kind.count), "attention": half(kind.attention), "feed_forward": half(kind.feed_forward)}
+    found: dict[str, Any] = {
+        "count": float(kind.count),
+        "attention": half(kind.attention),
+        "feed_forward": half(kind.feed_forward),
+    }
     return found if kind.weight_sets is None else {**found, "weight_sets": float(kind.weight_sets)}
 
 
@@ -120,8 +132,15 @@ def describe(reading: Reading) -> list[str]:
     lines += ["", f"{'part':<12}{'parameters':>18}{'bit':>12}{'computes at':>13}{'bytes':>14}"]
     for name, one in said["parts"].items():
         bits = f"{one['weight_bits'] + one['scale_bits']:.4g}"
-        lines.append(f"{name:<12}{one['parameters']:>18,.0f}{bits:>12}{one['compute_bits']:>13g}{one['bytes'] / 1e9:>11.3f} GB")
-    lines += ["", "precision", *(line for note in said["precision_notes"] for line in wrapped(f"  {note}", 4))]
+        lines.append(
+            f"{name:<12}{one['parameters']:>18,.0f}{bits:>12}{one['compute_bits']:>13g}"
+            f"{one['bytes'] / 1e9:>11.3f} GB"
+        )
+    lines += [
+        "",
+        "precision",
+        *(line for note in said["precision_notes"] for line in wrapped(f"  {note}", 4)),
+    ]
     lines += ["", "not read" if said["ignored"] else "nothing of the file was left unread"]
     reasons: dict[str, list[str]] = {}
     for name, why in said["ignored"].items():
@@ -135,11 +154,15 @@ def summary(reading: Reading) -> list[str]:
     """How the model was read, in a few lines."""
     said = description(reading)
     beyond = said["kv_bytes_per_token_beyond_windows"]
-    cache = f"cache {size(said['kv_bytes_per_token'])} a position at {said['precision']['kv']:g} bit"
+    cache = (
+        f"cache {size(said['kv_bytes_per_token'])} a position at {said['precision']['kv']:g} bit"
+    )
     cache += "" if beyond == said["kv_bytes_per_token"] else f", {size(beyond)} beyond the windows"
     state = said["state_bytes_per_sequence"]
     cache += f"; state {size(state)} a sequence" if state else ""
-    context = "" if said["context_limit"] is None else f"; made for {said['context_limit']:,} positions"
+    context = (
+        "" if said["context_limit"] is None else f"; made for {said['context_limit']:,} positions"
+    )
     widths = sorted({one["weight_bits"] + one["scale_bits"] for one in said["parts"].values()})
     bits = f"{widths[0]:.4g}" if len(widths) == 1 else f"{widths[0]:.4g} to {widths[-1]:.4g}"
     count, active = said["parameters"], said["active_parameters"]
@@ -162,9 +185,19 @@ def words(part: Mapping[str, Any]) -> str:
     """Half a layer in words: its kind, its numbers, the switches that are on."""
     absent = () if part.get("has_shared", True) else ("shared_width", "has_shared")
     part = {name: value for name, value in part.items() if name not in absent}
-    numbers = [f"{name.replace('_', ' ')} {value:,.10g}" for name, value in part.items() if isinstance(value, float)]
-    within = [f"{name} ({words(value)})" for name, value in part.items() if isinstance(value, Mapping)]
-    switches = [name for name, value in part.items() if isinstance(value, bool) and value != USUAL.get(name, False)]
+    numbers = [
+        f"{name.replace('_', ' ')} {value:,.10g}"
+        for name, value in part.items()
+        if isinstance(value, float)
+    ]
+    within = [
+        f"{name} ({words(value)})" for name, value in part.items() if isinstance(value, Mapping)
+    ]
+    switches = [
+        name
+        for name, value in part.items()
+        if isinstance(value, bool) and value != USUAL.get(name, False)
+    ]
     told = [("" if part[name] else "no ") + name.replace("_", " ") for name in switches]
     if part["kind"] in PLAIN:
         told = [word for word in told if word != "gated"] + ([] if part["gated"] else ["not gated"])
@@ -188,9 +221,13 @@ def size(count: float) -> str:
 
 def wrapped(text: str, indent: int) -> list[str]:
     """A line broken at 80 columns, what follows indented."""
-    return textwrap.wrap(text, COLUMNS, subsequent_indent=" " * indent, break_on_hyphens=False, drop_whitespace=True) or [""]
+    return textwrap.wrap(
+        text, COLUMNS, subsequent_indent=" " * indent, break_on_hyphens=False, drop_whitespace=True
+    ) or [""]
 
 
 def plain(text: str) -> str:
     """A stranger's text without what a terminal would obey."""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+    return "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
+    )

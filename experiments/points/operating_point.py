@@ -1,4 +1,5 @@
-"""From the arguments of ``evaluate`` to a design, a workload, a plan, a technology and an execution model."""
+"""From the arguments of ``evaluate`` to a design, a workload, a plan, a technology and an execution
+model."""
 
 import dataclasses
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,13 @@ from codesign.numerics.units import MICRO, MILLI
 from codesign.workload.catalogue import reading
 from codesign.workload.precision import PARTS
 from codesign.workload.reading import Reading, one_width, override
-from codesign.workload.transformer import UNLIMITED, GroupedAttention, LinearAttention, Transformer, has_experts
+from codesign.workload.transformer import (
+    UNLIMITED,
+    GroupedAttention,
+    LinearAttention,
+    Transformer,
+    has_experts,
+)
 from experiments.points.cautions import refuse_more_stages, too_long
 from experiments.points.parallelism import Parallelism
 from experiments.terminal.refusal import Refused
@@ -24,7 +31,8 @@ if TYPE_CHECKING:
 
 
 LIMIT_STUDY_BITS = 8.0
-"""Weights, cache and activations of the limit study (arXiv 2507.14397 section 3): its execution has them unless told."""
+"""Weights, cache and activations of the limit study (arXiv 2507.14397 section 3): its execution has
+them unless told."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +55,11 @@ class OperatingPoint:
     def warnings(self) -> list[str]:
         """What a reader must know before believing the numbers."""
         arguments = self.arguments
-        length = arguments.context if arguments.phase == "decode" else arguments.prompt or arguments.context
+        length = (
+            arguments.context
+            if arguments.phase == "decode"
+            else arguments.prompt or arguments.context
+        )
         return too_long(length, self.reading)
 
 
@@ -71,10 +83,13 @@ def operating_point(arguments: "PointArguments", shares: Parallelism) -> Operati
     read = reading(arguments.model, nominal_parameters=arguments.nominal_parameters)
     transformer = read.model
     if arguments.expert != 1 and not has_experts(transformer):
-        raise Refused(f"--expert is {arguments.expert!r}, but {transformer.name} has no experts; expected 1")
+        raise Refused(
+            f"--expert is {arguments.expert!r}, but {transformer.name} has no experts; expected 1"
+        )
     if arguments.expert_weight_bits is not None and not has_experts(transformer):
         raise Refused(
-            f"--expert-weight-bits is {arguments.expert_weight_bits:g}, but {transformer.name} has no experts; expected it left out"
+            f"--expert-weight-bits is {arguments.expert_weight_bits:g}, but {transformer.name} has"
+            " no experts; expected it left out"
         )
     refuse_more_stages(shares.pipeline, transformer, "--pipeline")
     device = hardware_priors.device(arguments.device)
@@ -113,16 +128,23 @@ def machine(arguments: "PointArguments", device: Any, bits: float) -> codesign.D
         stated["scale_up_domain"] = arguments.scale_up_domain
     design = device.design(arguments.chips, bits)
     design = dataclasses.replace(design, **{name: real(value) for name, value in stated.items()})
-    lacking = [name for name in ("pool_capacity", "pool_bandwidth") if not float(getattr(design, name)) > 0]
+    lacking = [
+        name for name in ("pool_capacity", "pool_bandwidth") if not float(getattr(design, name)) > 0
+    ]
     for option in ("weights_in_pool", "state_in_pool"):
         if getattr(arguments, option) > 0 and lacking:
             raise Refused(
-                f"--{option.replace('_', '-')} is {getattr(arguments, option):g}, but {device.name} has no pool; expected "
-                f"{' and '.join('--' + name.replace('_', '-') for name in lacking)}, or a device file that states them"
+                f"--{option.replace('_', '-')} is {getattr(arguments, option):g}, but {device.name}"
+                " has no pool; expected"
+                f" {' and '.join('--' + name.replace('_', '-') for name in lacking)}, or a device"
+                " file that states them"
             )
     if len(lacking) == 1:
         other = "pool_bandwidth" if lacking[0] == "pool_capacity" else "pool_capacity"
-        raise Refused(f"--{other.replace('_', '-')} is given without --{lacking[0].replace('_', '-')}; expected both")
+        raise Refused(
+            f"--{other.replace('_', '-')} is given without --{lacking[0].replace('_', '-')};"
+            " expected both"
+        )
     return design
 
 
@@ -146,7 +168,9 @@ def _own_technology(device: Any) -> tuple[str, str, str] | None:
 
 def stated_precision(arguments: "PointArguments", read: Reading) -> codesign.Precision:
     """What the file says (in the limit study: what that has), with what the user says instead."""
-    stated = codesign.uniform(LIMIT_STUDY_BITS) if arguments.execution == "limit" else read.precision
+    stated = (
+        codesign.uniform(LIMIT_STUDY_BITS) if arguments.execution == "limit" else read.precision
+    )
     names = ("weight_bits", "expert_weight_bits", "kv_bits", "activation_bits")
     return one_width(override(stated, **{name: getattr(arguments, name) for name in names}))
 
@@ -154,11 +178,18 @@ def stated_precision(arguments: "PointArguments", read: Reading) -> codesign.Pre
 def computable(device: Any, precision: codesign.Precision) -> codesign.Precision:
     """The same storage, with arithmetic no narrower than the device has faster products for."""
     narrowest = float(precision.compute_bits)
-    peaks = {bits: float(device.design(1, bits).peak_flops) for bits in (narrowest, 8.0, 4.0) if bits <= narrowest}
+    peaks = {
+        bits: float(device.design(1, bits).peak_flops)
+        for bits in (narrowest, 8.0, 4.0)
+        if bits <= narrowest
+    }
     for bits, peak in peaks.items():
         narrowest = bits if peak > 1.01 * peaks[narrowest] else narrowest
     own = {name: part for name in PARTS if (part := getattr(precision, name)) is not None}
-    wide = {name: dataclasses.replace(part, input_bits=jnp.maximum(part.input_bits, narrowest)) for name, part in own.items()}
+    wide = {
+        name: dataclasses.replace(part, input_bits=jnp.maximum(part.input_bits, narrowest))
+        for name, part in own.items()
+    }
     return dataclasses.replace(precision, **wide)
 
 
@@ -187,19 +218,29 @@ def phase(arguments: "PointArguments") -> codesign.Phase:
 def plan(arguments: "PointArguments", shares: Parallelism) -> codesign.Plan:
     """The layout, with the all-reduce algorithms on offer stacked."""
     pooled = arguments.weights_in_pool > 0 or arguments.state_in_pool > 0
-    tiers = codesign.TierShares(weights_in_pool=arguments.weights_in_pool, state_in_pool=arguments.state_in_pool) if pooled else None
+    tiers = (
+        codesign.TierShares(
+            weights_in_pool=arguments.weights_in_pool, state_in_pool=arguments.state_in_pool
+        )
+        if pooled
+        else None
+    )
     return codesign.Plan(
         pipeline=real(shares.pipeline),
         context=real(shares.context),
         data=real(shares.data),
         expert=real(codesign.WHOLE_EXPERTS if arguments.expert == "whole" else arguments.expert),
         kv_ideal=real(1.0 if arguments.kv_split == "ideal" else 0.0),
-        all_reduce=jnp.stack([jnp.asarray(codesign.ALGORITHMS[name]) for name in arguments.collective]),
+        all_reduce=jnp.stack(
+            [jnp.asarray(codesign.ALGORITHMS[name]) for name in arguments.collective]
+        ),
         tiers=tiers,
     )
 
 
-def execution(arguments: "PointArguments", device: Any, read: Reading, precision: codesign.Precision) -> codesign.Execution:
+def execution(
+    arguments: "PointArguments", device: Any, read: Reading, precision: codesign.Precision
+) -> codesign.Execution:
     """The execution model by its name."""
     if arguments.execution == "calibrated":
         from experiments.points.calibrated import calibrated_execution
@@ -207,14 +248,20 @@ def execution(arguments: "PointArguments", device: Any, read: Reading, precision
         return calibrated_execution(arguments, device, read, precision)
     if arguments.execution == "limit":
         names = ("syncs_per_layer", "syncs_per_expert_layer")
-        told = {name: real(value) for name in names if (value := getattr(arguments, name)) is not None}
+        told = {
+            name: real(value) for name in names if (value := getattr(arguments, name)) is not None
+        }
         return codesign.Limit(**told)
     return codesign.Dataflow() if arguments.execution == "dataflow" else codesign.Operatorwise()
 
 
 def technology_choices(arguments: "PointArguments", device: Any) -> dict[str, str]:
     """Node, memory, link: the device's own where the user names none."""
-    stated: dict[str, str | None] = {"node": arguments.node, "memory": arguments.memory, "link": arguments.link}
+    stated: dict[str, str | None] = {
+        "node": arguments.node,
+        "memory": arguments.memory,
+        "link": arguments.link,
+    }
     if None in stated.values():
         own = device.technology_names()
         stated = {name: value or own[k] for k, (name, value) in enumerate(stated.items())}
@@ -227,5 +274,10 @@ def _choice(name: str, value: str) -> str:
     try:
         return choice(name, value)
     except ValueError as error:
-        asked = {"link": "--link-bandwidth and --sync-latency-us", "memory": "--memory-bandwidth and --memory-capacity"}.get(name)
-        raise Refused(f"{error}" + (f"; what other speeds would do: {asked}" if asked else "")) from None
+        asked = {
+            "link": "--link-bandwidth and --sync-latency-us",
+            "memory": "--memory-bandwidth and --memory-capacity",
+        }.get(name)
+        raise Refused(
+            f"{error}" + (f"; what other speeds would do: {asked}" if asked else "")
+        ) from None

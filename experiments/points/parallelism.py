@@ -21,20 +21,28 @@ class Parallelism:
         return self.tensor * self.pipeline * self.context * self.data
 
 
-def divide(chips: int, tensor: int | None, pipeline: int, context: int, data: int | None) -> Parallelism:
+def divide(
+    chips: int, tensor: int | None, pipeline: int, context: int, data: int | None
+) -> Parallelism:
     """Find the degree that was not stated: data if tensor was, tensor otherwise.
 
     Raises:
-        Refused: the stated degrees do not multiply to the chips; the nearest tensor degree (or chip count) that does.
+        Refused: the stated degrees do not multiply to the chips; the nearest tensor degree (or chip
+            count) that does.
 
     >>> divide(16, tensor=8, pipeline=1, context=1, data=None)
     Parallelism(tensor=8, pipeline=1, context=1, data=2)
     """
     others = pipeline * context * (data or 1)
-    product = f"--pipeline {pipeline} × --context-parallel {context}" + (f" × --data {data}" if data else "")
+    product = f"--pipeline {pipeline} × --context-parallel {context}" + (
+        f" × --data {data}" if data else ""
+    )
     if chips % others:
         near = max(1, round(chips / others)) * others
-        raise Refused(f"--chips is {chips}, which {product} = {others} does not divide; the nearest that it does is {near}")
+        raise Refused(
+            f"--chips is {chips}, which {product} = {others} does not divide; the nearest that it"
+            f" does is {near}"
+        )
     rest = chips // others
     if tensor is None:
         return Parallelism(rest, pipeline, context, data or 1)
@@ -45,7 +53,10 @@ def divide(chips: int, tensor: int | None, pipeline: int, context: int, data: in
     valid = [rest] if data is not None else divisors(rest)
     near = min(valid, key=lambda degree: (abs(degree - tensor), -degree))
     what = "must equal" if data is not None else "must divide"
-    raise Refused(f"--tensor is {tensor}, which {what} {rest} (--chips {chips} over {product}); the nearest that does is {near}")
+    raise Refused(
+        f"--tensor is {tensor}, which {what} {rest} (--chips {chips} over {product}); the nearest"
+        f" that does is {near}"
+    )
 
 
 def divisors(number: int) -> list[int]:

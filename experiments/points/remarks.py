@@ -1,4 +1,5 @@
-"""What a reader must be told before trusting a point: layouts no engine has, prices of another machine, what was assumed."""
+"""What a reader must be told before trusting a point: layouts no engine has, prices of another
+machine, what was assumed."""
 
 import math
 from collections.abc import Iterator
@@ -20,12 +21,16 @@ if TYPE_CHECKING:
     from experiments.points.operating_point import OperatingPoint
 
 FULL = 0.85
-"""Share of the memory above which a limit study, which fills it all, is worth a remark: vLLM leaves 10 % by default
-(``gpu_memory_utilization`` 0.9, docs.vllm.ai) and takes activations and graphs from what it has. Other executions keep a reserve."""
+"""Share of the memory above which a limit study, which fills it all, is worth a remark: vLLM leaves
+10 % by default (``gpu_memory_utilization`` 0.9, docs.vllm.ai) and takes activations and graphs from
+what it has. Other executions keep a reserve."""
 
 
-def remarks(model: Transformer, phase: codesign.Phase, plan: codesign.Plan, design: codesign.Design) -> list[str]:
-    """Where a layout or a length is outside what the model or any engine does; the time model goes on as the sentence says."""
+def remarks(
+    model: Transformer, phase: codesign.Phase, plan: codesign.Plan, design: codesign.Design
+) -> list[str]:
+    """Where a layout or a length is outside what the model or any engine does; the time model goes
+    on as the sentence says."""
     stage = float(design.chips / plan.pipeline)
     tensor = stage / float(plan.context * plan.data)
     found = [*_heads(model, tensor), *_experts(model, plan, stage), *_groups(model, phase, plan)]
@@ -44,20 +49,23 @@ def _heads(model: Transformer, tensor: float) -> Iterator[str]:
                 continue
         if tensor > heads:
             yield (
-                f"tensor degree {tensor:g} exceeds the {heads:g} {what}: no engine cuts a head, and {tensor - heads:g} of {tensor:g} "
-                f"ranks have none (execution limit divides them anyway); expected at most {heads:g}"
+                f"tensor degree {tensor:g} exceeds the {heads:g} {what}: no engine cuts a head, and"
+                f" {tensor - heads:g} of {tensor:g} ranks have none (execution limit divides them"
+                f" anyway); expected at most {heads:g}"
             )
         elif not _whole(heads / tensor):
             yield (
-                f"tensor degree {tensor:g} does not divide the {heads:g} {what}: engines such as vLLM refuse it, and the time is that of "
-                f"{heads / tensor:.3g} heads a rank where the busiest has {math.ceil(heads / tensor)}; {_divisors(heads, tensor)}"
+                f"tensor degree {tensor:g} does not divide the {heads:g} {what}: engines such as"
+                f" vLLM refuse it, and the time is that of {heads / tensor:.3g} heads a rank where"
+                f" the busiest has {math.ceil(heads / tensor)}; {_divisors(heads, tensor)}"
             )
         if isinstance(attention, GroupedAttention):
             shared = float(attention.kv_heads)
             if tensor <= heads and not _whole(shared / tensor) and not _whole(tensor / shared):
                 yield (
-                    f"tensor degree {tensor:g} neither divides the {shared:g} KV heads nor is a multiple of them: the cache is charged as "
-                    f"{shared / min(tensor, shared):.3g} heads a rank; {_divisors(shared, tensor)}"
+                    f"tensor degree {tensor:g} neither divides the {shared:g} KV heads nor is a"
+                    f" multiple of them: the cache is charged as {shared / min(tensor, shared):.3g}"
+                    f" heads a rank; {_divisors(shared, tensor)}"
                 )
 
 
@@ -68,8 +76,14 @@ def _whole(ratio: float) -> bool:
 def _divisors(count: float, near: float) -> str:
     """The nearest degrees on both sides that divide a count."""
     divide = [degree for degree in range(1, round(count) + 1) if round(count) % degree == 0]
-    sides = [max((d for d in divide if d <= near), default=None), min((d for d in divide if d >= near), default=None)]
-    return f"the nearest that divide them are {' and '.join(str(side) for side in dict.fromkeys(sides) if side)}"
+    sides = [
+        max((d for d in divide if d <= near), default=None),
+        min((d for d in divide if d >= near), default=None),
+    ]
+    return (
+        "the nearest that divide them are"
+        f" {' and '.join(str(side) for side in dict.fromkeys(sides) if side)}"
+    )
 
 
 def _experts(model: Transformer, plan: codesign.Plan, stage: float) -> Iterator[str]:
@@ -80,42 +94,66 @@ def _experts(model: Transformer, plan: codesign.Plan, stage: float) -> Iterator[
         copies, groups = float(mixture.experts * plan.expert_copies), min(float(plan.expert), stage)
         if groups > copies:
             cut = stage / copies
-            yield f"{groups:g} expert groups for {copies:g} experts: {copies:g} groups are used, each expert cut over {cut:.3g} chips"
+            yield (
+                f"{groups:g} expert groups for {copies:g} experts: {copies:g} groups are used, each"
+                f" expert cut over {cut:.3g} chips"
+            )
         elif groups > 1.0 and not _whole(copies / groups):
-            yield f"{groups:g} expert groups do not divide the {copies:g} experts: the groups are taken as equal"
+            yield (
+                f"{groups:g} expert groups do not divide the {copies:g} experts: the groups are"
+                " taken as equal"
+            )
 
 
 def _groups(model: Transformer, phase: codesign.Phase, plan: codesign.Plan) -> Iterator[str]:
-    stages, groups, batch = float(plan.pipeline), float(plan.pipeline * plan.data), float(phase.batch)
+    stages, groups, batch = (
+        float(plan.pipeline),
+        float(plan.pipeline * plan.data),
+        float(phase.batch),
+    )
     layers = sum(float(kind.count) for kind in model.layers)
     if stages > layers:
-        yield f"pipeline {stages:g} exceeds the {layers:g} layers: a stage would have none; expected at most {layers:g}"
+        yield (
+            f"pipeline {stages:g} exceeds the {layers:g} layers: a stage would have none; expected"
+            f" at most {layers:g}"
+        )
     if groups > batch:
-        yield f"batch {batch:g} over {groups:g} data groups and pipeline stages: {groups - batch:g} of them wait for a sequence"
+        yield (
+            f"batch {batch:g} over {groups:g} data groups and pipeline stages: {groups - batch:g}"
+            " of them wait for a sequence"
+        )
 
 
 def price_remarks(point: "OperatingPoint", report: dict[str, Any]) -> list[str]:
     """What the price is of, where that is not the machine whose time is told."""
     arguments, choices = point.arguments, point.choices
-    own = dict(zip(("node", "memory", "link"), point.own_technology, strict=True)) if point.own_technology else {}
+    own = (
+        dict(zip(("node", "memory", "link"), point.own_technology, strict=True))
+        if point.own_technology
+        else {}
+    )
     speeds = {
         "node": "--peak-flops states another speed",
         "memory": "--memory-bandwidth and --memory-capacity state another memory",
         "link": "--link-bandwidth and --sync-latency-us state other links",
     }
     found = [
-        f"--{part} {choices[part]} changes prices, energy, area and limits only: time is that of the device's own {name}; {speeds[part]}"
+        f"--{part} {choices[part]} changes prices, energy, area and limits only: time is that of"
+        f" the device's own {name}; {speeds[part]}"
         for part, name in own.items()
-        if choices[part] != name and not (part != "node" and getattr(arguments, f"{part}_bandwidth") is not None)
+        if choices[part] != name
+        and not (part != "node" and getattr(arguments, f"{part}_bandwidth") is not None)
     ]
     memory = own.get("memory", choices["memory"])
     if not memory.startswith("HBM"):
         parts = report["capital_by_part_usd_per_chip"]
         chip = sum(parts[name] for name in ("logic", "memory", "package", "margin"))
         found.append(
-            f"every chip is charged its share of a data-centre server as HBM accelerators stand in: of {sum(parts.values()):,.0f} USD, "
-            f"server {parts['server']:,.0f}, network {parts['network']:,.0f}, facility {parts['facility']:,.0f} and the chip with its "
-            f"memory {chip:,.0f}; a {memory} machine (PCIe, consumer, edge, SRAM) may cost far less around the chip"
+            "every chip is charged its share of a data-centre server as HBM accelerators stand in:"
+            f" of {sum(parts.values()):,.0f} USD, server {parts['server']:,.0f}, network"
+            f" {parts['network']:,.0f}, facility {parts['facility']:,.0f} and the chip with its"
+            f" memory {chip:,.0f}; a {memory} machine (PCIe, consumer, edge, SRAM) may cost far"
+            " less around the chip"
         )
     return found
 
@@ -126,7 +164,9 @@ def device_remarks(point: "OperatingPoint", report: dict[str, Any]) -> list[str]
     bits, found = float(point.workload.precision.compute_bits), []
     width = device.width(bits)
     if arguments.peak_flops is None and width > next(one for one in (4, 8, 16, 32) if one >= bits):
-        found.append(f"{device.name} has no rate for {bits:g}-bit products: those of {width} bits are used")
+        found.append(
+            f"{device.name} has no rate for {bits:g}-bit products: those of {width} bits are used"
+        )
     if assumed := device.assumed(arguments.chips):
         found.append(f"{device.name} does not state everything; assumed: {', '.join(assumed)}")
     if design["pool_capacity"] > 0 and point.plan.tiers is None:
@@ -134,10 +174,13 @@ def device_remarks(point: "OperatingPoint", report: dict[str, Any]) -> list[str]
             f"the pool of {design['pool_capacity'] / GIBI:,.4g} GiB a chip lies idle: "
             "--weights-in-pool and --state-in-pool say which share is kept there"
         )
-    share = math.exp(report["limits"]["capacity"]) if report["limits"]["capacity"] is not None else 0.0
+    share = (
+        math.exp(report["limits"]["capacity"]) if report["limits"]["capacity"] is not None else 0.0
+    )
     if isinstance(point.execution, codesign.Limit) and FULL < share <= 1.0:
         found.append(
-            f"memory is {share:.0%} full and the limit study reserves nothing for activations, graphs and the engine itself (vLLM leaves "
-            "10 % by default): it may not fit in practice"
+            f"memory is {share:.0%} full and the limit study reserves nothing for activations,"
+            " graphs and the engine itself (vLLM leaves 10 % by default): it may not fit in"
+            " practice"
         )
     return found

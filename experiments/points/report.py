@@ -34,26 +34,41 @@ UNITS = {
     "time_per_token_s": "s",
     "user_tokens_per_second": "token/s",
     "system_tokens_per_second": "token/s",
-    "fits": "bool, memory and the promise where one was made; what the technology cannot build is in limits_broken",
+    "fits": (
+        "bool, memory and the promise where one was made; what the technology cannot build is in"
+        " limits_broken"
+    ),
     "fits_memory": "bool, weights and caches on every chip",
     "limits_broken": "names of limits, but memory and promise, that the design is beyond",
     "warnings": "sentences",
     "capacity_needed_bytes": "B, all chips",
     "capacity_available_bytes": "B, all chips, less the reserve for activations and framework",
-    "bound": "part of the step with most time: memory, compute, vector, sync (latency), transfer (bytes on links), "
-    "floor (of kernels) or host (execution calibrated)",
+    "bound": (
+        "part of the step with most time: memory, compute, vector, sync (latency), transfer (bytes"
+        " on links), floor (of kernels) or host (execution calibrated)"
+    ),
     "breakdown": "s",
     "power_w": "W, facility, mean while running",
     "provisioned_power_w": "W, facility, all chips at their peak",
     "energy_per_token_j": "J, facility",
     "capital_cost_usd": "USD",
-    "cost_per_million_tokens_usd": "USD, capital paid back and energy, at the utilisation of the technology",
+    "cost_per_million_tokens_usd": (
+        "USD, capital paid back and energy, at the utilisation of the technology"
+    ),
     "tokens_per_second_per_dollar": "token/s/USD of capital",
     "tokens_per_second_per_watt": "token/s/W provisioned",
-    "elasticities": "d ln y / d ln x [1]; by chips, where the plan needs each of them, past the step that more of them are",
-    "time_to_first_token_s": "s, of a request alone: prefill, and the engine's handling of it (execution calibrated)",
+    "elasticities": (
+        "d ln y / d ln x [1]; by chips, where the plan needs each of them, past the step that more"
+        " of them are"
+    ),
+    "time_to_first_token_s": (
+        "s, of a request alone: prefill, and the engine's handling of it (execution calibrated)"
+    ),
     "limits": "ln(used / allowed) [1]",
-    "interval": "90 % interval of each number that the calibration predicts, in that number's unit; it says nothing of memory and capital",
+    "interval": (
+        "90 % interval of each number that the calibration predicts, in that number's unit; it says"
+        " nothing of memory and capital"
+    ),
 }
 """What each number is in."""
 
@@ -73,23 +88,35 @@ def measure(
     technology: codesign.Technology,
     execution: codesign.Execution,
 ) -> Measured:
-    """Evaluate a design, and differentiate ln tokens/s/$ and ln tokens/s/W in the logs of its six variables.
+    """Evaluate a design, and differentiate ln tokens/s/$ and ln tokens/s/W in the logs of its six
+    variables.
 
-    Where the plan needs every chip (one chip, say), the next one brings collectives: a step, past which the derivative by chips is.
+    Where the plan needs every chip (one chip, say), the next one brings collectives: a step, past
+    which the derivative by chips is.
     """
     names = codesign.DESIGN_VARIABLES
 
     def logs(step: Real) -> tuple[Real, Outcome]:
         # a factor exp(step) that is exactly 1 at step 0, so that whole numbers of chips stay whole
         moved = {name: getattr(design, name) * jnp.exp(step[k]) for k, name in enumerate(names)}
-        outcome = codesign.evaluate(dataclasses.replace(design, **moved), workload, plan, technology=technology, execution=execution)
+        outcome = codesign.evaluate(
+            dataclasses.replace(design, **moved),
+            workload,
+            plan,
+            technology=technology,
+            execution=execution,
+        )
         return jnp.log(jnp.stack([getattr(outcome, name) for name in PER])), outcome
 
     needed = design.chips <= plan.pipeline * plan.context * plan.data * (1.0 + 1e-9)
     chips = jnp.arange(len(names)) == names.index("chips")
     past_step = jnp.where(chips & needed, 2e-6, 0.0)
-    slopes, outcomes = jax.vmap(jax.jacrev(logs, has_aux=True))(jnp.stack([jnp.zeros_like(past_step), past_step]))
-    return Measured(jax.tree.map(lambda leaf: leaf[0], outcomes), jnp.where(chips, slopes[1], slopes[0]))
+    slopes, outcomes = jax.vmap(jax.jacrev(logs, has_aux=True))(
+        jnp.stack([jnp.zeros_like(past_step), past_step])
+    )
+    return Measured(
+        jax.tree.map(lambda leaf: leaf[0], outcomes), jnp.where(chips, slopes[1], slopes[0])
+    )
 
 
 def measured(point: OperatingPoint, plan: codesign.Plan | None = None) -> Measured:
@@ -109,7 +136,8 @@ def point_report(point: OperatingPoint) -> dict[str, Any]:
         del limits["promise"]
     facility_watts = float(outcome.energy_per_token * outcome.system_tokens_per_second)
     elasticities = {
-        goal: dict(zip(codesign.DESIGN_VARIABLES, map(float, np.asarray(row)), strict=True)) for goal, row in zip(PER, slopes, strict=True)
+        goal: dict(zip(codesign.DESIGN_VARIABLES, map(float, np.asarray(row)), strict=True))
+        for goal, row in zip(PER, slopes, strict=True)
     }
     report: dict[str, Any] = {
         "step_time_s": float(outcome.step_time),
@@ -117,7 +145,11 @@ def point_report(point: OperatingPoint) -> dict[str, Any]:
         **speeds(outcome),
         "fits": bool(outcome.fits_memory) and limits.get("promise", 0.0) <= 0.0,
         "fits_memory": bool(outcome.fits_memory),
-        "limits_broken": [name for name, value in limits.items() if value > TOUCHED and name not in ("capacity", "promise")],
+        "limits_broken": [
+            name
+            for name, value in limits.items()
+            if value > TOUCHED and name not in ("capacity", "promise")
+        ],
         "capacity_needed_bytes": float(outcome.capacity_needed),
         "capacity_available_bytes": float(outcome.capacity_available),
         "bound": bound(breakdown),
@@ -130,16 +162,25 @@ def point_report(point: OperatingPoint) -> dict[str, Any]:
         **{name: float(getattr(outcome, name)) for name in PER},
         "elasticities": elasticities,
         "limits": limits,
-        "capital_by_part_usd_per_chip": {f.name: float(getattr(outcome.cost, f.name)) for f in dataclasses.fields(outcome.cost)},
+        "capital_by_part_usd_per_chip": {
+            f.name: float(getattr(outcome.cost, f.name)) for f in dataclasses.fields(outcome.cost)
+        },
     }
-    if point.arguments.execution == "limit" and point.shares.tensor > kv_heads(point.workload.model):
+    if point.arguments.execution == "limit" and point.shares.tensor > kv_heads(
+        point.workload.model
+    ):
         report["kv_split"] = both_splits(point)
     if isinstance(point.execution, codesign.Calibrated):
         from experiments.points.calibrated import intervals, knowledge
 
         if point.arguments.phase == "prefill":
-            report["time_to_first_token_s"] = report["step_time_s"] + float(request_time(point.execution))
-        report |= {"interval": intervals(point, point.execution, report), "calibration": knowledge(point)}
+            report["time_to_first_token_s"] = report["step_time_s"] + float(
+                request_time(point.execution)
+            )
+        report |= {
+            "interval": intervals(point, point.execution, report),
+            "calibration": knowledge(point),
+        }
     if point.arguments.compare_executions:
         from experiments.points.calibrated import executions
 
@@ -158,7 +199,8 @@ def speeds(outcome: Outcome) -> dict[str, float]:
 
 
 def both_splits(point: OperatingPoint) -> dict[str, Any]:
-    """The result with caches replicated beyond the KV heads, and with caches divided without limit."""
+    """The result with caches replicated beyond the KV heads, and with caches divided without
+    limit."""
     found: dict[str, Any] = {"used": point.arguments.kv_split}
     for name, ideal in (("heads", 0.0), ("ideal", 1.0)):
         outcome, _ = measured(point, dataclasses.replace(point.plan, kv_ideal=ideal))
@@ -173,7 +215,10 @@ def both_splits(point: OperatingPoint) -> dict[str, Any]:
 
 def inputs(point: OperatingPoint) -> dict[str, Any]:
     """The arguments as they were understood, and the design in SI."""
-    given = {field.name: getattr(point.arguments, field.name) for field in dataclasses.fields(point.arguments)}
+    given = {
+        field.name: getattr(point.arguments, field.name)
+        for field in dataclasses.fields(point.arguments)
+    }
     del given["json"]
     shares = point.shares
     degrees = {
@@ -182,26 +227,51 @@ def inputs(point: OperatingPoint) -> dict[str, Any]:
         "data": shares.data,
         "context_parallel": shares.context,
     }
-    design = {f.name: float(getattr(point.design, f.name)) for f in dataclasses.fields(point.design)}
+    design = {
+        f.name: float(getattr(point.design, f.name)) for f in dataclasses.fields(point.design)
+    }
     precision = point.workload.precision
-    bits = {name: float(precision.part(name).weight_bits + precision.part(name).scale_bits) for name in PARTS}
+    bits = {
+        name: float(precision.part(name).weight_bits + precision.part(name).scale_bits)
+        for name in PARTS
+    }
     bits |= {"kv": float(precision.state_bits), "activations": float(precision.activation_bits)}
     collective = list(point.arguments.collective)
-    return {**given, **degrees, "collective": collective, **point.choices, "bits": bits, "design_si": design}
+    return {
+        **given,
+        **degrees,
+        "collective": collective,
+        **point.choices,
+        "bits": bits,
+        "design_si": design,
+    }
 
 
 def refuse_no_numbers(report: dict[str, Any]) -> None:
-    """Refuse an evaluation whose outcome no float holds: what was asked lies outside all that the model is of.
+    """Refuse an evaluation whose outcome no float holds: what was asked lies outside all that the
+    model is of.
 
-    Limits and elasticities may be infinite where a quantity is absent; the outcomes themselves may not.
+    Limits and elasticities may be infinite where a quantity is absent; the outcomes themselves may
+    not.
 
     Raises:
         Refused: naming the outcomes.
     """
-    wild = [name for name, value in report.items() if isinstance(value, float) and not math.isfinite(value)]
-    wild += [f"{part} of the step" for part, value in report["breakdown"].items() if isinstance(value, float) and not math.isfinite(value)]
+    wild = [
+        name
+        for name, value in report.items()
+        if isinstance(value, float) and not math.isfinite(value)
+    ]
+    wild += [
+        f"{part} of the step"
+        for part, value in report["breakdown"].items()
+        if isinstance(value, float) and not math.isfinite(value)
+    ]
     if wild:
-        raise Refused(f"these inputs give no finite {', '.join(wild)}; expected quantities that a machine could have")
+        raise Refused(
+            f"these inputs give no finite {', '.join(wild)}; expected quantities that a machine"
+            " could have"
+        )
 
 
 def finite(value: Any) -> Any:
@@ -221,28 +291,48 @@ def failure(point: OperatingPoint, report: dict[str, Any]) -> str | None:
     if arguments.promise_ms is not None and report["limits"]["promise"] > 0:
         takes = report["time_per_token_s"] / MILLI
         return (
-            f"a token takes {takes:.3g} ms, more than the promised {arguments.promise_ms:g} ms; expected a promise "
-            f"of at least {takes:.3g} ms or a faster machine"
+            f"a token takes {takes:.3g} ms, more than the promised {arguments.promise_ms:g} ms;"
+            f" expected a promise of at least {takes:.3g} ms or a faster machine"
         )
     return None
 
 
 def _does_not_fit(point: OperatingPoint, report: dict[str, Any]) -> str:
     arguments, design = point.arguments, report["inputs"]["design_si"]
-    needed, available = report["capacity_needed_bytes"] / GIBI, report["capacity_available_bytes"] / GIBI
-    length = arguments.context if arguments.phase == "decode" else arguments.prompt or arguments.context
-    what = f"{point.workload.model.name} with batch {arguments.batch} at {length} positions needs {needed:.1f} GiB"
+    needed, available = (
+        report["capacity_needed_bytes"] / GIBI,
+        report["capacity_available_bytes"] / GIBI,
+    )
+    length = (
+        arguments.context if arguments.phase == "decode" else arguments.prompt or arguments.context
+    )
+    what = (
+        f"{point.workload.model.name} with batch {arguments.batch} at {length} positions needs"
+        f" {needed:.1f} GiB"
+    )
     machines = f"{arguments.chips} × {point.device.name}"
     if point.plan.tiers is not None:
-        over, pool = math.exp(report["limits"]["capacity"]), design["pool_capacity"] * arguments.chips / GIBI
+        over, pool = (
+            math.exp(report["limits"]["capacity"]),
+            design["pool_capacity"] * arguments.chips / GIBI,
+        )
         main = design["memory_capacity"] * arguments.chips / GIBI
         return (
-            f"{what}, of which {arguments.weights_in_pool:.0%} of the weights and {arguments.state_in_pool:.0%} of the cache go to a pool; "
-            f"{machines} have {main:.1f} GiB and pools of {pool:.1f} GiB, and the fuller of both would hold {over:.3g} times what it can; "
-            "expected other shares in --weights-in-pool and --state-in-pool, or more chips"
+            f"{what}, of which {arguments.weights_in_pool:.0%} of the weights and"
+            f" {arguments.state_in_pool:.0%} of the cache go to a pool; {machines} have {main:.1f}"
+            f" GiB and pools of {pool:.1f} GiB, and the fuller of both would hold {over:.3g} times"
+            " what it can; expected other shares in --weights-in-pool and --state-in-pool, or more"
+            " chips"
         )
-    idle = "; their pools hold what --weights-in-pool and --state-in-pool say" if design["pool_capacity"] > 0 else ""
-    return f"{what} and {machines} have {available:.1f} GiB to fill: {needed - available:.1f} GiB are missing; {_advice(point)}{idle}"
+    idle = (
+        "; their pools hold what --weights-in-pool and --state-in-pool say"
+        if design["pool_capacity"] > 0
+        else ""
+    )
+    return (
+        f"{what} and {machines} have {available:.1f} GiB to fill: {needed - available:.1f} GiB are"
+        f" missing; {_advice(point)}{idle}"
+    )
 
 
 def _advice(point: OperatingPoint) -> str:
@@ -252,11 +342,15 @@ def _advice(point: OperatingPoint) -> str:
     beyond = f", beyond the scale-up domain of {domain:g}" if least > domain else ""
     kept = 1.0 - float(fillable_share(point.technology.attainable, point.execution))
     reserve = f"{kept:.0%} of memory" if kept > 0 else "nothing"
-    return f"the least number of chips that fits is {least} (by bytes alone, {reserve} reserved for activations and the engine{beyond})"
+    return (
+        f"the least number of chips that fits is {least} (by bytes alone, {reserve} reserved for"
+        f" activations and the engine{beyond})"
+    )
 
 
 def least_chips(point: OperatingPoint) -> int | None:
-    """Fewest chips, by more tensor parallelism alone, on which weights and caches fit; None if no number does."""
+    """Fewest chips, by more tensor parallelism alone, on which weights and caches fit; None if no
+    number does."""
     group = point.shares.chips // point.shares.tensor
     chips = group * np.arange(1, max(MOST_CHIPS // group, 1) + 1, dtype=float)
 
@@ -264,7 +358,13 @@ def least_chips(point: OperatingPoint) -> int | None:
     @jax.vmap
     def used(count: Real) -> Real:
         design = dataclasses.replace(point.design, chips=count)
-        outcome = codesign.evaluate(design, point.workload, point.plan, technology=point.technology, execution=point.execution)
+        outcome = codesign.evaluate(
+            design,
+            point.workload,
+            point.plan,
+            technology=point.technology,
+            execution=point.execution,
+        )
         return outcome.limits.capacity
 
     fitting = np.asarray(used(jnp.asarray(chips))) <= 0

@@ -39,24 +39,34 @@ def show(point: OperatingPoint, report: dict[str, Any]) -> None:
 
 def _headline(point: OperatingPoint, report: dict[str, Any]) -> str:
     arguments, shares, design = point.arguments, point.shares, report["inputs"]["design_si"]
-    length = f"context {arguments.context:,}" if arguments.phase == "decode" else f"prompt {arguments.prompt or arguments.context:,}"
-    degrees = f"tensor {shares.tensor} × pipeline {shares.pipeline} × context {shares.context} × data {shares.data}"
+    length = (
+        f"context {arguments.context:,}"
+        if arguments.phase == "decode"
+        else f"prompt {arguments.prompt or arguments.context:,}"
+    )
+    degrees = (
+        f"tensor {shares.tensor} × pipeline {shares.pipeline} × context {shares.context} × data"
+        f" {shares.data}"
+    )
     rates = (
-        f"{design['memory_bandwidth'] / TERA:.4g} TB/s, {design['memory_capacity'] / GIBI:.4g} GiB, "
-        f"{design['peak_flops'] / PETA:.4g} PFLOP/s at {float(point.workload.precision.compute_bits):g} bit, "
-        f"sync {design['sync_latency'] / MICRO:.3g} us a chip"
+        f"{design['memory_bandwidth'] / TERA:.4g} TB/s, {design['memory_capacity'] / GIBI:.4g} GiB,"
+        f" {design['peak_flops'] / PETA:.4g} PFLOP/s at"
+        f" {float(point.workload.precision.compute_bits):g} bit, sync"
+        f" {design['sync_latency'] / MICRO:.3g} us a chip"
     )
     return (
-        f"{point.workload.model.name}, {arguments.phase}, batch {arguments.batch:,}, {length}, "
-        f"computing at {widths(point)}\n"
-        f"on {arguments.chips} × {point.device.name} ({rates}), {degrees}, execution {arguments.execution}\n"
+        f"{point.workload.model.name}, {arguments.phase}, batch {arguments.batch:,}, {length},"
+        f" computing at {widths(point)}\non {arguments.chips} × {point.device.name} ({rates}),"
+        f" {degrees}, execution {arguments.execution}\n"
     )
 
 
 def widths(point: OperatingPoint) -> str:
     """Widths of the matrix arithmetic, of all parts and of attention's scores."""
     precision = point.workload.precision
-    found = {float(precision.part(name).compute_bits) for name in PARTS if name != "embedding"} | {float(precision.core_bits)}
+    found = {float(precision.part(name).compute_bits) for name in PARTS if name != "embedding"} | {
+        float(precision.core_bits)
+    }
     return " and ".join(f"{bits:g}" for bits in sorted(found)) + " bit"
 
 
@@ -64,26 +74,71 @@ def _summary(report: dict[str, Any]) -> list[tuple[str, str]]:
     ends = report.get("interval", {})
 
     def band(name: str, unit: float = 1.0) -> str:
-        return f" (90 %: {ends[name][0] / unit:.3g} to {ends[name][1] / unit:.3g})" if name in ends else ""
+        return (
+            f" (90 %: {ends[name][0] / unit:.3g} to {ends[name][1] / unit:.3g})"
+            if name in ends
+            else ""
+        )
 
     name, first = "time_to_first_token_s", []
     if name in report:
-        first = [("first token", f"{report[name] / MILLI:.4g} ms{band(name, MILLI)}, of a request alone")]
-    needed, available = report["capacity_needed_bytes"] / GIBI, report["capacity_available_bytes"] / GIBI
+        first = [
+            ("first token", f"{report[name] / MILLI:.4g} ms{band(name, MILLI)}, of a request alone")
+        ]
+    needed, available = (
+        report["capacity_needed_bytes"] / GIBI,
+        report["capacity_available_bytes"] / GIBI,
+    )
     running, provisioned = report["power_w"] / KILO, report["provisioned_power_w"] / KILO
     return [
         ("step time", f"{report['step_time_s'] / MILLI:.4g} ms{band('step_time_s', MILLI)}"),
         *first,
-        ("one user", f"{report['user_tokens_per_second']:.4g} tokens/s{band('user_tokens_per_second')}"),
-        ("all users", f"{report['system_tokens_per_second']:.4g} tokens/s{band('system_tokens_per_second')}"),
+        (
+            "one user",
+            f"{report['user_tokens_per_second']:.4g} tokens/s{band('user_tokens_per_second')}",
+        ),
+        (
+            "all users",
+            f"{report['system_tokens_per_second']:.4g} tokens/s{band('system_tokens_per_second')}",
+        ),
         ("memory", f"{needed:.4g} of {available:.4g} GiB to fill ({needed / available:.0%})"),
         ("bound by", report["bound"]),
-        ("capital", f"{report['capital_cost_usd']:,.0f} USD ({report['inputs']['price_basis']} prices)"),
-        ("running cost", f"{report['cost_per_million_tokens_usd']:.4g} USD per million tokens{band('cost_per_million_tokens_usd')}"),
-        ("power", f"{running:.4g} kW running{band('power_w', KILO)}, {provisioned:.4g} kW provisioned (facility)"),
-        ("energy", f"{report['energy_per_token_j']:.4g} J/token (facility){band('energy_per_token_j')}"),
-        ("tokens/s/$", f"{report['tokens_per_second_per_dollar']:.4g} token/s/USD{band('tokens_per_second_per_dollar')}"),
-        ("tokens/s/W", f"{report['tokens_per_second_per_watt']:.4g} token/s/W{band('tokens_per_second_per_watt')}"),
+        (
+            "capital",
+            f"{report['capital_cost_usd']:,.0f} USD ({report['inputs']['price_basis']} prices)",
+        ),
+        (
+            "running cost",
+            (
+                f"{report['cost_per_million_tokens_usd']:.4g} USD per million"
+                f" tokens{band('cost_per_million_tokens_usd')}"
+            ),
+        ),
+        (
+            "power",
+            (
+                f"{running:.4g} kW running{band('power_w', KILO)}, {provisioned:.4g} kW provisioned"
+                " (facility)"
+            ),
+        ),
+        (
+            "energy",
+            f"{report['energy_per_token_j']:.4g} J/token (facility){band('energy_per_token_j')}",
+        ),
+        (
+            "tokens/s/$",
+            (
+                f"{report['tokens_per_second_per_dollar']:.4g}"
+                f" token/s/USD{band('tokens_per_second_per_dollar')}"
+            ),
+        ),
+        (
+            "tokens/s/W",
+            (
+                f"{report['tokens_per_second_per_watt']:.4g}"
+                f" token/s/W{band('tokens_per_second_per_watt')}"
+            ),
+        ),
     ]
 
 
@@ -102,12 +157,24 @@ def _breakdown(report: dict[str, Any]) -> Any:
 
     ends = report.get("interval", {}).get("breakdown", {})
     for part in (part for part in RESOURCES if part in breakdown):
-        row(part, breakdown[part], f"{ends[part][0] / MILLI:.3g} to {ends[part][1] / MILLI:.3g} ms" if part in ends else "")
+        row(
+            part,
+            breakdown[part],
+            (
+                f"{ends[part][0] / MILLI:.3g} to {ends[part][1] / MILLI:.3g} ms"
+                if part in ends
+                else ""
+            ),
+        )
     table.add_section()
     for name, entry in breakdown["by_operator"].items():
         row(f"  {name}", entry["time"], entry["bound"])
     for name, entry in breakdown["by_collective"].items():
-        row(f"  all chips: {name}", entry["sync"] + entry["transfer"], max(entry, key=lambda part: entry[part]))
+        row(
+            f"  all chips: {name}",
+            entry["sync"] + entry["transfer"],
+            max(entry, key=lambda part: entry[part]),
+        )
     table.add_section()
     row("step", total)
     return table
@@ -148,18 +215,24 @@ def notes(point: OperatingPoint, report: dict[str, Any]) -> list[str]:
     lines = []
     if point.arguments.execution == "operatorwise":
         lines.append(
-            "Times are of attainable rates, without floors of kernels and without the engine's host time; --execution calibrated says "
-            "what measured machines take, with intervals."
+            "Times are of attainable rates, without floors of kernels and without the engine's host"
+            " time; --execution calibrated says what measured machines take, with intervals."
         )
     if "calibration" in report:
         from experiments.points.calibrated import knowledge_line
 
-        lines.append(knowledge_line(report["calibration"], point.device.name, point.workload.model.name))
-    if splits := report.get("kv_split"):
-        heads, ideal = splits["heads"]["user_tokens_per_second"], splits["ideal"]["user_tokens_per_second"]
         lines.append(
-            f"KV split (tensor degree {point.shares.tensor} exceeds the KV heads): heads, replicated: {heads:.4g} "
-            f"tokens/s/user; ideal, divided without limit: {ideal:.4g} tokens/s/user; shown above: {splits['used']}."
+            knowledge_line(report["calibration"], point.device.name, point.workload.model.name)
+        )
+    if splits := report.get("kv_split"):
+        heads, ideal = (
+            splits["heads"]["user_tokens_per_second"],
+            splits["ideal"]["user_tokens_per_second"],
+        )
+        lines.append(
+            f"KV split (tensor degree {point.shares.tensor} exceeds the KV heads): heads,"
+            f" replicated: {heads:.4g} tokens/s/user; ideal, divided without limit: {ideal:.4g}"
+            f" tokens/s/user; shown above: {splits['used']}."
         )
     broken = broken_limits(report["limits"])
     free = point.device.name.startswith("xpu-") or point.arguments.execution == "limit"
@@ -168,18 +241,25 @@ def notes(point: OperatingPoint, report: dict[str, Any]) -> list[str]:
     elif broken:
         lines.append(f"The price model strains: under this technology it sees {broken}.")
     choices = point.choices
+    pooled = report["inputs"]["design_si"]["pool_capacity"] > 0
     lines.append(
-        f"Prices: {choices['price_basis']} basis, logic {choices['node']}, memory {choices['memory']}, "
-        f"links {choices['link']}, cooling {choices['cooling']}"
-        f"{', pool ' + choices['pool'] if report['inputs']['design_si']['pool_capacity'] > 0 else ''}."
+        f"Prices: {choices['price_basis']} basis, logic {choices['node']}, memory"
+        f" {choices['memory']}, links {choices['link']}, cooling {choices['cooling']}"
+        f"{', pool ' + choices['pool'] if pooled else ''}."
     )
     return [*lines, *prior_lines(choices)]
 
 
 def broken_limits(limits: dict[str, float | None]) -> str:
     """The technology limits that a design breaks, with how far beyond them it is."""
-    over = {name: value for name, value in limits.items() if value and value > TOUCHED and name not in ("capacity", "promise")}
-    return ", ".join(f"{limit_words(name)} at {math.exp(value):.2f} × the limit" for name, value in over.items())
+    over = {
+        name: value
+        for name, value in limits.items()
+        if value and value > TOUCHED and name not in ("capacity", "promise")
+    }
+    return ", ".join(
+        f"{limit_words(name)} at {math.exp(value):.2f} × the limit" for name, value in over.items()
+    )
 
 
 def prior_lines(choices: dict[str, str]) -> list[str]:

@@ -1,8 +1,10 @@
-"""What the search would have designed in 2022 and 2024 for the models of the day, beside H100 and B200.
+"""What the search would have designed in 2022 and 2024 for the models of the day, beside H100 and
+B200.
 
-Only technology and work are given: process, memory, links, cooling, package, dies and domain of the day. Bandwidth, capacity,
-matrix rate, link bandwidth, clock, chips and batch are searched. Where a design misses the device, one prior or one part of the
-work at a time is changed, to see which of them accounts for it.
+Only technology and work are given: process, memory, links, cooling, package, dies and domain of the
+day. Bandwidth, capacity, matrix rate, link bandwidth, clock, chips and batch are searched. Where a
+design misses the device, one prior or one part of the work at a time is changed, to see which of
+them accounts for it.
 """
 
 import dataclasses
@@ -63,13 +65,29 @@ class Era:
 
 H100 = Era(
     "h100",
-    MappingProxyType({"node": "N4", "memory": "HBM3", "link": "NVLink4", "cooling": "air", "packaging": "CoWoS-S"}),
+    MappingProxyType(
+        {
+            "node": "N4",
+            "memory": "HBM3",
+            "link": "NVLink4",
+            "cooling": "air",
+            "packaging": "CoWoS-S",
+        }
+    ),
     dies=1.0,
     domain=8.0,
 )
 B200 = Era(
     "b200",
-    MappingProxyType({"node": "N4", "memory": "HBM3E", "link": "NVLink5", "cooling": "cold-plate", "packaging": "CoWoS-L"}),
+    MappingProxyType(
+        {
+            "node": "N4",
+            "memory": "HBM3E",
+            "link": "NVLink5",
+            "cooling": "cold-plate",
+            "packaging": "CoWoS-L",
+        }
+    ),
     dies=2.0,
     domain=72.0,
 )
@@ -87,7 +105,8 @@ class Case:
     prompt: float
     output: float
     promise: float = 50 * MILLI
-    """longest mean time between a user's tokens [s]; judged: 20 tokens/s, several times the speed of reading"""
+    """longest mean time between a user's tokens [s]; judged: 20 tokens/s, several times the speed
+    of reading"""
     price_basis: str = "builder"
     scaled: tuple[tuple[str, float], ...] = ()
     """factors on leaves of the technology, keyed as ``hardware_priors.technology_priors``"""
@@ -97,7 +116,11 @@ class Case:
         found = hardware_priors.technology(**self.era.technology, price_basis=self.price_basis)  # pyright: ignore[reportArgumentType]
         for key, factor in self.scaled:
             part, leaf = key.split(".")
-            found = eqx.tree_at(lambda t, p=part, q=leaf: getattr(getattr(t, p), q), found, replace_fn=lambda value, f=factor: value * f)
+            found = eqx.tree_at(
+                lambda t, p=part, q=leaf: getattr(getattr(t, p), q),
+                found,
+                replace_fn=lambda value, f=factor: value * f,
+            )
         return found
 
 
@@ -106,12 +129,14 @@ CASES = (
     Case("175B", H100, "gpt3-175b", 16.0, 1792.0, 256.0),
     Case("405B", B200, "llama-3.1-405b", 8.0, 8192.0, 1024.0),
 )
-"""Dense models; seven or eight prompt tokens to an output token (judged), and the 175B fills its window of 2048."""
+"""Dense models; seven or eight prompt tokens to an output token (judged), and the 175B fills its
+window of 2048."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Machine:
-    """One chip of a design, or a device: what is compared (SI), and how it is used where that is known."""
+    """One chip of a design, or a device: what is compared (SI), and how it is used where that is
+    known."""
 
     bandwidth: float
     capacity: float
@@ -153,9 +178,14 @@ SHOWN = {
 def published(name: str) -> Machine:
     """A device of the catalogue, dense peaks, its rating as power."""
     device = Device(name)
-    at = {quantity: device.fact(quantity).si.value for quantity in ("memory_bandwidth", "memory_capacity", "die_area", "tdp")}
+    at = {
+        quantity: device.fact(quantity).si.value
+        for quantity in ("memory_bandwidth", "memory_capacity", "die_area", "tdp")
+    }
     wide, narrow = device.peak(16).si.value, device.peak(8).si.value
-    return Machine(at["memory_bandwidth"], at["memory_capacity"], wide, narrow, at["die_area"], at["tdp"])
+    return Machine(
+        at["memory_bandwidth"], at["memory_capacity"], wide, narrow, at["die_area"], at["tdp"]
+    )
 
 
 def factors(ours: Machine, theirs: Machine) -> dict[str, float]:
@@ -167,7 +197,8 @@ def factors(ours: Machine, theirs: Machine) -> dict[str, float]:
 def misses(found: Mapping[str, float]) -> list[str]:
     """Judged quantities whose factor is not within.
 
-    >>> misses({"bytes per FLOP, 16 bit": 2.1, "bytes per FLOP, 8 bit": 2.0, "capacity": 0.4, "area": 0.5, "power": 9.0})
+    >>> ratio = {"bytes per FLOP, 16 bit": 2.1, "bytes per FLOP, 8 bit": 2.0}
+    >>> misses({**ratio, "capacity": 0.4, "area": 0.5, "power": 9.0})
     ['bytes per FLOP, 16 bit', 'capacity']
     """
     return [name for name in JUDGED if abs(math.log(found[name])) > math.log(FACTOR) + LAST_DIGITS]
@@ -192,12 +223,19 @@ def designs(case: Case) -> list[Machine]:
         sram_bandwidth=real(1e9),  # nothing is kept on chip: what its bytes take is its area
     )
     space = Space(base, low, high, chips=(1, 64), buildable=True)
-    work = dataclasses.replace(model(case.model), name="model")  # a name of its own would compile the same search again
+    work = dataclasses.replace(
+        model(case.model), name="model"
+    )  # a name of its own would compile the same search again
     bits = real(case.bits)
-    precision = codesign.Precision(weight_bits=bits, expert_weight_bits=bits, state_bits=bits, activation_bits=bits)
+    precision = codesign.Precision(
+        weight_bits=bits, expert_weight_bits=bits, state_bits=bits, activation_bits=bits
+    )
     phase = Serving(real(case.prompt), real(case.output), real(1))
     service = Service(work, phase, precision, promise=real(case.promise), batch=(1, 4096))
-    plans = tuple(codesign.Plan(all_reduce=real(codesign.ALGORITHMS[name])[None]) for name in ("one-shot", "two-shot"))
+    plans = tuple(
+        codesign.Plan(all_reduce=real(codesign.ALGORITHMS[name])[None])
+        for name in ("one-shot", "two-shot")
+    )
     kind = Kind(technology, real(case.era.dies), scale_up_domain=real(case.era.domain))
     goals = [objective(name) for name in OBJECTIVES]
     front = optimize(space, service, [Choice("machine", plans, (kind,))], goals, weights=len(goals))
@@ -226,7 +264,8 @@ def _machine(front: Front, k: int, bits: float, technology: codesign.Technology)
 
 
 def stacks_at_its_speed(case: Case) -> Case:
-    """The case with memory stacks as fast as the era's device runs its own, below what their generation allows."""
+    """The case with memory stacks as fast as the era's device runs its own, below what their
+    generation allows."""
     device = Device(case.era.device)
     own = device.fact("memory_bandwidth").si.value / device.fact("stacks").value
     factor = own / float(case.technology().memory.stack_bandwidth)
@@ -235,13 +274,16 @@ def stacks_at_its_speed(case: Case) -> Case:
 
 CHANGES: Mapping[str, Callable[[Case], Case]] = MappingProxyType(
     {
-        "all generated": lambda case: dataclasses.replace(case, prompt=1.0, output=case.prompt + case.output - 1.0),
+        "all generated": lambda case: dataclasses.replace(
+            case, prompt=1.0, output=case.prompt + case.output - 1.0
+        ),
         "promise doubled": lambda case: dataclasses.replace(case, promise=2.0 * case.promise),
         "buyer's prices": lambda case: dataclasses.replace(case, price_basis="buyer"),
         "device's stack speed": stacks_at_its_speed,
     }
 )
-"""One thing at a time: two of the work (sequences as long as before but without prompts; slower users), two of the priors."""
+"""One thing at a time: two of the work (sequences as long as before but without prompts; slower
+users), two of the priors."""
 
 TRIED = (
     ("70B", ("all generated", "buyer's prices", "device's stack speed")),
@@ -281,7 +323,8 @@ def results() -> list[Result]:
 
 
 def table(settings: Settings) -> Table:
-    """Designs of 2022 and 2024 over H100 and B200, quantity by quantity. Needs no data; its searches take minutes."""
+    """Designs of 2022 and 2024 over H100 and B200, quantity by quantity. Needs no data; its
+    searches take minutes."""
     del settings
     return tabulated(results())
 
@@ -293,9 +336,17 @@ def tabulated(found: Sequence[Result]) -> Table:
         machine, ratios = one.machine, one.factors
         verdict = ", ".join(misses(ratios)) or "all"
         rows.append(
-            (one.case.era.device.upper(), one.case.name, one.change or "as stated", *ratios.values(), machine.chips, machine.batch,
-             machine.dollars_per_token / MICRO, "all within" if verdict == "all" else f"outside: {verdict}")
-        )  # fmt: skip
+            (
+                one.case.era.device.upper(),
+                one.case.name,
+                one.change or "as stated",
+                *ratios.values(),
+                machine.chips,
+                machine.batch,
+                machine.dollars_per_token / MICRO,
+                "all within" if verdict == "all" else f"outside: {verdict}",
+            )
+        )
     columns = (
         *(Column(name) for name in ("device", "model", "change")),
         *(Column(name, "1") for name in (*SHOWN, "chips", "batch")),
@@ -304,11 +355,17 @@ def tabulated(found: Sequence[Result]) -> Table:
     )
     plain = [one for one in found if not one.change]
     return Table(
-        "The cheapest design of the day over the device that was built (factors: ours over published)",
+        "The cheapest design of the day over the device that was built (factors: ours over"
+        " published)",
         columns,
         rows,
         summary=[told(one) for one in plain],
-        notes=[line for one in plain for line in explained(one, [o for o in found if o.change and o.case == one.case])] + notes(found),
+        notes=[
+            line
+            for one in plain
+            for line in explained(one, [o for o in found if o.change and o.case == one.case])
+        ]
+        + notes(found),
     )
 
 
@@ -322,7 +379,8 @@ def told(one: Result) -> str:
         low, high = (end(ratios[name] for ratios in over) for end in (min, max))
         ours = one.machine.quantities[name] / scale
         cells.append(
-            f"{name} {ours:.4g} against {theirs[name] / scale:.4g} {unit} ({one.factors[name]:.2f}, over the front {low:.2f}–{high:.2f})"
+            f"{name} {ours:.4g} against {theirs[name] / scale:.4g} {unit} ({one.factors[name]:.2f},"
+            f" over the front {low:.2f}–{high:.2f})"
         )
     outside = misses(one.factors)
     verdict = f"outside {FACTOR:g}x: {', '.join(outside)}" if outside else f"all within {FACTOR:g}x"
@@ -341,12 +399,28 @@ def explained(one: Result, changed: Sequence[Result]) -> list[str]:
         most = max(changed, key=lambda other: abs(moves[other.change]))
         line = f"{head}, {name} ({ratios[name]:.2f}): "
         moved = abs(moves[most.change]) > LEAST_MOVE
-        line += f"{most.change} moves it most, to {most.factors[name]:.2f}" if moved else "nothing that was tried moves it"
+        line += (
+            f"{most.change} moves it most, to {most.factors[name]:.2f}"
+            if moved
+            else "nothing that was tried moves it"
+        )
         if name in outside:
-            cures = [f"{o.change} ({o.factors[name]:.2f})" for o in changed if name not in misses(o.factors)]
-            line += f"; outside as stated, brought within by {', '.join(cures)}" if cures else "; nothing that was tried brings it within"
+            cures = [
+                f"{o.change} ({o.factors[name]:.2f})"
+                for o in changed
+                if name not in misses(o.factors)
+            ]
+            line += (
+                f"; outside as stated, brought within by {', '.join(cures)}"
+                if cures
+                else "; nothing that was tried brings it within"
+            )
         lines.append(line + ".")
     return lines
+
+
+def _named_model(case: Case) -> str:
+    return f"{case.name} is {case.model} ({_cached(case):.2g} MB cached a token)"
 
 
 def _cached(case: Case) -> float:
@@ -361,20 +435,40 @@ def notes(found: Sequence[Result]) -> list[str]:
     for case in (CASES[0], CASES[-1]):
         device, memory = Device(case.era.device), case.technology().memory
         own = device.fact("memory_bandwidth").si.value / device.fact("stacks").value / GIGA
-        speeds.append(f"{case.era.device.upper()} {own:.0f} of {float(memory.stack_bandwidth) / GIGA:.0f}")
+        speeds.append(
+            f"{case.era.device.upper()} {own:.0f} of {float(memory.stack_bandwidth) / GIGA:.0f}"
+        )
     return [
-        f"The rule: of the front over {', '.join(OBJECTIVES)} the design with the cheapest token, every design in whole stacks of "
-        f"whole layers. Judged: users get a token every {CASES[0].promise / MILLI:.0f} ms or sooner; seven or eight prompt tokens to "
-        "an output token, prompts and outputs on the same machines; 16 bit in 2022, 8 bit in 2024; domains of 8 and of 72 chips.",
-        f"Models: {', '.join(f'{case.name} is {case.model} ({_cached(case):.2g} MB cached a token)' for case in CASES)}. The first "
-        "stands for its size: its grouped heads are of 2024.",
-        f"The area is the reticle's in {reticle} of {len(found)} designs (die_area binds): it agrees because makers filled the "
-        "reticle too, which says little about the rest of the model.",
+        (
+            f"The rule: of the front over {', '.join(OBJECTIVES)} the design with the cheapest"
+            " token, every design in whole stacks of whole layers. Judged: users get a token every"
+            f" {CASES[0].promise / MILLI:.0f} ms or sooner; seven or eight prompt tokens to an"
+            " output token, prompts and outputs on the same machines; 16 bit in 2022, 8 bit in"
+            " 2024; domains of 8 and of 72 chips."
+        ),
+        (
+            "Models:"
+            f" {', '.join(map(_named_model, CASES))}."
+            " The first stands for its size: its grouped heads are of 2024."
+        ),
+        (
+            f"The area is the reticle's in {reticle} of {len(found)} designs (die_area binds): it"
+            " agrees because makers filled the reticle too, which says little about the rest of"
+            " the model."
+        ),
         f"Stacks run below what their generation allows [GB/s]: {', '.join(speeds)}.",
-        "H100 and B200 were built to train as well, which asks for FLOP/s before memory; the search knows inference alone, in which "
-        "prompts are the work that is most like training.",
-        "Chips, batch, stacks and layers are found by descent and proved best in no case, so a change of some per cent may be the "
-        "search's. Chips need not divide a model's heads.",
-        "Prices are those of the catalogue for all years, not those of 2022. Power is everything at its peak at once, against a "
-        "rating. B200 is the one of the catalogue; N4P counts as N4.",
+        (
+            "H100 and B200 were built to train as well, which asks for FLOP/s before memory; the"
+            " search knows inference alone, in which prompts are the work that is most like"
+            " training."
+        ),
+        (
+            "Chips, batch, stacks and layers are found by descent and proved best in no case, so a"
+            " change of some per cent may be the search's. Chips need not divide a model's heads."
+        ),
+        (
+            "Prices are those of the catalogue for all years, not those of 2022. Power is"
+            " everything at its peak at once, against a rating. B200 is the one of the catalogue;"
+            " N4P counts as N4."
+        ),
     ]

@@ -1,4 +1,5 @@
-"""Area, power and bill of materials of real accelerators, each vendor left out of the fit that predicts it."""
+"""Area, power and bill of materials of real accelerators, each vendor left out of the fit that
+predicts it."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -7,7 +8,14 @@ import equinox as eqx
 import numpy as np
 
 from codesign.numerics.fields import real
-from experiments.reproductions.fit import Coefficient, Machine, Model, fitted, predicted, side_by_side
+from experiments.reproductions.fit import (
+    Coefficient,
+    Machine,
+    Model,
+    fitted,
+    predicted,
+    side_by_side,
+)
 from experiments.reproductions.table import Column, Settings, Table
 from hardware_priors.devices import Device, device_names
 from hardware_priors.prior import Prior, lookup
@@ -20,7 +28,11 @@ NAMED = ("a100", "h100", "h200", "b200", "mi300x", "tpu-v6e", "tpu-v7", "trainiu
 TOLERANCE = {"area": 0.15, "power": 0.25, "bill of materials": 0.15}
 """Relative error that counts as within; also the spread of the model about a figure in the fit."""
 
-FACTS = {"area": ("die_area", "mm^2", 1e-6), "power": ("tdp", "W", 1.0), "bill of materials": ("bom", "USD", 1.0)}
+FACTS = {
+    "area": ("die_area", "mm^2", 1e-6),
+    "power": ("tdp", "W", 1.0),
+    "bill of materials": ("bom", "USD", 1.0),
+}
 """Published fact of each quantity, the unit of the table, and that unit in SI."""
 
 NOT_PUBLISHED = {("rubin", "die_area"): "two dies of at most one reticle: a bound, not a figure"}
@@ -28,7 +40,10 @@ NOT_PUBLISHED = {("rubin", "die_area"): "two dies of at most one reticle: a boun
 NOT_FITTED = {
     "l40s": "its die holds graphics, for which the model has no word",
     "rtx-4090": "its die holds graphics, for which the model has no word",
-    "mi325x": "a bill below the price of its memory alone (256 GB at the 15.1 USD/GB that the same site states for HBM3E)",
+    "mi325x": (
+        "a bill below the price of its memory alone (256 GB at the 15.1 USD/GB that the same site"
+        " states for HBM3E)"
+    ),
 }
 """Devices that are predicted and judged but never fitted on, with the reason."""
 
@@ -42,23 +57,59 @@ def free_coefficients() -> list[Coefficient]:
     """What is fitted; everything else of a technology stays at its nominal value."""
     classes = (("N7", ("N7",)), ("N5", ("N5", "N4")), ("N3", ("N3",)))
     per_node = [
-        Coefficient(f"{word}, {'/'.join(nodes)}", (f"logic.{leaf}",), lookup("logic", row, leaf), nodes)
-        for leaf, word in (("matrix_density", "matrix density"), ("matrix_energy", "energy per FLOP"))
+        Coefficient(
+            f"{word}, {'/'.join(nodes)}", (f"logic.{leaf}",), lookup("logic", row, leaf), nodes
+        )
+        for leaf, word in (
+            ("matrix_density", "matrix density"),
+            ("matrix_energy", "energy per FLOP"),
+        )
         for row, nodes in classes
     ]
-    macro, cache_density = lookup("memory", "SRAM", "effective_density_scratchpad_N5"), lookup("logic", "N5", "sram_density")
+    macro, cache_density = (
+        lookup("memory", "SRAM", "effective_density_scratchpad_N5"),
+        lookup("logic", "N5", "sram_density"),
+    )
     common = [
         ("cache density", ("logic.sram_density",), cache_density),
         ("scratchpad over cache density", ("scratchpad",), macro),
         ("fixed area of a die", ("logic.fixed_area",), lookup("logic", "any node", "fixed_area")),
-        ("area overhead", ("logic.overhead_fraction",), lookup("logic", "any node", "overhead_fraction")),
-        ("die-to-die area", ("packaging.die_to_die_area",), lookup("packaging", "CoWoS-L", "die_to_die_area")),
+        (
+            "area overhead",
+            ("logic.overhead_fraction",),
+            lookup("logic", "any node", "overhead_fraction"),
+        ),
+        (
+            "die-to-die area",
+            ("packaging.die_to_die_area",),
+            lookup("packaging", "CoWoS-L", "die_to_die_area"),
+        ),
         ("leakage", ("logic.leakage",), lookup("logic", "any node", "leakage")),
-        ("memory access energy", ("memory.access_energy",), lookup("memory", "HBM3E", "access_energy")),
-        ("memory price", ("memory.stack_price", "memory.layer_price"), lookup("memory", "HBM3E", "layer_price")),
-        ("package price per area", ("packaging.area_price",), lookup("packaging", "CoWoS-L", "area_price")),
-        ("assembly price", ("packaging.assembly_price",), lookup("packaging", "any packaging", "assembly_price")),
-        ("multi-die loss", ("packaging.multi_die_price",), lookup("packaging", "CoWoS-L", "multi_die_price")),
+        (
+            "memory access energy",
+            ("memory.access_energy",),
+            lookup("memory", "HBM3E", "access_energy"),
+        ),
+        (
+            "memory price",
+            ("memory.stack_price", "memory.layer_price"),
+            lookup("memory", "HBM3E", "layer_price"),
+        ),
+        (
+            "package price per area",
+            ("packaging.area_price",),
+            lookup("packaging", "CoWoS-L", "area_price"),
+        ),
+        (
+            "assembly price",
+            ("packaging.assembly_price",),
+            lookup("packaging", "any packaging", "assembly_price"),
+        ),
+        (
+            "multi-die loss",
+            ("packaging.multi_die_price",),
+            lookup("packaging", "CoWoS-L", "multi_die_price"),
+        ),
     ]
     return per_node + [Coefficient(name, leaves, prior) for name, leaves, prior in common]
 
@@ -91,7 +142,11 @@ def not_compared() -> dict[str, str]:
 def compared() -> list[str]:
     """Devices of the table."""
     skipped = not_compared()
-    return [name for name in device_names() if name not in skipped and any(published(name, quantity) for quantity in FACTS)]
+    return [
+        name
+        for name in device_names()
+        if name not in skipped and any(published(name, quantity) for quantity in FACTS)
+    ]
 
 
 def layers_per_stack(capacity: float, stacks: float, layer_capacity: float) -> int:
@@ -109,8 +164,8 @@ def layers_per_stack(capacity: float, stacks: float, layer_capacity: float) -> i
 def machine(name: str) -> Machine:
     """A device in the model's words, at its 16-bit peak (8-bit where it publishes none).
 
-    The memory is the one on the package: as many stacks as were built, each at the share of the bandwidth it runs at,
-    below the most that its generation allows, and with whole layers.
+    The memory is the one on the package: as many stacks as were built, each at the share of the
+    bandwidth it runs at, below the most that its generation allows, and with whole layers.
     """
     device = Device(name)
     node, memory, link = device.technology_names()
@@ -118,16 +173,25 @@ def machine(name: str) -> Machine:
     bits = 16 if device.find("peak_bf16") or device.find("peak_fp16") else 8
     design = device.design(1, bits)
     if bits == 8:  # 16-bit rate of the same matrix units
-        design = eqx.tree_at(lambda d: d.peak_flops, design, design.peak_flops / technologies.logic.density_gain_8bit)
+        design = eqx.tree_at(
+            lambda d: d.peak_flops, design, design.peak_flops / technologies.logic.density_gain_8bit
+        )
     stacks = device.fact("stacks").value
-    height = layers_per_stack(float(design.memory_capacity), stacks, float(technologies.memory.layer_capacity))
+    height = layers_per_stack(
+        float(design.memory_capacity), stacks, float(technologies.memory.layer_capacity)
+    )
     own = (design.memory_bandwidth / stacks, design.memory_capacity / (stacks * height))
     density = technologies.logic.sram_density
     if scratchpad(name):
-        gain = lookup("memory", "SRAM", "effective_density_scratchpad_N5").si.value / lookup("logic", "N5", "sram_density").si.value
+        gain = (
+            lookup("memory", "SRAM", "effective_density_scratchpad_N5").si.value
+            / lookup("logic", "N5", "sram_density").si.value
+        )
         density = density * gain
     technologies = eqx.tree_at(
-        lambda t: (t.memory.stack_bandwidth, t.memory.layer_capacity, t.logic.sram_density), technologies, (*own, density)
+        lambda t: (t.memory.stack_bandwidth, t.memory.layer_capacity, t.logic.sram_density),
+        technologies,
+        (*own, density),
     )
     base = technology("N7", memory, link)  # N6 is a shrink of N7 with the same cells of SRAM
     base = eqx.tree_at(lambda t: (t.memory.stack_bandwidth, t.memory.layer_capacity), base, own)
@@ -159,20 +223,34 @@ def case() -> Case:
         for column, quantity in enumerate(FACTS):
             if (fact := published(name, quantity)) is not None:
                 spread = np.log(fact.high / fact.low) / (2 * NORMAL_QUANTILE_95)
-                figures[row, column], sigma[row, column] = fact.si.value, np.hypot(TOLERANCE[quantity], spread)
+                figures[row, column], sigma[row, column] = (
+                    fact.si.value,
+                    np.hypot(TOLERANCE[quantity], spread),
+                )
     nodes = [(Device(name).technology_names()[0], "N7") for name in names]
-    model = side_by_side([machine(name) for name in names], nodes, [scratchpad(name) for name in names], free_coefficients())
+    model = side_by_side(
+        [machine(name) for name in names],
+        nodes,
+        [scratchpad(name) for name in names],
+        free_coefficients(),
+    )
     return Case(tuple(names), tuple(vendor(name) for name in names), figures, sigma, model)
 
 
 def without(case: Case, left_out: str) -> np.ndarray:
     """Deviates of a fit that saw no figure of one vendor."""
-    unseen = np.array([seller == left_out or name in NOT_FITTED for name, seller in zip(case.names, case.vendors, strict=True)])
+    unseen = np.array(
+        [
+            seller == left_out or name in NOT_FITTED
+            for name, seller in zip(case.names, case.vendors, strict=True)
+        ]
+    )
     return fitted(case.model, np.where(unseen[:, None], np.nan, case.published), case.sigma)
 
 
 def predictions(case: Case) -> np.ndarray:
-    """What is predicted of each device by a fit that saw none of its vendor's figures; (devices, quantities), SI."""
+    """What is predicted of each device by a fit that saw none of its vendor's figures; (devices,
+    quantities), SI."""
     found = np.empty_like(case.published)
     for left_out in dict.fromkeys(case.vendors):
         own = np.array([seller == left_out for seller in case.vendors])
@@ -182,7 +260,9 @@ def predictions(case: Case) -> np.ndarray:
 
 def widened(case: Case, factor: float) -> Case:
     """The same with the range of every prior so many times as wide (in logarithms)."""
-    return dataclasses.replace(case, model=dataclasses.replace(case.model, spread=case.model.spread * factor))
+    return dataclasses.replace(
+        case, model=dataclasses.replace(case.model, spread=case.model.spread * factor)
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -218,12 +298,20 @@ def cells(case: Case) -> list[Cell]:
     """Every published figure with its predictions."""
     found, nominal = predictions(case), predicted(case.model, np.zeros(len(case.model.leaves)))
     return [
-        Cell(name, case.vendors[row], quantity, unit, case.published[row, column] / scale, fact.confidence,
-             float(found[row, column] / scale), float(nominal[row, column] / scale))
+        Cell(
+            name,
+            case.vendors[row],
+            quantity,
+            unit,
+            case.published[row, column] / scale,
+            fact.confidence,
+            float(found[row, column] / scale),
+            float(nominal[row, column] / scale),
+        )
         for row, name in enumerate(case.names)
         for column, (quantity, (_, unit, scale)) in enumerate(FACTS.items())
         if (fact := published(name, quantity)) is not None
-    ]  # fmt: skip
+    ]
 
 
 def share(of: Sequence[Cell]) -> str:
@@ -256,7 +344,9 @@ def ratio_lines(of: Sequence[Cell]) -> list[str]:
             told, said = a.published / b.published, a.predicted / b.predicted
             error = said / told - 1.0
             verdict = "within" if abs(error) <= RATIO_TOLERANCE else "outside"
-            parts.append(f"{quantity} {said:.2f} against {told:.2f} ({100 * error:+.1f} %, {verdict})")
+            parts.append(
+                f"{quantity} {said:.2f} against {told:.2f} ({100 * error:+.1f} %, {verdict})"
+            )
         lines.append(f"ratio {over} / {under}, predicted against published: {'; '.join(parts)}")
     return lines
 
@@ -267,16 +357,31 @@ def summary(case: Case, of: Sequence[Cell]) -> list[str]:
     sure = [cell for cell in of if cell.confidence in ("A", "B")]
     nominal = [dataclasses.replace(cell, predicted=cell.prior_only) for cell in of]
     loose = cells(widened(case, 3.0))
-    short = [quantity for quantity in FACTS if not reaches([cell for cell in named if cell.quantity == quantity])]
-    verdict = ("met" if reaches(named) else "not met") + (f", but not by {' and '.join(short)} alone" if short else "")
+    short = [
+        quantity
+        for quantity in FACTS
+        if not reaches([cell for cell in named if cell.quantity == quantity])
+    ]
+    verdict = ("met" if reaches(named) else "not met") + (
+        f", but not by {' and '.join(short)} alone" if short else ""
+    )
     return [
-        f"within (area and bill of materials ±15 %, power ±25 %), the eight named devices: {share(named)}",
+        (
+            "within (area and bill of materials ±15 %, power ±25 %), the eight named devices:"
+            f" {share(named)}"
+        ),
         f"target, 80 % of the cells of the eight named devices: {verdict}",
         f"within, all devices: {share(of)}",
         f"within, all devices, only figures of confidence A or B: {share(sure)}",
-        f"within, nothing fitted, the eight named devices: {share([cell for cell in nominal if cell.device in NAMED])}",
+        (
+            "within, nothing fitted, the eight named devices:"
+            f" {share([cell for cell in nominal if cell.device in NAMED])}"
+        ),
         f"within, nothing fitted, all devices: {share(nominal)}",
-        f"within, every prior three times as wide, the eight named devices: {share([c for c in loose if c.device in NAMED])}",
+        (
+            "within, every prior three times as wide, the eight named devices:"
+            f" {share([c for c in loose if c.device in NAMED])}"
+        ),
         f"within, every prior three times as wide, all devices: {share(loose)}",
         *ratio_lines(of),
     ]
@@ -289,16 +394,39 @@ def table(settings: Settings) -> Table:
     everything = case()
     found = cells(everything)
     columns = [
-        *(Column("device"), Column("vendor"), Column("quantity"), Column("unit"), Column("published", "1"), Column("confidence")),
-        *(Column("predicted, vendor left out", "1"), Column("error", "%"), Column("prior only", "1"), Column("prior error", "%")),
+        *(
+            Column("device"),
+            Column("vendor"),
+            Column("quantity"),
+            Column("unit"),
+            Column("published", "1"),
+            Column("confidence"),
+        ),
+        *(
+            Column("predicted, vendor left out", "1"),
+            Column("error", "%"),
+            Column("prior only", "1"),
+            Column("prior error", "%"),
+        ),
         Column("within"),
     ]
     rows = [
         (
             *(cell.device, cell.vendor, cell.quantity, cell.unit, cell.published, cell.confidence),
-            *(cell.predicted, cell.error, cell.prior_only, cell.prior_error, "yes" if cell.within else "no"),
+            *(
+                cell.predicted,
+                cell.error,
+                cell.prior_only,
+                cell.prior_error,
+                "yes" if cell.within else "no",
+            ),
         )
         for cell in found
     ]
-    title = "Area, power and bill of materials of accelerators, each vendor left out of the fit that predicts it"
-    return Table(title, columns, rows, summary(everything, found), [*method(everything), *why(found)])
+    title = (
+        "Area, power and bill of materials of accelerators, each vendor left out of the fit that"
+        " predicts it"
+    )
+    return Table(
+        title, columns, rows, summary(everything, found), [*method(everything), *why(found)]
+    )

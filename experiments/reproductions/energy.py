@@ -1,7 +1,9 @@
-"""Energy per token against what ML.ENERGY measured: same model, device, number of GPUs, batch and context.
+"""Energy per token against what ML.ENERGY measured: same model, device, number of GPUs, batch and
+context.
 
-Measured energy is of the GPUs alone, so it is set beside the energy of our chips without host, conversion and cooling. Energy
-per token is power × time, and both are measured: the error is split into the two. Nothing is fitted to the measurements.
+Measured energy is of the GPUs alone, so it is set beside the energy of our chips without host,
+conversion and cooling. Energy per token is power × time, and both are measured: the error is split
+into the two. Nothing is fitted to the measurements.
 """
 
 import csv
@@ -31,11 +33,26 @@ UNITS = {ENERGY: "J/tok", POWER: "W"}
 BITS = {"bfloat16": 16, "bf16": 16, "float16": 16, "fp16": 16, "fp8": 8}
 PHASE = "steady_state_serving"
 LONG_PROMPTS = ("sourcegraph-fim",)
-"""Tasks whose prompts are long beside their outputs, of a length that nobody published: their energy is mostly prefill."""
+"""Tasks whose prompts are long beside their outputs, of a length that nobody published: their
+energy is mostly prefill."""
 LARGEST, MOST = 256 * 2**20, 1e12
 """Bytes of the file; any number in it."""
-NEEDED = ("model", "hardware", "n_chips", "tp", "ep", "precision_weights", "phase", "batch_or_concurrency", "input_len",
-          "output_len", "metric", "value", "unit", "params_note")  # fmt: skip
+NEEDED = (
+    "model",
+    "hardware",
+    "n_chips",
+    "tp",
+    "ep",
+    "precision_weights",
+    "phase",
+    "batch_or_concurrency",
+    "input_len",
+    "output_len",
+    "metric",
+    "value",
+    "unit",
+    "params_note",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +65,8 @@ class Measured:
     """name in the catalogue"""
     task: str
     bits: int
-    """width of weights and activations [bit]; the cache is at 16 bit, which the file does not state"""
+    """width of weights and activations [bit]; the cache is at 16 bit, which the file does not state
+    """
     chips: float
     tensor: float
     expert: float
@@ -62,13 +80,15 @@ class Measured:
 
     @property
     def seconds(self) -> float:
-        """Time per output token of a user, prompts of others included [s]: energy · batch / power, all GPUs."""
+        """Time per output token of a user, prompts of others included [s]: energy · batch / power,
+        all GPUs."""
         return self.energy * self.batch / (self.power * self.chips)
 
 
 @dataclasses.dataclass(frozen=True)
 class Compared:
-    """A measured point and our prediction for it; powers of one GPU [W], times [s], energies [J]."""
+    """A measured point and our prediction for it; powers of one GPU [W], times [s], energies
+    [J]."""
 
     measured: Measured
     power: float
@@ -87,7 +107,8 @@ class Compared:
 
     @property
     def energy_at_measured_pace(self) -> float:
-        """Per token, had the step taken as long as it was measured to take [J]: same work, more static energy."""
+        """Per token, had the step taken as long as it was measured to take [J]: same work, more
+        static energy."""
         step = (self.power - self.static) * self.seconds + self.static * self.measured.seconds
         return step * self.measured.chips / self.measured.batch
 
@@ -121,12 +142,13 @@ def errors(predicted: Sequence[float], measured: Sequence[float]) -> Errors:
         median_absolute_percentage=float(np.median(np.abs(relative))),
         bias_percent=float(np.mean(relative)),
         n=len(ours),
-        spearman=float(spearmanr(ours, theirs).statistic) if ranked else None,  # pyright: ignore[reportAttributeAccessIssue]
+        spearman=(float(spearmanr(ours, theirs).statistic) if ranked else None),  # pyright: ignore[reportAttributeAccessIssue]
     )
 
 
 def read(path: Path) -> tuple[list[Measured], list[str]]:
-    """Operating points of a file in the schema of measured results, and a reason for each that cannot be compared.
+    """Operating points of a file in the schema of measured results, and a reason for each that
+    cannot be compared.
 
     Raises:
         Refused: unreadable, a column is missing, or a value is not a number.
@@ -134,7 +156,9 @@ def read(path: Path) -> tuple[list[Measured], list[str]]:
     rows = _rows(path)
     grouped: dict[tuple[str, ...], tuple[dict[str, str], dict[str, float]]] = {}
     for line, row in rows:
-        key = tuple(value for column, value in row.items() if column not in ("metric", "value", "unit"))
+        key = tuple(
+            value for column, value in row.items() if column not in ("metric", "value", "unit")
+        )
         values = grouped.setdefault(key, (row, {}))[1]
         if UNITS.get(row["metric"]) == row["unit"]:
             values[row["metric"]] = _number(row["value"], f"{path} line {line}: value")
@@ -155,11 +179,19 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
         raise Refused(f"cannot read {path}: {error}") from None
     missing = [column for column in NEEDED if column not in columns or not rows]
     if missing:
-        raise Refused(f"{path} has no column {', '.join(missing)}; expected the schema of the measured energy of ML.ENERGY")
+        raise Refused(
+            f"{path} has no column {', '.join(missing)}; expected the schema of the measured energy"
+            " of ML.ENERGY"
+        )
     for line, row in rows:
         if None in row or None in row.values():
-            count = sum(value is not None for name, value in row.items() if name is not None) + len(row.get(None, ()))
-            raise Refused(f"{path} line {line} has {count} fields; expected {len(columns)}, one for each column")
+            count = sum(value is not None for name, value in row.items() if name is not None) + len(
+                row.get(None, ())
+            )
+            raise Refused(
+                f"{path} line {line} has {count} fields; expected {len(columns)}, one for each"
+                " column"
+            )
     return rows
 
 
@@ -171,7 +203,9 @@ def _number(text: str, where: str, blank: float | None = None, least: float = 0.
     except ValueError:
         number = float("nan")
     if not least <= number <= MOST:
-        raise Refused(f"{where} is {text!r}; expected a number of at least {least:g} and at most {MOST:g}")
+        raise Refused(
+            f"{where} is {text!r}; expected a number of at least {least:g} and at most {MOST:g}"
+        )
     return number
 
 
@@ -182,7 +216,10 @@ def _point(row: dict[str, str], values: dict[str, float], where: str) -> Measure
     if not row["phase"].startswith(PHASE):
         return f"phase {row['phase']!r} is not {PHASE}"
     if task and task[1] in LONG_PROMPTS:
-        return f"task {task[1]}: prompts are long, of unpublished length, and their prefill is in the energy per output token"
+        return (
+            f"task {task[1]}: prompts are long, of unpublished length, and their prefill is in the"
+            " energy per output token"
+        )
     if row["precision_weights"] not in BITS:
         return f"precision {row['precision_weights']!r} is unknown"
     if not all(values.get(metric, 0) > 0 for metric in UNITS):
@@ -195,7 +232,8 @@ def _point(row: dict[str, str], values: dict[str, float], where: str) -> Measure
     chips = _number(row["n_chips"], f"{where}: n_chips")
     if chips < 1 or not row["batch_or_concurrency"] or not row["output_len"]:
         return f"{name}: number of chips, batch or output length is not stated"
-    # The prompt's length is not published and short by the benchmark's own account: where blank it counts as nothing.
+    # The prompt's length is not published and short by the benchmark's own account: where blank it
+    # counts as nothing.
     prompt = _number(row["input_len"], f"{where}: input_len", blank=0.0)
     return Measured(
         model=shipped,
@@ -221,15 +259,21 @@ def predict(point: Measured) -> Compared | str:
         codesign.Decode(batch=point.batch, context=point.context),  # pyright: ignore[reportArgumentType]
         codesign.uniform(point.bits, 16),
     )
-    # Chips beyond the tensor degree hold attention of their own (data parallel); experts are dealt over the expert groups.
+    # Chips beyond the tensor degree hold attention of their own (data parallel); experts are dealt
+    # over the expert groups.
     plan = codesign.Plan(data=point.chips / point.tensor, expert=point.expert)  # pyright: ignore[reportArgumentType]
     try:
         design = device.design(point.chips, point.bits)
-        outcome = codesign.evaluate(design, work, plan, technology=technology, execution=codesign.Operatorwise())
+        outcome = codesign.evaluate(
+            design, work, plan, technology=technology, execution=codesign.Operatorwise()
+        )
     except ValueError as error:
         return f"{point.model} on {point.device}: {error}"
     if not outcome.fits_memory:
-        return f"{point.model} on {point.device}: caches of {point.batch:.0f} sequences do not fit by our account"
+        return (
+            f"{point.model} on {point.device}: caches of {point.batch:.0f} sequences do not fit by"
+            " our account"
+        )
     return Compared(
         measured=point,
         power=float(outcome.mean_power),
@@ -244,7 +288,19 @@ COLUMNS = (
     Column("device"),
     Column("group"),
     *(Column(name, "%") for name in ("mean |error|", "median |error|", "bias")),
-    *(Column(name, "1") for name in ("n", "Spearman", "energy", "= power", "× time", "at their pace", "our load", "their load")),
+    *(
+        Column(name, "1")
+        for name in (
+            "n",
+            "Spearman",
+            "energy",
+            "= power",
+            "× time",
+            "at their pace",
+            "our load",
+            "their load",
+        )
+    ),
 )
 """Ratios are ours over measured; loads are mean power over rating."""
 
@@ -287,14 +343,20 @@ def batch_group(batch: float) -> str:
 
 
 def table(settings: Settings) -> Table:
-    """Errors of energy per token over all that can be compared, and by device, task, batch and model.
+    """Errors of energy per token over all that can be compared, and by device, task, batch and
+    model.
 
     Raises:
         Refused: no folder of measured files, no such file in it, or nothing in it to compare with.
     """
     if settings.data is None or not (settings.data / FILE).is_file():
-        told = "no --data is given" if settings.data is None else f"{settings.data} has no such file"
-        raise Refused(f"reproduce energy compares with measurements, but {told}; expected --data FOLDER with {FILE} in it")
+        told = (
+            "no --data is given" if settings.data is None else f"{settings.data} has no such file"
+        )
+        raise Refused(
+            f"reproduce energy compares with measurements, but {told}; expected --data FOLDER with"
+            f" {FILE} in it"
+        )
     compared: list[Compared] = []
     points, reasons = read(settings.data / FILE)
     for point in points:
@@ -303,7 +365,9 @@ def table(settings: Settings) -> Table:
         else:
             reasons.append(found)
     if not compared:
-        raise Refused(f"nothing in {settings.data / FILE} can be compared: {'; '.join(Counter(reasons))}")
+        raise Refused(
+            f"nothing in {settings.data / FILE} can be compared: {'; '.join(Counter(reasons))}"
+        )
     groups: tuple[Callable[[Compared], tuple[str, str]], ...] = (
         lambda each: ("all", ""),
         lambda each: (each.measured.device, ""),
@@ -313,10 +377,16 @@ def table(settings: Settings) -> Table:
     )
     rows = []
     for named in groups:
-        names = dict.fromkeys(map(named, sorted(compared, key=lambda each: (each.measured.device, each.measured.batch))))
+        names = dict.fromkeys(
+            map(
+                named,
+                sorted(compared, key=lambda each: (each.measured.device, each.measured.batch)),
+            )
+        )
         rows += [row(*name, [each for each in compared if named(each) == name]) for name in names]
     return Table(
-        "Energy per token, GPUs alone: ours (operator by operator, nominal technology) beside measured (ML.ENERGY)",
+        "Energy per token, GPUs alone: ours (operator by operator, nominal technology) beside"
+        " measured (ML.ENERGY)",
         COLUMNS,
         rows,
         summary=_summary(compared, len(compared) + len(reasons)),
@@ -325,56 +395,90 @@ def table(settings: Settings) -> Table:
 
 
 def _summary(compared: Sequence[Compared], total: int) -> list[str]:
-    _, _, mean, median, bias, n, rank, energy, power, time, paced, ours, theirs = row("all", "", compared)
+    _, _, mean, median, bias, n, rank, energy, power, time, paced, ours, theirs = row(
+        "all", "", compared
+    )
     told = [
-        f"{n} of {total} operating points compared: mean absolute error {mean:.0f} %, median {median:.0f} %, bias {bias:+.0f} %"
-        + (f", Spearman {rank:.2f} (the ranks follow batch and model size)." if rank is not None else "."),
-        f"Energy is power × time: ours is {energy:.2f} of the measured = {power:.2f} in power × {time:.2f} in time; at the "
-        f"measured pace, with our work and our static power, it would be {paced:.2f}.",
+        f"{n} of {total} operating points compared: mean absolute error {mean:.0f} %, median"
+        f" {median:.0f} %, bias {bias:+.0f} %"
+        + (
+            f", Spearman {rank:.2f} (the ranks follow batch and model size)."
+            if rank is not None
+            else "."
+        ),
+        (
+            f"Energy is power × time: ours is {energy:.2f} of the measured = {power:.2f} in power ×"
+            f" {time:.2f} in time; at the measured pace, with our work and our static power, it"
+            f" would be {paced:.2f}."
+        ),
     ]
     if ours is not None:
-        told.append(f"A rating is a cap: mean power is {theirs:.2f} of it as measured, {ours:.2f} by our account.")
+        told.append(
+            f"A rating is a cap: mean power is {theirs:.2f} of it as measured, {ours:.2f} by our"
+            " account."
+        )
     devices = sorted({each.measured.device for each in compared})
     for group in (SMALL, LARGE):
         found = {device: _of(compared, device, group) for device in devices}
-        times = [f"{device} {_ratio(members, _time_ratio):.2f}" for device, members in found.items() if members]
+        times = [
+            f"{device} {_ratio(members, _time_ratio):.2f}"
+            for device, members in found.items()
+            if members
+        ]
         told += [f"Time at batch {group}, ours over measured: {', '.join(times)}."] if times else []
     return told + [line for device in devices if (line := _per_byte(compared, device))]
 
 
 def _of(compared: Sequence[Compared], device: str, group: str) -> list[Compared]:
-    return [each for each in compared if each.measured.device == device and batch_group(each.measured.batch) == group]
+    return [
+        each
+        for each in compared
+        if each.measured.device == device and batch_group(each.measured.batch) == group
+    ]
 
 
 def _per_byte(compared: Sequence[Compared], device: str) -> str | None:
     """What measured powers leave for a byte moved, beside ours; None where too few points say so.
 
-    At small batches arithmetic is a few per cent of our dynamic power, so nearly all of what the measured power leaves above
-    our static power belongs to bytes: e = (P - static) / (bytes/s) at the measured pace. A diagnosis, used nowhere.
+    At small batches arithmetic is a few per cent of our dynamic power, so nearly all of what the
+    measured power leaves above our static power belongs to bytes: e = (P - static) / (bytes/s) at
+    the measured pace. A diagnosis, used nowhere.
     """
     members = _of(compared, device, SMALL)
     if len(members) < 3:
         return None
-    left = [(each.measured.power - each.static) * each.measured.seconds / each.moved / PICO for each in members]
+    left = [
+        (each.measured.power - each.static) * each.measured.seconds / each.moved / PICO
+        for each in members
+    ]
     low, median, high = np.percentile(left, [25, 50, 75])
     technology = hardware_priors.technology(*hardware_priors.device(device).technology_names())
     return (
-        f"{device}, batch {SMALL}: above our {members[0].static:.0f} W of static power, measured powers leave {median:.0f} pJ "
-        f"(quartiles {low:.0f}–{high:.0f}, {len(members)} points) for a byte moved; ours is "
-        f"{float(byte_energy(technology)) / PICO:.0f} pJ."
+        f"{device}, batch {SMALL}: above our {members[0].static:.0f} W of static power, measured"
+        f" powers leave {median:.0f} pJ (quartiles {low:.0f}–{high:.0f}, {len(members)} points) for"
+        f" a byte moved; ours is {float(byte_energy(technology)) / PICO:.0f} pJ."
     )
 
 
 def _notes(reasons: Sequence[str]) -> list[str]:
     return [
-        "Measured: ML.ENERGY leaderboard v3 (vLLM), mean over a saturated window; energy and mean power of all GPUs, nothing "
-        "else of the server. The time per token follows from both, and holds the prefill of other prompts and the gaps that "
-        "the serving stack leaves; ours holds neither.",
-        "Energy, power, time: ours over measured, geometric means, so that energy = power × time; load: mean power over rating. "
-        "Context is half the output: lengths of prompts are not published. Cache at 16 bit (not stated). Chips beyond the tensor "
-        "degree are data parallel in attention.",
-        "At their pace: our work and our static power over the measured time, so that what is left of the error is not of time. "
-        "We read it as energy that our memory and SRAM accesses do not name: wires across the die, registers, instructions, "
-        "clocks, losses of voltage regulators. Nothing is fitted to these measurements.",
+        (
+            "Measured: ML.ENERGY leaderboard v3 (vLLM), mean over a saturated window; energy and"
+            " mean power of all GPUs, nothing else of the server. The time per token follows from"
+            " both, and holds the prefill of other prompts and the gaps that the serving stack"
+            " leaves; ours holds neither."
+        ),
+        (
+            "Energy, power, time: ours over measured, geometric means, so that energy = power ×"
+            " time; load: mean power over rating. Context is half the output: lengths of prompts"
+            " are not published. Cache at 16 bit (not stated). Chips beyond the tensor degree are"
+            " data parallel in attention."
+        ),
+        (
+            "At their pace: our work and our static power over the measured time, so that what is"
+            " left of the error is not of time. We read it as energy that our memory and SRAM"
+            " accesses do not name: wires across the die, registers, instructions, clocks, losses"
+            " of voltage regulators. Nothing is fitted to these measurements."
+        ),
         *(f"Not compared, {count}: {reason}." for reason, count in Counter(reasons).items()),
     ]

@@ -1,8 +1,10 @@
-"""Coefficients of the physical model fitted to published figures: a maximum a posteriori in standard deviates.
+"""Coefficients of the physical model fitted to published figures: a maximum a posteriori in
+standard deviates.
 
-A free coefficient multiplies one or more leaves of a technology by exp(z · spread); its prior is the range of its row,
-low and high being the 5 % and 95 % quantiles. What is minimised is Σ (ln predicted − ln published)² / σ² + Σ z², so a
-coefficient that no figure speaks of stays at its prior (z = 0).
+A free coefficient multiplies one or more leaves of a technology by exp(z · spread); its prior is
+the range of its row, low and high being the 5 % and 95 % quantiles. What is minimised is Σ (ln
+predicted − ln published)² / σ² + Σ z², so a coefficient that no figure speaks of stays at its prior
+(z = 0).
 """
 
 import dataclasses
@@ -34,7 +36,8 @@ class Coefficient:
 
     name: str
     leaves: tuple[str, ...]
-    """``"logic.leakage"``; ``"scratchpad"`` is the SRAM density of devices whose SRAM software manages"""
+    """``"logic.leakage"``; ``"scratchpad"`` is the SRAM density of devices whose SRAM software
+    manages"""
     prior: Prior
     nodes: tuple[str, ...] = ()
     """processes that it holds for; all when empty"""
@@ -42,24 +45,31 @@ class Coefficient:
     @property
     def spread(self) -> tuple[float, float]:
         """Standard deviations of the logarithm below and above the nominal value [1]."""
-        below, above = np.log(self.prior.value / self.prior.low), np.log(self.prior.high / self.prior.value)
+        below, above = (
+            np.log(self.prior.value / self.prior.low),
+            np.log(self.prior.high / self.prior.value),
+        )
         return float(below / NORMAL_QUANTILE_95), float(above / NORMAL_QUANTILE_95)
 
 
 class Machine(eqx.Module):
-    """One device as the model sees it: its design and technology, and the dies below its compute dies if there are any."""
+    """One device as the model sees it: its design and technology, and the dies below its compute
+    dies if there are any."""
 
     design: Design
     technology: Technology
     base: Technology
-    base_dies: Real  # [1] dies that carry memory interface, cache and links; 0 where all dies are equal
+    base_dies: (
+        Real  # [1] dies that carry memory interface, cache and links; 0 where all dies are equal
+    )
 
 
 def silicon(machine: Machine, compute_bits: float = 16.0) -> tuple[Real, Real]:
     """Logic area of the compute dies and of the dies below them [m²].
 
-    Equal dies hold everything. Where compute dies stand on base dies, the matrix units are above, memory interface,
-    cache and links below, each in its own process; the joint between them is a bond and takes no die edge.
+    Equal dies hold everything. Where compute dies stand on base dies, the matrix units are above,
+    memory interface, cache and links below, each in its own process; the joint between them is a
+    bond and takes no die edge.
     """
     stacked = jnp.where(machine.base_dies > 0.0, 1.0, 0.0)
     flat = 1.0 - stacked
@@ -68,7 +78,11 @@ def silicon(machine: Machine, compute_bits: float = 16.0) -> tuple[Real, Real]:
         machine.design,
         replace_fn=lambda leaf: leaf * flat,
     )
-    bonded = eqx.tree_at(lambda t: t.packaging.die_to_die_area, machine.technology, replace_fn=lambda leaf: leaf * flat)
+    bonded = eqx.tree_at(
+        lambda t: t.packaging.die_to_die_area,
+        machine.technology,
+        replace_fn=lambda leaf: leaf * flat,
+    )
     below = eqx.tree_at(
         lambda d: (d.peak_flops, d.dies),
         machine.design,
@@ -90,10 +104,14 @@ def outcomes(machine: Machine, compute_bits: float = 16.0) -> Real:
     power = peak_power(design, technology, total, bits)
     dies = jnp.maximum(machine.base_dies, 1.0)
     floor = jnp.maximum(below, 1e-6)  # a die of 1 mm^2 where there is none, priced at nothing
-    base = jnp.where(machine.base_dies > 0.0, dies * die_price(machine.base.logic, floor / dies), 0.0)
+    base = jnp.where(
+        machine.base_dies > 0.0, dies * die_price(machine.base.logic, floor / dies), 0.0
+    )
     logic = design.dies * die_price(technology.logic, above / design.dies) + base
     on_interposer = jnp.where(machine.base_dies > 0.0, below, above)
-    bill = priced(design, technology, on_interposer, power, logic / design.dies, jnp.zeros_like(total)).bill_of_materials
+    bill = priced(
+        design, technology, on_interposer, power, logic / design.dies, jnp.zeros_like(total)
+    ).bill_of_materials
     return jnp.stack([total, power, bill])
 
 
@@ -106,7 +124,9 @@ class Model(eqx.Module):
     """Devices side by side, and which free coefficient touches which of them."""
 
     machines: Machine  # leaves have a leading axis of devices
-    above: Real  # (devices, coefficients): 1 where a coefficient holds for the compute dies' process
+    above: (
+        Real  # (devices, coefficients): 1 where a coefficient holds for the compute dies' process
+    )
     below: Real  # the same for the base dies' process
     spread: Real  # (coefficients, 2)
     leaves: tuple[tuple[str, ...], ...] = eqx.field(static=True)
@@ -129,7 +149,9 @@ class Model(eqx.Module):
         for step, paths in zip(steps, self.leaves, strict=True):
             for path in paths:
                 technology = eqx.tree_at(
-                    functools.partial(_leaf, path=path), technology, replace_fn=lambda leaf, step=step: leaf * jnp.exp(step)
+                    functools.partial(_leaf, path=path),
+                    technology,
+                    replace_fn=lambda leaf, step=step: leaf * jnp.exp(step),
                 )
         return technology
 
@@ -139,7 +161,10 @@ _slopes = jax.jit(jax.jacfwd(Model.log_outcomes, argnums=1))
 
 
 def side_by_side(
-    machines: Sequence[Machine], nodes: Sequence[tuple[str, str]], scratchpads: Sequence[bool], free: Sequence[Coefficient]
+    machines: Sequence[Machine],
+    nodes: Sequence[tuple[str, str]],
+    scratchpads: Sequence[bool],
+    free: Sequence[Coefficient],
 ) -> Model:
     """Put devices into one model.
 
@@ -159,7 +184,9 @@ def side_by_side(
         rows = zip(nodes, scratchpads, strict=True)
         return jnp.asarray([[touches(one, node[side], pad) for one in free] for node, pad in rows])
 
-    leaves = tuple(("logic.sram_density",) if one.leaves == ("scratchpad",) else one.leaves for one in free)
+    leaves = tuple(
+        ("logic.sram_density",) if one.leaves == ("scratchpad",) else one.leaves for one in free
+    )
     stacked = jax.tree.map(lambda *items: jnp.stack(items), *machines)
     return Model(stacked, mask(0), mask(1), jnp.asarray([one.spread for one in free]), leaves)
 
@@ -174,7 +201,8 @@ def fitted(model: Model, published: np.ndarray, sigma: np.ndarray) -> np.ndarray
 
     Args:
         model: devices.
-        published: their figures in the units of ``predicted``; NaN where none counts. Shape (devices, 3).
+        published: their figures in the units of ``predicted``; NaN where none counts. Shape
+            (devices, 3).
         sigma: standard deviation of the logarithm of each figure about the model.
     """
     from scipy.optimize import least_squares
@@ -184,9 +212,13 @@ def fitted(model: Model, published: np.ndarray, sigma: np.ndarray) -> np.ndarray
     count = len(model.leaves)
 
     def residuals(z: np.ndarray) -> np.ndarray:
-        return np.concatenate([(np.asarray(_predict(model, jnp.asarray(z)))[known] - target) * weight, z])
+        return np.concatenate(
+            [(np.asarray(_predict(model, jnp.asarray(z)))[known] - target) * weight, z]
+        )
 
     def slopes(z: np.ndarray) -> np.ndarray:
-        return np.concatenate([np.asarray(_slopes(model, jnp.asarray(z)))[known] * weight[:, None], np.eye(count)])
+        return np.concatenate(
+            [np.asarray(_slopes(model, jnp.asarray(z)))[known] * weight[:, None], np.eye(count)]
+        )
 
     return least_squares(residuals, np.zeros(count), jac=slopes, method="trf").x  # pyright: ignore[reportArgumentType]

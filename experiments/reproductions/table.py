@@ -38,9 +38,17 @@ class Table:
 
     def record(self) -> dict[str, Any]:
         """The table as JSON would hold it; rows keyed by ``name [unit]``."""
-        names = [f"{column.name} [{column.unit}]" if column.unit else column.name for column in self.columns]
+        names = [
+            f"{column.name} [{column.unit}]" if column.unit else column.name
+            for column in self.columns
+        ]
         rows = [dict(zip(names, row, strict=True)) for row in self.rows]
-        return {"title": self.title, "rows": rows, "summary": list(self.summary), "notes": list(self.notes)}
+        return {
+            "title": self.title,
+            "rows": rows,
+            "summary": list(self.summary),
+            "notes": list(self.notes),
+        }
 
 
 def printed(table: Table) -> None:

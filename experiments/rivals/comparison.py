@@ -16,7 +16,8 @@ ANNOUNCED = "announced"
 
 
 class Compared(NamedTuple):
-    """One device of a comparison: its technology, and whether the scenario designs for the same generation."""
+    """One device of a comparison: its technology, and whether the scenario designs for the same
+    generation."""
 
     name: str
     device: Device | OwnDevice
@@ -28,12 +29,15 @@ class Compared(NamedTuple):
 
 
 def compared(scenario: Scenario) -> list[Compared]:
-    """The devices a scenario names, else the whole catalogue; those of its generation first, then the newest.
+    """The devices a scenario names, else the whole catalogue; those of its generation first, then
+    the newest.
 
     Left out, with the reason: what no datacentre runs and nobody asked for.
     """
     named = scenario.compare.devices
-    found = [_one(name, scenario, asked=bool(named)) for name in named or hardware_priors.device_names()]
+    found = [
+        _one(name, scenario, asked=bool(named)) for name in named or hardware_priors.device_names()
+    ]
     return sorted(found, key=lambda one: (not one.same_generation, -(one.year or 0)))
 
 
@@ -50,17 +54,24 @@ def _one(name: str, scenario: Scenario, *, asked: bool) -> Compared:
     year = device.year if isinstance(device, Device) else None
     announced = isinstance(device, Device) and device.status == ANNOUNCED
     same = technology is not None and of_its_generation(technology[1], scenario)
-    same = same and not (announced and year is not None and year > first_year(technology[1] if technology else ""))
+    same = same and not (
+        announced and year is not None and year > first_year(technology[1] if technology else "")
+    )
     return Compared(device.name, device, year, technology, same, why, announced)
 
 
 def of_its_generation(memory: str, scenario: Scenario) -> bool:
     """Whether a device's memory is one that the scenario designs with.
 
-    A generation is told by its memory: it bounds decode, and it comes with a year's process, package and links. What is only
-    announced, for a later year than the memory's first, is a plan and not of the generation.
+    A generation is told by its memory: it bounds decode, and it comes with a year's process,
+    package and links. What is only announced, for a later year than the memory's first, is a plan
+    and not of the generation.
     """
-    return memory in {name for machine in scenario.machines for name in machine.memory or scenario.technology.memory}
+    return memory in {
+        name
+        for machine in scenario.machines
+        for name in machine.memory or scenario.technology.memory
+    }
 
 
 def first_year(memory: str) -> int:

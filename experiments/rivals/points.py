@@ -1,9 +1,11 @@
 """Real devices on a scenario's work, with the freedom that its designs have and on the same prices.
 
-Each device may take every number of chips and every batch of the scenario's ranges, every layout of its ``[choices]``, and must keep
-the same promises and bounds. It brings its own technology (node, memory, links: what prices its silicon), its own scale-up domain and
-its published rates. Chips beyond that domain are allowed, as they are to the designs beyond theirs: the model charges both for the
-scale-out network, at the scenario's latency. So the comparison is between machines, not between vendors' margins or searches.
+Each device may take every number of chips and every batch of the scenario's ranges, every layout of
+its ``[choices]``, and must keep the same promises and bounds. It brings its own technology (node,
+memory, links: what prices its silicon), its own scale-up domain and its published rates. Chips
+beyond that domain are allowed, as they are to the designs beyond theirs: the model charges both for
+the scale-out network, at the scenario's latency. So the comparison is between machines, not between
+vendors' margins or searches.
 """
 
 import csv
@@ -21,7 +23,16 @@ from codesign.search.statement.choices import stacked
 from codesign.search.statement.goals import log_goals
 from codesign.search.statement.problem import assemble
 from experiments.rivals.comparison import Compared, compared
-from experiments.rivals.machines import CAPITAL, Integers, Machines, Offers, Sought, evaluate, own_front, search
+from experiments.rivals.machines import (
+    CAPITAL,
+    Integers,
+    Machines,
+    Offers,
+    Sought,
+    evaluate,
+    own_front,
+    search,
+)
 from experiments.scenarios.problem import Layout, Problem, layouts
 from experiments.scenarios.schema import Scenario
 from hardware_priors.devices import Device
@@ -55,7 +66,8 @@ class Machine:
 
 @dataclasses.dataclass(frozen=True)
 class DevicePoint:
-    """One device: its best machine for ``leading`` objective, and its own front; or the reason why there is none."""
+    """One device: its best machine for ``leading`` objective, and its own front; or the reason why
+    there is none."""
 
     name: str
     year: int | None = None
@@ -98,7 +110,8 @@ class DevicePoint:
 
 
 def leading(scenario: Scenario) -> str:
-    """The objective by which a device's best machine is told: tokens/s/$ where it is asked for, else the first.
+    """The objective by which a device's best machine is told: tokens/s/$ where it is asked for,
+    else the first.
 
     >>> from experiments.scenarios.schema import scenario
     >>> leading(scenario("llama-405b")), leading(scenario("chat"))
@@ -115,7 +128,8 @@ def objectives_of(scenario: Scenario) -> list[Objective]:
 
 
 def device_points(scenario: Scenario, problem: Problem) -> list[DevicePoint]:
-    """Every device of the comparison, those of the scenario's generation first; what cannot serve, with the reason."""
+    """Every device of the comparison, those of the scenario's generation first; what cannot serve,
+    with the reason."""
     devices = compared(scenario)
     found = {one.name: _point(one, absent_because=one.absent_because) for one in devices}
     asked = [one for one in devices if not one.absent_because]
@@ -124,20 +138,28 @@ def device_points(scenario: Scenario, problem: Problem) -> list[DevicePoint]:
         try:
             described.append((one, [_design(one, _bits(problem, way), problem) for way in ways]))
         except ValueError as error:
-            found[one.name] = _point(one, absent_because=str(error).removeprefix(f"{one.name}: ").split(";")[0])
+            found[one.name] = _point(
+                one, absent_because=str(error).removeprefix(f"{one.name}: ").split(";")[0]
+            )
     if described:
         try:
             goals = objectives_of(scenario)
             speed = [one.name for one in goals].index(SPEED)
-            sought = search(_offers(scenario, problem, ways, described), goals, problem.bounds, speed)
+            sought = search(
+                _offers(scenario, problem, ways, described), goals, problem.bounds, speed
+            )
         except ValueError as error:
             return [_point(one, absent_because=one.absent_because or str(error)) for one in devices]
-        found |= {point.name: point for point in _points(scenario, [one for one, _ in described], ways, sought)}
+        found |= {
+            point.name: point
+            for point in _points(scenario, [one for one, _ in described], ways, sought)
+        }
     return [found[one.name] for one in devices]
 
 
 def drawn(points: list[DevicePoint], scenario: Scenario) -> list[DevicePoint]:
-    """The devices of a picture: all that the scenario names, else the best few of its generation and of every year beside.
+    """The devices of a picture: all that the scenario names, else the best few of its generation
+    and of every year beside.
 
     Those far behind the best are left to ``devices.csv``: they would take most of the picture.
     """
@@ -145,10 +167,15 @@ def drawn(points: list[DevicePoint], scenario: Scenario) -> list[DevicePoint]:
     if scenario.compare.devices or not found:
         return found
     behind = {point.name: _behind(point, found, leading(scenario)) for point in found}
-    found = sorted((point for point in found if behind[point.name] <= FAR), key=lambda point: behind[point.name])
+    found = sorted(
+        (point for point in found if behind[point.name] <= FAR),
+        key=lambda point: behind[point.name],
+    )
     chosen = [point for point in found if point.same_generation][:BEST_SAME]
     for year in sorted({point.year or 0 for point in found}, reverse=True):
-        chosen += [point for point in found if not point.same_generation and (point.year or 0) == year][:BEST_OF_YEAR]
+        chosen += [
+            point for point in found if not point.same_generation and (point.year or 0) == year
+        ][:BEST_OF_YEAR]
     return chosen[:MOST_DRAWN]
 
 
@@ -156,25 +183,43 @@ def _behind(point: DevicePoint, points: list[DevicePoint], name: str) -> float:
     """How many times the best device is better."""
     sense = objective(name).sense
     best = max(sense * np.log(one.best.values[name]) for one in points if one.best)
-    return float(np.exp(best - sense * np.log(point.best.values[name]))) if point.best else float("inf")
+    return (
+        float(np.exp(best - sense * np.log(point.best.values[name])))
+        if point.best
+        else float("inf")
+    )
 
 
 def record(point: DevicePoint) -> dict[str, Any]:
-    """A device as JSON: integers and values of its best machine, its own front, or why it is absent."""
+    """A device as JSON: integers and values of its best machine, its own front, or why it is
+    absent."""
 
     def machine(one: Machine) -> dict[str, Any]:
         return {
-            "chips": one.chips[0], "machine_chips": list(one.chips), "batch": one.batch[0], "service_batches": list(one.batch),
-            "plan": one.plan, "values": one.values,
-        }  # fmt: skip
+            "chips": one.chips[0],
+            "machine_chips": list(one.chips),
+            "batch": one.batch[0],
+            "service_batches": list(one.batch),
+            "plan": one.plan,
+            "values": one.values,
+        }
 
-    best = machine(point.best) if point.best else {"chips": None, "batch": None, "plan": None, "values": {}}
+    best = (
+        machine(point.best)
+        if point.best
+        else {"chips": None, "batch": None, "plan": None, "values": {}}
+    )
     return {
-        "name": point.name, "year": point.year, "technology": list(point.technology or ()),
-        "same_generation": point.same_generation, "announced": point.announced,
-        **best, "capital_usd_per_token_per_second": point.best.capital if point.best else {},
-        "absent_because": point.absent_because or None, "front": [machine(one) for one in point.front],
-    }  # fmt: skip
+        "name": point.name,
+        "year": point.year,
+        "technology": list(point.technology or ()),
+        "same_generation": point.same_generation,
+        "announced": point.announced,
+        **best,
+        "capital_usd_per_token_per_second": point.best.capital if point.best else {},
+        "absent_because": point.absent_because or None,
+        "front": [machine(one) for one in point.front],
+    }
 
 
 def devices_csv(points: list[DevicePoint], scenario: Scenario) -> str:
@@ -183,11 +228,18 @@ def devices_csv(points: list[DevicePoint], scenario: Scenario) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     quantities = [f"{one.name} [{one.unit}]" for one in asked]
-    stated, made = ["name", "year", "node", "memory", "link", "same_generation", "announced"], ["chips [1]", "batch [1]", "plan"]
+    stated, made = (
+        ["name", "year", "node", "memory", "link", "same_generation", "announced"],
+        ["chips [1]", "batch [1]", "plan"],
+    )
     writer.writerow([*stated, *made, *quantities, "absent_because"])
     for point in points:
         best = point.best
-        made = ["+".join(map(str, best.chips)), "+".join(map(str, best.batch)), best.plan] if best else ["", "", ""]
+        made = (
+            ["+".join(map(str, best.chips)), "+".join(map(str, best.batch)), best.plan]
+            if best
+            else ["", "", ""]
+        )
         values = [f"{best.values[one.name]:.9g}" if best else "" for one in asked]
         flags = ["yes" if flag else "no" for flag in (point.same_generation, point.announced)]
         known = [point.name, point.year or "", *(point.technology or ("", "", "")), *flags]
@@ -196,7 +248,9 @@ def devices_csv(points: list[DevicePoint], scenario: Scenario) -> str:
 
 
 def _point(one: Compared, **more: Any) -> DevicePoint:
-    return DevicePoint(one.name, one.year, one.technology, one.same_generation, announced=one.announced, **more)
+    return DevicePoint(
+        one.name, one.year, one.technology, one.same_generation, announced=one.announced, **more
+    )
 
 
 def _bits(problem: Problem, way: Layout) -> float:
@@ -206,10 +260,13 @@ def _bits(problem: Problem, way: Layout) -> float:
 
 
 def _design(one: Compared, bits: float, problem: Problem) -> codesign.Design:
-    """One chip; the catalogue has no scale-out latency of single devices, so all take the scenario's."""
+    """One chip; the catalogue has no scale-out latency of single devices, so all take the
+    scenario's."""
     design = one.device.design(1, bits)
     if isinstance(one.device, Device):
-        design = dataclasses.replace(design, scale_out_latency=problem.spaces[0].base.scale_out_latency)
+        design = dataclasses.replace(
+            design, scale_out_latency=problem.spaces[0].base.scale_out_latency
+        )
     return design
 
 
@@ -218,12 +275,20 @@ def _technology(one: Compared, scenario: Scenario) -> codesign.Technology:
     chosen = scenario.technology
     assert one.technology is not None
     return hardware_priors.technology(
-        *one.technology, cooling=chosen.cooling[0], price_basis=chosen.price_basis, packaging=chosen.packaging[0],
+        *one.technology,
+        cooling=chosen.cooling[0],
+        price_basis=chosen.price_basis,
+        packaging=chosen.packaging[0],
         utilisation=chosen.utilisation,
-    )  # fmt: skip
+    )
 
 
-def _offers(scenario: Scenario, problem: Problem, ways: list[Layout], described: list[tuple[Compared, list[codesign.Design]]]) -> Offers:
+def _offers(
+    scenario: Scenario,
+    problem: Problem,
+    ways: list[Layout],
+    described: list[tuple[Compared, list[codesign.Design]]],
+) -> Offers:
     kinds, choices, bases, latencies, edges = len(problem.spaces), [], [], [], []
     numbers = np.arange(scenario.space.chips[1] + 1)
     for one, designs in described:
@@ -256,7 +321,8 @@ def _latencies(one: Compared, design: codesign.Design, numbers: np.ndarray) -> n
 
 
 def _edges(one: Compared, design: codesign.Design) -> list[int]:
-    """Numbers of chips beyond which messages take another way: the domain, and where its latency changes."""
+    """Numbers of chips beyond which messages take another way: the domain, and where its latency
+    changes."""
     threshold = one.device.find("sync_threshold") if isinstance(one.device, Device) else None
     domain = int(min(float(design.scale_up_domain), 1e9))
     return [domain, int(threshold.value) if threshold else domain]
@@ -271,7 +337,9 @@ def _fewest(way: Layout, steps: tuple[Any, ...], kinds: int) -> list[int]:
     return needed
 
 
-def _points(scenario: Scenario, devices: list[Compared], ways: list[Layout], sought: Sought) -> list[DevicePoint]:
+def _points(
+    scenario: Scenario, devices: list[Compared], ways: list[Layout], sought: Sought
+) -> list[DevicePoint]:
     machines, logs = sought.seen
     owner = sought.offers.device[machines.offer]
     names = [one.name for one in sought.objectives]
@@ -281,25 +349,44 @@ def _points(scenario: Scenario, devices: list[Compared], ways: list[Layout], sou
         rows = np.flatnonzero(owner == k)
         chosen.append(rows[own_front(logs[rows], speed)] if len(rows) else rows)
     if not sum(map(len, chosen)):
-        return [_point(one, absent_because=_reason(scenario, bool(fits))) for one, fits in zip(devices, sought.fits, strict=True)]
+        return [
+            _point(one, absent_because=_reason(scenario, bool(fits)))
+            for one, fits in zip(devices, sought.fits, strict=True)
+        ]
     flat = np.concatenate(chosen).astype(int)
     told = _told(scenario, ways, machines[flat], evaluate(sought.offers, machines[flat]))
     points = []
     for one, rows, fits in zip(devices, chosen, sought.fits, strict=True):
         front, told = tuple(told[: len(rows)]), told[len(rows) :]
         best = front[int(logs[rows][:, lead].argmin())] if front else None
-        points.append(_point(one, best=best, front=front, absent_because="" if front else _reason(scenario, bool(fits))))
+        points.append(
+            _point(
+                one,
+                best=best,
+                front=front,
+                absent_because="" if front else _reason(scenario, bool(fits)),
+            )
+        )
     return points
 
 
 def _reason(scenario: Scenario, fits: bool) -> str:
     if not fits:
         return f"too small for the model: up to {scenario.space.chips[1]} chips do not hold it"
-    return "too slow for the promise" if not scenario.bounds else "too slow for the promise, or beyond the bounds"
+    return (
+        "too slow for the promise"
+        if not scenario.bounds
+        else "too slow for the promise, or beyond the bounds"
+    )
 
 
-def _told(scenario: Scenario, ways: list[Layout], integers: Integers, found: Machines) -> list[Machine]:
-    values = {one.name: np.exp(-one.sense * log_goals([one], found.totals)[:, 0]) for one in objectives_of(scenario)}
+def _told(
+    scenario: Scenario, ways: list[Layout], integers: Integers, found: Machines
+) -> list[Machine]:
+    values = {
+        one.name: np.exp(-one.sense * log_goals([one], found.totals)[:, 0])
+        for one in objectives_of(scenario)
+    }
     totals = found.totals
     return [
         Machine(

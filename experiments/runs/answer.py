@@ -1,4 +1,5 @@
-"""What a run answers, in sentences: the best designs, promises and what was reached, what binds, what was proved."""
+"""What a run answers, in sentences: the best designs, promises and what was reached, what binds,
+what was proved."""
 
 import math
 from collections import Counter
@@ -25,7 +26,8 @@ BEST = {
 
 
 def best_lines(run: RunRecord, width: int = 10_000) -> list[str]:
-    """Name the best design for each objective, a line each: value, unit, chips, batch, status; in fewer words where it must be."""
+    """Name the best design for each objective, a line each: value, unit, chips, batch, status; in
+    fewer words where it must be."""
     for words in (_in_full, _briefly, _most_briefly):
         lines = _aligned([words(run, objective) for objective in run.objectives])
         if max(map(len, lines)) <= width:
@@ -35,15 +37,25 @@ def best_lines(run: RunRecord, width: int = 10_000) -> list[str]:
 
 def _aligned(cells: list[list[str]]) -> list[str]:
     widths = [max(len(row[place]) for row in cells) for place in range(3)]
-    return ["  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]) for row in cells]
+    return [
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]])
+        for row in cells
+    ]
 
 
 def _in_full(run: RunRecord, objective: dict[str, Any]) -> list[str]:
     k, batches = run.best(objective), "+".join(_counts(run, objective, "batch"))
     chips = "+".join(_counts(run, objective, "chips"))
-    value = written(float(run.column(objective["name"]).values[k]), objective["name"], objective["unit"])
+    value = written(
+        float(run.column(objective["name"]).values[k]), objective["name"], objective["unit"]
+    )
     made = f"{chips} {'chip' if chips == '1' else 'chips'}, batch {batches} (design {k})"
-    return [f"{BEST.get(objective['name'], 'best ' + objective['name'])}:", value, made, str(run.column("status").values[k])]
+    return [
+        f"{BEST.get(objective['name'], 'best ' + objective['name'])}:",
+        value,
+        made,
+        str(run.column("status").values[k]),
+    ]
 
 
 def _briefly(run: RunRecord, objective: dict[str, Any]) -> list[str]:
@@ -66,13 +78,16 @@ def _counts(run: RunRecord, objective: dict[str, Any], name: str) -> list[str]:
 
 
 def device_line(run: RunRecord) -> list[str]:
-    """Name the best device of the scenario's generation; of all, where none of its own keeps the promises."""
+    """Name the best device of the scenario's generation; of all, where none of its own keeps the
+    promises."""
     found = run.details["advantage"]
     if found is None:
         return []
     device = next(one for one in run.details["devices"] if one["name"] == found["device"])
     objective = next(one for one in run.objectives if one["name"] == found["objective"])
-    chips, batches = ("+".join(map(str, device[name])) for name in ("machine_chips", "service_batches"))
+    chips, batches = (
+        "+".join(map(str, device[name])) for name in ("machine_chips", "service_batches")
+    )
     which = "" if found["same_generation"] else ", of another generation"
     value = written(device["values"][objective["name"]], objective["name"], objective["unit"])
     name = f"{device['name']} ×{chips}{' (announced)' if device.get('announced') else ''}"
@@ -91,33 +106,53 @@ def _kept(promise: dict[str, Any]) -> str:
     low, high = (in_scale(value, chosen, unit) for value in promise["reached"])
     word = "at most" if promise["most"] is not None else "at least"
     span = low if low == high else f"{low} to {high}"
-    return f"promised: {promise['name']} {word} {in_scale(asked, chosen, unit)} {chosen.unit}; reached: {span}".replace("  ", " ")
+    return (
+        f"promised: {promise['name']} {word} {in_scale(asked, chosen, unit)} {chosen.unit};"
+        f" reached: {span}".replace("  ", " ")
+    )
 
 
 def binding_line(run: RunRecord) -> str:
     """Count which limits bind."""
-    bound = Counter(name for text in run.column("binding").values for name in str(text).split("; ") if name)
+    bound = Counter(
+        name for text in run.column("binding").values for name in str(text).split("; ") if name
+    )
     most = sorted(bound.items(), key=lambda item: (-item[1], item[0]))
-    return f"What binds, of {_designs(len(run))}: {', '.join(f'{name} {times}' for name, times in most) or 'nothing'}."
+    return (
+        f"What binds, of {_designs(len(run))}:"
+        f" {', '.join(f'{name} {times}' for name, times in most) or 'nothing'}."
+    )
 
 
 def box_line(run: RunRecord) -> list[str]:
     """Say where designs rest on a bound of the box, if any does."""
-    flags = Counter(name for text in run.column("box").values for name in str(text).split("; ") if name)
-    told = ", ".join(f"{name} {times}" for name, times in sorted(flags.items(), key=lambda item: (-item[1], item[0])))
+    flags = Counter(
+        name for text in run.column("box").values for name in str(text).split("; ") if name
+    )
+    told = ", ".join(
+        f"{name} {times}"
+        for name, times in sorted(flags.items(), key=lambda item: (-item[1], item[0]))
+    )
     return [f"BOX: the scenario's range decides, not a cost or a limit: {told}."] if told else []
 
 
 def status_lines(run: RunRecord, *, brief: bool = False) -> list[str]:
-    """Say what each status that occurs claims, and for how many designs; ``brief`` does not name the integers."""
+    """Say what each status that occurs claims, and for how many designs; ``brief`` does not name
+    the integers."""
     counts = Counter(map(str, run.column("status").values))
-    return [f"{status} ({count} of {len(run)}): {claim(run, status, brief=brief)}." for status, count in counts.most_common()]
+    return [
+        f"{status} ({count} of {len(run)}): {claim(run, status, brief=brief)}."
+        for status, count in counts.most_common()
+    ]
 
 
 def claim(run: RunRecord, status: str, *, brief: bool = False) -> str:
-    """What a status word claims in this run, with the largest gap among the designs that have it."""
+    """What a status word claims in this run, with the largest gap among the designs that have
+    it."""
     rows = run.column("status").values == status
-    own, front = (_largest(run.column(name).values[rows]) for name in ("certified_gap", "front_gap"))
+    own, front = (
+        _largest(run.column(name).values[rows]) for name in ("certified_gap", "front_gap")
+    )
     integers = "chips, batches, stacks, layers" if run.details["buildable"] else "chips, batches"
     if status == GLOBAL:
         over = "integers and choices" if brief else f"{integers} and choices of the scenario"
@@ -134,7 +169,8 @@ def _largest(gaps: np.ndarray) -> str | None:
 
 
 def rounded_up(gap: float) -> str:
-    """Write a gap with one digit, never smaller than it is by more than its tolerance (a thousandth of it).
+    """Write a gap with one digit, never smaller than it is by more than its tolerance (a thousandth
+    of it).
 
     >>> rounded_up(0.00099), rounded_up(0.0010009), rounded_up(0.0121), rounded_up(0.0)
     ('0.001', '0.001', '0.02', '0')
@@ -159,13 +195,19 @@ def note_lines(run: RunRecord, *, brief: bool = False) -> list[str]:
         " ".join(run.details["comparison"][: 1 if brief else None]),
     ]
     if not run.details["buildable"]:
-        lines.append("Limit mode: quantities are free within stacks, shoreline and area; not buildable as they are.")
+        lines.append(
+            "Limit mode: quantities are free within stacks, shoreline and area; not buildable as"
+            " they are."
+        )
     return [*lines, *run.details["fleet"]]
 
 
 def folder_line(run: RunRecord, folder: object) -> str:
-    """Where everything lies, and how to see more of it: one line of 80 columns for the folders of built-in scenarios."""
-    return f"Run folder: {folder}; codesign show has --all and --design {run.best(run.objectives[0])}."
+    """Where everything lies, and how to see more of it: one line of 80 columns for the folders of
+    built-in scenarios."""
+    return (
+        f"Run folder: {folder}; codesign show has --all and --design {run.best(run.objectives[0])}."
+    )
 
 
 def _designs(count: int) -> str:

@@ -30,7 +30,16 @@ QUANTITIES = {
 CAPITAL_PARTS = ("logic", "memory", "package", "margin", "network", "server", "facility")
 """What a chip's share of the capital is made of (``codesign.physical.cost.Cost``)."""
 
-AREA_PARTS = ("core", "sram", "memory_interface", "links", "die_to_die", "fixed", "unmodelled", "white")
+AREA_PARTS = (
+    "core",
+    "sram",
+    "memory_interface",
+    "links",
+    "die_to_die",
+    "fixed",
+    "unmodelled",
+    "white",
+)
 """What a package's silicon is made of (``codesign.physical.area.Area``)."""
 
 MACHINE_LIMITS = tuple(name for name in LIMIT_NAMES if name != "promise")
@@ -50,7 +59,8 @@ class Column(NamedTuple):
 
 
 def order(front: Front) -> np.ndarray:
-    """Sort rows from the fastest for a user to the slowest; by the first objective where speed is none of them."""
+    """Sort rows from the fastest for a user to the slowest; by the first objective where speed is
+    none of them."""
     names = [objective.name for objective in front.objectives]
     leading = names.index(SPEED) if SPEED in names else 0
     keys = np.array([-objective.sense for objective in front.objectives]) * np.asarray(front.values)
@@ -61,7 +71,9 @@ def order(front: Front) -> np.ndarray:
 def columns(front: Front) -> list[Column]:
     """Lay out every column of ``front.csv``, sorted by ``order``."""
     kinds, rows = len(front.designs), order(front)
-    batches = [Column(name, "1", front.integers[:, kinds + s]) for s, name in enumerate(batch_names(front))]
+    batches = [
+        Column(name, "1", front.integers[:, kinds + s]) for s, name in enumerate(batch_names(front))
+    ]
     found = [
         *_objectives(front),
         *batches,
@@ -84,15 +96,22 @@ def _objectives(front: Front) -> list[Column]:
     """What was asked for, then everything else that can be asked for and means something here."""
     asked = [Column(o.name, o.unit, front.values[:, k]) for k, o in enumerate(front.objectives)]
     names = {column.name for column in asked}
-    rest = [Column(o.name, o.unit, np.asarray(o(front.totals))) for o in OBJECTIVES.values() if o.name not in names]  # pyright: ignore[reportArgumentType]
+    rest = [
+        Column(o.name, o.unit, np.asarray(o(front.totals)))  # pyright: ignore[reportArgumentType]
+        for o in OBJECTIVES.values()
+        if o.name not in names
+    ]
     return [*asked, *(column for column in rest if np.isfinite(column.values).all())]
 
 
 def _machine(front: Front, p: int) -> list[Column]:
-    """What one kind of machine is, costs and bears; of a machine with several kinds of step the worst."""
+    """What one kind of machine is, costs and bears; of a machine with several kinds of step the
+    worst."""
     prefix, design = machine_prefix(p, len(front.designs)), front.designs[p]
     technology = _stacked(front.choices[k].kinds[p].technology for k in front.choice)
-    outcomes = [outcome for outcome, kind in zip(front.outcomes, front.step_kinds, strict=True) if kind == p]
+    outcomes = [
+        outcome for outcome, kind in zip(front.outcomes, front.step_kinds, strict=True) if kind == p
+    ]
 
     def worst(read: Callable[[Outcome], Any]) -> np.ndarray:
         return np.max([np.asarray(read(outcome)) for outcome in outcomes], axis=0)
@@ -100,7 +119,11 @@ def _machine(front: Front, p: int) -> list[Column]:
     def part(owner: str, name: str) -> np.ndarray:
         return worst(lambda outcome: getattr(getattr(outcome, owner), name))
 
-    silicon, power, stacked = part("area", "total"), worst(lambda outcome: outcome.peak_power), area.stacks(design, technology)
+    silicon, power, stacked = (
+        part("area", "total"),
+        worst(lambda outcome: outcome.peak_power),
+        area.stacks(design, technology),
+    )
     found: dict[str, tuple[str, Any]] = {
         **{name: (unit, getattr(design, name)) for name, unit in QUANTITIES.items()},
         "clock": ("1", design.clock),
@@ -112,18 +135,27 @@ def _machine(front: Front, p: int) -> list[Column]:
         "die_area": ("m^2", silicon / np.asarray(design.dies)),
         "interposer_area": ("m^2", area.interposer_area(design, technology, silicon)),
         **{f"area_{name}": ("m^2", part("area", name)) for name in AREA_PARTS},
-        "package_price": ("USD", worst(lambda outcome: outcome.cost.bill_of_materials + outcome.cost.margin)),
+        "package_price": (
+            "USD",
+            worst(lambda outcome: outcome.cost.bill_of_materials + outcome.cost.margin),
+        ),
         **{f"capital_{name}": ("USD", part("cost", name)) for name in CAPITAL_PARTS},
         "capital_per_chip": ("USD", part("cost", "capital")),
         "package_power": ("W", power),
         "mean_power": ("W", worst(lambda outcome: outcome.mean_power)),
         "junction_temperature": ("K", junction_temperature(power, silicon, technology.cooling)),
-        "memory_temperature": ("K", memory_temperature(power, silicon, technology.memory, technology.cooling)),
+        "memory_temperature": (
+            "K",
+            memory_temperature(power, silicon, technology.memory, technology.cooling),
+        ),
         **{limit_column(name): ("1", np.exp(part("limits", name))) for name in MACHINE_LIMITS},
     }
     if prefix:
         found["machine_seconds_per_token"] = ("s", front.machine_seconds[:, p])
-    return [Column(prefix + name, unit, np.asarray(values, dtype=float)) for name, (unit, values) in found.items()]
+    return [
+        Column(prefix + name, unit, np.asarray(values, dtype=float))
+        for name, (unit, values) in found.items()
+    ]
 
 
 def _stacked(technologies: Iterable[Technology]) -> Technology:
@@ -182,7 +214,11 @@ def box_flags(row: np.ndarray, front: Front) -> list[str]:
     prefixes = [machine_prefix(p, kinds) for p in range(kinds)]
     continuous = [prefix + name for prefix in prefixes for name in CONTINUOUS]
     searched = [*continuous, *(f"{prefix}chips" for prefix in prefixes), *batch_names(front)]
-    return [f"{name} {'high' if at > 0 else 'low'}" for name, at in zip(searched, row, strict=True) if at]
+    return [
+        f"{name} {'high' if at > 0 else 'low'}"
+        for name, at in zip(searched, row, strict=True)
+        if at
+    ]
 
 
 def csv_text(table: Iterable[Column]) -> str:
@@ -191,7 +227,12 @@ def csv_text(table: Iterable[Column]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([column.header for column in table])
     for row in zip(*(column.values for column in table), strict=True):
-        writer.writerow([value if isinstance(value, str) else "" if value != value else f"{float(value):.9g}" for value in row])
+        writer.writerow(
+            [
+                value if isinstance(value, str) else "" if value != value else f"{float(value):.9g}"
+                for value in row
+            ]
+        )
     return text.getvalue()
 
 
@@ -206,18 +247,30 @@ def read_csv(text: str) -> list[Column]:
     """
     headers, *rows = list(csv.reader(io.StringIO(text))) or [[]]
     if not headers or not rows or any(len(row) != len(headers) for row in rows):
-        raise ValueError(f"has {len(headers)} columns and {len(rows)} rows; expected at least one of each, all of one length")
+        raise ValueError(
+            f"has {len(headers)} columns and {len(rows)} rows; expected at least one of each, all"
+            " of one length"
+        )
     found = []
     for header, cells in zip(headers, zip(*rows, strict=True), strict=True):
         name, _, unit = header.partition(" [")
         numbers = bool(unit)
         values = [float(cell) if cell else float("nan") for cell in cells] if numbers else cells
-        found.append(Column(name, unit.removesuffix("]"), np.array(values, dtype=float if numbers else object)))
+        found.append(
+            Column(
+                name, unit.removesuffix("]"), np.array(values, dtype=float if numbers else object)
+            )
+        )
     return found
 
 
 def records(table: Iterable[Column]) -> list[dict[str, Any]]:
     """Write columns as JSON records keyed by name; numbers in SI, null where there is none."""
     table = list(table)
-    values = [[None if value != value else value for value in column.values.tolist()] for column in table]
-    return [dict(zip((column.name for column in table), row, strict=True)) for row in zip(*values, strict=True)]
+    values = [
+        [None if value != value else value for value in column.values.tolist()] for column in table
+    ]
+    return [
+        dict(zip((column.name for column in table), row, strict=True))
+        for row in zip(*values, strict=True)
+    ]

@@ -29,7 +29,9 @@ def run_record(front: Front, scenario: Scenario, devices: list[DevicePoint]) -> 
         "seed": scenario.search.seed,
         "weights": scenario.search.weights,
         "buildable": front.buildable,
-        "objectives": [{"name": o.name, "unit": o.unit, "sense": o.sense} for o in front.objectives],
+        "objectives": [
+            {"name": o.name, "unit": o.unit, "sense": o.sense} for o in front.objectives
+        ],
         "machines": [machine.name or f"machine {p}" for p, machine in enumerate(scenario.machines)],
         "services": [work.model for work in scenario.workload],
         "promises": [*_promises(front, scenario), *_bounds(front, scenario)],
@@ -40,7 +42,10 @@ def run_record(front: Front, scenario: Scenario, devices: list[DevicePoint]) -> 
         "front_gaps_log": [_number(float(front.front_gap[k])) for k in rows],
         "weightings": [list(map(float, front.weights[k])) for k in rows],
         "times_per_token_asked_s": [_number(float(front.time_asked[k])) for k in rows],
-        "multipliers": {limit_words(name): [float(values[k]) for k in rows] for name, values in front.multipliers.items()},
+        "multipliers": {
+            limit_words(name): [float(values[k]) for k in rows]
+            for name, values in front.multipliers.items()
+        },
         "devices": [record(point) for point in devices],
         "advantage": as_record(best),
         "comparison": sentences(best, scenario),
@@ -50,14 +55,21 @@ def run_record(front: Front, scenario: Scenario, devices: list[DevicePoint]) -> 
 
 
 def _promises(front: Front, scenario: Scenario) -> list[dict[str, Any]]:
-    """What each service was promised, and the shortest and longest time reached by any design [s]."""
+    """What each service was promised, and the shortest and longest time reached by any design
+    [s]."""
     found, rows = [], order(front)
     for s, work in enumerate(scenario.workload):
         of = f" of {work.model}" if len(scenario.workload) > 1 else ""
         what = "time to the first token" if work.phase == "prefill" else "time per token"
         found.append(_promise(what + of, work.promise, front.times.token[rows, s]))
         if work.phase == "serving" and work.first_promise is not None:
-            found.append(_promise(f"time to the first token{of}", work.first_promise, front.times.first_token[rows, s]))
+            found.append(
+                _promise(
+                    f"time to the first token{of}",
+                    work.first_promise,
+                    front.times.first_token[rows, s],
+                )
+            )
     return found
 
 
@@ -65,11 +77,21 @@ def _promise(name: str, most: str, reached: np.ndarray) -> dict[str, Any]:
     return _kept(name, "s", None, parse(most, like="s"), reached)
 
 
-def _kept(name: str, unit: str, least: float | None, most: float | None, reached: np.ndarray) -> dict[str, Any]:
-    """What was promised, what was reached from the least to the most, and used over allowed of each design."""
+def _kept(
+    name: str, unit: str, least: float | None, most: float | None, reached: np.ndarray
+) -> dict[str, Any]:
+    """What was promised, what was reached from the least to the most, and used over allowed of each
+    design."""
     used = reached / most if most is not None else np.asarray(least) / reached
     ends = [float(np.min(reached)), float(np.max(reached))]
-    return {"name": name, "unit": unit, "least": least, "most": most, "reached": ends, "used": [float(value) for value in used]}
+    return {
+        "name": name,
+        "unit": unit,
+        "least": least,
+        "most": most,
+        "reached": ends,
+        "used": [float(value) for value in used],
+    }
 
 
 def _bounds(front: Front, scenario: Scenario) -> list[dict[str, Any]]:
@@ -91,11 +113,14 @@ def _fleet(front: Front, scenario: Scenario) -> list[str]:
     power, totals, rows = parse(scenario.fleet.power, like="W"), front.totals, order(front)
     row = int(rows[np.argmax(front.objectives[0].sense * front.values[rows, 0])])
     tokens = power * totals.tokens_per_second_per_watt[row]
-    machines = " + ".join(f"{tokens * front.machine_seconds[row, p]:.0f}" for p in range(len(front.designs)))
+    machines = " + ".join(
+        f"{tokens * front.machine_seconds[row, p]:.0f}" for p in range(len(front.designs))
+    )
     place = int(np.flatnonzero(rows == row)[0])
     return [
-        f"A fleet of {scenario.fleet.power} (provisioned) of design {place}: {tokens:.3g} token/s from {machines} machines at "
-        f"{totals.cost_per_token[row] * 1e6:.3g} USD per million output tokens, {totals.energy_per_token[row]:.3g} J a token."
+        f"A fleet of {scenario.fleet.power} (provisioned) of design {place}: {tokens:.3g} token/s"
+        f" from {machines} machines at {totals.cost_per_token[row] * 1e6:.3g} USD per million"
+        f" output tokens, {totals.energy_per_token[row]:.3g} J a token."
     ]
 
 

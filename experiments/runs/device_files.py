@@ -1,4 +1,5 @@
-"""Designs as device files, so that ``codesign evaluate --device`` takes them like any other machine."""
+"""Designs as device files, so that ``codesign evaluate --device`` takes them like any other
+machine."""
 
 import numpy as np
 
@@ -19,26 +20,40 @@ WRITTEN = {
     "scale_out_bandwidth": "B/s",
     "scale_out_latency": "s",
 }
-"""Quantities of a design that a device file states, with their units; those without a unit follow."""
+"""Quantities of a design that a device file states, with their units; those without a unit follow.
+"""
 PLAIN = ("dies", "scale_up_domain", "clock")
 
 
 def device_files(front: Front, scenario: Scenario) -> dict[str, str]:
-    """Text of a TOML file for each kind of machine of each design, by file name, in the order of ``front.csv``."""
+    """Text of a TOML file for each kind of machine of each design, by file name, in the order of
+    ``front.csv``."""
     files = {}
-    stated = [float(service(work, scenario.space.batch).precision.compute_bits) for work in scenario.workload]
+    stated = [
+        float(service(work, scenario.space.batch).precision.compute_bits)
+        for work in scenario.workload
+    ]
     for place, row in enumerate(order(front)):
         for p, design in enumerate(front.designs):
             suffix = f"-machine-{p}" if len(front.designs) > 1 else ""
-            lines = [f"name = {toml_text(f'{scenario.name} {place:02d}' + suffix.replace('-', ' '))}"]
-            lines += [f'{name} = "{_digits(getattr(design, name)[row])} {unit}"' for name, unit in WRITTEN.items()]
+            lines = [
+                f"name = {toml_text(f'{scenario.name} {place:02d}' + suffix.replace('-', ' '))}"
+            ]
+            lines += [
+                f'{name} = "{_digits(getattr(design, name)[row])} {unit}"'
+                for name, unit in WRITTEN.items()
+            ]
             lines.append(f"peak_flops_bits = {_width(front, scenario, stated, row, p)}")
             lines += [f"{name} = {_digits(getattr(design, name)[row])}" for name in PLAIN]
             white = float(np.asarray(design.white_silicon)[row])
             lines += [f'white_silicon = "{_digits(white)} m^2"'] if white > 0 else []
-            lines.append(f"technology = [{', '.join(map(toml_text, _technology(front, scenario, row, p)))}]")
+            lines.append(
+                f"technology = [{', '.join(map(toml_text, _technology(front, scenario, row, p)))}]"
+            )
             how = f"{float(design.chips[row]):.0f} chips; {front.choices[front.choice[row]].name}"
-            files[f"{place:02d}{suffix}.toml"] = f"# {how}; {front.status[row]}\n" + "\n".join(lines) + "\n"
+            files[f"{place:02d}{suffix}.toml"] = (
+                f"# {how}; {front.status[row]}\n" + "\n".join(lines) + "\n"
+            )
     return files
 
 
@@ -48,15 +63,25 @@ def _technology(front: Front, scenario: Scenario, row: int, p: int) -> tuple[str
     machine, chosen = scenario.machines[p], []
     for part in ("node", "memory", "link"):
         offered = getattr(machine, part) or getattr(scenario.technology, part)
-        chosen.append(next((one for one in sorted(offered, key=len, reverse=True) if one in name), offered[0]))
+        chosen.append(
+            next((one for one in sorted(offered, key=len, reverse=True) if one in name), offered[0])
+        )
     return chosen[0], chosen[1], chosen[2]
 
 
 def _width(front: Front, scenario: Scenario, stated: list[float], row: int, p: int) -> int:
-    """The width at which the rate of a machine was designed: that of the widest products of its services [bit]."""
+    """The width at which the rate of a machine was designed: that of the widest products of its
+    services [bit]."""
     chosen = front.choices[front.choice[row]].precisions
-    served = [k for k, work in enumerate(scenario.workload) if p in (work.decode_machine, work.prefill_machine)]
-    bits = [float(chosen[k].compute_bits) if chosen else stated[k] for k in served or range(len(scenario.workload))]
+    served = [
+        k
+        for k, work in enumerate(scenario.workload)
+        if p in (work.decode_machine, work.prefill_machine)
+    ]
+    bits = [
+        float(chosen[k].compute_bits) if chosen else stated[k]
+        for k in served or range(len(scenario.workload))
+    ]
     return next(width for width in WIDTHS if width >= max(bits))
 
 

@@ -1,11 +1,14 @@
-"""Run folders: what a search leaves behind, whole or not at all; and beside them, until then, what it has finished so far.
+"""Run folders: what a search leaves behind, whole or not at all; and beside them, until then, what
+it has finished so far.
 
-Only a folder that a run wrote is ever replaced, and of it only the files that the run wrote (``manifest``): notes beside them stay.
-At every moment the name stands for the older run or the newer one (``replacement``).
+Only a folder that a run wrote is ever replaced, and of it only the files that the run wrote
+(``manifest``): notes beside them stay. At every moment the name stands for the older run or the
+newer one (``replacement``).
 
-Beside ``runs/name`` there may be, after a kill: ``.name.unfinished`` (the ledger, from which the same command goes on),
-``.name.writing`` (a folder half written, or an older run just replaced: deleted by the next run) and ``.name.replaced`` (an older
-run, put back or deleted by the next run). One process at a time, for the ledger is locked.
+Beside ``runs/name`` there may be, after a kill: ``.name.unfinished`` (the ledger, from which the
+same command goes on), ``.name.writing`` (a folder half written, or an older run just replaced:
+deleted by the next run) and ``.name.replaced`` (an older run, put back or deleted by the next run).
+One process at a time, for the ledger is locked.
 """
 
 import contextlib
@@ -38,7 +41,8 @@ def versions() -> dict[str, str]:
 
 
 def fingerprint(scenario: Scenario) -> str:
-    """Eight characters that differ when the resolved scenario, the model's file or a version does."""
+    """Eight characters that differ when the resolved scenario, the model's file or a version
+    does."""
     text = written(scenario) + json.dumps(versions(), sort_keys=True)
     return hashlib.sha256(text.encode() + _model_files(scenario)).hexdigest()[:8]
 
@@ -54,19 +58,27 @@ def _model_files(scenario: Scenario) -> bytes:
 
 
 def work_fingerprint(scenario: Scenario) -> str:
-    """What must not change between a run and its resumption for the same bytes: scenario, versions, code and data, processor.
+    """What must not change between a run and its resumption for the same bytes: scenario, versions,
+    code and data, processor.
 
-    Unlike ``fingerprint`` it notices an edited source file, since going on happens unasked; and another processor or
-    accelerator, for which XLA compiles other instructions that round otherwise.
+    Unlike ``fingerprint`` it notices an edited source file, since going on happens unasked; and
+    another processor or accelerator, for which XLA compiles other instructions that round
+    otherwise.
     """
     import jax
 
     digest = hashlib.sha256(fingerprint(scenario).encode())
     root = Path(__file__).parents[2]
-    for path in sorted(path for package in SOURCES for path in (root / package).rglob("*") if path.is_file()):
+    for path in sorted(
+        path for package in SOURCES for path in (root / package).rglob("*") if path.is_file()
+    ):
         if path.suffix != ".pyc":
-            digest.update(f"{path.relative_to(root)}\0{path.stat().st_size}\0".encode() + path.read_bytes())
-    device = f"{jax.default_backend()} {jax.devices()[0].device_kind} {os.environ.get('XLA_FLAGS', '')}"
+            digest.update(
+                f"{path.relative_to(root)}\0{path.stat().st_size}\0".encode() + path.read_bytes()
+            )
+    device = (
+        f"{jax.default_backend()} {jax.devices()[0].device_kind} {os.environ.get('XLA_FLAGS', '')}"
+    )
     digest.update(f"{device} {_processor()}".encode())
     return f"{scenario.name} {digest.hexdigest()}"
 
@@ -87,7 +99,8 @@ def default_folder(scenario: Scenario) -> Path:
 
 
 def damage(folder: Path, scenario: Scenario) -> list[str] | None:
-    """Files of an earlier run of this very scenario under these versions that are not as it wrote them; None: no such run."""
+    """Files of an earlier run of this very scenario under these versions that are not as it wrote
+    them; None: no such run."""
     if manifest.raw(folder).get("fingerprint") != fingerprint(scenario):
         return [manifest.RUN] if _same_scenario(folder, scenario) else None
     details = manifest.recorded(folder)
@@ -96,7 +109,10 @@ def damage(folder: Path, scenario: Scenario) -> list[str] | None:
 
 def _same_scenario(folder: Path, scenario: Scenario) -> bool:
     """Whether a folder's scenario.toml is, byte for byte, what a run of this scenario writes."""
-    return manifest.hash_of(folder / "scenario.toml") == hashlib.sha256(written(scenario).encode()).hexdigest()
+    return (
+        manifest.hash_of(folder / "scenario.toml")
+        == hashlib.sha256(written(scenario).encode()).hexdigest()
+    )
 
 
 def check_writable(folder: Path, scenario: Scenario) -> None:
@@ -110,32 +126,40 @@ def check_writable(folder: Path, scenario: Scenario) -> None:
     if folder.is_dir() and any(folder.iterdir()):
         _refuse_others(folder, scenario)
     if os.path.ismount(folder):
-        raise Refused(f"--output is {str(folder)!r}, a mount point, which a run cannot replace; expected a folder in it")
+        raise Refused(
+            f"--output is {str(folder)!r}, a mount point, which a run cannot replace; expected a"
+            " folder in it"
+        )
     parent = next(place for place in folder.resolve().parents if place.exists())
     try:
         os.rmdir(tempfile.mkdtemp(dir=parent))  # only trying tells, whoever the user is
     except OSError as error:
-        raise Refused(f"--output is {str(folder)!r}, but {parent} cannot be written ({error.strerror})") from None
+        raise Refused(
+            f"--output is {str(folder)!r}, but {parent} cannot be written ({error.strerror})"
+        ) from None
 
 
 def _refuse_others(folder: Path, scenario: Scenario) -> None:
     details = manifest.recorded(folder)
     if details is None and damage(folder, scenario) is None:
         raise Refused(
-            f"--output is {str(folder)!r}, which holds other things than a run that codesign wrote; expected a new, empty or run folder"
+            f"--output is {str(folder)!r}, which holds other things than a run that codesign wrote;"
+            " expected a new, empty or run folder"
         )
     if details is not None and (others := manifest.strangers(folder, details)):
         raise Refused(
-            f"--output is {str(folder)!r}, where a run would write {others[0]!r}, which no run wrote; move it away or choose another folder"
+            f"--output is {str(folder)!r}, where a run would write {others[0]!r}, which no run"
+            " wrote; move it away or choose another folder"
         )
 
 
 @contextlib.contextmanager
 def unfinished(folder: Path, scenario: Scenario) -> Iterator[Ledger]:
-    """The ledger of a run, with what an earlier process of the same run has finished; search and ``write_run`` go inside.
+    """The ledger of a run, with what an earlier process of the same run has finished; search and
+    ``write_run`` go inside.
 
-    It is deleted on leaving normally (the run folder is there) or by ``Refused`` (the answer is no), and kept on leaving in
-    any other way once it holds something.
+    It is deleted on leaving normally (the run folder is there) or by ``Refused`` (the answer is
+    no), and kept on leaving in any other way once it holds something.
 
     Raises:
         Refused: another process is at work on this run folder.
@@ -155,8 +179,13 @@ def unfinished(folder: Path, scenario: Scenario) -> Iterator[Ledger]:
                 if not len(ledger):
                     ledger.remove()
                 elif isinstance(error, OSError) and error.errno is not None:
-                    kept = f"{len(ledger)} finished results are kept, and the same command goes on from them"
-                    raise OSError(error.errno, f"{error.strerror}; {kept}", error.filename) from None
+                    kept = (
+                        f"{len(ledger)} finished results are kept, and the same command goes on"
+                        " from them"
+                    )
+                    raise OSError(
+                        error.errno, f"{error.strerror}; {kept}", error.filename
+                    ) from None
                 raise
             ledger.remove()
     except BaseException:
@@ -164,11 +193,15 @@ def unfinished(folder: Path, scenario: Scenario) -> Iterator[Ledger]:
         raise
 
 
-def write_run(folder: Path, files: Mapping[str, Callable[[Path], None]], details: Callable[[], dict[str, Any]]) -> None:
-    """Write every file into a temporary folder beside the final one, then let it take the name: whole or not at all.
+def write_run(
+    folder: Path, files: Mapping[str, Callable[[Path], None]], details: Callable[[], dict[str, Any]]
+) -> None:
+    """Write every file into a temporary folder beside the final one, then let it take the name:
+    whole or not at all.
 
     Args:
-        folder: the run folder; an older run there is replaced at the very end, and what else is in it stays.
+        folder: the run folder; an older run there is replaced at the very end, and what else is in
+            it stays.
         files: name → function that writes it to the path it is given.
         details: what ``run.json`` is to say, asked for once the files are written.
     """
@@ -208,7 +241,8 @@ def beside(folder: Path, role: str) -> Path:
 
 
 def _tidy(folder: Path) -> None:
-    """Clear away what a killed process left, and put back the older run where it was killed between two renames."""
+    """Clear away what a killed process left, and put back the older run where it was killed between
+    two renames."""
     replaced, writing = beside(folder, "replaced"), beside(folder, "writing")
     if replaced.exists() and not folder.exists():
         os.replace(replaced, folder)

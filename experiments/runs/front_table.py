@@ -1,4 +1,5 @@
-"""A run on a terminal: the answer first, then the designs that represent the front, in the columns that decide."""
+"""A run on a terminal: the answer first, then the designs that represent the front, in the columns
+that decide."""
 
 import numpy as np
 
@@ -38,9 +39,21 @@ HEADERS = {
 
 DECISIVE = ("memory_bandwidth", "memory_capacity", "peak_flops")
 MORE = (
-    "time_to_first_token", "link_bandwidth", "package_price", "package_power", "junction_temperature", "stacks", "layers", "die_area",
-    "clock", "sync_latency", "capital_per_chip", "front_gap", "plan", "binding",
-)  # fmt: skip
+    "time_to_first_token",
+    "link_bandwidth",
+    "package_price",
+    "package_power",
+    "junction_temperature",
+    "stacks",
+    "layers",
+    "die_area",
+    "clock",
+    "sync_latency",
+    "capital_per_chip",
+    "front_gap",
+    "plan",
+    "binding",
+)
 """Columns that a wider terminal adds, the most wanted first."""
 
 OF_SERVICES = ("batch", "time_to_first_token")
@@ -57,9 +70,13 @@ def print_run(run: RunRecord, width: int, *, everything: bool = False, last: str
     """
     title = wrapped([run.details["title"]], width)
     answer = [*best_lines(run, width), *wrapped([*device_line(run), *promise_lines(run)], width)]
-    notes, brief = (wrapped([*note_lines(run, brief=short), last], width) for short in (False, True))
+    notes, brief = (
+        wrapped([*note_lines(run, brief=short), last], width) for short in (False, True)
+    )
     if everything:
-        return "\n".join([*title, *answer, "", *_table(run, list(range(len(run))), width), "", *notes])
+        return "\n".join(
+            [*title, *answer, "", *_table(run, list(range(len(run))), width), "", *notes]
+        )
     room = MOST_LINES - len(title) - len(answer) - 2  # and blank lines
     for count in range(MOST_ROWS, FEWEST_ROWS - 1, -1):
         table = _table(run, representatives(run, count), width)
@@ -71,25 +88,36 @@ def print_run(run: RunRecord, width: int, *, everything: bool = False, last: str
 
 def _table(run: RunRecord, rows: list[int], width: int) -> list[str]:
     """The designs of some rows, and how to read them."""
-    return [*table_lines(fitting(run, rows, width), width), *wrapped(_table_notes(run, rows), width)]
+    return [
+        *table_lines(fitting(run, rows, width), width),
+        *wrapped(_table_notes(run, rows), width),
+    ]
 
 
 def _table_notes(run: RunRecord, rows: list[int]) -> list[str]:
     """How to read the table, where there is something to say."""
-    fewer = f"{len(rows)} of {len(run)} designs, all in front.csv; wider shows more." if len(rows) < len(run) else ""
+    fewer = (
+        f"{len(rows)} of {len(run)} designs, all in front.csv; wider shows more."
+        if len(rows) < len(run)
+        else ""
+    )
     kinds = f"a+b: {' + '.join(run.machines)}." if len(run.machines) > 1 else ""
     return [f"{fewer} {kinds}".strip()]
 
 
 def representatives(run: RunRecord, count: int) -> list[int]:
-    """Choose designs that represent a front: the best for each objective, then whichever is farthest from those chosen.
+    """Choose designs that represent a front: the best for each objective, then whichever is
+    farthest from those chosen.
 
-    Distances are Euclidean in the logarithms of the objectives, each over its range: greedy k-centres (Gonzalez, "Clustering to
-    minimize the maximum intercluster distance", 1985), at most twice as far from any design as the best choice.
+    Distances are Euclidean in the logarithms of the objectives, each over its range: greedy
+    k-centres (Gonzalez, "Clustering to minimize the maximum intercluster distance", 1985), at most
+    twice as far from any design as the best choice.
     """
     if len(run) <= count:
         return list(range(len(run)))
-    logs = np.stack([np.log(run.column(objective["name"]).values) for objective in run.objectives], axis=1)
+    logs = np.stack(
+        [np.log(run.column(objective["name"]).values) for objective in run.objectives], axis=1
+    )
     logs = (logs - logs.min(axis=0)) / np.maximum(np.ptp(logs, axis=0), 1e-12)
     chosen = list(dict.fromkeys(run.best(objective) for objective in run.objectives))[:count]
     while len(chosen) < count:
@@ -101,15 +129,25 @@ def representatives(run: RunRecord, count: int) -> list[int]:
 def fitting(run: RunRecord, rows: list[int], width: int) -> list[Printed]:
     """Choose the columns that a width has room for, in the order in which they are read.
 
-    The columns that decide are always there: first closer together, then with the batches of many services as a span, then with a
-    line for each kind of machine.
+    The columns that decide are always there: first closer together, then with the batches of many
+    services as a span, then with a line for each kind of machine.
     """
     objectives = [objective["name"] for objective in run.objectives]
-    must = [column for name in ("design", *objectives, "chips", "batch", *DECISIVE, "status") if (column := printed(run, name, rows))]
+    must = [
+        column
+        for name in ("design", *objectives, "chips", "batch", *DECISIVE, "status")
+        if (column := printed(run, name, rows))
+    ]
     plain = [column.joined() for column in must]
     short = [column.shortened() for column in plain]
-    spans = [full.spanned() if full.name == "batch" else column for full, column in zip(must, short, strict=True)]
-    stacked = [full if full.name in DECISIVE or full.name == "chips" else column for full, column in zip(must, spans, strict=True)]
+    spans = [
+        full.spanned() if full.name == "batch" else column
+        for full, column in zip(must, short, strict=True)
+    ]
+    stacked = [
+        full if full.name in DECISIVE or full.name == "chips" else column
+        for full, column in zip(must, spans, strict=True)
+    ]
     chosen = next((one for one in (plain, short, spans) if table_width(one) <= width), stacked)
     if table_width(chosen) > width:
         return chosen
@@ -126,10 +164,13 @@ def fitting(run: RunRecord, rows: list[int], width: int) -> list[Printed]:
 
 
 def printed(run: RunRecord, name: str, rows: list[int]) -> Printed | None:
-    """A column of the run ready to print, over all kinds of machine or services; None where there is nothing to tell."""
+    """A column of the run ready to print, over all kinds of machine or services; None where there
+    is nothing to tell."""
     found = run.each_service(name) if name in OF_SERVICES else run.each_machine(name)
     found = found or [column for column in (run.find(name),) if column]
-    if not found or (found[0].unit and not any(np.isfinite(column.values[rows]).any() for column in found)):
+    if not found or (
+        found[0].unit and not any(np.isfinite(column.values[rows]).any() for column in found)
+    ):
         return None
     if not found[0].unit:
         values = [tuple(str(column.values[k]) for column in found) for k in rows]

@@ -1,8 +1,9 @@
 """A ledger: an append-only file of finished work, from which a run that was killed goes on.
 
-One line of text (what it is, format, fingerprint of the run), then records: length and CRC-32, then the entry's key, dtypes and
-shapes as JSON and its arrays bit by bit. A record that was torn by a kill or a full disk fails its checksum: it and what
-follows are cut away when the ledger is next opened. Only whole records are ever read.
+One line of text (what it is, format, fingerprint of the run), then records: length and CRC-32, then
+the entry's key, dtypes and shapes as JSON and its arrays bit by bit. A record that was torn by a
+kill or a full disk fails its checksum: it and what follows are cut away when the ledger is next
+opened. Only whole records are ever read.
 """
 
 import contextlib
@@ -29,18 +30,21 @@ KIND = b"codesign unfinished run, format "
 FORMAT = 1
 
 LENGTHS = struct.Struct("<QI")
-"""Before each record: length of the rest [B] and CRC-32 of that length and the rest (so that zeros are no record)."""
+"""Before each record: length of the rest [B] and CRC-32 of that length and the rest (so that zeros
+are no record)."""
 
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
-"""What file systems without locks answer: two runs at once are then not noticed, which wastes work and harms nothing read."""
+"""What file systems without locks answer: two runs at once are then not noticed, which wastes work
+and harms nothing read."""
 
 
 class Ledger:
-    """An open ledger, locked against other processes; made by ``open_ledger``. Not for several threads at once.
+    """An open ledger, locked against other processes; made by ``open_ledger``. Not for several
+    threads at once.
 
-    Keys are equal when they are written alike: 1 and numpy's 1 are, 1 and 1.0 are not. Arrays come back read-only, contiguous
-    and the same whether they were just put or read from the file, so that work that uses only what ``get`` returns gives the
-    same bits when it is resumed.
+    Keys are equal when they are written alike: 1 and numpy's 1 are, 1 and 1.0 are not. Arrays come
+    back read-only, contiguous and the same whether they were just put or read from the file, so
+    that work that uses only what ``get`` returns gives the same bits when it is resumed.
     """
 
     def __init__(self, path: Path, file: int, header: bytes, content: bytes):
@@ -68,7 +72,8 @@ class Ledger:
         return self._finished.get(name)
 
     def put(self, entries: Sequence[tuple[Key, Arrays]]) -> None:
-        """Append finished work in one write that is on the disk before this returns; all of it or, after an error, none.
+        """Append finished work in one write that is on the disk before this returns; all of it or,
+        after an error, none.
 
         Raises:
             OSError: the disk is full or fails; it names the file, which holds what was put before.
@@ -87,7 +92,9 @@ class Ledger:
                 data, end = data[count:], end + count
             os.fsync(self._file)
         except BaseException as error:
-            with contextlib.suppress(OSError):  # a torn record that stays is cut away when the ledger is next opened
+            with contextlib.suppress(
+                OSError
+            ):  # a torn record that stays is cut away when the ledger is next opened
                 os.ftruncate(self._file, self._size)
             if not isinstance(error, OSError):
                 raise
@@ -115,7 +122,8 @@ def open_ledger(path: Path, fingerprint: str) -> Ledger:
     """The ledger in a file, with what an earlier process of the same run has finished.
 
     Args:
-        path: the file, in a folder that exists. A ledger of another run or format is started afresh.
+        path: the file, in a folder that exists. A ledger of another run or format is started
+            afresh.
         fingerprint: one line that differs between runs whose work must not be mixed.
 
     Raises:
@@ -127,7 +135,10 @@ def open_ledger(path: Path, fingerprint: str) -> Ledger:
     try:
         content = path.read_bytes()
         if not content.startswith(KIND) and not KIND.startswith(content):
-            raise Refused(f"{path} is not an unfinished run of codesign; move it away or choose another --output")
+            raise Refused(
+                f"{path} is not an unfinished run of codesign; move it away or choose another"
+                " --output"
+            )
         return Ledger(path, file, header, content if content.startswith(header) else b"")
     except BaseException:
         if os.fstat(file).st_size == 0:  # made just now, or as good as
@@ -137,14 +148,18 @@ def open_ledger(path: Path, fingerprint: str) -> Ledger:
 
 
 def _locked(path: Path) -> int:
-    """Open a file and lock it; the file that has the name once it is locked, not one that was deleted meanwhile."""
+    """Open a file and lock it; the file that has the name once it is locked, not one that was
+    deleted meanwhile."""
     while True:
         file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(file)
-            raise Refused(f"another codesign is working on this run (it holds {path}); wait for it or choose another --output") from None
+            raise Refused(
+                f"another codesign is working on this run (it holds {path}); wait for it or choose"
+                " another --output"
+            ) from None
         except OSError as error:
             if error.errno not in NO_LOCKS:
                 os.close(file)
@@ -159,7 +174,9 @@ def _settle_name(path: Path) -> None:
     """Have a new name in its folder survive a power cut too."""
     folder = os.open(path.parent, os.O_RDONLY)
     try:
-        with contextlib.suppress(OSError):  # some file systems cannot, and need not for a killed process
+        with contextlib.suppress(
+            OSError
+        ):  # some file systems cannot, and need not for a killed process
             os.fsync(folder)
     finally:
         os.close(folder)
@@ -174,7 +191,9 @@ def _plain(value: Any) -> int | float | str:
     bare = value.item() if isinstance(value, np.generic) else value
     if isinstance(bare, int | float | str):
         return bare
-    raise TypeError(f"a key holds {value!r}, a {type(value).__name__}; expected whole numbers, floats and texts")
+    raise TypeError(
+        f"a key holds {value!r}, a {type(value).__name__}; expected whole numbers, floats and texts"
+    )
 
 
 def _checksum(body: bytes) -> int:
@@ -182,17 +201,22 @@ def _checksum(body: bytes) -> int:
 
 
 def _written(key: Key, arrays: Arrays) -> bytes:
-    """An entry as a record's body: a line of JSON (key, [dtype, shape] of each array), then the arrays."""
+    """An entry as a record's body: a line of JSON (key, [dtype, shape] of each array), then the
+    arrays."""
     whole = [np.asarray(array) for array in arrays]
     for array in whole:
         if array.dtype.hasobject or np.dtype(array.dtype.str) != array.dtype:
-            raise ValueError(f"an array has dtype {array.dtype}; expected numbers, truth values or texts of numpy's own")
+            raise ValueError(
+                f"an array has dtype {array.dtype}; expected numbers, truth values or texts of"
+                " numpy's own"
+            )
     layout = json.dumps([_name(key), [[array.dtype.str, array.shape] for array in whole]])
     return b"".join([layout.encode(), b"\n", *(array.tobytes() for array in whole)])
 
 
 def _entry(body: bytes) -> tuple[str, Arrays]:
-    """The entry of a record's body; its arrays are copied, so that they are aligned and computed with like any other."""
+    """The entry of a record's body; its arrays are copied, so that they are aligned and computed
+    with like any other."""
     layout, _, data = body.partition(b"\n")
     name, forms = json.loads(layout)
     arrays, first = [], 0
@@ -205,7 +229,8 @@ def _entry(body: bytes) -> tuple[str, Arrays]:
 
 
 def _read(content: bytes, start: int) -> tuple[dict[str, Arrays], int]:
-    """All entries up to the first torn record, and where that begins [B]; no bytes hold nothing and end at 0."""
+    """All entries up to the first torn record, and where that begins [B]; no bytes hold nothing and
+    end at 0."""
     finished: dict[str, Arrays] = {}
     if not content:
         return finished, 0

@@ -1,7 +1,8 @@
-"""What a run folder says of itself: ``run.json`` names every file that was written, with its hash, and seals its own content.
+"""What a run folder says of itself: ``run.json`` names every file that was written, with its hash,
+and seals its own content.
 
-So a run is known by its contents, not by the presence of its files, and what others put beside them is told apart. The hashes
-notice accidents; they are no signature.
+So a run is known by its contents, not by the presence of its files, and what others put beside them
+is told apart. The hashes notice accidents; they are no signature.
 """
 
 import hashlib
@@ -16,13 +17,19 @@ RUN = "run.json"
 FILES = ("scenario.toml", "front.csv", "devices.csv", "front.png", "report.html", RUN)
 """What a finished run folder holds, beside a file for each design."""
 
-OURS = re.compile(r"scenario\.toml|front\.csv|devices\.csv|front\.png|report\.html|run\.json|designs/[0-9]+(-machine-[0-9]+)?\.toml")
+OURS = re.compile(
+    r"scenario\.toml|front\.csv|devices\.csv|front\.png|report\.html|run\.json|designs/[0-9]+(-machine-[0-9]+)?\.toml"
+)
 """Every name that a run may write."""
 
 
 def seal(folder: Path, names: Iterable[str], details: dict[str, Any]) -> None:
     """Write ``run.json``: the details, the hash of each file written, and a hash over both."""
-    content = {**details, "written_by": "codesign", "files": {name: hash_of(folder / name) for name in names}}
+    content = {
+        **details,
+        "written_by": "codesign",
+        "files": {name: hash_of(folder / name) for name in names},
+    }
     text = json.dumps({**content, "seal": _seal(content)}, indent=1, allow_nan=False)
     (folder / RUN).write_text(text + "\n", encoding="utf-8")
 
@@ -65,11 +72,16 @@ def changed(folder: Path, details: dict[str, Any]) -> list[str]:
 
 def strangers(folder: Path, details: dict[str, Any]) -> list[str]:
     """Files that a run did not write, at names that a run writes."""
-    return [name for name in entries(folder) if OURS.fullmatch(name) and name not in details["files"] and name != RUN]
+    return [
+        name
+        for name in entries(folder)
+        if OURS.fullmatch(name) and name not in details["files"] and name != RUN
+    ]
 
 
 def entries(folder: Path) -> Iterator[str]:
-    """Everything in a folder but folders that hold something: files, links, pipes, empty folders; relative, with slashes."""
+    """Everything in a folder but folders that hold something: files, links, pipes, empty folders;
+    relative, with slashes."""
     for place, folders, files in os.walk(folder, onerror=_raise):
         here = Path(place)
         links = [name for name in folders if (here / name).is_symlink()]

@@ -13,7 +13,8 @@ from experiments.rivals.points import SPEED, DevicePoint, Machine, drawn
 from experiments.scenarios.schema import Scenario
 from experiments.terminal.screen import plain
 
-DEVICE_COLOUR = "#d55e00"  # vermillion of the Okabe-Ito palette: told from all of cividis by every kind of eye
+# vermillion of the Okabe-Ito palette: told from all of cividis by every kind of eye
+DEVICE_COLOUR = "#d55e00"
 OTHER_COLOUR = "#cc79a7"  # reddish purple of the same palette
 LABEL_SIZE = 9.5  # points
 WIDTH, PANEL = 9.0, 4.3  # inches
@@ -45,16 +46,23 @@ class Panel(NamedTuple):
 
 
 def panels(front: Front) -> list[Panel]:
-    """What is drawn of a front: every objective asked for but speed, which is the horizontal axis; speed if alone."""
+    """What is drawn of a front: every objective asked for but speed, which is the horizontal axis;
+    speed if alone."""
     found = [
-        Panel(one.name, one.sense, f"{TITLES.get(one.name, one.name)} [{one.unit}]", np.asarray(front.values[:, k]))
+        Panel(
+            one.name,
+            one.sense,
+            f"{TITLES.get(one.name, one.name)} [{one.unit}]",
+            np.asarray(front.values[:, k]),
+        )
         for k, one in enumerate(front.objectives)
     ]
     return [panel for panel in found if panel.name != SPEED] or found
 
 
 def draw_front(path: Path, front: Front, devices: list[DevicePoint], scenario: Scenario) -> None:
-    """Write ``front.png``: each objective against speed, coloured by batch, with real devices and their own fronts."""
+    """Write ``front.png``: each objective against speed, coloured by batch, with real devices and
+    their own fronts."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.colors import LogNorm
     from matplotlib.figure import Figure
@@ -63,7 +71,11 @@ def draw_front(path: Path, front: Front, devices: list[DevicePoint], scenario: S
     title = textwrap.fill(plain(scenario.title), 95)
     below = textwrap.fill(" ".join(sentences(advantage(front, devices, scenario), scenario)), 130)
     below += "\n" + textwrap.fill(caption(devices, scenario), 130)
-    heights = _room(title, 11) + 0.15, PANEL * len(shown), _room(below, 8.5) + 0.75  # above, panels, below [inches]
+    heights = (
+        _room(title, 11) + 0.15,
+        PANEL * len(shown),
+        _room(below, 8.5) + 0.75,
+    )  # above, panels, below [inches]
     size = (WIDTH, sum(heights))
     figure = Figure(figsize=size, dpi=150)
     FigureCanvasAgg(figure)
@@ -74,26 +86,49 @@ def draw_front(path: Path, front: Front, devices: list[DevicePoint], scenario: S
     norm = LogNorm(vmin=max(batch.min(), 1), vmax=max(batch.max(), batch.min() * 2, 2))
     across = batch if shown[0].name == SPEED else np.asarray(front.totals.user_tokens_per_second)
     beside = drawn(devices, scenario)
-    reach = np.array([*across, *(_across(one, shown[0]) for point in beside for one in point.front)])
-    points = [_designs(axis, panel, across, batch, norm) for axis, panel in zip(axes, shown, strict=True)]
+    reach = np.array(
+        [*across, *(_across(one, shown[0]) for point in beside for one in point.front)]
+    )
+    points = [
+        _designs(axis, panel, across, batch, norm) for axis, panel in zip(axes, shown, strict=True)
+    ]
     for axis, panel in zip(axes, shown, strict=True):
         _devices(axis, panel, beside)
         axis.set_ylabel(panel.label, fontsize=11)
         _plain_ticks(axis)
     longest = max((len(_named(point)) for point in beside), default=0)
-    room = 0.04 + longest * 0.58 * LABEL_SIZE / (0.77 * WIDTH * 72.0)  # of the panel's width at the left, for the devices' names
+    room = 0.04 + longest * 0.58 * LABEL_SIZE / (
+        0.77 * WIDTH * 72.0
+    )  # of the panel's width at the left, for the devices' names
     slowest, fastest = reach.min(), max(reach.max(), reach.min() * 1.05)
-    axes[0].set_xlim(slowest * (slowest / fastest) ** (room / (0.96 - room)), fastest * (fastest / slowest) ** 0.05)
-    axes[-1].set_xlabel("batch [sequences]" if shown[0].name == SPEED else "speed that one user sees [token/s]", fontsize=11)
-    axes[0].legend(loc="upper right" if shown[0].sense > 0 else "upper left", fontsize=9, framealpha=0.95)
+    axes[0].set_xlim(
+        slowest * (slowest / fastest) ** (room / (0.96 - room)),
+        fastest * (fastest / slowest) ** 0.05,
+    )
+    axes[-1].set_xlabel(
+        "batch [sequences]" if shown[0].name == SPEED else "speed that one user sees [token/s]",
+        fontsize=11,
+    )
+    axes[0].legend(
+        loc="upper right" if shown[0].sense > 0 else "upper left", fontsize=9, framealpha=0.95
+    )
     axes[0].set_title(title, fontsize=11, parse_math=False)
     bar = figure.colorbar(points[0], cax=figure.add_axes((0.89, bottom, 0.02, top - bottom)))
     bar.set_label("batch [sequences]", fontsize=11)
     _plain_ticks(bar.ax, only="y")
     figure.text(0.02, 0.1 / size[1], below, fontsize=8.5, ha="left", va="bottom", parse_math=False)
     for axis, panel in zip(axes, shown, strict=True):
-        _label(axis, [(_across(point.best, panel), panel.of(point.best), point) for point in beside if point.best])
-    with warnings.catch_warnings():  # a description may have characters that the font has not: drawn as boxes
+        _label(
+            axis,
+            [
+                (_across(point.best, panel), panel.of(point.best), point)
+                for point in beside
+                if point.best
+            ],
+        )
+    with (
+        warnings.catch_warnings()
+    ):  # a description may have characters that the font has not: drawn as boxes
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.savefig(path, metadata={"Software": None})
 
@@ -112,15 +147,37 @@ def _designs(axis: Any, panel: Panel, across: np.ndarray, batch: np.ndarray, nor
     axis.set_axisbelow(True)
     axis.tick_params(which="both", labelsize=10)
     return axis.scatter(
-        across, panel.values, c=batch, cmap="cividis", norm=norm, s=46, edgecolor="white", linewidth=0.5, zorder=5, label="designs"
+        across,
+        panel.values,
+        c=batch,
+        cmap="cividis",
+        norm=norm,
+        s=46,
+        edgecolor="white",
+        linewidth=0.5,
+        zorder=5,
+        label="designs",
     )
 
 
 def _devices(axis: Any, panel: Panel, devices: list[DevicePoint]) -> None:
-    """Devices at their best, each with the outer edge of its own front; those of the scenario's generation stand out."""
+    """Devices at their best, each with the outer edge of its own front; those of the scenario's
+    generation stand out."""
     styles = {
-        True: {"color": DEVICE_COLOUR, "marker": "D", "s": 46, "zorder": 6, "label": "devices of the same generation"},
-        False: {"color": OTHER_COLOUR, "marker": "o", "s": 26, "zorder": 4, "label": "devices of other generations"},
+        True: {
+            "color": DEVICE_COLOUR,
+            "marker": "D",
+            "s": 46,
+            "zorder": 6,
+            "label": "devices of the same generation",
+        },
+        False: {
+            "color": OTHER_COLOUR,
+            "marker": "o",
+            "s": 26,
+            "zorder": 4,
+            "label": "devices of other generations",
+        },
     }
     for same, style in styles.items():
         own = [point for point in devices if point.same_generation == same and point.best]
@@ -128,9 +185,18 @@ def _devices(axis: Any, panel: Panel, devices: list[DevicePoint]) -> None:
             at = np.array([_across(one, panel) for one in point.front])
             values = np.array([panel.of(one) for one in point.front])
             edge = outer_edge(at, panel.sense * values)
-            axis.plot(at[edge], values[edge], color=style["color"], linewidth=1.3 if same else 0.7, alpha=0.8 if same else 0.4, zorder=3)
+            axis.plot(
+                at[edge],
+                values[edge],
+                color=style["color"],
+                linewidth=1.3 if same else 0.7,
+                alpha=0.8 if same else 0.4,
+                zorder=3,
+            )
         if own:
-            best = [(_across(point.best, panel), panel.of(point.best)) for point in own if point.best]
+            best = [
+                (_across(point.best, panel), panel.of(point.best)) for point in own if point.best
+            ]
             axis.scatter(*np.transpose(best), edgecolor="white", linewidth=0.5, **style)
 
 
@@ -143,16 +209,23 @@ def caption(devices: list[DevicePoint], scenario: Scenario) -> str:
     """What the points are, how they are priced, and which devices are absent and why."""
     chosen = scenario.technology
     margin = "no vendor margin" if chosen.price_basis == "builder" else "one vendor margin for all"
-    made = ", ".join("/".join(part) for part in (chosen.node, chosen.memory, chosen.link, chosen.cooling))
+    made = ", ".join(
+        "/".join(part) for part in (chosen.node, chosen.memory, chosen.link, chosen.cooling)
+    )
     low, high = scenario.space.chips
     first, last = scenario.space.batch
     text = (
-        f"Designs: {made}. Devices: ×n chips of {low} to {high}, batch of {first} to {last}, the designs' layouts and promises; "
-        f"priced by the same model with their own node, memory and links ({chosen.price_basis} prices: {margin}). "
-        "Chips beyond a device's scale-up domain talk over the scenario's scale-out network."
+        f"Designs: {made}. Devices: ×n chips of {low} to {high}, batch of {first} to {last}, the"
+        " designs' layouts and promises; priced by the same model with their own node, memory and"
+        f" links ({chosen.price_basis} prices: {margin}). Chips beyond a device's scale-up domain"
+        " talk over the scenario's scale-out network."
     )
     told = drawn(devices, scenario)
-    text += " Diamonds: devices with the designs' memory." if any(point.same_generation for point in told) else ""
+    text += (
+        " Diamonds: devices with the designs' memory."
+        if any(point.same_generation for point in told)
+        else ""
+    )
     text += " Lines from devices: each one's own front." if told else ""
     rest = len([point for point in devices if point.best]) - len(told)
     text += f" {rest} more devices: devices.csv." if rest else ""
@@ -182,7 +255,8 @@ def _plain_ticks(panel: Any, only: str = "xy") -> None:
 
 
 def spaced(wanted: list[float], least: float, low: float, high: float) -> list[float]:
-    """Heights at least ``least`` apart within a range, in the order given, near those wanted (rising); evenly where none fit.
+    """Heights at least ``least`` apart within a range, in the order given, near those wanted
+    (rising); evenly where none fit.
 
     >>> spaced([1.0, 1.1, 9.9], 1.0, 0.0, 10.0)
     [1.0, 2.0, 9.9]
@@ -213,9 +287,25 @@ def _label(axis: Any, labels: list[tuple[float, float, DevicePoint]]) -> None:
     wanted = [to_screen.transform((x, y))[1] - frame.y0 for x, y, _ in ordered]
     heights = spaced(wanted, line_height, 0.7 * line_height, frame.height - 0.7 * line_height)
     for (x, y, point), height in zip(ordered, heights, strict=True):
-        line = {"arrowstyle": "-", "color": "0.75", "linewidth": 0.5, "shrinkA": 1, "shrinkB": 3, "relpos": (1, 0.5)}
+        line = {
+            "arrowstyle": "-",
+            "color": "0.75",
+            "linewidth": 0.5,
+            "shrinkA": 1,
+            "shrinkB": 3,
+            "relpos": (1, 0.5),
+        }
         axis.annotate(
-            _named(point), (x, y), (0.01, height / frame.height), textcoords="axes fraction",
-            fontsize=LABEL_SIZE, va="center", ha="left", arrowprops=line, zorder=2,
-            color="black" if point.same_generation else "0.35", fontweight="bold" if point.same_generation else "normal", parse_math=False,
-        )  # fmt: skip
+            _named(point),
+            (x, y),
+            (0.01, height / frame.height),
+            textcoords="axes fraction",
+            fontsize=LABEL_SIZE,
+            va="center",
+            ha="left",
+            arrowprops=line,
+            zorder=2,
+            color="black" if point.same_generation else "0.35",
+            fontweight="bold" if point.same_generation else "normal",
+            parse_math=False,
+        )

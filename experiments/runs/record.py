@@ -1,4 +1,5 @@
-"""A run as its folder tells it: all that is printed of a run is printed from this, whether it has just ended or is shown again."""
+"""A run as its folder tells it: all that is printed of a run is printed from this, whether it has
+just ended or is shown again."""
 
 import json
 from dataclasses import dataclass
@@ -11,7 +12,17 @@ from experiments.runs.columns import Column, machine_prefix, read_csv, records, 
 from experiments.runs.manifest import RUN
 from experiments.terminal.refusal import Refused
 
-USED = ("title", "buildable", "promises", "devices", "advantage", "comparison", "proof", "warnings", "fleet")
+USED = (
+    "title",
+    "buildable",
+    "promises",
+    "devices",
+    "advantage",
+    "comparison",
+    "proof",
+    "warnings",
+    "fleet",
+)
 """What is printed of ``run.json``, beside objectives, machines and services."""
 
 
@@ -70,7 +81,8 @@ class RunRecord:
         return int(np.argmax(objective["sense"] * self.column(objective["name"]).values))
 
     def as_json(self) -> dict[str, Any]:
-        """What ``--json`` prints: everything, ``designs`` with every column of ``front.csv`` under the same name."""
+        """What ``--json`` prints: everything, ``designs`` with every column of ``front.csv`` under
+        the same name."""
         units = {column.name: column.unit for column in self.columns if column.unit}
         return {**self.details, "units": units, "designs": records(self.columns)}
 
@@ -91,5 +103,7 @@ def read_run(folder: Path) -> RunRecord:
     except OSError as error:
         raise Refused(f"{folder} is not a run folder: {error.filename}: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Refused(f"{folder} holds no whole run of this version: {type(error).__name__}: {error}") from None
+        raise Refused(
+            f"{folder} holds no whole run of this version: {type(error).__name__}: {error}"
+        ) from None
     return run

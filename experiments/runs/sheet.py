@@ -1,4 +1,5 @@
-"""One design as a sheet: what it does, its sizes, its capital and silicon by part, power and heat, and how near it is to each limit."""
+"""One design as a sheet: what it does, its sizes, its capital and silicon by part, power and heat,
+and how near it is to each limit."""
 
 import textwrap
 from collections.abc import Iterable
@@ -43,7 +44,10 @@ def print_sheet(run: RunRecord, k: int, width: int) -> str:
     sections = [
         (f"Design {k} of {len(run)}", _deeds(run, k)),
         ("One chip", _quantities(run, k, SIZES)),
-        ("Capital of one chip", [*_parts(run, k, "capital", CAPITAL_PARTS), *_quantities(run, k, PACKAGE_PRICE)]),
+        (
+            "Capital of one chip",
+            [*_parts(run, k, "capital", CAPITAL_PARTS), *_quantities(run, k, PACKAGE_PRICE)],
+        ),
         ("Silicon of one package", _parts(run, k, "area", AREA_PARTS)),
         ("Power and heat", _quantities(run, k, HEAT)),
         ("Limits: used, of what is allowed", _limits(run, k)),
@@ -52,31 +56,63 @@ def print_sheet(run: RunRecord, k: int, width: int) -> str:
     for place, (title, rows) in enumerate(sections):
         lines += ["", *_aligned([(title, *(machines if place else ()))], rows)]
     status = str(run.column("status").values[k])
-    return "\n".join([*lines, "", *textwrap.wrap(f"{status}: {claim(run, status)}.", width, subsequent_indent="  ")])
+    return "\n".join(
+        [
+            *lines,
+            "",
+            *textwrap.wrap(f"{status}: {claim(run, status)}.", width, subsequent_indent="  "),
+        ]
+    )
 
 
 def _aligned(head: Iterable[Row], rows: list[Row]) -> list[str]:
     """Lines of a section: names at the left, numbers at the right of their columns."""
     table = [*head, *(("  " + row[0], *row[1:]) for row in rows)]
     first = max(len(row[0]) for row in table)
-    widths = [max(len(row[at]) for row in table if len(row) > at) for at in range(1, max(map(len, table)))]
-    return ["  ".join([row[0].ljust(first), *(cell.rjust(w) for cell, w in zip(row[1:], widths, strict=False))]).rstrip() for row in table]
+    widths = [
+        max(len(row[at]) for row in table if len(row) > at) for at in range(1, max(map(len, table)))
+    ]
+    return [
+        "  ".join(
+            [
+                row[0].ljust(first),
+                *(cell.rjust(w) for cell, w in zip(row[1:], widths, strict=False)),
+            ]
+        ).rstrip()
+        for row in table
+    ]
 
 
 def _deeds(run: RunRecord, k: int) -> list[Row]:
     """What a design does: everything that can be asked for, its times, what binds."""
     names = dict.fromkeys([*(objective["name"] for objective in run.objectives), *OBJECTIVES])
     rows = [_row(name, [column], k) for name in names if (column := run.find(name))]
-    for name, words in (("batch", "batch"), ("time_per_token", "time per token"), ("time_to_first_token", "time to the first token")):
+    for name, words in (
+        ("batch", "batch"),
+        ("time_per_token", "time per token"),
+        ("time_to_first_token", "time to the first token"),
+    ):
         several = run.each_service(name)
-        labels = [f"{words}, {service}" for service in run.services] if len(several) > 1 else [words]
+        labels = (
+            [f"{words}, {service}" for service in run.services] if len(several) > 1 else [words]
+        )
         rows += [_row(label, [column], k) for label, column in zip(labels, several, strict=False)]
     texts = [("plan", "plan"), ("binding", "what binds"), ("box", "on a bound of the box")]
-    return [*rows, *((words, str(run.column(name).values[k])) for name, words in texts if run.column(name).values[k])]
+    return [
+        *rows,
+        *(
+            (words, str(run.column(name).values[k]))
+            for name, words in texts
+            if run.column(name).values[k]
+        ),
+    ]
 
 
 def _row(words: str, columns: list[Column], k: int) -> Row:
-    return (words, *(written(float(column.values[k]), column.name, column.unit) for column in columns))
+    return (
+        words,
+        *(written(float(column.values[k]), column.name, column.unit) for column in columns),
+    )
 
 
 def _quantities(run: RunRecord, k: int, names: dict[str, str]) -> list[Row]:
@@ -85,21 +121,37 @@ def _quantities(run: RunRecord, k: int, names: dict[str, str]) -> list[Row]:
 
 def _parts(run: RunRecord, k: int, group: str, parts: tuple[str, ...]) -> list[Row]:
     """Parts of a sum in one unit, with their shares, and the sum."""
-    found = {name: [float(column.values[k]) for column in run.each_machine(f"{group}_{name}")] for name in parts}
+    found = {
+        name: [float(column.values[k]) for column in run.each_machine(f"{group}_{name}")]
+        for name in parts
+    }
     sums = [sum(values) for values in zip(*found.values(), strict=True)]
     unit = run.each_machine(f"{group}_{parts[0]}")[0].unit
     chosen = scale("", unit, sums)
     rows = [
-        (name.replace("_", " "), *(f"{in_scale(v, chosen, unit)} {chosen.unit} {v / s:4.0%}" for v, s in zip(values, sums, strict=True)))
+        (
+            name.replace("_", " "),
+            *(
+                f"{in_scale(v, chosen, unit)} {chosen.unit} {v / s:4.0%}"
+                for v, s in zip(values, sums, strict=True)
+            ),
+        )
         for name, values in found.items()
-        if any(v > 1e-6 * s for v, s in zip(values, sums, strict=True))  # white silicon is never quite nothing
+        if any(
+            v > 1e-6 * s for v, s in zip(values, sums, strict=True)
+        )  # white silicon is never quite nothing
     ]
     return [*rows, ("sum", *(f"{in_scale(s, chosen, unit)} {chosen.unit} {1:4.0%}" for s in sums))]
 
 
 def _limits(run: RunRecord, k: int) -> list[Row]:
     """How much of each limit is used, the nearest first."""
-    used = {limit_words(name): [float(column.values[k]) for column in run.each_machine(limit_column(name))] for name in MACHINE_LIMITS}
+    used = {
+        limit_words(name): [
+            float(column.values[k]) for column in run.each_machine(limit_column(name))
+        ]
+        for name in MACHINE_LIMITS
+    }
     used |= {promise["name"]: [promise["used"][k]] for promise in run.details["promises"]}
     ordered = sorted(used.items(), key=lambda item: -max(item[1]))
     return [(name, *(f"{digits(100 * value)} %" for value in values)) for name, values in ordered]

@@ -19,18 +19,24 @@ ROUNDS = 8
 
 
 def refusal(origin: str, faults: Sequence[str]) -> Refused:
-    """Turn a file down for its faults: one in a sentence, several counted in the first and then a line each."""
+    """Turn a file down for its faults: one in a sentence, several counted in the first and then a
+    line each."""
     if len(faults) == 1:
         return Refused(f"{origin}: {faults[0]}")
     more = [f"{origin}: and {len(faults) - MOST_TOLD} more"] if len(faults) > MOST_TOLD else []
-    return Refused(f"{origin}: {len(faults)} faults", faults=[*(f"{origin}: {fault}" for fault in faults[:MOST_TOLD]), *more])
+    return Refused(
+        f"{origin}: {len(faults)} faults",
+        faults=[*(f"{origin}: {fault}" for fault in faults[:MOST_TOLD]), *more],
+    )
 
 
-def faults(check: Callable[[Content], Any], content: Content, model: type[BaseModel], sound: Content) -> list[str]:
+def faults(
+    check: Callable[[Content], Any], content: Content, model: type[BaseModel], sound: Content
+) -> list[str]:
     """Find every fault of a file.
 
-    Checks of several values at once wait until each of them can be read. So what is wrong is mended, from a sound file, and the whole
-    is checked again.
+    Checks of several values at once wait until each of them can be read. So what is wrong is
+    mended, from a sound file, and the whole is checked again.
 
     Args:
         check: validates; raises ``ValidationError``.
@@ -45,8 +51,12 @@ def faults(check: Callable[[Content], Any], content: Content, model: type[BaseMo
             check(content)
         except ValidationError as error:
             before = copy.deepcopy(content)
-            told = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")  # they explain missing ones
-            found += [fault for problem in told if (fault := complaint(problem, model)) not in found]
+            told = sorted(
+                error.errors(), key=lambda problem: problem["type"] != "extra_forbidden"
+            )  # they explain missing ones
+            found += [
+                fault for problem in told if (fault := complaint(problem, model)) not in found
+            ]
             for problem in error.errors():
                 _mend(content, problem, sound)
             if content == before:
@@ -61,7 +71,9 @@ def complaint(problem: Any, model: type[BaseModel]) -> str:
     where = ".".join(f"{part}" for part in problem["loc"]).replace("workload.0", "workload")
     if problem["type"] == "extra_forbidden":
         section = _section(problem["loc"][:-1], model)
-        return f"unknown key {where!r}; {nearest(str(problem['loc'][-1]), list(section.model_fields))}"
+        return (
+            f"unknown key {where!r}; {nearest(str(problem['loc'][-1]), list(section.model_fields))}"
+        )
     if problem["type"] == "missing":
         return f"the key {where!r} is missing"
     message = problem["msg"].removeprefix("Value error, ")
@@ -74,7 +86,9 @@ def _section(location: tuple[int | str, ...], model: type[BaseModel]) -> type[Ba
     for part in location:
         if not isinstance(part, int):
             annotation = model.model_fields[part].annotation
-            model = next((one for one in typing.get_args(annotation) if isinstance(one, type)), annotation)  # pyright: ignore[reportAssignmentType]
+            model = next(
+                (one for one in typing.get_args(annotation) if isinstance(one, type)), annotation
+            )  # pyright: ignore[reportAssignmentType]
     return model
 
 
@@ -97,7 +111,8 @@ def _mend(content: Content, problem: Any, sound: Content) -> None:
 
 
 def _place(content: Content, location: tuple[int | str, ...]) -> tuple[str, str | None, Content]:
-    """Where a complaint's value stands: the section's name, the key, and the table that holds it."""
+    """Where a complaint's value stands: the section's name, the key, and the table that holds
+    it."""
     names = [part for part in location if not isinstance(part, int)]
     if not names:
         return "", None, content

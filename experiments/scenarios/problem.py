@@ -1,4 +1,5 @@
-"""From a scenario to what the search takes: spaces, services, choices, objectives, bounds, execution."""
+"""From a scenario to what the search takes: spaces, services, choices, objectives, bounds,
+execution."""
 
 import itertools
 from collections.abc import Iterable
@@ -24,7 +25,8 @@ EXECUTIONS: dict[str, type] = {
 }
 
 OUTWARD = 1e3
-"""Widening of the clock's range beyond what any process allows: the process's own limit is to bind, not the box."""
+"""Widening of the clock's range beyond what any process allows: the process's own limit is to bind,
+not the box."""
 
 
 class Problem(NamedTuple):
@@ -46,7 +48,9 @@ def problem(scenario: Scenario) -> Problem:
     """
     services = [service(work, scenario.space.batch) for work in scenario.workload]
     for work, one in zip(scenario.workload, services, strict=True):
-        refuse_more_stages(max(scenario.choices.pipeline), one.model, f"choices.pipeline for {work.model}")
+        refuse_more_stages(
+            max(scenario.choices.pipeline), one.model, f"choices.pipeline for {work.model}"
+        )
     return Problem(
         spaces=[space(scenario) for _ in scenario.machines],
         services=services,
@@ -69,15 +73,26 @@ def execution(scenario: Scenario, services: list[Service]) -> codesign.Execution
 
 def warnings(scenario: Scenario) -> list[str]:
     """What a reader must know before believing the numbers."""
-    asked = [(work.context or 0) if work.phase == "decode" else (work.prompt or 0) + (work.output or 0) for work in scenario.workload]
-    told = [too_long(most, reading(work.model)) for most, work in zip(asked, scenario.workload, strict=True)]
+    asked = [
+        (work.context or 0) if work.phase == "decode" else (work.prompt or 0) + (work.output or 0)
+        for work in scenario.workload
+    ]
+    told = [
+        too_long(most, reading(work.model))
+        for most, work in zip(asked, scenario.workload, strict=True)
+    ]
     if scenario.search.execution == "calibrated":
         kin = scenario.search.like
-        whose = f"of {kin} and its family" if kin else "of no device in particular (the generic level of all vendors)"
+        whose = (
+            f"of {kin} and its family"
+            if kin
+            else "of no device in particular (the generic level of all vendors)"
+        )
         told.append(
             [
-                f"floors, losses and host time are {whose}, at their central values: what is proved is proved of these, and a design "
-                "that nobody built may differ by the band that codesign evaluate --execution calibrated prints for an unmeasured device"
+                f"floors, losses and host time are {whose}, at their central values: what is proved"
+                " is proved of these, and a design that nobody built may differ by the band that"
+                " codesign evaluate --execution calibrated prints for an unmeasured device"
             ]
         )
     return list(dict.fromkeys(line for lines in told for line in lines))
@@ -91,14 +106,24 @@ def service(work: Work, batch: tuple[int, int]) -> Service:
     """
     read = reading(work.model)
     if work.expert_weight_bits is not None and not has_experts(read.model):
-        raise ValueError(f"expert_weight_bits of {work.model} has no effect: it has no experts; expected no such key")
+        raise ValueError(
+            f"expert_weight_bits of {work.model} has no effect: it has no experts; expected no"
+            " such key"
+        )
     names = ("weight_bits", "expert_weight_bits", "kv_bits", "activation_bits", "message_bits")
     precision = one_width(override(read.precision, **{name: getattr(work, name) for name in names}))
     first = UNLIMITED if work.first_promise is None else parse(work.first_promise, like="s")
     return Service(
-        read.model, phase(work), precision, real(parse(work.promise, like="s")), real(first), real(work.share),
-        batch, work.decode_machine, work.prefill_machine,
-    )  # fmt: skip
+        read.model,
+        phase(work),
+        precision,
+        real(parse(work.promise, like="s")),
+        real(first),
+        real(work.share),
+        batch,
+        work.decode_machine,
+        work.prefill_machine,
+    )
 
 
 def phase(work: Work) -> Any:
@@ -110,7 +135,14 @@ def phase(work: Work) -> Any:
         return codesign.Decode(batch=real(1), context=real(work.context), draft=draft)
     if work.phase == "prefill":
         return codesign.Prefill(batch=real(1), prompt=real(work.prompt), cached=real(work.cached))
-    return codesign.Serving(real(work.prompt), real(work.output), real(1), cached=work.cached, load=work.load, draft=draft)
+    return codesign.Serving(
+        real(work.prompt),
+        real(work.output),
+        real(1),
+        cached=work.cached,
+        load=work.load,
+        draft=draft,
+    )
 
 
 def space(scenario: Scenario) -> Space:
@@ -123,7 +155,9 @@ def space(scenario: Scenario) -> Space:
         "link_bandwidth": "B/s",
     }
     box, fixed = scenario.space, scenario.fixed
-    ends = {name: [parse(end, like=unit) for end in getattr(box, name)] for name, unit in units.items()}
+    ends = {
+        name: [parse(end, like=unit) for end in getattr(box, name)] for name, unit in units.items()
+    }
     buildable = box.mode == "build"
     ends["clock"] = [1.0 / OUTWARD, OUTWARD] if buildable else [1.0, 1.0]
     base = codesign.Design(
@@ -140,41 +174,57 @@ def space(scenario: Scenario) -> Space:
 def technology(scenario: Scenario, names: dict[str, str]) -> codesign.Technology:
     """A technology of a scenario by the names of its parts."""
     chosen = scenario.technology
-    return hardware_priors.technology(**names, price_basis=chosen.price_basis, utilisation=chosen.utilisation)
+    return hardware_priors.technology(
+        **names, price_basis=chosen.price_basis, utilisation=chosen.utilisation
+    )
 
 
 class Layout(NamedTuple):
-    """How a scenario's models may be laid out and stored, whatever the machine: half of a ``Choice``."""
+    """How a scenario's models may be laid out and stored, whatever the machine: half of a
+    ``Choice``."""
 
     words: tuple[str, ...]
     plans: tuple[codesign.Plan, ...]  # one a step
     bits: float | None  # of the weights; None: as each service says
-    precisions: tuple[codesign.Precision, ...]  # one a service, none where bits are no matter of choice
+    precisions: tuple[
+        codesign.Precision, ...
+    ]  # one a service, none where bits are no matter of choice
 
 
 def layouts(scenario: Scenario, services: list[Service]) -> list[Layout]:
-    """Every combination of the alternatives that any machine may take: designs and devices alike."""
+    """Every combination of the alternatives that any machine may take: designs and devices
+    alike."""
     offered = scenario.choices
     dealt = any(has_experts(one.model) for one in services)
     if "experts" in offered.model_fields_set and not dealt:
         names = ", ".join(one.model.name for one in services)
         raise ValueError(
-            f"choices.experts = {list(offered.experts)} has no effect: {names} has no experts; expected a model that has, or no such key"
+            f"choices.experts = {list(offered.experts)} has no effect: {names} has no experts;"
+            " expected a model that has, or no such key"
         )
     ways = itertools.product(
-        offered.collectives, offered.pipeline, offered.experts if dealt else ("",), offered.attention_data,
+        offered.collectives,
+        offered.pipeline,
+        offered.experts if dealt else ("",),
+        offered.attention_data,
         offered.context_parallel,
-    )  # fmt: skip
+    )
     found = []
     for way, bits in itertools.product(ways, offered.weight_bits or (None,)):
-        plans = tuple(_plan(*way, prefill=step.prefill, one=services[step.service]) for step in steps(services))
-        precisions = () if bits is None else tuple(_with_weights(one.precision, bits) for one in services)
+        plans = tuple(
+            _plan(*way, prefill=step.prefill, one=services[step.service])
+            for step in steps(services)
+        )
+        precisions = (
+            () if bits is None else tuple(_with_weights(one.precision, bits) for one in services)
+        )
         found.append(Layout(_words(*way), plans, bits, precisions))
     return found
 
 
 def choices(scenario: Scenario, services: list[Service]) -> list[Choice]:
-    """Every layout on every machine that the alternatives allow, named so that a person recognises it."""
+    """Every layout on every machine that the alternatives allow, named so that a person recognises
+    it."""
     machines = [list(_kinds(scenario, machine)) for machine in scenario.machines]
     found = []
     for way, kinds in itertools.product(layouts(scenario, services), itertools.product(*machines)):
@@ -190,14 +240,16 @@ def _with_weights(precision: codesign.Precision, bits: float) -> codesign.Precis
 
 
 def _kinds(scenario: Scenario, machine: Machine) -> Iterable[tuple[dict[str, str], Kind]]:
-    """What one kind of machine may be made with: what tells alternatives apart, and the kind itself."""
+    """What one kind of machine may be made with: what tells alternatives apart, and the kind
+    itself."""
     offered = scenario.choices
     parts = {part: getattr(machine, part) or getattr(scenario.technology, part) for part in PARTS}
     for names in itertools.product(*parts.values()):
         chosen = dict(zip(parts, names, strict=True))
         several = len(parts["cooling"]) > 1 and "3d-stack" in parts["cooling"]
         if several and (chosen["memory"] == "3D-DRAM") != (chosen["cooling"] == "3d-stack"):
-            continue  # of several coolings, memory on the logic takes the stack's, and nothing else does
+            # of several coolings, memory on the logic takes the stack's, and nothing else does
+            continue
         made = technology(scenario, chosen)
         told = {part: name for part, name in chosen.items() if len(parts[part]) > 1}
         for dies, sram, domain in itertools.product(offered.dies, offered.sram, offered.domain):
@@ -207,18 +259,31 @@ def _kinds(scenario: Scenario, machine: Machine) -> Iterable[tuple[dict[str, str
             yield label, Kind(made, real(dies), real(parse(sram, like="B")), real(domain))
 
 
-def _plan(collective: str, pipeline: int, experts: str, data: int, context: int, *, prefill: bool, one: Service) -> codesign.Plan:
+def _plan(
+    collective: str,
+    pipeline: int,
+    experts: str,
+    data: int,
+    context: int,
+    *,
+    prefill: bool,
+    one: Service,
+) -> codesign.Plan:
     collective = "two-shot" if prefill or isinstance(one.phase, codesign.Prefill) else collective
     return codesign.Plan(
         pipeline=real(pipeline),
-        data=real(1 if prefill else data),  # a prompt is one sequence: its attention is cut over all chips
+        data=real(
+            1 if prefill else data
+        ),  # a prompt is one sequence: its attention is cut over all chips
         context=real(context),
         expert=real(codesign.WHOLE_EXPERTS if experts == "whole" else 1.0),
         all_reduce=real(codesign.ALGORITHMS[collective])[None],
     )
 
 
-def _words(collective: str, pipeline: int, experts: str, data: int, context: int) -> tuple[str, ...]:
+def _words(
+    collective: str, pipeline: int, experts: str, data: int, context: int
+) -> tuple[str, ...]:
     words = [collective]
     words += [f"{pipeline} stages"] if pipeline > 1 else []
     words += [f"{experts} experts"] if experts else []

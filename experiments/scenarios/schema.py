@@ -1,4 +1,5 @@
-"""Scenarios: what to design for, under which technology, in which box; in TOML, every quantity with its unit."""
+"""Scenarios: what to design for, under which technology, in which box; in TOML, every quantity with
+its unit."""
 
 import json
 import math
@@ -9,7 +10,15 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from codesign.files import NOT_TOML, own_path, parse_toml, read_text
 from experiments.scenarios.faults import faults, refusal
@@ -112,16 +121,24 @@ class Work(_Section):
 
     @model_validator(mode="after")
     def _whole(self) -> "Work":
-        needed = {"decode": ("context",), "prefill": ("prompt",), "serving": ("prompt", "output")}[self.phase]
+        needed = {"decode": ("context",), "prefill": ("prompt",), "serving": ("prompt", "output")}[
+            self.phase
+        ]
         for name in needed:
             if getattr(self, name) is None:
                 raise ValueError(f"the phase {self.phase!r} needs {name!r}, which is missing")
         for name in sorted(self.model_fields_set):
             if self.phase not in (used := PHASES_USING.get(name, (self.phase,))):
-                raise ValueError(f"{name} has no effect in the phase {self.phase!r}; expected it only with phase = {_either(used)}")
+                raise ValueError(
+                    f"{name} has no effect in the phase {self.phase!r}; expected it only with phase"
+                    f" = {_either(used)}"
+                )
         for name in ("draft_acceptance", "draft_cost"):
             if getattr(self, name) and not self.draft_length:
-                raise ValueError(f"{name} has no effect without drafts; expected draft_length of at least 1 beside it")
+                raise ValueError(
+                    f"{name} has no effect without drafts; expected draft_length of at least 1"
+                    " beside it"
+                )
         return self
 
 
@@ -153,6 +170,9 @@ class Machine(_Section):
     packaging: on_offer("packaging") | None = None  # pyright: ignore[reportInvalidTypeForm]
 
 
+SYNC_RANGE = ("0.1 us", "100 us")
+
+
 class Box(_Section):
     """Ranges in which designs are sought, and whether they must be buildable."""
 
@@ -160,7 +180,7 @@ class Box(_Section):
     memory_bandwidth: quantity_range("B/s")  # pyright: ignore[reportInvalidTypeForm]
     memory_capacity: quantity_range("B")  # pyright: ignore[reportInvalidTypeForm]
     peak_flops: quantity_range("FLOP/s")  # pyright: ignore[reportInvalidTypeForm]
-    sync_latency: quantity_range("s") = ("0.1 us", "100 us")  # pyright: ignore[reportInvalidTypeForm]
+    sync_latency: quantity_range("s") = SYNC_RANGE  # pyright: ignore[reportInvalidTypeForm]
     """free in limit mode; what network and software give in build mode"""
     link_bandwidth: quantity_range("B/s")  # pyright: ignore[reportInvalidTypeForm]
     chips: Annotated[tuple[Chips, Chips], AfterValidator(in_order)]
@@ -177,15 +197,22 @@ class Fixed(_Section):
 class Alternatives(_Section):
     """Discrete choices; every combination is tried."""
 
-    collectives: Annotated[list[Literal["one-shot", "two-shot", "ring", "tree", "in-network"]], AfterValidator(once), Field(min_length=1)]
+    collectives: Annotated[
+        list[Literal["one-shot", "two-shot", "ring", "tree", "in-network"]],
+        AfterValidator(once),
+        Field(min_length=1),
+    ]
     """of decode; prefill, whose messages are long, takes two-shot"""
     dies: AnyOf
     pipeline: AnyOf = (1,)
     sram: Annotated[tuple[quantity("B"), ...], BeforeValidator(several)] = ("60 MB",)  # pyright: ignore[reportInvalidTypeForm]
     domain: AnyOf = (72,)
     """chips joined by the scale-up network"""
-    experts: Annotated[tuple[Literal["sliced", "whole"], ...], BeforeValidator(several)] = ("sliced",)
-    """of models that have them: cut over all chips, or dealt whole to as many groups as there are chips"""
+    experts: Annotated[tuple[Literal["sliced", "whole"], ...], BeforeValidator(several)] = (
+        "sliced",
+    )
+    """of models that have them: cut over all chips, or dealt whole to as many groups as there are
+    chips"""
     attention_data: AnyOf = (1,)
     """groups of chips that attend to sequences of their own"""
     context_parallel: AnyOf = (1,)
@@ -222,7 +249,11 @@ class FleetSize(_Section):
 class Compare(_Section):
     """Which devices stand beside the designs."""
 
-    devices: Annotated[tuple[Annotated[str, AfterValidator(catalogue_device)], ...], BeforeValidator(several), AfterValidator(once)] = ()
+    devices: Annotated[
+        tuple[Annotated[str, AfterValidator(catalogue_device)], ...],
+        BeforeValidator(several),
+        AfterValidator(once),
+    ] = ()
     """names of the catalogue or device files; none: all that datacentres run"""
 
 
@@ -230,14 +261,21 @@ class Search(_Section):
     """How to search, and for what."""
 
     execution: Literal["operatorwise", "dataflow", "limit", "calibrated"] = "operatorwise"
-    """calibrated: floors, losses and host time as fitted to measurements (codesign.calibration), at their central values"""
+    """calibrated: floors, losses and host time as fitted to measurements (codesign.calibration), at
+    their central values"""
     profile: str | None = None
-    """calibration profile (execution calibrated): a shipped name or a path; the newest shipped one where left out"""
+    """calibration profile (execution calibrated): a shipped name or a path; the newest shipped one
+    where left out"""
     engine: str | None = None
     """serving software (execution calibrated)"""
     like: Annotated[str, AfterValidator(catalogue_device)] | None = None
-    """device whose kernels the designs inherit (execution calibrated); the generic level of all vendors where left out"""
-    objectives: Annotated[list[Annotated[str, AfterValidator(known_objective)]], AfterValidator(once), Field(min_length=1, max_length=4)]
+    """device whose kernels the designs inherit (execution calibrated); the generic level of all
+    vendors where left out"""
+    objectives: Annotated[
+        list[Annotated[str, AfterValidator(known_objective)]],
+        AfterValidator(once),
+        Field(min_length=1, max_length=4),
+    ]
     weights: Count = 48
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     prove: bool = True
@@ -247,7 +285,10 @@ class Search(_Section):
     def _calibrated(self) -> "Search":
         for name in ("profile", "engine", "like"):
             if getattr(self, name) is not None and self.execution != "calibrated":
-                raise ValueError(f'{name} has no effect with execution = "{self.execution}"; expected execution = "calibrated"')
+                raise ValueError(
+                    f'{name} has no effect with execution = "{self.execution}"; expected execution'
+                    ' = "calibrated"'
+                )
         return self
 
 
@@ -258,7 +299,9 @@ class Scenario(_Section):
     description: Text = ""
     workload: Annotated[tuple[Work, ...], BeforeValidator(several), Field(min_length=1)]
     technology: Technologies
-    machines: Annotated[tuple[Machine, ...], BeforeValidator(several), Field(min_length=1)] = (Machine(),)
+    machines: Annotated[tuple[Machine, ...], BeforeValidator(several), Field(min_length=1)] = (
+        Machine(),
+    )
     space: Box
     fixed: Fixed = Fixed()
     choices: Alternatives
@@ -270,19 +313,26 @@ class Scenario(_Section):
     @model_validator(mode="after")
     def _every_key_matters(self) -> "Scenario":
         if len(self.workload) == 1 and self.main.share != 1.0:
-            raise ValueError(f"share = {self.main.share:g} has no effect with one [[workload]]; expected 1, or several that share a fleet")
+            raise ValueError(
+                f"share = {self.main.share:g} has no effect with one [[workload]]; expected 1, or"
+                " several that share a fleet"
+            )
         for name in ("weight_bits", "expert_weight_bits") if self.choices.weight_bits else ():
             if own := [work.model for work in self.workload if getattr(work, name) is not None]:
-                raise ValueError(f"{name} of {own[0]} has no effect beside choices.weight_bits; expected one of them")
+                raise ValueError(
+                    f"{name} of {own[0]} has no effect beside choices.weight_bits; expected one of"
+                    " them"
+                )
         if all(work.phase == "prefill" for work in self.workload):
             if set(self.choices.collectives) != {"two-shot"}:
                 raise ValueError(
-                    f"choices.collectives = {self.choices.collectives} has no effect on prefill, whose long messages take two-shot; "
-                    'expected ["two-shot"]'
+                    f"choices.collectives = {self.choices.collectives} has no effect on prefill,"
+                    ' whose long messages take two-shot; expected ["two-shot"]'
                 )
         if self.space.mode == "build" and "sync_latency" in self.space.model_fields_set:
             raise ValueError(
-                'space.sync_latency has no effect in mode = "build", where network and software set it; expected mode = "limit"'
+                'space.sync_latency has no effect in mode = "build", where network and software set'
+                ' it; expected mode = "limit"'
             )
         return self
 
@@ -292,8 +342,8 @@ class Scenario(_Section):
             for name in ("decode_machine", "prefill_machine"):
                 if getattr(work, name) >= len(self.machines):
                     raise ValueError(
-                        f"{work.model} has {name} = {getattr(work, name)}; expected 0 to {len(self.machines) - 1}, "
-                        "the number of [[machines]] less one"
+                        f"{work.model} has {name} = {getattr(work, name)}; expected 0 to"
+                        f" {len(self.machines) - 1}, the number of [[machines]] less one"
                     )
         return self
 
@@ -302,26 +352,38 @@ class Scenario(_Section):
         used = {number for work in self.workload for number in work.machines}
         for number in range(len(self.machines)):
             if number not in used:
-                raise ValueError(f"no service uses machine {number}; expected it as a decode_machine or prefill_machine, or left out")
+                raise ValueError(
+                    f"no service uses machine {number}; expected it as a decode_machine or"
+                    " prefill_machine, or left out"
+                )
         return self
 
     @model_validator(mode="after")
     def _choices_can_be_counted(self) -> "Scenario":
         count = self.choices.combinations()
         for machine in self.machines:
-            count *= math.prod(len(getattr(machine, part) or getattr(self.technology, part)) for part in PARTS)
+            count *= math.prod(
+                len(getattr(machine, part) or getattr(self.technology, part)) for part in PARTS
+            )
         if count > MOST_CHOICES:
-            raise ValueError(f"choices, technology and machines offer {count} combinations; expected at most {MOST_CHOICES} in one run")
+            raise ValueError(
+                f"choices, technology and machines offer {count} combinations; expected at most"
+                f" {MOST_CHOICES} in one run"
+            )
         return self
 
     @model_validator(mode="after")
     def _layouts_have_chips(self) -> "Scenario":
-        degrees = (self.choices.pipeline, self.choices.attention_data, self.choices.context_parallel)
+        degrees = (
+            self.choices.pipeline,
+            self.choices.attention_data,
+            self.choices.context_parallel,
+        )
         fewest = math.prod(map(min, degrees))
         if fewest > self.space.chips[1]:
             raise ValueError(
-                f"every layout of choices (pipeline, attention_data, context_parallel) takes at least {fewest} chips, "
-                f"more than space.chips = {list(self.space.chips)} has"
+                "every layout of choices (pipeline, attention_data, context_parallel) takes at"
+                f" least {fewest} chips, more than space.chips = {list(self.space.chips)} has"
             )
         return self
 
@@ -346,7 +408,11 @@ class Scenario(_Section):
 @cache
 def _built_in() -> dict[str, Any]:
     folder = resources.files("experiments") / "scenarios"
-    return {file.name.removesuffix(".toml"): file for file in folder.iterdir() if file.name.endswith(".toml")}
+    return {
+        file.name.removesuffix(".toml"): file
+        for file in folder.iterdir()
+        if file.name.endswith(".toml")
+    }
 
 
 def scenario_names() -> list[str]:
@@ -362,7 +428,8 @@ def scenario(name_or_path: str) -> Scenario:
     """A built-in scenario by name, or one of your own by its TOML file.
 
     Raises:
-        Refused: unknown name, unreadable file, unknown key (with the nearest), wrong unit, reversed range.
+        Refused: unknown name, unreadable file, unknown key (with the nearest), wrong unit, reversed
+            range.
     """
     text = scenario_text(name_or_path)
     if name_or_path in _built_in():
@@ -384,7 +451,10 @@ def scenario_text(name_or_path: str) -> str:
         path = own_path(name_or_path)
         if not path.exists():
             offered = nearest(name_or_path, list(built_in))
-            raise Refused(f"there is no scenario {name_or_path!r}, neither built in nor as a TOML file; {offered}")
+            raise Refused(
+                f"there is no scenario {name_or_path!r}, neither built in nor as a TOML file;"
+                f" {offered}"
+            )
         return read_text(path, NOT_TOML)
     except ValueError as error:
         raise Refused(str(error)) from None
@@ -406,7 +476,10 @@ def read(text: str, name: str, origin: str) -> Scenario:
         return _validated({"name": name, **content})
     except ValidationError:
         sound = parse_toml(_built_in()["llama-405b"].read_text(encoding="utf-8"), "llama-405b")
-        raise refusal(origin, faults(_validated, {"name": name, **content}, Scenario, {"name": "sound", **sound})) from None
+        raise refusal(
+            origin,
+            faults(_validated, {"name": name, **content}, Scenario, {"name": "sound", **sound}),
+        ) from None
 
 
 def _validated(content: dict[str, Any]) -> Scenario:
@@ -414,7 +487,8 @@ def _validated(content: dict[str, Any]) -> Scenario:
 
 
 def written(resolved: Scenario) -> str:
-    """A scenario as TOML, every default that has an effect filled in; ``read`` gives the same scenario back."""
+    """A scenario as TOML, every default that has an effect filled in; ``read`` gives the same
+    scenario back."""
     content = resolved.model_dump(exclude_none=True)
     _drop_idle(resolved, content)
     lines = [f"{key} = {_toml(value)}" for key, value in content.items() if isinstance(value, str)]

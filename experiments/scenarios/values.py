@@ -13,7 +13,8 @@ from objectives import OBJECTIVES
 
 
 def quantity(unit: str) -> Any:
-    """A text such as "20 ms" that converts to a unit; kept as written, so that a scenario survives being written."""
+    """A text such as "20 ms" that converts to a unit; kept as written, so that a scenario survives
+    being written."""
 
     def check(text: str) -> str:
         value = parse(text, like=unit)
@@ -32,7 +33,9 @@ def quantity_range(unit: str) -> Any:
     def check(ends: tuple[str, str]) -> tuple[str, str]:
         low, high = (parse(text, like=unit) for text in ends)
         if low > high:
-            raise ValueError(f"the range {ends[0]!r} to {ends[1]!r} is reversed; expected the lower end first")
+            raise ValueError(
+                f"the range {ends[0]!r} to {ends[1]!r} is reversed; expected the lower end first"
+            )
         return ends
 
     return Annotated[tuple[end, end], AfterValidator(check)]
@@ -41,7 +44,9 @@ def quantity_range(unit: str) -> Any:
 def in_order(ends: tuple[int, int]) -> tuple[int, int]:
     """Two whole numbers, refused where the first is larger."""
     if ends[0] > ends[1]:
-        raise ValueError(f"the range {ends[0]} to {ends[1]} is reversed; expected the lower end first")
+        raise ValueError(
+            f"the range {ends[0]} to {ends[1]} is reversed; expected the lower end first"
+        )
     return ends
 
 
@@ -55,7 +60,8 @@ def _name(name: str) -> str:
     wrong = re.search(r"[/\\]|^\.|\.\.|^\s|\s$", name) or not name.isprintable()
     if wrong or not 0 < len(name.encode("utf-8", "replace")) <= LONGEST_NAME:
         raise ValueError(
-            f"expected a name of 1 to {LONGEST_NAME} bytes, such as 'chat-2027': no path, no dot in front, no control characters"
+            f"expected a name of 1 to {LONGEST_NAME} bytes, such as 'chat-2027': no path, no dot in"
+            " front, no control characters"
         )
     return name
 
@@ -80,12 +86,19 @@ def on_offer(part: str) -> Any:
 
         return choice(part, name)
 
-    return Annotated[tuple[Annotated[str, AfterValidator(check)], ...], BeforeValidator(several), AfterValidator(once), Field(min_length=1)]
+    return Annotated[
+        tuple[Annotated[str, AfterValidator(check)], ...],
+        BeforeValidator(several),
+        AfterValidator(once),
+        Field(min_length=1),
+    ]
 
 
 def _known(kind: str, name: str, known: Iterable[str]) -> str:
     if name not in known:
-        raise ValueError(f"unknown {kind} {shortened(repr(name), 100)}; {nearest(name, list(known))}")
+        raise ValueError(
+            f"unknown {kind} {shortened(repr(name), 100)}; {nearest(name, list(known))}"
+        )
     return name
 
 
@@ -96,7 +109,9 @@ def known_objective(name: str) -> str:
 
 def known_outcome(name: str) -> str:
     """An outcome that can be bounded."""
-    from codesign.search.program.objectives import MEANINGS  # needs JAX: only when a scenario is read
+    from codesign.search.program.objectives import (
+        MEANINGS,
+    )  # needs JAX: only when a scenario is read
 
     return _known("outcome", name, MEANINGS)
 
@@ -125,5 +140,7 @@ Name = Annotated[str, AfterValidator(_name)]
 Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
 Bits = Annotated[float, Field(ge=FEWEST_BITS, le=32)]
 Share = Annotated[float, Field(ge=0, lt=1)]
-AnyOf = Annotated[tuple[Chips, ...], BeforeValidator(several), AfterValidator(once), Field(min_length=1)]
+AnyOf = Annotated[
+    tuple[Chips, ...], BeforeValidator(several), AfterValidator(once), Field(min_length=1)
+]
 Bound = Annotated[float, Field(ge=1e-30, le=1e30)]

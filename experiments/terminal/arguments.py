@@ -1,4 +1,5 @@
-"""Types of command-line arguments that refuse a bad value in one sentence, before anything heavy is imported."""
+"""Types of command-line arguments that refuse a bad value in one sentence, before anything heavy is
+imported."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -11,7 +12,12 @@ from experiments.terminal.refusal import Refused, expected
 Spec = PrimitiveConstructorSpec[Any]
 
 
-def _one_value(metavar: str, read: Callable[[str], Any], matches: Callable[[Any], bool], write: Callable[[Any], str] = str) -> Spec:
+def _one_value(
+    metavar: str,
+    read: Callable[[str], Any],
+    matches: Callable[[Any], bool],
+    write: Callable[[Any], str] = str,
+) -> Spec:
     return PrimitiveConstructorSpec(
         nargs=1,
         metavar=metavar,
@@ -41,7 +47,8 @@ def whole(name: str, least: int = 1, most: int = MOST) -> Spec:
     >>> whole("batch").instance_from_str(["0"])
     Traceback (most recent call last):
     ...
-    experiments.terminal.refusal.Refused: --batch is '0'; expected a whole number of at least 1, the nearest is 1
+    experiments.terminal.refusal.Refused: --batch is '0'; expected a whole number of at least 1, the
+    nearest is 1
     """
 
     def read(text: str) -> int:
@@ -50,7 +57,10 @@ def whole(name: str, least: int = 1, most: int = MOST) -> Spec:
         if value > most:
             raise Refused(f"--{name} is {text!r}; expected {expected} and at most {most}")
         if value < least or value != round(value):
-            raise Refused(f"--{name} is {text!r}; expected {expected}, the nearest is {max(least, round(value))}")
+            raise Refused(
+                f"--{name} is {text!r}; expected {expected}, the nearest is"
+                f" {max(least, round(value))}"
+            )
         return round(value)
 
     return _one_value("N", read, lambda value: isinstance(value, int))
@@ -63,9 +73,14 @@ def _whole_number(name: str, text: str, expected: str) -> float:
     return _number(name, text, expected)
 
 
-def number(name: str, unit: str, low: float = 0.0, high: float = math.inf, *, include_low: bool = False) -> Spec:
-    """A finite number above ``low`` (or at least) and at most ``high``, in a unit that the message names."""
-    bounds = f"{'of at least' if include_low else 'above'} {low:g}" + (f" and at most {high:g}" if high < math.inf else "")
+def number(
+    name: str, unit: str, low: float = 0.0, high: float = math.inf, *, include_low: bool = False
+) -> Spec:
+    """A finite number above ``low`` (or at least) and at most ``high``, in a unit that the message
+    names."""
+    bounds = f"{'of at least' if include_low else 'above'} {low:g}" + (
+        f" and at most {high:g}" if high < math.inf else ""
+    )
     expected = f"a number {bounds}" + (f" [{unit}]" if unit else "")
 
     def read(text: str) -> float:
@@ -78,7 +93,8 @@ def number(name: str, unit: str, low: float = 0.0, high: float = math.inf, *, in
 
 
 def one_of(name: str, choices: Sequence[str]) -> Spec:
-    """One of a few words; ``name`` with a blank in it belongs to an argument that has no option's name."""
+    """One of a few words; ``name`` with a blank in it belongs to an argument that has no option's
+    name."""
     label = name if " " in name else f"--{name}"
 
     def read(text: str) -> str:
@@ -100,7 +116,9 @@ def some_of(name: str, choices: Sequence[str], everything: str) -> Spec:
                 raise Refused(f"--{name} has {word!r}; {expected(word, offered)}")
         return words
 
-    return _one_value(f"{everything}|NAME[,NAME]", read, lambda value: isinstance(value, tuple), ",".join)
+    return _one_value(
+        f"{everything}|NAME[,NAME]", read, lambda value: isinstance(value, tuple), ",".join
+    )
 
 
 def whole_or(name: str, word: str, most: int = MOST) -> Spec:
@@ -109,7 +127,9 @@ def whole_or(name: str, word: str, most: int = MOST) -> Spec:
 
     def read(text: str) -> int | str:
         if text.isalpha() and text != word:
-            raise Refused(f"--{name} is {text!r}; expected a whole number of at least 1 or {word!r}")
+            raise Refused(
+                f"--{name} is {text!r}; expected a whole number of at least 1 or {word!r}"
+            )
         return word if text == word else read_number([text])
 
     return _one_value(f"N|{word}", read, lambda value: value == word or isinstance(value, int))

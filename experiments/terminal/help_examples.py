@@ -1,4 +1,5 @@
-"""Two commands that show what each command is for: the end of its help. A test reads every one of them."""
+"""Two commands that show what each command is for: the end of its help. A test reads every one of
+them."""
 
 EXAMPLES: dict[str, tuple[str, str]] = {
     "": (
@@ -15,7 +16,10 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     ),
     "evaluate": (
         "codesign evaluate --model llama-3.1-70b --device h200 --chips 8 --batch 32 --context 8192",
-        "codesign evaluate --model deepseek-v3 --device b200 --chips 8 --phase prefill --prompt 4096 --json",
+        (
+            "codesign evaluate --model deepseek-v3 --device b200 --chips 8 --phase prefill --prompt"
+            " 4096 --json"
+        ),
     ),
     "list": (
         "codesign list models",
@@ -50,4 +54,6 @@ def ending(command: str) -> str:
       codesign list models
       codesign list devices --sources --json
     """
-    return "\n".join(["", "examples:", *(f"  {example}" for example in EXAMPLES.get(command, EXAMPLES[""]))])
+    return "\n".join(
+        ["", "examples:", *(f"  {example}" for example in EXAMPLES.get(command, EXAMPLES[""]))]
+    )

@@ -58,8 +58,12 @@ SCALES: dict[str, tuple[Scale, ...]] = {
 """Units for people by SI unit, the preferred one first."""
 
 OBJECTIVE_SCALES: dict[str, tuple[Scale, ...]] = {
-    "tokens/s/$": _scales(("tokens/s/$", 1.0), ("tokens/s/k$", 1 / KILO), ("tokens/s/M$", 1 / MEGA)),
-    "tokens/s/W": _scales(("tokens/s/W", 1.0), ("tokens/s/kW", 1 / KILO), ("tokens/s/MW", 1 / MEGA)),
+    "tokens/s/$": _scales(
+        ("tokens/s/$", 1.0), ("tokens/s/k$", 1 / KILO), ("tokens/s/M$", 1 / MEGA)
+    ),
+    "tokens/s/W": _scales(
+        ("tokens/s/W", 1.0), ("tokens/s/kW", 1 / KILO), ("tokens/s/MW", 1 / MEGA)
+    ),
     "tokens/s/user": _scales(("tokens/s/user", 1.0), ("ktokens/s/user", KILO)),
     "tokens/s": _scales(("tokens/s", 1.0), ("ktokens/s", KILO), ("Mtokens/s", MEGA)),
     "$/token": _scales(("$/Mtoken", MICRO), ("$/ktoken", MILLI), ("$/token", 1.0)),
@@ -71,15 +75,22 @@ OBJECTIVE_SCALES: dict[str, tuple[Scale, ...]] = {
 
 
 def scale(name: str, unit: str, values: Iterable[float]) -> Scale:
-    """Choose the unit of a column: the preferred one while all values read well in it, else the one that suits their middle.
+    """Choose the unit of a column: the preferred one while all values read well in it, else the one
+    that suits their middle.
 
     >>> scale("", "B/s", [2.2e13, 3.0e12]).unit, scale("", "B/s", [4e6, 9e6]).unit
     ('TB/s', 'MB/s')
     """
-    offered = OBJECTIVE_SCALES.get(name) or SCALES.get(unit) or (Scale("" if unit == "1" else unit, 1.0),)
+    offered = (
+        OBJECTIVE_SCALES.get(name) or SCALES.get(unit) or (Scale("" if unit == "1" else unit, 1.0),)
+    )
     sizes = [abs(value) for value in values if math.isfinite(value) and value != 0.0]
     least = 1e-4 if name in OBJECTIVE_SCALES else 0.1
-    if not sizes or offered[0].offset or all(least <= size / offered[0].factor < MOST.get(unit, 1e5) for size in sizes):
+    if (
+        not sizes
+        or offered[0].offset
+        or all(least <= size / offered[0].factor < MOST.get(unit, 1e5) for size in sizes)
+    ):
         return offered[0]
     middle = math.exp(sum(map(math.log, sizes)) / len(sizes))
     return min(offered, key=lambda one: abs(math.log10(middle / one.factor) - 1.5))

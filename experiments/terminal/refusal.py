@@ -1,14 +1,17 @@
-"""What the command line says when it cannot do what is asked: one sentence and an exit code, never a traceback."""
+"""What the command line says when it cannot do what is asked: one sentence and an exit code, never
+a traceback."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches
 
 BAD_INPUT, INFEASIBLE, INTERRUPTED = 2, 3, 130
-"""Exit codes: input that cannot be read or makes no sense; a question whose answer is that nothing fits; Ctrl-C."""
+"""Exit codes: input that cannot be read or makes no sense; a question whose answer is that nothing
+fits; Ctrl-C."""
 
 
 class Refused(Exception):
-    """A request that is turned down. Not a ``ValueError``, so that the argument parser lets it through as it is.
+    """A request that is turned down. Not a ``ValueError``, so that the argument parser lets it
+    through as it is.
 
     Where several things are wrong, ``sentence`` counts them and ``faults`` tells them, a line each.
     """
@@ -27,7 +30,11 @@ def nearest(value: str, choices: Sequence[str]) -> str:
     """
     by_folded = {choice.casefold(): choice for choice in choices}
     close = get_close_matches(value.casefold(), by_folded, n=1, cutoff=0.5)
-    return f"did you mean {by_folded[close[0]]!r}?" if close else f"expected one of {', '.join(choices)}"
+    return (
+        f"did you mean {by_folded[close[0]]!r}?"
+        if close
+        else f"expected one of {', '.join(choices)}"
+    )
 
 
 def expected(value: str, choices: Sequence[str]) -> str:

@@ -1,7 +1,8 @@
 """Where text goes: results to standard output, messages and progress to standard error.
 
-A terminal is as wide as it is; a file or a pipe has 80 columns; ``COLUMNS`` overrides both. Text of strangers (names in files,
-paths, descriptions) is text: its control characters are shown, not obeyed.
+A terminal is as wide as it is; a file or a pipe has 80 columns; ``COLUMNS`` overrides both. Text of
+strangers (names in files, paths, descriptions) is text: its control characters are shown, not
+obeyed.
 """
 
 import os
@@ -16,8 +17,8 @@ PIPE = 80  # columns of output that nobody's terminal limits
 NARROWEST = 40  # columns: below, no table is readable, and lines are this long
 
 UNSEEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
-"""Unicode's classes of characters that a terminal obeys or cannot show: controls, marks that turn the direction of writing,
-halves of pairs (bytes of a path that are no text), unassigned."""
+"""Unicode's classes of characters that a terminal obeys or cannot show: controls, marks that turn
+the direction of writing, halves of pairs (bytes of a path that are no text), unassigned."""
 
 
 def plain(text: str) -> str:
@@ -26,11 +27,14 @@ def plain(text: str) -> str:
     >>> plain("a\\x1b[2Jb"), plain("two\\nlines")
     ('a\\\\x1b[2Jb', 'two\\nlines')
     """
-    return "".join(repr(c)[1:-1] if c != "\n" and unicodedata.category(c) in UNSEEN else c for c in text)
+    return "".join(
+        repr(c)[1:-1] if c != "\n" and unicodedata.category(c) in UNSEEN else c for c in text
+    )
 
 
 class Screen(Console):
-    """A console that takes every string as text, wherever it stands: printed, in a table's cell, in a title."""
+    """A console that takes every string as text, wherever it stands: printed, in a table's cell, in
+    a title."""
 
     def render_str(self, text: str, **options: Any) -> Text:
         return super().render_str(plain(text), **{**options, "markup": False, "emoji": False})

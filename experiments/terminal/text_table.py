@@ -10,7 +10,8 @@ SHORT_STATUS = {"GLOBAL AT ITS INTEGERS": "INTEGERS"}
 
 @dataclass(frozen=True)
 class Printed:
-    """One column ready to print: header lines, and the parts of each cell (one a kind of machine or service)."""
+    """One column ready to print: header lines, and the parts of each cell (one a kind of machine or
+    service)."""
 
     name: str
     header: tuple[str, ...]
@@ -28,7 +29,9 @@ class Printed:
 
     def shortened(self) -> "Printed":
         """The same with short words."""
-        return self._with(tuple(tuple(SHORT_STATUS.get(part, part) for part in parts) for parts in self.cells))
+        return self._with(
+            tuple(tuple(SHORT_STATUS.get(part, part) for part in parts) for parts in self.cells)
+        )
 
     def _with(self, cells: tuple[tuple[str, ...], ...]) -> "Printed":
         return Printed(self.name, self.header, cells, self.text)
@@ -49,21 +52,35 @@ def table_width(columns: list[Printed], between: int = 1) -> int:
 
 
 def table_lines(columns: list[Printed], width: int) -> list[str]:
-    """Write a table, two blanks between columns where there is room: headers at the foot of their lines, then the designs."""
+    """Write a table, two blanks between columns where there is room: headers at the foot of their
+    lines, then the designs."""
     between, lines = " " * (2 if table_width(columns, 2) <= width else 1), []
     height = max(len(column.header) for column in columns)
     for at in range(height):
         words = [(("",) * (height - len(column.header)) + column.header)[at] for column in columns]
-        lines.append(between.join(column.line(word) for column, word in zip(columns, words, strict=True)).rstrip())
+        lines.append(
+            between.join(
+                column.line(word) for column, word in zip(columns, words, strict=True)
+            ).rstrip()
+        )
     for row in zip(*(column.cells for column in columns), strict=True):
         for parts in zip_longest(*row, fillvalue=""):
-            lines.append(between.join(column.line(part) for column, part in zip(columns, parts, strict=True)).rstrip())
+            lines.append(
+                between.join(
+                    column.line(part) for column, part in zip(columns, parts, strict=True)
+                ).rstrip()
+            )
     return lines
 
 
 def wrapped(sentences: list[str], width: int) -> list[str]:
     """Break sentences into lines; those that are empty are left out."""
-    return [line for text in sentences if text for line in textwrap.wrap(text, max(width, 20), subsequent_indent="  ")]
+    return [
+        line
+        for text in sentences
+        if text
+        for line in textwrap.wrap(text, max(width, 20), subsequent_indent="  ")
+    ]
 
 
 def hanging(columns: list[Printed], width: int) -> list[str]:
@@ -75,5 +92,8 @@ def hanging(columns: list[Printed], width: int) -> list[str]:
     height = len(lines) - len(texts)
     found = [*lines[: height - 1], f"{lines[height - 1]}  {last.header[-1]}"]
     for line, wrapped_text in zip(lines[height:], texts, strict=True):
-        found += [f"{line}  {wrapped_text[0]}", *(" " * len(line) + f"  {more}" for more in wrapped_text[1:])]
+        found += [
+            f"{line}  {wrapped_text[0]}",
+            *(" " * len(line) + f"  {more}" for more in wrapped_text[1:]),
+        ]
     return [line.rstrip() for line in found]

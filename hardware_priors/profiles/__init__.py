@@ -1,4 +1,5 @@
-"""Shipped calibration profiles: coefficients fitted to published measurements, with provenance and date."""
+"""Shipped calibration profiles: coefficients fitted to published measurements, with provenance and
+date."""
 
 from functools import cache
 from importlib import resources
@@ -16,7 +17,9 @@ def profile_names() -> list[str]:
     """
     folder = resources.files("hardware_priors") / "profiles"
     return sorted(
-        file.name.removesuffix(".npz") for file in folder.iterdir() if file.name.endswith(".npz") and not file.name.startswith("kernels")
+        file.name.removesuffix(".npz")
+        for file in folder.iterdir()
+        if file.name.endswith(".npz") and not file.name.startswith("kernels")
     )
 
 
@@ -28,11 +31,16 @@ def profile(name_or_path: str | None = None) -> Profile:
         ValueError: unknown name, with the nearest; or a file that is no profile.
     """
     if name_or_path is None:
-        return load(str(resources.files("hardware_priors") / "profiles" / f"{profile_names()[-1]}.npz"))
+        return load(
+            str(resources.files("hardware_priors") / "profiles" / f"{profile_names()[-1]}.npz")
+        )
     if name_or_path.endswith(".npz") or Path(name_or_path).exists():
         return load(name_or_path)
     if name_or_path not in profile_names():
-        raise ValueError(f"unknown profile {name_or_path!r}; did you mean {nearest(name_or_path, profile_names())!r}?")
+        raise ValueError(
+            f"unknown profile {name_or_path!r}; did you mean"
+            f" {nearest(name_or_path, profile_names())!r}?"
+        )
     return load(str(resources.files("hardware_priors") / "profiles" / f"{name_or_path}.npz"))
 
 

@@ -1,6 +1,8 @@
-"""Devices at every number of chips, every batch and every layout of a scenario: what ``device_points`` is held to.
+"""Devices at every number of chips, every batch and every layout of a scenario: what
+``device_points`` is held to.
 
-Written apart from the search: single steps through ``codesign.evaluate``'s table, put together by hand. Run it by
+Written apart from the search: single steps through ``codesign.evaluate``'s table, put together by
+hand. Run it by
 
     python -m tests.benchmarks.enumerate_devices llama-405b b200 rubin
     python -m tests.benchmarks.enumerate_devices chat b200 --chips 1 64
@@ -40,17 +42,24 @@ def _steps(
     def one(chips: Any, sync: Any, batch: Any) -> Any:
         design = dataclasses.replace(base, chips=chips, sync_latency=sync)
         phase = dataclasses.replace(work.phase, batch=batch)
-        found = evaluate_table(design, table, dataclasses.replace(work, phase=phase), plan, technology, execution)
+        found = evaluate_table(
+            design, table, dataclasses.replace(work, phase=phase), plan, technology, execution
+        )
         return found.step_time, found.capital_cost, found.limits.capacity
 
     return jax.vmap(one)(chips, sync, batch)
 
 
-def steps(stated: Scenario, name: str, phase: Any, plan: Any, chips: np.ndarray, batch: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Step time [s], capital [USD] and ln(used/allowed) of the capacity at pairs of chips and batches."""
+def steps(
+    stated: Scenario, name: str, phase: Any, plan: Any, chips: np.ndarray, batch: np.ndarray
+) -> tuple[np.ndarray, ...]:
+    """Step time [s], capital [USD] and ln(used/allowed) of the capacity at pairs of chips and
+    batches."""
     posed = problem(stated)
     served, technology = posed.services[0], technology_of(stated, name)
-    table = operator_table(served.model, served.precision, slice_columns=technology.attainable.slice_columns)
+    table = operator_table(
+        served.model, served.precision, slice_columns=technology.attainable.slice_columns
+    )
     device = hardware_priors.device(name)
     base = device.design(1, 8)
     base = dataclasses.replace(base, scale_out_latency=posed.spaces[0].base.scale_out_latency)
@@ -60,7 +69,17 @@ def steps(stated: Scenario, name: str, phase: Any, plan: Any, chips: np.ndarray,
     for start in range(0, len(chips), LANES):
         rows = np.minimum(np.arange(start, start + LANES), len(chips) - 1)
         own = np.array([sync[n] for n in chips[rows].tolist()])
-        lanes = _steps(base, table, work, plan, technology, posed.execution, chips[rows] * 1.0, own, batch[rows] * 1.0)
+        lanes = _steps(
+            base,
+            table,
+            work,
+            plan,
+            technology,
+            posed.execution,
+            chips[rows] * 1.0,
+            own,
+            batch[rows] * 1.0,
+        )
         found.append([np.asarray(leaf) for leaf in lanes])
     return tuple(np.concatenate(leaves)[: len(chips)] for leaves in zip(*found, strict=True))
 
@@ -69,12 +88,17 @@ def technology_of(stated: Scenario, name: str) -> codesign.Technology:
     """A device's technology at the scenario's prices."""
     chosen = stated.technology
     return hardware_priors.technology(
-        *hardware_priors.device(name).technology_names(), cooling=chosen.cooling[0], packaging=chosen.packaging[0],
-        price_basis=chosen.price_basis, utilisation=chosen.utilisation,
-    )  # fmt: skip
+        *hardware_priors.device(name).technology_names(),
+        cooling=chosen.cooling[0],
+        packaging=chosen.packaging[0],
+        price_basis=chosen.price_basis,
+        utilisation=chosen.utilisation,
+    )
 
 
-def best_decode(stated: Scenario, name: str, chips: np.ndarray, batch: np.ndarray) -> tuple[float, int, int]:
+def best_decode(
+    stated: Scenario, name: str, chips: np.ndarray, batch: np.ndarray
+) -> tuple[float, int, int]:
     """Most tokens/s/$ of a decoding scenario, with chips and batch."""
     posed = problem(stated)
     (served,) = posed.services
@@ -82,19 +106,26 @@ def best_decode(stated: Scenario, name: str, chips: np.ndarray, batch: np.ndarra
     best = (0.0, 0, 0)
     for way in layouts(stated, posed.services):
         time_, capital, capacity = steps(stated, name, served.phase, way.plans[0], n, b)
-        value = np.where((capacity <= 0) & (time_ <= float(served.promise)), b / time_ / capital, 0.0)
+        value = np.where(
+            (capacity <= 0) & (time_ <= float(served.promise)), b / time_ / capital, 0.0
+        )
         k = int(value.argmax())
         best = max(best, (float(value[k]), int(n[k]), int(b[k])))
     return best
 
 
-def best_pair(stated: Scenario, name: str, chips: np.ndarray, batch: np.ndarray, *, equal: bool = False) -> tuple[float, int, int, int]:
-    """Most tokens/s/$ of a service whose prefill has machines of its own; decode chips, prefill chips, batch."""
+def best_pair(
+    stated: Scenario, name: str, chips: np.ndarray, batch: np.ndarray, *, equal: bool = False
+) -> tuple[float, int, int, int]:
+    """Most tokens/s/$ of a service whose prefill has machines of its own; decode chips, prefill
+    chips, batch."""
     posed = problem(stated)
     (served,) = posed.services
     serving, device = served.phase, hardware_priors.device(name)
     technology = technology_of(stated, name)
-    table = operator_table(served.model, served.precision, slice_columns=technology.attainable.slice_columns)
+    table = operator_table(
+        served.model, served.precision, slice_columns=technology.attainable.slice_columns
+    )
     op = table.operators
     positions = float(serving.prompt)
     stored = jnp.minimum(positions, jnp.where(op.store_window > 0, op.store_window, jnp.inf))
@@ -104,18 +135,27 @@ def best_pair(stated: Scenario, name: str, chips: np.ndarray, batch: np.ndarray,
     best = (0.0, 0, 0, 0)
     for way in layouts(stated, posed.services):
         decode, prefill = way.plans
-        groups = [float(plan.pipeline) * float(plan.context) * float(plan.data) for plan in (decode, prefill)]
-        n, b = (side.ravel() for side in np.meshgrid(chips[chips >= groups[0]], batch, indexing="ij"))
+        groups = [
+            float(plan.pipeline) * float(plan.context) * float(plan.data)
+            for plan in (decode, prefill)
+        ]
+        n, b = (
+            side.ravel() for side in np.meshgrid(chips[chips >= groups[0]], batch, indexing="ij")
+        )
         time_d, capital_d, capacity_d = steps(stated, name, serving.decode, decode, n, b)
         draft = serving.draft
         a, k = float(draft.acceptance), float(draft.length)
         tokens = (1 - a ** (k + 1)) / (1 - a)
         dollars_d = time_d / (b * tokens) * capital_d
-        dollars_d = np.where((capacity_d <= 0) & (time_d / tokens <= float(served.promise)), dollars_d, np.inf)
+        dollars_d = np.where(
+            (capacity_d <= 0) & (time_d / tokens <= float(served.promise)), dollars_d, np.inf
+        )
         each = np.array([dollars_d[n == m].min() for m in chips[chips >= groups[0]]])
         at = np.array([b[n == m][dollars_d[n == m].argmin()] for m in chips[chips >= groups[0]]])
         m = chips[chips >= groups[1]]
-        time_p, capital_p, capacity_p = steps(stated, name, serving.prefill, prefill, m, np.ones(len(m)))
+        time_p, capital_p, capacity_p = steps(
+            stated, name, serving.prefill, prefill, m, np.ones(len(m))
+        )
         alone = (1 + rho / (2 * (1 - rho))) * time_p
         dollars_p = np.where(capacity_p <= 0, time_p / float(serving.output) * capital_p, np.inf)
         for i, decoders in enumerate(chips[chips >= groups[0]]):
@@ -136,7 +176,9 @@ def main() -> None:
     parser.add_argument("devices", nargs="+")
     parser.add_argument("--chips", type=int, nargs=2)
     parser.add_argument("--batch", type=int, nargs=3, help="first, last, step")
-    parser.add_argument("--equal", action="store_true", help="as many chips for prefill as for decode")
+    parser.add_argument(
+        "--equal", action="store_true", help="as many chips for prefill as for decode"
+    )
     asked = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
     stated = scenario(asked.scenario)
@@ -150,11 +192,16 @@ def main() -> None:
     for name in asked.devices:
         clock, point = time.perf_counter(), found[name]
         pair = len(problem(stated).spaces) == 2
-        best = best_pair(stated, name, chips, batch, equal=asked.equal) if pair else best_decode(stated, name, chips, batch)
+        best = (
+            best_pair(stated, name, chips, batch, equal=asked.equal)
+            if pair
+            else best_decode(stated, name, chips, batch)
+        )
         ours = point.tokens_per_second_per_dollar
         print(
-            f"{asked.scenario} {name}: enumerated {best[0]:.8g} at {best[1:]}, searched {ours:.8g} at {point.size} batch {point.batch}, "
-            f"{100 * (ours / best[0] - 1):+.4f} %, {time.perf_counter() - clock:.0f} s",
+            f"{asked.scenario} {name}: enumerated {best[0]:.8g} at {best[1:]}, searched {ours:.8g}"
+            f" at {point.size} batch {point.batch}, {100 * (ours / best[0] - 1):+.4f} %,"
+            f" {time.perf_counter() - clock:.0f} s",
             flush=True,
         )
 

@@ -17,15 +17,23 @@ def technology() -> Technology:
 
 @pytest.fixture(scope="session")
 def llama_405b() -> Transformer:
-    return codesign.dense(hidden=16384, layers=126, heads=128, kv_heads=8, width=53248, vocabulary=128256)
+    return codesign.dense(
+        hidden=16384, layers=126, heads=128, kv_heads=8, width=53248, vocabulary=128256
+    )
 
 
 @pytest.fixture(scope="session")
 def machine() -> Design:
     return codesign.Design(
-        memory_bandwidth=8e12, memory_capacity=192e9, peak_flops=4.5e15, chips=16, sync_latency=2e-6,
-        link_bandwidth=900e9, sram_capacity=60e6, scale_up_domain=72,
-    )  # fmt: skip
+        memory_bandwidth=8e12,
+        memory_capacity=192e9,
+        peak_flops=4.5e15,
+        chips=16,
+        sync_latency=2e-6,
+        link_bandwidth=900e9,
+        sram_capacity=60e6,
+        scale_up_domain=72,
+    )
 
 
 def random_designs(key: jax.Array, count: int) -> Design:
@@ -37,4 +45,6 @@ def random_designs(key: jax.Array, count: int) -> Design:
     values = jnp.exp(jax.random.uniform(key, (count, 6), minval=low, maxval=high))
     names = codesign.DESIGN_VARIABLES
     fixed = {"sram_capacity": 60e6, "scale_up_domain": 72.0}
-    return jax.vmap(lambda row: codesign.Design(**dict(zip(names, row, strict=True)), **fixed))(values)
+    return jax.vmap(lambda row: codesign.Design(**dict(zip(names, row, strict=True)), **fixed))(
+        values
+    )

@@ -1,7 +1,9 @@
-"""Points at which gradients are checked: every float that a user may state, drawn at random or set where people evaluate.
+"""Points at which gradients are checked: every float that a user may state, drawn at random or set
+where people evaluate.
 
-Half of the points are real numbers at random; the other half are ties and integers: one sequence, one chip, as many chips as KV
-heads or as a domain, prompts as long as a window or a chunk, 8-bit weights with 8-bit activations, nothing cached.
+Half of the points are real numbers at random; the other half are ties and integers: one sequence,
+one chip, as many chips as KV heads or as a domain, prompts as long as a window or a chunk, 8-bit
+weights with 8-bit activations, nothing cached.
 """
 
 import dataclasses
@@ -25,19 +27,38 @@ from codesign.workload.transformer import (
     Transformer,
 )
 
-FULL = LayerKind(count=20, attention=GroupedAttention(heads=64, kv_heads=8, head_dim=128), feed_forward=FeedForward(width=16384))
-WINDOWED = dataclasses.replace(FULL, attention=GroupedAttention(heads=64, kv_heads=8, head_dim=128, window=1024))
-MIXTURE = dataclasses.replace(FULL, feed_forward=MixtureOfExperts(experts=64, active=4, width=2048, shared_width=2048))
+FULL = LayerKind(
+    count=20,
+    attention=GroupedAttention(heads=64, kv_heads=8, head_dim=128),
+    feed_forward=FeedForward(width=16384),
+)
+WINDOWED = dataclasses.replace(
+    FULL, attention=GroupedAttention(heads=64, kv_heads=8, head_dim=128, window=1024)
+)
+MIXTURE = dataclasses.replace(
+    FULL, feed_forward=MixtureOfExperts(experts=64, active=4, width=2048, shared_width=2048)
+)
 LATENT = LayerKind(
     count=20,
     attention=LatentAttention(
-        heads=64, latent_rank=512, rope_dim=64, nope_dim=128, value_dim=128, query_rank=1536, latent_reads=1, top_k=2048,
+        heads=64,
+        latent_rank=512,
+        rope_dim=64,
+        nope_dim=128,
+        value_dim=128,
+        query_rank=1536,
+        latent_reads=1,
+        top_k=2048,
         indexer=Indexer(heads=32, dim=128),
     ),
     feed_forward=MixtureOfExperts(experts=64, active=4, width=2048, shared_width=2048),
-)  # fmt: skip
+)
 LINEAR = LayerKind(
-    count=20, attention=LinearAttention(key_heads=16, value_heads=32, key_dim=128, value_dim=128, convolution=4), feed_forward=None
+    count=20,
+    attention=LinearAttention(
+        key_heads=16, value_heads=32, key_dim=128, value_dim=128, convolution=4
+    ),
+    feed_forward=None,
 )
 
 
@@ -60,12 +81,23 @@ EXECUTIONS = {
     "limit": codesign.Limit(syncs_per_layer=3, syncs_per_expert_layer=2),
 }
 
-TECHNOLOGY = hardware_priors.technology("N3", "HBM4", "NVLink6", cooling="cold-plate", price_basis="buyer")
+TECHNOLOGY = hardware_priors.technology(
+    "N3", "HBM4", "NVLink6", cooling="cold-plate", price_basis="buyer"
+)
 
 TYPICAL = {
-    "white_silicon": 1e-5, "pool_bandwidth": 1e12, "pool_capacity": 1e12, "cached": 0.1, "load": 0.1, "length": 1.0,
-    "acceptance": 0.1, "cost": 0.1, "footprint": 1e-4, "edge": 1e-3, "phy_area": 1e-6,
-}  # fmt: skip
+    "white_silicon": 1e-5,
+    "pool_bandwidth": 1e12,
+    "pool_capacity": 1e12,
+    "cached": 0.1,
+    "load": 0.1,
+    "length": 1.0,
+    "acceptance": 0.1,
+    "cost": 0.1,
+    "footprint": 1e-4,
+    "edge": 1e-3,
+    "phy_area": 1e-6,
+}
 """Size of a change of what may be zero, by field; 1 of what is not named."""
 
 WARMTH = ("coolant_temperature", "logic_temperature", "memory_temperature")
@@ -85,53 +117,103 @@ class Point(eqx.Module):
 
 def points(model: str, phase: str, execution: str, count: int) -> Point:
     """``count`` points along a leading axis, the same at every call."""
-    random = np.random.default_rng([sorted(MODELS).index(model), PHASES.index(phase), sorted(EXECUTIONS).index(execution)])
+    random = np.random.default_rng(
+        [sorted(MODELS).index(model), PHASES.index(phase), sorted(EXECUTIONS).index(execution)]
+    )
     drawn = [_point(random, model, phase, execution, tied=k % 2 == 1) for k in range(count)]
     return jax.tree.map(lambda *leaves: np.stack(leaves), *drawn)
 
 
-def _point(random: np.random.Generator, model: str, phase: str, execution: str, tied: bool) -> Point:
+def _point(
+    random: np.random.Generator, model: str, phase: str, execution: str, tied: bool
+) -> Point:
     def between(low: float, high: float) -> float:
         return float(low * (high / low) ** random.uniform())
 
     def one_of(*values: float, low: float = 0.0, high: float = 0.0) -> float:
         """One of some values where ties are wanted, and between two otherwise."""
-        return float(random.choice(values)) if tied else between(low or min(values), high or max(values))
+        return (
+            float(random.choice(values))
+            if tied
+            else between(low or min(values), high or max(values))
+        )
 
     plan = codesign.Plan(
-        pipeline=one_of(1, 1, 2, 4), context=one_of(1, 1, 1, 2, high=2), data=one_of(1, 1, 2, 4),
-        expert=one_of(1, 2, 4, 8, codesign.WHOLE_EXPERTS, low=1.0, high=16.0), expert_copies=one_of(1, 1, 2),
-        routing_skew=one_of(1, 1.2), all_reduce=codesign.ALGORITHMS[str(random.choice(["ring", "two-shot", "tree"]))][None],
-    )  # fmt: skip
+        pipeline=one_of(1, 1, 2, 4),
+        context=one_of(1, 1, 1, 2, high=2),
+        data=one_of(1, 1, 2, 4),
+        expert=one_of(1, 2, 4, 8, codesign.WHOLE_EXPERTS, low=1.0, high=16.0),
+        expert_copies=one_of(1, 1, 2),
+        routing_skew=one_of(1, 1.2),
+        all_reduce=codesign.ALGORITHMS[str(random.choice(["ring", "two-shot", "tree"]))][None],
+    )
     groups = float(plan.pipeline * plan.context * plan.data)
     chips = groups * one_of(1, 1, 2, 4, 8, 16, low=1.0001)
-    domain = max(chips, 2.0) if random.uniform() < 0.2 and tied else one_of(72, 1e9, low=2.0, high=300.0)
+    domain = (
+        max(chips, 2.0) if random.uniform() < 0.2 and tied else one_of(72, 1e9, low=2.0, high=300.0)
+    )
     design = codesign.Design(
-        memory_bandwidth=between(2e12, 2e13), memory_capacity=between(8e10, 4e11), peak_flops=between(5e14, 1e16), chips=chips,
-        sync_latency=between(2e-6, 1e-5), link_bandwidth=between(1e11, 2e12), sram_capacity=between(4e7, 2e8),
-        sram_bandwidth=between(1e13, 1e14), dies=one_of(1, 1, 2, high=4.0), white_silicon=0.0 if tied else 1e-5, pool_bandwidth=0.0
-        if tied else 1e11, pool_capacity=0.0 if tied else 1e11, scale_up_domain=domain, scale_out_bandwidth=between(2e10, 2e11),
-        scale_out_latency=between(1e-5, 4e-5), clock=one_of(1, 1, low=0.7, high=1.2),
-    )  # fmt: skip
+        memory_bandwidth=between(2e12, 2e13),
+        memory_capacity=between(8e10, 4e11),
+        peak_flops=between(5e14, 1e16),
+        chips=chips,
+        sync_latency=between(2e-6, 1e-5),
+        link_bandwidth=between(1e11, 2e12),
+        sram_capacity=between(4e7, 2e8),
+        sram_bandwidth=between(1e13, 1e14),
+        dies=one_of(1, 1, 2, high=4.0),
+        white_silicon=0.0 if tied else 1e-5,
+        pool_bandwidth=0.0 if tied else 1e11,
+        pool_capacity=0.0 if tied else 1e11,
+        scale_up_domain=domain,
+        scale_out_bandwidth=between(2e10, 2e11),
+        scale_out_latency=between(1e-5, 4e-5),
+        clock=one_of(1, 1, low=0.7, high=1.2),
+    )
     bits = (8.0, 8.0) if tied else (between(3.0, 15.0), between(3.0, 15.0))
-    precision = codesign.Precision(weight_bits=bits[0], activation_bits=bits[1], weight_scale_bits=0.0 if tied else 0.25)
-    prompt, cached = one_of(128, 1024, 2048, 8192, high=1e5), one_of(0, 0, 0.25, 0.5, low=0.01, high=0.9)
+    precision = codesign.Precision(
+        weight_bits=bits[0], activation_bits=bits[1], weight_scale_bits=0.0 if tied else 0.25
+    )
+    prompt, cached = (
+        one_of(128, 1024, 2048, 8192, high=1e5),
+        one_of(0, 0, 0.25, 0.5, low=0.01, high=0.9),
+    )
     batch = one_of(1, 1, 2, 4, 8, 64, low=0.5, high=2000.0)
     draft = None
     if phase == "draft":
-        draft = codesign.Draft(length=one_of(0, 1, 3, low=0.2), acceptance=one_of(0, 0.7, 1, low=0.05), cost=one_of(0, 0.1, low=0.01))
-    serving, asked = None, codesign.Decode(batch=batch, context=one_of(1024, 2048, 8192, high=1e5), draft=draft)
+        draft = codesign.Draft(
+            length=one_of(0, 1, 3, low=0.2),
+            acceptance=one_of(0, 0.7, 1, low=0.05),
+            cost=one_of(0, 0.1, low=0.01),
+        )
+    serving, asked = (
+        None,
+        codesign.Decode(batch=batch, context=one_of(1024, 2048, 8192, high=1e5), draft=draft),
+    )
     if phase == "prefill":
         asked = codesign.Prefill(batch=batch, prompt=prompt, cached=cached)
     if phase == "serving":
         serving = codesign.Serving(
-            prompt=prompt, output=one_of(128, 1024), batch=batch, cached=cached, chunk=one_of(2048, 512, high=4096.0),
+            prompt=prompt,
+            output=one_of(128, 1024),
+            batch=batch,
+            cached=cached,
+            chunk=one_of(2048, 512, high=4096.0),
             load=one_of(0, 0.5, low=0.05, high=0.9),
-        )  # fmt: skip
-    shape = jax.tree.map(lambda leaf: leaf if tied or leaf > 1e15 else leaf * between(0.8, 1.25), MODELS[model])
+        )
+    shape = jax.tree.map(
+        lambda leaf: leaf if tied or leaf > 1e15 else leaf * between(0.8, 1.25), MODELS[model]
+    )
     world = jax.tree.map(lambda leaf: leaf if leaf == 0 else leaf * between(0.9, 1.1), TECHNOLOGY)
     way = jax.tree.map(lambda leaf: leaf * between(0.8, 1.25), EXECUTIONS[execution])
-    point = Point(design, codesign.Workload(shape, asked, precision, promise=between(0.01, 0.1)), plan, world, way, serving)
+    point = Point(
+        design,
+        codesign.Workload(shape, asked, precision, promise=between(0.01, 0.1)),
+        plan,
+        world,
+        way,
+        serving,
+    )
     return jax.tree.map(real, point)
 
 

@@ -1,4 +1,5 @@
-"""A small config of every family: few layers of all the kinds that it knows, in the field names of its files."""
+"""A small config of every family: few layers of all the kinds that it knows, in the field names of
+its files."""
 
 from typing import Any
 
@@ -22,7 +23,14 @@ LINEAR = {
 }  # fmt: skip
 DELTA = {"layer_types": (["linear_attention"] * 2 + ["full_attention"]) * 2, "linear_head_dim": 16, "linear_num_heads": 4,
          "linear_conv_kernel_dim": 4}  # fmt: skip
-MAMBA = {"mamba_n_heads": 8, "mamba_d_head": 16, "mamba_n_groups": 2, "mamba_d_state": 24, "mamba_d_conv": 4, "mamba_expand": 2}
+MAMBA = {
+    "mamba_n_heads": 8,
+    "mamba_d_head": 16,
+    "mamba_n_groups": 2,
+    "mamba_d_state": 24,
+    "mamba_d_conv": 4,
+    "mamba_expand": 2,
+}
 GPT = {"n_embd": 64, "n_layer": 2, "n_head": 4, "vocab_size": 100}
 SPARSE = {
     "sparse_attention_freq": [0, 0, 1, 1, 1, 1], "sparse_block_size": 16, "sparse_index_dim": 8, "sparse_num_index_heads": 2,
@@ -114,8 +122,17 @@ MORE: dict[str, dict[str, Any]] = {
 """What other families need besides Llama's fields."""
 
 WITHOUT: dict[str, set[str]] = {
-    "longcat_flash": {"moe_intermediate_size", "num_experts_per_tok", "first_k_dense_replace", "n_shared_experts", "intermediate_size"},
-    "minicpm3": set(LATENT) - {"q_lora_rank", "kv_lora_rank", "qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim"},
+    "longcat_flash": {
+        "moe_intermediate_size",
+        "num_experts_per_tok",
+        "first_k_dense_replace",
+        "n_shared_experts",
+        "intermediate_size",
+    },
+    "minicpm3": (
+        set(LATENT)
+        - {"q_lora_rank", "kv_lora_rank", "qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim"}
+    ),
 }
 """Fields that some of them do not have."""
 
@@ -123,7 +140,12 @@ WITHOUT: dict[str, set[str]] = {
 def example(model_type: str) -> dict[str, Any]:
     """The small config of a family."""
     fields = OWN[model_type] if model_type in OWN else {**LLAMA, **MORE.get(model_type, {})}
-    return {"model_type": model_type, **{name: value for name, value in fields.items() if name not in WITHOUT.get(model_type, ())}}
+    return {
+        "model_type": model_type,
+        **{
+            name: value for name, value in fields.items() if name not in WITHOUT.get(model_type, ())
+        },
+    }
 
 
 EXAMPLES = {model_type: example(model_type) for model_type in FAMILIES}

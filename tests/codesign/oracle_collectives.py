@@ -25,14 +25,18 @@ ONE = 1.0 + 1e-6
 
 
 class Network:
-    """Two tiers of links and the collectives over them; ``link`` is the attained share of their bandwidth [1].
+    """Two tiers of links and the collectives over them; ``link`` is the attained share of their
+    bandwidth [1].
 
     A collective is a pair: its seconds and the bytes that a chip sends.
     """
 
     def __init__(self, design: Design, link: float, algorithms):
         self.domain, self.algorithms = float(design.scale_up_domain), np.asarray(algorithms, float)
-        self.inner_latency, self.outer_latency = float(design.sync_latency), float(design.scale_out_latency)
+        self.inner_latency, self.outer_latency = (
+            float(design.sync_latency),
+            float(design.scale_out_latency),
+        )
         self.inner_bandwidth = float(design.link_bandwidth) * link
         self.outer_bandwidth = float(design.scale_out_bandwidth) * link
 
@@ -79,7 +83,8 @@ def messages(chip: Chip, network: Network) -> Iterator[tuple[float, float]]:
         if kind.attention is not None:
             yield network.all_to_all(chip.context, merged)
             if not (chip.model.parallel_blocks and isinstance(kind.feed_forward, FeedForward)):
-                # of two blocks side by side, the partial sums of attention are added along with those of the MLP
+                # of two blocks side by side, the partial sums of attention are added along with
+                # those of the MLP
                 yield network.all_reduce(chip.tensor, group_message)
         if isinstance(kind.feed_forward, MixtureOfExperts):
             yield from expert_messages(chip, network, kind.feed_forward, row)
@@ -90,7 +95,9 @@ def messages(chip: Chip, network: Network) -> Iterator[tuple[float, float]]:
         yield network.hop(chip.chips > network.domain, 2 * chip.stage_rows * row / chip.stage)
 
 
-def expert_messages(chip: Chip, network: Network, part: MixtureOfExperts, row: float) -> Iterator[tuple[float, float]]:
+def expert_messages(
+    chip: Chip, network: Network, part: MixtureOfExperts, row: float
+) -> Iterator[tuple[float, float]]:
     groups = chip.expert_groups(part)
     if groups <= 1:
         yield network.all_reduce(chip.stage, chip.stage_rows * row)
@@ -105,7 +112,8 @@ def expert_messages(chip: Chip, network: Network, part: MixtureOfExperts, row: f
 
 
 def merge_elements(chip: Chip) -> float:
-    """Elements of a row of partial attention in the mean layer: sums, largest score and normaliser of every head."""
+    """Elements of a row of partial attention in the mean layer: sums, largest score and normaliser
+    of every head."""
     layers = [elements_of(kind) for kind in chip.layers() if kind.attention is not None]
     return sum(layers) / max(len(layers), 1)
 
@@ -113,7 +121,9 @@ def merge_elements(chip: Chip) -> float:
 def elements_of(kind: LayerKind) -> float:
     part = kind.attention
     if isinstance(part, GroupedAttention):
-        return float(part.heads) * (float(part.head_dim if part.value_dim is None else part.value_dim) + 2)
+        return float(part.heads) * (
+            float(part.head_dim if part.value_dim is None else part.value_dim) + 2
+        )
     if isinstance(part, CrossAttention | CompressedAttention):
         return float(part.heads) * (float(part.head_dim) + 2)
     if isinstance(part, LatentAttention):

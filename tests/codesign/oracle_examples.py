@@ -1,7 +1,8 @@
 """Random models, loads, layouts and machines to compare the model and its oracle on.
 
-A program is compiled for a structure of input, not for its numbers. So that few are compiled, all models that do not test
-otherwise have the ``FRAME`` of one structure: a layer of every kind, of which some occur 0 times.
+A program is compiled for a structure of input, not for its numbers. So that few are compiled, all
+models that do not test otherwise have the ``FRAME`` of one structure: a layer of every kind, of
+which some occur 0 times.
 """
 
 import dataclasses
@@ -41,7 +42,8 @@ def count(low: int, high: int) -> st.SearchStrategy[float]:
     return st.integers(low, high).map(float)
 
 
-# ---- Models ----------------------------------------------------------------------------------------------------------
+# ---- Models --------------------------------------------------------------------------------------
+# --------------------
 
 WINDOWS = st.one_of(count(1, 900), st.just(1e18))
 
@@ -84,7 +86,8 @@ def mixtures(experts: float, active: float, gated: bool) -> st.SearchStrategy[Mi
 
 @st.composite
 def framed_models(draw: st.DrawFn, parallel_blocks: bool = False) -> Transformer:
-    """Layers of all kinds, 0 to 2 of each; all mixtures have the same number of experts, as the model demands."""
+    """Layers of all kinds, 0 to 2 of each; all mixtures have the same number of experts, as the
+    model demands."""
     experts = draw(count(2, 64))
     active = draw(count(1, min(int(experts), 8)))
     routed, ungated = (mixtures(experts, active, gated) for gated in (True, False))
@@ -92,7 +95,9 @@ def framed_models(draw: st.DrawFn, parallel_blocks: bool = False) -> Transformer
         (GROUPED, MLP), (GROUPED, MLP), (LINEAR, MLP), (LATENT, MLP), (GROUPED, routed),
         (SPARSE, ungated), (GATED, UNGATED_MLP), (UNGATED_LINEAR, st.none()), (st.none(), MLP),
     )  # fmt: skip
-    kinds = tuple(draw(st.builds(LayerKind, count=count(0, 2), attention=a, feed_forward=f)) for a, f in parts)
+    kinds = tuple(
+        draw(st.builds(LayerKind, count=count(0, 2), attention=a, feed_forward=f)) for a, f in parts
+    )
     return draw(transformers(kinds, parallel_blocks=parallel_blocks))
 
 
@@ -100,18 +105,32 @@ BLOCK_SPARSE = st.builds(
     GroupedAttention, heads=count(8, 64), kv_heads=count(1, 16), head_dim=count(8, 256), window=WINDOWS, top_k=WINDOWS,
     value_dim=count(8, 256), input_width=count(64, 4096), indexer=UNWEIGHTED,
 )  # fmt: skip
-ONE_PROJECTION = st.builds(GroupedAttention, heads=count(8, 64), kv_heads=count(1, 16), head_dim=count(8, 256), own_values=st.just(False))
+ONE_PROJECTION = st.builds(
+    GroupedAttention,
+    heads=count(8, 64),
+    kv_heads=count(1, 16),
+    head_dim=count(8, 256),
+    own_values=st.just(False),
+)
 BORROWED = st.builds(
     GroupedAttention, heads=count(8, 64), kv_heads=count(1, 16), head_dim=count(8, 256), window=WINDOWS, own_cache=st.just(False)
 )  # fmt: skip
-CROSS = st.builds(CrossAttention, heads=count(8, 64), kv_heads=count(1, 16), head_dim=count(8, 256), positions=count(0, 6404))
+CROSS = st.builds(
+    CrossAttention,
+    heads=count(8, 64),
+    kv_heads=count(1, 16),
+    head_dim=count(8, 256),
+    positions=count(0, 6404),
+)
 GATED_LATENT = st.builds(
     LatentAttention, heads=count(4, 128), latent_rank=count(16, 512), rope_dim=count(8, 64), nope_dim=count(8, 128),
     value_dim=count(8, 128), gated=st.just(True),
 )  # fmt: skip
 COMPRESSIONS = (
     st.builds(Compression, ratio=count(2, 128)),
-    st.builds(Compression, ratio=count(2, 8), top_k=WINDOWS, indexer=INDEXER, overlapping=st.just(True)),
+    st.builds(
+        Compression, ratio=count(2, 8), top_k=WINDOWS, indexer=INDEXER, overlapping=st.just(True)
+    ),
     st.none(),
 )
 COMPRESSED = [
@@ -129,21 +148,37 @@ LIGHTNING = st.builds(
     LinearAttention, key_heads=count(1, 32), value_heads=count(1, 64), key_dim=count(8, 128), value_dim=count(8, 128),
     delta=st.just(False),
 )  # fmt: skip
-SCAN = st.builds(SelectiveScan, width=count(64, 8192), state_dim=count(1, 64), step_rank=count(1, 256), convolution=count(0, 5))
+SCAN = st.builds(
+    SelectiveScan,
+    width=count(64, 8192),
+    state_dim=count(1, 64),
+    step_rank=count(1, 256),
+    convolution=count(0, 5),
+)
 CONVOLUTION = st.builds(ShortConvolution, width=count(64, 8192), taps=count(1, 5))
 
 
 @st.composite
 def models_of_pieces(draw: st.DrawFn) -> Transformer:
-    """Every kind of attention that ``framed_models`` has not, experts of another width, weights shared by layers."""
+    """Every kind of attention that ``framed_models`` has not, experts of another width, weights
+    shared by layers."""
     kinds = (
         BLOCK_SPARSE, ONE_PROJECTION, BORROWED, CROSS, GATED_LATENT, *COMPRESSED, DELTA, LIGHTNING, SCAN, CONVOLUTION,
     )  # fmt: skip
-    layers = [draw(st.builds(LayerKind, count=count(0, 2), attention=kind, feed_forward=st.none())) for kind in kinds]
-    narrow = dataclasses.replace(draw(mixtures(16.0, 2.0, True)), latent_width=draw(count(16, 2048)))
+    layers = [
+        draw(st.builds(LayerKind, count=count(0, 2), attention=kind, feed_forward=st.none()))
+        for kind in kinds
+    ]
+    narrow = dataclasses.replace(
+        draw(mixtures(16.0, 2.0, True)), latent_width=draw(count(16, 2048))
+    )
     layers.append(LayerKind(count=draw(count(0, 2)), attention=None, feed_forward=narrow))
-    shared = st.builds(LayerKind, count=count(2, 3), attention=GROUPED, feed_forward=MLP, weight_sets=count(1, 2))
-    streams = st.builds(ResidualStreams, count=count(1, 4), mixing=count(1, 200), end_projections=count(0, 6))
+    shared = st.builds(
+        LayerKind, count=count(2, 3), attention=GROUPED, feed_forward=MLP, weight_sets=count(1, 2)
+    )
+    streams = st.builds(
+        ResidualStreams, count=count(1, 4), mixing=count(1, 200), end_projections=count(0, 6)
+    )
     table = st.builds(PerLayerEmbedding, vocabulary=count(50, 200000), width=count(1, 256))
     model = draw(transformers((*layers, draw(shared))))
     return dataclasses.replace(model, streams=draw(streams), per_layer_embedding=draw(table))
@@ -163,7 +198,12 @@ def transformers(kinds: tuple[LayerKind, ...], **options: bool) -> st.SearchStra
     )  # fmt: skip
 
 
-MODELS = {"any": framed_models(), "parallel": framed_models(parallel_blocks=True), "dense": dense_models(), "pieces": models_of_pieces()}
+MODELS = {
+    "any": framed_models(),
+    "parallel": framed_models(parallel_blocks=True),
+    "dense": dense_models(),
+    "pieces": models_of_pieces(),
+}
 
 
 def small_frame() -> tuple[LayerKind, ...]:
@@ -186,16 +226,26 @@ FRAME = small_frame()
 
 
 def framed(model: Transformer) -> Transformer:
-    """The same model with layers that occur 0 times beside its own, so that it has the structure of ``FRAME``."""
+    """The same model with layers that occur 0 times beside its own, so that it has the structure of
+    ``FRAME``."""
     left = list(model.layers)
     used = [kind.feed_forward for kind in left if isinstance(kind.feed_forward, MixtureOfExperts)]
     layers = []
     for empty in FRAME:
-        place = next((k for k, kind in enumerate(left) if jax.tree.structure(kind) == jax.tree.structure(empty)), None)
+        place = next(
+            (
+                k
+                for k, kind in enumerate(left)
+                if jax.tree.structure(kind) == jax.tree.structure(empty)
+            ),
+            None,
+        )
         if place is not None:
             layers.append(left.pop(place))
         elif used and isinstance(empty.feed_forward, MixtureOfExperts):
-            same = dataclasses.replace(empty.feed_forward, experts=used[0].experts, active=used[0].active)
+            same = dataclasses.replace(
+                empty.feed_forward, experts=used[0].experts, active=used[0].active
+            )
             layers.append(dataclasses.replace(empty, feed_forward=same))
         else:
             layers.append(empty)
@@ -204,7 +254,8 @@ def framed(model: Transformer) -> Transformer:
     return dataclasses.replace(model, layers=tuple(layers))
 
 
-# ---- Loads, layouts and machines -------------------------------------------------------------------------------------
+# ---- Loads, layouts and machines
+# -------------------------------------------------------------------------------------
 
 BATCHES = st.one_of(count(1, 8), between(1.0, 500.0))
 
@@ -225,7 +276,11 @@ PHASES = {
 EXECUTIONS = {
     "operatorwise": st.just(codesign.Operatorwise()),
     "dataflow": st.just(codesign.Dataflow()),
-    "limit": st.builds(codesign.Limit, syncs_per_layer=st.floats(0.0, 4.0), syncs_per_expert_layer=st.floats(0.0, 4.0)),
+    "limit": st.builds(
+        codesign.Limit,
+        syncs_per_layer=st.floats(0.0, 4.0),
+        syncs_per_expert_layer=st.floats(0.0, 4.0),
+    ),
 }
 
 BITS = st.sampled_from([4.0, 8.0, 16.0])
@@ -235,7 +290,9 @@ PRECISIONS = st.builds(
     weight_scale_bits=st.sampled_from([0.0, 0.25, 0.5]),
 )  # fmt: skip
 
-FORMS = st.builds(PartPrecision, weight_bits=BITS, scale_bits=st.sampled_from([0.0, 0.25, 0.5]), input_bits=BITS)
+FORMS = st.builds(
+    PartPrecision, weight_bits=BITS, scale_bits=st.sampled_from([0.0, 0.25, 0.5]), input_bits=BITS
+)
 PRECISIONS_BY_PART = st.builds(
     codesign.Precision, weight_bits=BITS, expert_weight_bits=BITS, state_bits=BITS, activation_bits=BITS,
     recurrent_bits=st.sampled_from([16.0, 32.0]), **dict.fromkeys(PARTS, FORMS),
@@ -248,9 +305,9 @@ PLANS = st.builds(
     all_reduce=st.sampled_from(sorted(codesign.ALGORITHMS)).map(lambda name: codesign.ALGORITHMS[name][None]),
 )  # fmt: skip
 
-TWO_ALGORITHMS = st.lists(st.sampled_from(sorted(codesign.ALGORITHMS)), min_size=2, max_size=2, unique=True).map(
-    lambda names: np.stack([codesign.ALGORITHMS[name] for name in names])
-)
+TWO_ALGORITHMS = st.lists(
+    st.sampled_from(sorted(codesign.ALGORITHMS)), min_size=2, max_size=2, unique=True
+).map(lambda names: np.stack([codesign.ALGORITHMS[name] for name in names]))
 
 DESIGNS = st.builds(
     codesign.Design, memory_bandwidth=between(1e11, 1e14), memory_capacity=between(1e10, 1e12),

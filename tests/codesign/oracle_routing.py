@@ -1,8 +1,9 @@
 """Exact routing statistics by enumeration, for whole numbers: an oracle without random error.
 
-The number of touched experts is a Markov chain: a token that meets n touched experts out of E adds a new ones with the
-hypergeometric probability C(E − n, a) C(n, k − a) / C(E, k). Given their number, every set of touched experts is as likely, so the
-largest count on a chip is at most j with probability [xⁿ] (Σ_{i ≤ j} C(s, i) xⁱ)^G / C(E, n), where s = E/G.
+The number of touched experts is a Markov chain: a token that meets n touched experts out of E adds
+a new ones with the hypergeometric probability C(E − n, a) C(n, k − a) / C(E, k). Given their
+number, every set of touched experts is as likely, so the largest count on a chip is at most j with
+probability [xⁿ] (Σ_{i ≤ j} C(s, i) xⁱ)^G / C(E, n), where s = E/G.
 """
 
 from functools import cache
@@ -22,11 +23,17 @@ def touched_distribution(experts: int, active: int, rows: tuple[int, ...]) -> np
     step = np.zeros((active + 1, experts + 1))
     for new in range(active + 1):
         known = touched[(experts - touched >= new) & (touched >= active - new)]
-        ways = log_binomial(experts - known, new) + log_binomial(known, active - new) - log_binomial(experts, active)
+        ways = (
+            log_binomial(experts - known, new)
+            + log_binomial(known, active - new)
+            - log_binomial(experts, active)
+        )
         step[new, known] = np.exp(ways)
     distribution, found = np.eye(1, experts + 1)[0], {}
     for token in range(1, max(rows) + 1):
-        moved = [np.pad(distribution * step[new], (new, 0))[: experts + 1] for new in range(active + 1)]
+        moved = [
+            np.pad(distribution * step[new], (new, 0))[: experts + 1] for new in range(active + 1)
+        ]
         distribution = np.sum(moved, axis=0)
         if token in rows:
             found[token] = distribution
@@ -35,7 +42,8 @@ def touched_distribution(experts: int, active: int, rows: tuple[int, ...]) -> np
 
 @cache
 def largest_count(experts: int, groups: int) -> np.ndarray:
-    """Expected largest number on a chip of n out of all slots drawn, for every n from 0; (experts + 1,)."""
+    """Expected largest number on a chip of n out of all slots drawn, for every n from 0; (experts +
+    1,)."""
     slots = experts // groups
     counts, drawn = np.arange(slots + 1), np.arange(experts + 1)
     ways = np.exp(log_binomial(slots, counts) - slots * np.log(2.0))

@@ -28,7 +28,8 @@ UNLIMITED = math.inf
 
 @dataclasses.dataclass(frozen=True)
 class Operator:
-    """One operator on one chip for one microbatch. FLOPs [FLOP], bytes [B]; ``tile`` is the width of a score's tile."""
+    """One operator on one chip for one microbatch. FLOPs [FLOP], bytes [B]; ``tile`` is the width
+    of a score's tile."""
 
     half: str
     row_flops: float = 0.0
@@ -60,24 +61,32 @@ class Form:
     def of(cls, precision, name: str) -> "Form":
         own = getattr(precision, name)
         if own is not None:
-            return cls((float(own.weight_bits) + float(own.scale_bits)) / 8, max(float(own.weight_bits), float(own.input_bits)))
+            return cls(
+                (float(own.weight_bits) + float(own.scale_bits)) / 8,
+                max(float(own.weight_bits), float(own.input_bits)),
+            )
         bits = float(precision.expert_weight_bits if name == "experts" else precision.weight_bits)
         inputs = max(float(precision.weight_bits), float(precision.activation_bits))
         return cls((bits + float(precision.weight_scale_bits)) / 8, max(bits, inputs))
 
 
 class Work:
-    """What one attention group sees of a phase at a time: sequences, rows and the positions that they look at."""
+    """What one attention group sees of a phase at a time: sequences, rows and the positions that
+    they look at."""
 
     def __init__(self, phase, groups: float, drafted: float):
         batch = float(phase.batch)
-        self.share = min(groups, max(batch, 1.0))  # a group without a whole sequence still works on one
+        self.share = min(
+            groups, max(batch, 1.0)
+        )  # a group without a whole sequence still works on one
         self.sequences = batch / self.share
         self.prefill = not isinstance(phase, Decode)
         if self.prefill:
             prompt = float(phase.prompt)
             self.cached = round(float(phase.cached) * prompt)
-            self.positions = np.arange(self.cached + 1, round(prompt) + 1)  # of the new rows of one sequence
+            self.positions = np.arange(
+                self.cached + 1, round(prompt) + 1
+            )  # of the new rows of one sequence
             self.context, self.new = prompt, float(len(self.positions))
         else:
             self.cached, self.context, self.new = 0.0, float(phase.context), 1.0 + drafted
@@ -88,10 +97,13 @@ class Work:
         """Positions that all rows together attend to."""
         if not self.prefill:
             return self.rows * min(self.context, window)
-        return self.sequences * float(sum(min(int(position), window) for position in self.positions))
+        return self.sequences * float(
+            sum(min(int(position), window) for position in self.positions)
+        )
 
     def read(self, window: float) -> float:
-        """Positions that all sequences together read: in prefill all that any of a sequence's rows sees."""
+        """Positions that all sequences together read: in prefill all that any of a sequence's rows
+        sees."""
         visible = window + self.new if self.prefill else window
         return self.sequences * min(self.context, visible)
 
@@ -101,14 +113,30 @@ class Work:
 
 
 class Chip:
-    """One chip and its part of every operator, with ``drafted`` rows beside the one of each sequence.
+    """One chip and its part of every operator, with ``drafted`` rows beside the one of each
+    sequence.
 
     ``ideal``: the limit study cuts everything as finely as there are chips.
     """
 
-    def __init__(self, design: Design, workload: Workload, plan: Plan, slice_columns: float, ideal: bool, drafted: float):
-        self.model, self.plan, self.ideal, self.slice_columns = workload.model, plan, ideal, slice_columns
-        self.chips, self.pipeline, self.context, self.data = map(float, (design.chips, plan.pipeline, plan.context, plan.data))
+    def __init__(
+        self,
+        design: Design,
+        workload: Workload,
+        plan: Plan,
+        slice_columns: float,
+        ideal: bool,
+        drafted: float,
+    ):
+        self.model, self.plan, self.ideal, self.slice_columns = (
+            workload.model,
+            plan,
+            ideal,
+            slice_columns,
+        )
+        self.chips, self.pipeline, self.context, self.data = map(
+            float, (design.chips, plan.pipeline, plan.context, plan.data)
+        )
         self.stage = self.chips / self.pipeline
         self.tensor = self.stage / (self.context * self.data)
         self.feed_forward = self.tensor * self.context
@@ -116,11 +144,18 @@ class Chip:
         self.stage_rows = self.work.rows * self.data
         self.hidden, self.vocabulary = float(self.model.hidden), float(self.model.vocabulary)
         precision = workload.precision
-        self.parts = {name: Form.of(precision, name) for name in ("attention", "dense", "experts", "shared", "embedding", "head")}
+        self.parts = {
+            name: Form.of(precision, name)
+            for name in ("attention", "dense", "experts", "shared", "embedding", "head")
+        }
         self.bits = max(
-            form.bits for name, form in self.parts.items() if name != "embedding" and (name != "experts" or precision.experts is not None)
+            form.bits
+            for name, form in self.parts.items()
+            if name != "embedding" and (name != "experts" or precision.experts is not None)
         )
-        self.core_bits = self.bits if precision.attention is None else float(precision.activation_bits)
+        self.core_bits = (
+            self.bits if precision.attention is None else float(precision.activation_bits)
+        )
         self.activation = float(precision.activation_bits) / 8
         self.state = float(precision.state_bits) / 8
         self.message = float(precision.message_bits) / 8
@@ -137,10 +172,14 @@ class Chip:
         return 1.0 if kind.weight_sets is None else float(kind.weight_sets) / float(kind.count)
 
     def groups(self) -> Iterator[list[Operator]]:
-        """Operators that overlap, in the order in which they run: layer by layer, then both ends."""
+        """Operators that overlap, in the order in which they run: layer by layer, then both
+        ends."""
         for kind in self.layers():
             share = self.share(kind)
-            operators = [dataclasses.replace(operator, stored=operator.stored * share) for operator in self.layer(kind)]
+            operators = [
+                dataclasses.replace(operator, stored=operator.stored * share)
+                for operator in self.layer(kind)
+            ]
             yield [operator for operator in operators if operator.half == "attention"]
             yield [operator for operator in operators if operator.half == "feed-forward"]
         for operator in self.ends():
@@ -177,9 +216,21 @@ class Chip:
         return max(width / self.slice_columns, 1.0)
 
     def product(
-        self, inner, outer, ranks, limit, *, by_rows=False, rows=None, half="attention", extra_rows=0.0, part="attention", blocks=1.0
+        self,
+        inner,
+        outer,
+        ranks,
+        limit,
+        *,
+        by_rows=False,
+        rows=None,
+        half="attention",
+        extra_rows=0.0,
+        part="attention",
+        blocks=1.0,
     ) -> Operator:
-        """Weights cut by columns (reads its input whole) or by rows (writes its output whole, a partial sum)."""
+        """Weights cut by columns (reads its input whole) or by rows (writes its output whole, a
+        partial sum)."""
         rows = self.work.rows if rows is None else rows
         slices = self.slices(ranks, limit)
         elements = inner / slices + outer if by_rows else inner + outer / slices
@@ -211,7 +262,9 @@ class Chip:
         if table is not None:
             own = self.product(self.hidden, 3 * float(table.width), self.tensor, 1.0, part="dense")
             entries = float(table.vocabulary) * float(table.width) * self.parts["embedding"].weight
-            yield dataclasses.replace(own, stored=own.stored + entries / self.slices(self.tensor, 1.0))
+            yield dataclasses.replace(
+                own, stored=own.stored + entries / self.slices(self.tensor, 1.0)
+            )
 
     def state_ranks(self, heads: float) -> float:
         return self.tensor if float(self.plan.kv_ideal) == 1.0 else min(self.tensor, heads)
@@ -222,12 +275,21 @@ class Chip:
         source = self.hidden if part.input_width is None else float(part.input_width)
         window, work = float(part.window), self.work
         seen = min(window, float(part.top_k))
-        yield self.product(source, heads * (width + (value if part.gated else 0)), self.tensor, heads)
+        yield self.product(
+            source, heads * (width + (value if part.gated else 0)), self.tensor, heads
+        )
         if part.own_cache:
-            yield self.product(source, kv_heads * (width + (value if part.own_values else 0)), self.tensor, kv_heads)
+            yield self.product(
+                source,
+                kv_heads * (width + (value if part.own_values else 0)),
+                self.tensor,
+                kv_heads,
+            )
         ranks = self.slices(self.tensor, heads)
         looked_at = work.attended(seen) / ranks / self.context
-        position = kv_heads * (width + value) * self.state / self.state_ranks(kv_heads) / self.context
+        position = (
+            kv_heads * (width + value) * self.state / self.state_ranks(kv_heads) / self.context
+        )
         yield Operator(
             "attention",
             bits=self.core_bits,
@@ -245,7 +307,9 @@ class Chip:
             yield from self.indexer(part.indexer, self.hidden)
 
     def cross(self, part: CrossAttention) -> Iterator[Operator]:
-        heads, kv_heads, width, positions = map(float, (part.heads, part.kv_heads, part.head_dim, part.positions))
+        heads, kv_heads, width, positions = map(
+            float, (part.heads, part.kv_heads, part.head_dim, part.positions)
+        )
         rows, ranks = self.work.rows, self.slices(self.tensor, heads)
         yield self.product(self.hidden, heads * width, self.tensor, heads)
         encoder = self.hidden * 2 * kv_heads * width * self.parts["attention"].weight
@@ -265,7 +329,15 @@ class Chip:
 
     def compressed(self, part: CompressedAttention) -> Iterator[Operator]:
         heads, width, query_rank, groups, rank, window = map(
-            float, (part.heads, part.head_dim, part.query_rank, part.output_groups, part.output_rank, part.window)
+            float,
+            (
+                part.heads,
+                part.head_dim,
+                part.query_rank,
+                part.output_groups,
+                part.output_rank,
+                part.window,
+            ),
         )
         work, far = self.work, part.compression
         projections = 0 if far is None else 2 * (2 if far.overlapping else 1)
@@ -300,9 +372,17 @@ class Chip:
     def latent(self, part: LatentAttention) -> Iterator[Operator]:
         heads, rank, rope, nope, value, query_rank, reads, top_k = map(
             float,
-            (part.heads, part.latent_rank, part.rope_dim, part.nope_dim, part.value_dim, part.query_rank,
-             part.latent_reads, part.top_k),
-        )  # fmt: skip
+            (
+                part.heads,
+                part.latent_rank,
+                part.rope_dim,
+                part.nope_dim,
+                part.value_dim,
+                part.query_rank,
+                part.latent_reads,
+                part.top_k,
+            ),
+        )
         work, source = self.work, query_rank or self.hidden
         if part.gated:
             yield self.product(self.hidden, heads * value, self.tensor, heads)
@@ -312,7 +392,9 @@ class Chip:
         yield self.product(rank, heads * (nope + value), self.tensor, heads, extra_rows=again)
         ranks = self.slices(self.tensor, heads)
         looked_at = work.attended(top_k) / ranks / self.context
-        per_position = 2 * heads * (nope + rope + value) if work.prefill else 2 * heads * (2 * rank + rope)
+        per_position = (
+            2 * heads * (nope + rope + value) if work.prefill else 2 * heads * (2 * rank + rope)
+        )
         position = (rank + rope) * self.state / self.state_ranks(1.0) / self.context
         rereads = (reads - 1) * rank * self.state / self.state_ranks(1.0) / self.context
         yield Operator(
@@ -331,11 +413,15 @@ class Chip:
         if part.indexer is not None:
             yield from self.indexer(part.indexer, source)
 
-    def indexer(self, part, source: float, keys: float = 1, ratio: float = 1.0) -> Iterator[Operator]:
+    def indexer(
+        self, part, source: float, keys: float = 1, ratio: float = 1.0
+    ) -> Iterator[Operator]:
         heads, width = float(part.heads), float(part.dim)
         work, ranks = self.work, self.slices(self.tensor, 1.0)
         yield self.product(source, heads * width, self.tensor, 1.0)
-        yield self.product(self.hidden, keys * width + (heads if part.weighted else 0), self.tensor, 1.0)
+        yield self.product(
+            self.hidden, keys * width + (heads if part.weighted else 0), self.tensor, 1.0
+        )
         looked_at = work.attended(UNLIMITED) / ratio / ranks / self.context
         position = width / ratio * self.state / self.state_ranks(1.0) / self.context
         yield Operator(
@@ -350,11 +436,15 @@ class Chip:
         )
 
     def linear(self, part: LinearAttention) -> Iterator[Operator]:
-        heads, key_dim, value_dim, taps = map(float, (part.value_heads, part.key_dim, part.value_dim, part.convolution))
+        heads, key_dim, value_dim, taps = map(
+            float, (part.value_heads, part.key_dim, part.value_dim, part.convolution)
+        )
         keys, values = float(part.key_heads) * key_dim, heads * value_dim
         convolved = 2 * keys + values
         gate = values if part.gated and part.gate_rank is None else 0.0
-        ranks_of = [0.0 if rank is None else float(rank) for rank in (part.decay_rank, part.gate_rank)]
+        ranks_of = [
+            0.0 if rank is None else float(rank) for rank in (part.decay_rank, part.gate_rank)
+        ]
         inputs = 2 * keys + values + gate + float(part.controls) + sum(ranks_of)
         yield self.product(self.hidden, inputs, self.tensor, heads)
         if part.decay_rank is not None:
@@ -370,19 +460,25 @@ class Chip:
             row_flops=(8 if part.delta else 6) * heads * key_dim * value_dim * rows / ranks,
             vector=2 * convolved * taps * rows / ranks,
             activations=2 * convolved * self.activation * rows / ranks,
-            state_read=2 * sequence * self.work.sequences,  # the limit study counts its writing too: as much as reading
+            state_read=2
+            * sequence
+            * self.work.sequences,  # the limit study counts its writing too: as much as reading
             stored=convolved * taps * self.parts["attention"].weight / ranks,
             kept=sequence,
         )
         yield self.product(values, self.hidden, self.tensor, heads, by_rows=True)
 
     def scan(self, part: SelectiveScan) -> Iterator[Operator]:
-        width, state, rank, taps = map(float, (part.width, part.state_dim, part.step_rank, part.convolution))
+        width, state, rank, taps = map(
+            float, (part.width, part.state_dim, part.step_rank, part.convolution)
+        )
         rows, ranks = self.work.rows, self.slices(self.tensor, width)
         yield self.product(self.hidden, 2 * width, self.tensor, width)
         yield self.product(width, rank + 2 * state, self.tensor, width, by_rows=True)
         yield self.product(rank, width, self.tensor, width)
-        sequence = (width * state * self.recurrent + width * taps * self.activation) / self.state_ranks(width)
+        sequence = (
+            width * state * self.recurrent + width * taps * self.activation
+        ) / self.state_ranks(width)
         yield Operator(
             "attention",
             vector=(6 * width * state + 2 * width * taps) * rows / ranks,
@@ -411,10 +507,14 @@ class Chip:
 
     def mlp(self, width: float, gated: bool, part: str) -> Iterator[Operator]:
         limit, half = self.columns(width), "feed-forward"
-        up = self.product(self.hidden, width * (2 if gated else 1), self.feed_forward, limit, half=half, part=part)
+        up = self.product(
+            self.hidden, width * (2 if gated else 1), self.feed_forward, limit, half=half, part=part
+        )
         per_row = width * self.work.rows / self.slices(self.feed_forward, limit)
         yield dataclasses.replace(up, vector=4 * per_row, exponential=per_row)
-        yield self.product(width, self.hidden, self.feed_forward, limit, by_rows=True, half=half, part=part)
+        yield self.product(
+            width, self.hidden, self.feed_forward, limit, by_rows=True, half=half, part=part
+        )
 
     def expert_groups(self, part: MixtureOfExperts) -> float:
         most = min(self.stage, float(part.experts) * float(self.plan.expert_copies))
@@ -425,7 +525,9 @@ class Chip:
         copies = float(part.experts) * float(self.plan.expert_copies)
         width, groups = float(part.width), self.expert_groups(part)
         touched = busiest_touched(copies, float(part.active), self.stage_rows, groups)
-        pairs = busiest_rows(copies, float(part.active), self.stage_rows, groups) * float(self.plan.routing_skew)
+        pairs = busiest_rows(copies, float(part.active), self.stage_rows, groups) * float(
+            self.plan.routing_skew
+        )
         slices = self.slices(self.stage / groups, self.columns(width))
         expanded = width * (2 if part.gated else 1)
         if part.latent_width is None:
@@ -433,8 +535,18 @@ class Chip:
         else:
             travelling = float(part.latent_width)
             limit, half = self.columns(travelling), "feed-forward"
-            yield self.product(self.hidden, travelling, self.feed_forward, limit, half=half, part="shared")
-            yield self.product(travelling, self.hidden, self.feed_forward, limit, by_rows=True, half=half, part="shared")
+            yield self.product(
+                self.hidden, travelling, self.feed_forward, limit, half=half, part="shared"
+            )
+            yield self.product(
+                travelling,
+                self.hidden,
+                self.feed_forward,
+                limit,
+                by_rows=True,
+                half=half,
+                part="shared",
+            )
         for inner, outer, by_rows in ((travelling, expanded, False), (width, travelling, True)):
             elements = inner / slices + outer if by_rows else inner + outer / slices
             expert = inner * outer * self.parts["experts"].weight
@@ -454,16 +566,36 @@ class Chip:
     def ends(self) -> Iterator[Operator]:
         limit = self.columns(self.vocabulary)
         rows = self.work.logits
-        entries = (0.0 if self.model.tied_embeddings else self.vocabulary) + float(self.model.positions)
+        entries = (0.0 if self.model.tied_embeddings else self.vocabulary) + float(
+            self.model.positions
+        )
         yield Operator(
             "embedding",
             activations=2 * self.hidden * self.activation * rows,
-            stored=entries * self.hidden * self.parts["embedding"].weight / self.slices(self.feed_forward, limit),
+            stored=entries
+            * self.hidden
+            * self.parts["embedding"].weight
+            / self.slices(self.feed_forward, limit),
         )
-        yield self.product(self.hidden, self.vocabulary, self.feed_forward, limit, rows=rows, half="head", part="head")
+        yield self.product(
+            self.hidden,
+            self.vocabulary,
+            self.feed_forward,
+            limit,
+            rows=rows,
+            half="head",
+            part="head",
+        )
         if self.model.streams is not None:
             square = float(self.model.streams.end_projections) * self.hidden
-            yield self.product(self.hidden, square, self.feed_forward, self.columns(self.hidden), half="streams", part="dense")
+            yield self.product(
+                self.hidden,
+                square,
+                self.feed_forward,
+                self.columns(self.hidden),
+                half="streams",
+                part="dense",
+            )
 
 
 @functools.cache

@@ -1,4 +1,5 @@
-"""The shipped models against their published counts, and the closed forms of parameters and cache."""
+"""The shipped models against their published counts, and the closed forms of parameters and
+cache."""
 
 import json
 import subprocess
@@ -12,7 +13,11 @@ import pytest
 
 from codesign.workload.catalogue import folder, index, model, model_facts, model_names
 from codesign.workload.config_json import read_config
-from codesign.workload.parameters import active_parameter_count, parameter_count, state_bytes_per_token
+from codesign.workload.parameters import (
+    active_parameter_count,
+    parameter_count,
+    state_bytes_per_token,
+)
 from codesign.workload.transformer import layer_count
 
 KIBI = 1024.0
@@ -30,11 +35,19 @@ def test_there_are_enough_and_every_one_has_its_source():
 
 def test_every_file_of_facts_is_found_by_its_own_name():
     """Another's other name may not hide it, as GLM-4.6's hid GLM-4.5."""
-    files = {file.name.removesuffix(".json") for file in folder().iterdir() if file.name.endswith(".json")}
+    files = {
+        file.name.removesuffix(".json")
+        for file in folder().iterdir()
+        if file.name.endswith(".json")
+    }
     assert files == set(model_names()) and all(index()[name] == name for name in files)
 
 
-COUNTED = [name for name in model_names() if model_facts(name)["_source"]["published_parameters"] is not None]
+COUNTED = [
+    name
+    for name in model_names()
+    if model_facts(name)["_source"]["published_parameters"] is not None
+]
 """Models of which somebody else has counted the weights."""
 
 
@@ -57,9 +70,12 @@ def test_counts_are_closer_than_that():
         assert float(parameter_count(model(name))) == pytest.approx(published, rel=0.001), name
 
 
-@pytest.mark.parametrize("name", [n for n in model_names() if "published_active_parameters" in model_facts(n)["_source"]])
+@pytest.mark.parametrize(
+    "name", [n for n in model_names() if "published_active_parameters" in model_facts(n)["_source"]]
+)
 def test_active_counts(name):
-    """Publishers differ in whether the two embedding tables count, so the published lies between both conventions."""
+    """Publishers differ in whether the two embedding tables count, so the published lies between
+    both conventions."""
     built, published = model(name), model_facts(name)["_source"]["published_active_parameters"]
     active = float(active_parameter_count(built))
     tables = (1 if built.tied_embeddings else 2) * float(built.vocabulary * built.hidden)
@@ -67,14 +83,19 @@ def test_active_counts(name):
 
 
 def test_the_active_count_of_gpt_oss_is_exact_without_the_input_table():
-    """gpt-oss model card, arXiv 2508.10925 table 1: 5.13e9 and 3.61e9, output table counted, input table not."""
+    """gpt-oss model card, arXiv 2508.10925 table 1: 5.13e9 and 3.61e9, output table counted, input
+    table not."""
     for name, published in (("gpt-oss-120b", 5.13e9), ("gpt-oss-20b", 3.61e9)):
         built = model(name)
-        assert float(active_parameter_count(built) - built.vocabulary * built.hidden) == pytest.approx(published, rel=3e-3)
+        assert float(
+            active_parameter_count(built) - built.vocabulary * built.hidden
+        ) == pytest.approx(published, rel=3e-3)
 
 
 def test_a_dense_model_is_all_active():
-    assert float(active_parameter_count(model("llama-3.1-8b"))) == float(parameter_count(model("llama-3.1-8b")))
+    assert float(active_parameter_count(model("llama-3.1-8b"))) == float(
+        parameter_count(model("llama-3.1-8b"))
+    )
 
 
 @pytest.mark.parametrize(
@@ -97,25 +118,47 @@ def test_a_small_model_by_hand():
     attention = 64 * 8 * (2 * 8 + 2 * 2)
     experts = 3 * 64 * 32 * 16 + 64 * 16
     config = {
-        **{"model_type": "qwen3_moe", "hidden_size": 64, "intermediate_size": 256, "num_hidden_layers": 2},
+        **{
+            "model_type": "qwen3_moe",
+            "hidden_size": 64,
+            "intermediate_size": 256,
+            "num_hidden_layers": 2,
+        },
         **{"num_attention_heads": 8, "num_key_value_heads": 2, "head_dim": 8, "vocab_size": 1000},
-        **{"num_experts": 16, "num_experts_per_tok": 2, "moe_intermediate_size": 32, "mlp_only_layers": [0]},
+        **{
+            "num_experts": 16,
+            "num_experts_per_tok": 2,
+            "moe_intermediate_size": 32,
+            "mlp_only_layers": [0],
+        },
     }
     built = read_config(config)
     total = 2 * attention + 3 * 64 * 256 + experts + 2 * 1000 * 64
     assert float(parameter_count(built)) == total
     assert float(active_parameter_count(built)) == total - 3 * 64 * 32 * 14
     assert float(parameter_count(eqx.tree_at(lambda m: m.hidden, built, jnp.array(0.0)))) == 0.0
-    assert float(parameter_count(read_config({**config, "tie_word_embeddings": True}))) == total - 64 * 1000
+    assert (
+        float(parameter_count(read_config({**config, "tie_word_embeddings": True})))
+        == total - 64 * 1000
+    )
 
 
 @pytest.mark.parametrize(
     "name",
-    ["llama-3.1-8b", "mixtral-8x7b", "deepseek-v3.2", "deepseek-v2", "qwen3-next-80b-a3b", "llama-4-scout", "opt-1.3b"],
+    [
+        "llama-3.1-8b",
+        "mixtral-8x7b",
+        "deepseek-v3.2",
+        "deepseek-v2",
+        "qwen3-next-80b-a3b",
+        "llama-4-scout",
+        "opt-1.3b",
+    ],
 )
 @pytest.mark.parametrize("count", [parameter_count, active_parameter_count])
 def test_gradients_agree_with_finite_differences(name, count):
-    """Every count is a polynomial of low degree in each dimension, so a central difference is good to rounding."""
+    """Every count is a polynomial of low degree in each dimension, so a central difference is good
+    to rounding."""
     built = model(name)
     leaves, tree = jax.tree.flatten(built)
     gradient = jax.tree.leaves(jax.grad(lambda m: count(m))(built))
@@ -125,8 +168,16 @@ def test_gradients_agree_with_finite_differences(name, count):
         if leaf > 1e17 or leaf == 0.0:  # an unlimited window; a part that is switched off
             assert jnp.isfinite(slope)
             continue
-        up, down = (float(count(jax.tree.unflatten(tree, [*leaves[:i], leaf + sign * step, *leaves[i + 1 :]]))) for sign in (1, -1))
-        assert float(slope) == pytest.approx((up - down) / (2 * step), rel=1e-6, abs=1e-3), (name, i)
+        up, down = (
+            float(
+                count(jax.tree.unflatten(tree, [*leaves[:i], leaf + sign * step, *leaves[i + 1 :]]))
+            )
+            for sign in (1, -1)
+        )
+        assert float(slope) == pytest.approx((up - down) / (2 * step), rel=1e-6, abs=1e-3), (
+            name,
+            i,
+        )
 
 
 def test_names_are_found_however_they_are_written():
@@ -137,12 +188,18 @@ def test_names_are_found_however_they_are_written():
 
 
 def test_no_name_stands_for_two_models():
-    names = [alias for name in model_names() for alias in (name, *model_facts(name)["_source"].get("also", ()))]
+    names = [
+        alias
+        for name in model_names()
+        for alias in (name, *model_facts(name)["_source"].get("also", ()))
+    ]
     assert len({name.lower() for name in names}) == len(names) == len(index())
 
 
 def test_unknown_names_get_the_nearest():
-    with pytest.raises(ValueError, match=r"There is no model 'lama-3.1-8b', .*nearest are llama-3.1-8b"):
+    with pytest.raises(
+        ValueError, match=r"There is no model 'lama-3.1-8b', .*nearest are llama-3.1-8b"
+    ):
         model("lama-3.1-8b")
     with pytest.raises(ValueError, match=r"There is no model 'zzz', .*names: codesign list models"):
         model_facts("zzz")
@@ -153,15 +210,26 @@ def test_a_path_is_read(tmp_path: Path, monkeypatch):
     folder.mkdir()
     facts = {**model_facts("gpt2"), "n_layer": 3}
     (folder / "config.json").write_text(json.dumps(facts))
-    assert float(layer_count(model(folder))) == float(layer_count(model(str(folder / "config.json")))) == 3
+    assert (
+        float(layer_count(model(folder)))
+        == float(layer_count(model(str(folder / "config.json"))))
+        == 3
+    )
     monkeypatch.chdir(tmp_path)
-    assert float(layer_count(model("gpt2"))) == 12  # a shipped name goes before a folder of that name
+    assert (
+        float(layer_count(model("gpt2"))) == 12
+    )  # a shipped name goes before a folder of that name
     assert float(layer_count(model("./gpt2/config.json"))) == 3
 
 
 def test_importing_the_catalogue_is_light():
-    script = "import sys, codesign.workload.catalogue as c; assert 'pydantic' not in sys.modules; c.model('gpt2')"
-    subprocess.run([sys.executable, "-c", script + "; assert 'pydantic' in sys.modules"], check=True)
+    script = (
+        "import sys, codesign.workload.catalogue as c; assert 'pydantic' not in sys.modules;"
+        " c.model('gpt2')"
+    )
+    subprocess.run(
+        [sys.executable, "-c", script + "; assert 'pydantic' in sys.modules"], check=True
+    )
 
 
 def test_nominal_counts():
@@ -172,5 +240,7 @@ def test_nominal_counts():
     with pytest.raises(ValueError, match="'gpt2' has no nominal parameter count"):
         model("gpt2", nominal_parameters=True)
     for wrong in (-1.0, 0, float("nan"), float("inf")):
-        with pytest.raises(ValueError, match=r"nominal_parameters = .*, expected a positive number"):
+        with pytest.raises(
+            ValueError, match=r"nominal_parameters = .*, expected a positive number"
+        ):
             model("gpt2", nominal_parameters=wrong)

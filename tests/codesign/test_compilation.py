@@ -1,4 +1,5 @@
-"""Compilation options: known to XLA, harmless to results, and dropped where XLA does not have them."""
+"""Compilation options: known to XLA, harmless to results, and dropped where XLA does not have
+them."""
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,9 @@ def test_results_do_not_depend_on_the_level(level):
         return jnp.cumsum(jnp.exp(x))[:count]
 
     x = np.linspace(0.0, 1.0, 7)
-    np.testing.assert_allclose(compiled(level, static_argnums=(0,))(sums)(4, x), sums(4, x), rtol=1e-6)
+    np.testing.assert_allclose(
+        compiled(level, static_argnums=(0,))(sums)(4, x), sums(4, x), rtol=1e-6
+    )
 
 
 def test_options_that_xla_does_not_have_are_dropped(monkeypatch):
@@ -40,10 +43,20 @@ def test_nothing_is_compiled_on_import(monkeypatch):
 
 @pytest.mark.parametrize(("name", "most"), [("llama-3.1-70b", 22_000), ("gpt-oss-20b", 40_000)])
 def test_the_hessian_by_a_whole_design_stays_a_small_program(name, most, machine, technology):
-    """Operations after fusion, which set the time of compiling: 207,000 and 303,000 before adjoints were computed once."""
+    """Operations after fusion, which set the time of compiling: 207,000 and 303,000 before adjoints
+    were computed once."""
     work = codesign.Workload(model(name), codesign.Decode(batch=32, context=8192))
-    hessian = jax.hessian(lambda design: codesign.evaluate(design, work, technology=technology).tokens_per_second_per_dollar)
-    text = jax.jit(hessian, compiler_options=compiler_options(SELDOM)).lower(machine).compile().as_text()
+    hessian = jax.hessian(
+        lambda design: (
+            codesign.evaluate(design, work, technology=technology).tokens_per_second_per_dollar
+        )
+    )
+    text = (
+        jax.jit(hessian, compiler_options=compiler_options(SELDOM))
+        .lower(machine)
+        .compile()
+        .as_text()
+    )
     assert text.count("\n") < most
 
 

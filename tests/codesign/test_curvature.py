@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 import codesign
-from codesign.numerics.curvature import DECLARED, Curvature, Declaration, declared, declares, maximum
+from codesign.numerics.curvature import (
+    DECLARED,
+    Curvature,
+    Declaration,
+    declared,
+    declares,
+    maximum,
+)
 from codesign.numerics.fields import real
 from codesign.physical.power import Work
 from codesign.physical.wafer import die_price
@@ -19,19 +26,40 @@ POINTS = 400
 
 def arguments(function, technology, machine):
     """Everything a declared term takes besides its declared variables."""
-    llama = codesign.dense(hidden=4096, layers=32, heads=32, kv_heads=8, width=14336, vocabulary=128256)
+    llama = codesign.dense(
+        hidden=4096, layers=32, heads=32, kv_heads=8, width=14336, vocabulary=128256
+    )
     workload = codesign.Workload(llama, codesign.Decode(batch=64, context=8192))
     cost = codesign.evaluate(machine, workload, technology=technology).cost
     known = {
-        "table": codesign.operator_table(llama, workload.precision), "workload": workload, "plan": codesign.Plan(),
-        "execution": codesign.Operatorwise(), "work": Work(*map(real, (1e12, 1e10, 0.0, 1e8, 1e8))), "cost": cost,
-        "silicon": real(1e-3), "clock": real(1.0), "memory": technology.memory, "cooling": technology.cooling,
-        "packaging": technology.packaging, "links": technology.links, "radix": real(72.0), "scale_up_domain": real(1e9),
-        "design": machine, "technology": technology, "logic": technology.logic, "economics": technology.economics,
-        "program": None, "compute_bits": jnp.asarray(8.0), "diameter": jnp.asarray(0.3), "edge_exclusion": jnp.asarray(3e-3),
-        "clustering": jnp.asarray(3.0), "defect_density": jnp.asarray(1000.0), "life": jnp.asarray(1.6e8),
-        "experts": jnp.asarray(256.0), "active": jnp.asarray(8.0),
-    }  # fmt: skip
+        "table": codesign.operator_table(llama, workload.precision),
+        "workload": workload,
+        "plan": codesign.Plan(),
+        "execution": codesign.Operatorwise(),
+        "work": Work(*map(real, (1e12, 1e10, 0.0, 1e8, 1e8))),
+        "cost": cost,
+        "silicon": real(1e-3),
+        "clock": real(1.0),
+        "memory": technology.memory,
+        "cooling": technology.cooling,
+        "packaging": technology.packaging,
+        "links": technology.links,
+        "radix": real(72.0),
+        "scale_up_domain": real(1e9),
+        "design": machine,
+        "technology": technology,
+        "logic": technology.logic,
+        "economics": technology.economics,
+        "program": None,
+        "compute_bits": jnp.asarray(8.0),
+        "diameter": jnp.asarray(0.3),
+        "edge_exclusion": jnp.asarray(3e-3),
+        "clustering": jnp.asarray(3.0),
+        "defect_density": jnp.asarray(1000.0),
+        "life": jnp.asarray(1.6e8),
+        "experts": jnp.asarray(256.0),
+        "active": jnp.asarray(8.0),
+    }
     return {name: known[name] for name in inspect.signature(function).parameters if name in known}
 
 
@@ -47,13 +75,17 @@ def call(function, fixed, moved):
     values = dict(fixed)
     for name, value in moved.items():
         argument, _, field = name.partition("__")
-        values[argument] = dataclasses.replace(values[argument], **{field: value}) if field else value
+        values[argument] = (
+            dataclasses.replace(values[argument], **{field: value}) if field else value
+        )
     return function(**values)
 
 
 def eigenvalues(function, declaration: Declaration, fixed) -> np.ndarray:
     names = list(declaration.ranges)
-    low, high = (jnp.log(jnp.array([declaration.ranges[name][k] for name in names])) for k in (0, 1))
+    low, high = (
+        jnp.log(jnp.array([declaration.ranges[name][k] for name in names])) for k in (0, 1)
+    )
     logs = low + (high - low) * jnp.asarray(np.random.default_rng(0).random((POINTS, len(names))))
 
     def log_value(y):
@@ -124,7 +156,11 @@ def test_algebra_is_sound_on_random_functions():
 
     def least(f):
         ys = jnp.asarray(random.normal(size=(200, 3)))
-        return float(jax.vmap(lambda y: jnp.linalg.eigvalsh(jax.hessian(lambda y: jnp.log(f(y)))(y))[0])(ys).min())
+        return float(
+            jax.vmap(lambda y: jnp.linalg.eigvalsh(jax.hessian(lambda y: jnp.log(f(y)))(y))[0])(
+                ys
+            ).min()
+        )
 
     assert least(lambda y: posynomial(0, y) + posynomial(1, y)) > -1e-10
     assert least(lambda y: posynomial(0, y) * posynomial(1, y)) > -1e-10

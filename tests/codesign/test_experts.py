@@ -19,11 +19,14 @@ FUNCTIONS = [routing.busiest_touched, routing.busiest_rows]
 
 @cache
 def simulated(experts, active, rows, trials, weights=None):
-    """Times each expert is picked, (trials, experts): each token picks distinct experts, the first of racing clocks."""
+    """Times each expert is picked, (trials, experts): each token picks distinct experts, the first
+    of racing clocks."""
     random = np.random.default_rng(7)
     counts = np.zeros((trials, experts), int)
     for _ in range(rows):
-        clocks = random.exponential(size=(trials, experts)) / (1.0 if weights is None else np.asarray(weights))
+        clocks = random.exponential(size=(trials, experts)) / (
+            1.0 if weights is None else np.asarray(weights)
+        )
         picks = np.argpartition(clocks, active - 1, axis=1)[:, :active]
         counts[np.arange(trials)[:, None], picks] += 1
     return counts
@@ -46,7 +49,9 @@ def test_uniform_routing_agrees_with_simulation(experts, active, rows, trials):
     for groups in [g for g in (2, 4, 8, 32, 64, 128, experts) if experts % g == 0]:
         chips = counts.reshape(trials, groups, -1)
         close(routing.busiest_rows(experts, active, rows, groups), chips.sum(2).max(1), 0.02)
-        close(routing.busiest_touched(experts, active, rows, groups), (chips > 0).sum(2).max(1), 0.02)
+        close(
+            routing.busiest_touched(experts, active, rows, groups), (chips > 0).sum(2).max(1), 0.02
+        )
 
 
 @pytest.mark.parametrize("skew", [0.3, 1.0])
@@ -54,7 +59,13 @@ def test_uniform_routing_agrees_with_simulation(experts, active, rows, trials):
 def test_skewed_routing_agrees_with_simulation(skew, rows):
     experts, active, groups = 64, 6, 16
     popularity = routing.zipf_popularity(experts, skew)
-    counts = simulated(experts, active, rows, {1: 20000, 16: 4000, 200: 1000}[rows], tuple(np.asarray(popularity).tolist()))
+    counts = simulated(
+        experts,
+        active,
+        rows,
+        {1: 20000, 16: 4000, 200: 1000}[rows],
+        tuple(np.asarray(popularity).tolist()),
+    )
     close(routing.touched_experts_skewed(popularity, active, rows), (counts > 0).sum(1), 0.02)
     dealt = counts.reshape(len(counts), -1, groups)
     dealt[:, 1::2] = dealt[:, 1::2, ::-1].copy()
@@ -79,8 +90,12 @@ def test_no_skew_is_uniform():
 
 def test_skew_makes_the_busiest_chip_busier_and_touches_fewer():
     skews = jnp.array([0.0, 0.4, 0.8, 1.2])
-    load = jax.vmap(lambda s: routing.busiest_rows_skewed(routing.zipf_popularity(64, s), 4, 64.0, 64))(skews)
-    touched = jax.vmap(lambda s: routing.touched_experts_skewed(routing.zipf_popularity(64, s), 4, 20.0))(skews)
+    load = jax.vmap(
+        lambda s: routing.busiest_rows_skewed(routing.zipf_popularity(64, s), 4, 64.0, 64)
+    )(skews)
+    touched = jax.vmap(
+        lambda s: routing.touched_experts_skewed(routing.zipf_popularity(64, s), 4, 20.0)
+    )(skews)
     assert (jnp.diff(load) > 0).all() and (jnp.diff(touched) < 0).all()
 
 
@@ -88,10 +103,16 @@ def test_pick_probabilities_sum_to_active_and_carry_exact_gradients():
     def hottest(skew):
         return routing.pick_probability(routing.zipf_popularity(64, skew), 6.0)[0]
 
-    assert float(routing.pick_probability(routing.zipf_popularity(64, 1.0), 6.0).sum()) == pytest.approx(6.0, rel=1e-12)
-    assert float(routing.pick_probability(routing.zipf_popularity(8, 2.0), 7.5).sum()) == pytest.approx(7.5, rel=1e-9)
+    assert float(
+        routing.pick_probability(routing.zipf_popularity(64, 1.0), 6.0).sum()
+    ) == pytest.approx(6.0, rel=1e-12)
+    assert float(
+        routing.pick_probability(routing.zipf_popularity(8, 2.0), 7.5).sum()
+    ) == pytest.approx(7.5, rel=1e-9)
     step = 1e-5
-    assert float(jax.grad(hottest)(0.7)) == pytest.approx(float(hottest(0.7 + step) - hottest(0.7 - step)) / (2 * step), rel=1e-7)
+    assert float(jax.grad(hottest)(0.7)) == pytest.approx(
+        float(hottest(0.7 + step) - hottest(0.7 - step)) / (2 * step), rel=1e-7
+    )
 
 
 def test_bad_static_arguments_are_named():
@@ -106,10 +127,18 @@ def test_bad_static_arguments_are_named():
 def test_limits(experts, active, rows):
     touched = float(routing.touched_experts(experts, active, rows))
     assert touched == pytest.approx(experts * (1 - (1 - active / experts) ** rows), rel=1e-12)
-    assert float(routing.busiest_touched(experts, active, rows, 1.0)) == pytest.approx(touched, rel=1e-9)
-    assert float(routing.busiest_rows(experts, active, rows, 1.0)) == pytest.approx(rows * active, rel=1e-9)
-    assert float(routing.busiest_touched(experts, active, rows, experts)) == pytest.approx(1.0, rel=1e-3)
-    assert float(routing.busiest_touched(experts, active, 1e6, experts / 2)) == pytest.approx(2.0, rel=1e-3)
+    assert float(routing.busiest_touched(experts, active, rows, 1.0)) == pytest.approx(
+        touched, rel=1e-9
+    )
+    assert float(routing.busiest_rows(experts, active, rows, 1.0)) == pytest.approx(
+        rows * active, rel=1e-9
+    )
+    assert float(routing.busiest_touched(experts, active, rows, experts)) == pytest.approx(
+        1.0, rel=1e-3
+    )
+    assert float(routing.busiest_touched(experts, active, 1e6, experts / 2)) == pytest.approx(
+        2.0, rel=1e-3
+    )
 
 
 def test_every_expert_active_leaves_nothing_to_chance():
@@ -128,14 +157,49 @@ def test_saturated_chips_stream_all_they_hold():
     assert [float(g) for g in gradient] == pytest.approx([1 / 64, -4 / 64], rel=1e-3)
 
 
-whole = st.tuples(st.sampled_from([8, 64, 128, 256, 384]), st.sampled_from([1, 2, 4, 6, 8]), st.integers(1, 4096), st.integers(0, 20))
+whole = st.tuples(
+    st.sampled_from([8, 64, 128, 256, 384]),
+    st.sampled_from([1, 2, 4, 6, 8]),
+    st.integers(1, 4096),
+    st.integers(0, 20),
+)
 
 
 def divisors(number):
     return [d for d in range(1, number + 1) if number % d == 0]
 
 
-ROWS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 45, 50, 64, 80, 101, 128, 160, 200, 256, 303, 400, 512, 700, 1024, 2048)
+ROWS = (
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    8,
+    10,
+    12,
+    16,
+    20,
+    24,
+    32,
+    40,
+    45,
+    50,
+    64,
+    80,
+    101,
+    128,
+    160,
+    200,
+    256,
+    303,
+    400,
+    512,
+    700,
+    1024,
+    2048,
+)
 
 
 @pytest.mark.parametrize("experts", [8, 64, 128, 256, 384])
@@ -145,17 +209,22 @@ def test_touched_experts_of_the_busiest_chip_against_enumeration(experts):
         for groups in divisors(experts)[1:]:
             exact = oracle_routing.busiest_touched(experts, active, ROWS, groups)
             found = function(float(experts), float(active), jnp.array(ROWS, float), float(groups))
-            np.testing.assert_allclose(found, exact, rtol=tolerance, err_msg=f"{active} active, {groups} groups")
+            np.testing.assert_allclose(
+                found, exact, rtol=tolerance, err_msg=f"{active} active, {groups} groups"
+            )
 
 
 @pytest.mark.parametrize("experts", [2, 4, 8, 12, 16, 60, 64, 72, 96, 128, 160, 192, 256, 384, 512])
 def test_touched_experts_never_fall_as_rows_rise(experts):
-    """The function bounds the traffic of every mixture. 600 numbers of rows from 1 to 100,000, whole or not."""
+    """The function bounds the traffic of every mixture. 600 numbers of rows from 1 to 100,000,
+    whole or not."""
     function = jax.jit(jax.vmap(routing.busiest_touched, (None, None, 0, None)))
     rows = jnp.exp(jnp.linspace(0.0, np.log(1e5), 600))
     for active in (1, 2, 3, 4, 6, 8, 10):
         for groups in divisors(experts)[1:]:
-            found = np.asarray(function(float(experts), float(min(active, experts)), rows, float(groups)))
+            found = np.asarray(
+                function(float(experts), float(min(active, experts)), rows, float(groups))
+            )
             assert (np.diff(found) >= -1e-12 * found[1:]).all(), (active, groups)
 
 
@@ -187,7 +256,8 @@ def test_bounds_and_monotonicity(function, mean, rounding, case, factor):
 @given(st.floats(20.0, 400.0), st.floats(1.5, 8.0), st.floats(1.5, 4000.0), st.floats(0.03, 0.97))
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_gradients_agree_with_finite_differences(function, experts, active, rows, part):
-    # In log variables; a kink between the two points (fractional experts on a chip) is told by one-sided slopes.
+    # In log variables; a kink between the two points (fractional experts on a chip) is told by one-
+    # sided slopes.
     point = jnp.log(jnp.array([experts, active, rows, experts**part]))
     value, gradient = _in_logs(function)(point)
     for axis in range(4):
@@ -215,16 +285,23 @@ def test_no_nan_at_the_bounds(function, dtype):
         if active <= experts and groups <= experts
     ]
     columns = [jnp.array(column, dtype) for column in zip(*corners, strict=True)]
-    for leaf in jax.tree.leaves(jax.jit(jax.vmap(jax.value_and_grad(function, argnums=(0, 1, 2, 3))))(*columns)):
+    for leaf in jax.tree.leaves(
+        jax.jit(jax.vmap(jax.value_and_grad(function, argnums=(0, 1, 2, 3))))(*columns)
+    ):
         assert leaf.dtype == dtype
-        assert jnp.isfinite(leaf).all(), [c for c, ok in zip(corners, jnp.isfinite(leaf), strict=True) if not ok]
+        assert jnp.isfinite(leaf).all(), [
+            c for c, ok in zip(corners, jnp.isfinite(leaf), strict=True) if not ok
+        ]
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_float32_agrees_with_float64(function):
     random = np.random.default_rng(3)
     points = np.exp(random.uniform(np.log([20, 2, 1, 1]), np.log([400, 8, 3000, 20]), (300, 4))).T
-    single, double = (jax.jit(jax.vmap(function))(*(jnp.array(p, d) for p in points)) for d in (jnp.float32, jnp.float64))
+    single, double = (
+        jax.jit(jax.vmap(function))(*(jnp.array(p, d) for p in points))
+        for d in (jnp.float32, jnp.float64)
+    )
     assert single.dtype == jnp.float32
     assert function(jnp.array(64), jnp.array(4), jnp.float32(9.0), 8).dtype == jnp.float32
     np.testing.assert_allclose(single, double, rtol=1e-3)
@@ -238,19 +315,29 @@ def test_touched_experts_are_log_concave_in_rows():
     def log_touched(log_rows, experts, active):
         return jnp.log(routing.touched_experts(experts, active, jnp.exp(log_rows)))
 
-    curvature = jax.vmap(jax.grad(jax.grad(log_touched)))(jnp.log(rows), jnp.array(experts), jnp.array(active))
+    curvature = jax.vmap(jax.grad(jax.grad(log_touched)))(
+        jnp.log(rows), jnp.array(experts), jnp.array(active)
+    )
     assert curvature.max() <= 1e-12 and curvature.min() < -0.1
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_busiest_chip_is_neither_log_convex_nor_log_concave_in_rows_and_its_curvature_finite(function):
+def test_busiest_chip_is_neither_log_convex_nor_log_concave_in_rows_and_its_curvature_finite(
+    function,
+):
     def logarithm(log_rows, experts, active, groups):
         return jnp.log(function(experts, active, jnp.exp(log_rows), groups))
 
     second = jax.jit(jax.vmap(jax.grad(jax.grad(logarithm)), in_axes=(0, None, None, None)))
     curvature = second(jnp.linspace(0.1, 8.0, 400), 256.0, 8.0, 64.0)
     assert curvature.max() > 0.01 and curvature.min() < -0.01
-    for corner in [(8.0, 8.0, 1.0), (8.0, 2.0, 8.0), (384.0, 8.0, 48.0), (64.0, 1.0, 2.0), (384.0, 8.0, 384.0)]:
+    for corner in [
+        (8.0, 8.0, 1.0),
+        (8.0, 2.0, 8.0),
+        (384.0, 8.0, 48.0),
+        (64.0, 1.0, 2.0),
+        (384.0, 8.0, 384.0),
+    ]:
         assert jnp.isfinite(second(jnp.linspace(0.0, 14.0, 400), *corner)).all()
 
 

@@ -1,4 +1,5 @@
-"""What ``import codesign`` gives: every name that its help explains, and nothing heavy before it is asked for."""
+"""What ``import codesign`` gives: every name that its help explains, and nothing heavy before it is
+asked for."""
 
 import re
 import subprocess
@@ -27,13 +28,20 @@ def test_public_names_are_explained():
 
 
 def test_rooms_resolve_without_an_import():
-    subprocess.run([sys.executable, "-c", "import codesign; assert codesign.search.optimize and codesign.search.Front"], check=True)
+    subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import codesign; assert codesign.search.optimize and codesign.search.Front",
+        ],
+        check=True,
+    )
 
 
 def test_the_search_is_loaded_when_asked_for():
     code = (
-        "import sys, codesign; assert not any(m.startswith('codesign.search') for m in sys.modules); "
-        "codesign.optimize; assert 'codesign.search' in sys.modules"
+        "import sys, codesign; assert not any(m.startswith('codesign.search') for m in"
+        " sys.modules); codesign.optimize; assert 'codesign.search' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

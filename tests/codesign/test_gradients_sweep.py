@@ -1,8 +1,10 @@
-"""Every gradient is exact: reverse mode, forward mode and differences agree for every float of every argument.
+"""Every gradient is exact: reverse mode, forward mode and differences agree for every float of
+every argument.
 
-The scalar is a random mixture of logarithms of all that an evaluation or a service says, so derivatives are elasticities and do not
-cancel by chance. At a tie (``numerics.ties``) the gradient is the slope of one side: of the legal one at an end of a range. Ties
-within a difference's reach count as ties.
+The scalar is a random mixture of logarithms of all that an evaluation or a service says, so
+derivatives are elasticities and do not cancel by chance. At a tie (``numerics.ties``) the gradient
+is the slope of one side: of the legal one at an end of a range. Ties within a difference's reach
+count as ties.
 """
 
 import itertools
@@ -24,7 +26,8 @@ from tests.examples import thorough
 
 COUNT = 100
 STEP = 4e-7
-"""Of a number's size: within the 1e-6 for which a group still has one chip (``collectives.several``), before the step."""
+"""Of a number's size: within the 1e-6 for which a group still has one chip
+(``collectives.several``), before the step."""
 
 TOLERANCE = 1e-6
 """Of an elasticity, absolute and relative."""
@@ -33,7 +36,8 @@ CURVED = 3e-6
 """The same for a one-sided difference over ``STEP``: its error is STEP/2 × curvature."""
 
 SWITCHES = ("plan.kv_ideal",)
-"""Zero or one: what lies between or beyond is out of range, where ``validity`` spoils every outcome."""
+"""Zero or one: what lies between or beyond is out of range, where ``validity`` spoils every
+outcome."""
 
 STEEP = 10.0
 """A difference beyond this is of a step, which has no derivative."""
@@ -42,24 +46,53 @@ STEEP = 10.0
 def mixture(point: Point, weights: Any) -> jax.Array:
     """A random mixture of the logarithms of everything that is said."""
     if point.serving is None:
-        outcome = evaluate(point.design, point.work, point.plan, technology=point.technology, execution=point.execution)
+        outcome = evaluate(
+            point.design,
+            point.work,
+            point.plan,
+            technology=point.technology,
+            execution=point.execution,
+        )
         figures = [
-            outcome.step_time, outcome.time_per_token, outcome.capacity_needed, outcome.capital_cost, outcome.running_cost,
-            outcome.cost_per_token, outcome.mean_power, outcome.provisioned_power, outcome.energy_per_token, outcome.area.total,
-        ]  # fmt: skip
+            outcome.step_time,
+            outcome.time_per_token,
+            outcome.capacity_needed,
+            outcome.capital_cost,
+            outcome.running_cost,
+            outcome.cost_per_token,
+            outcome.mean_power,
+            outcome.provisioned_power,
+            outcome.energy_per_token,
+            outcome.area.total,
+        ]
         logs = jnp.concatenate([jnp.log(jnp.stack(figures)), stack_limits(outcome.limits)])
     else:
         pool = codesign.Pool(point.design, point.plan)
         service = codesign.serve(
-            point.work.model, point.serving, pool, technology=point.technology, precision=point.work.precision,
-            execution=point.execution, first_promise=1e3, token_promise=1e3,
-        )  # fmt: skip
+            point.work.model,
+            point.serving,
+            pool,
+            technology=point.technology,
+            precision=point.work.precision,
+            execution=point.execution,
+            first_promise=1e3,
+            token_promise=1e3,
+        )
         figures = [
-            service.time_to_first_token, service.time_per_token, service.requests_per_second, service.goodput,
-            service.capital_cost, service.running_cost, service.cost_per_output_token, service.provisioned_power,
-        ]  # fmt: skip
+            service.time_to_first_token,
+            service.time_per_token,
+            service.requests_per_second,
+            service.goodput,
+            service.capital_cost,
+            service.running_cost,
+            service.cost_per_output_token,
+            service.provisioned_power,
+        ]
         logs = jnp.log(jnp.stack(figures))
-    return jnp.sum(jnp.where(jnp.isfinite(logs), logs, 0.0) * weights[: logs.size].astype(logs.dtype)) / logs.size
+    return (
+        jnp.sum(jnp.where(jnp.isfinite(logs), logs, 0.0) * weights[: logs.size].astype(logs.dtype))
+        / logs.size
+    )
 
 
 def names(point: Point) -> list[str]:
@@ -72,7 +105,8 @@ def names(point: Point) -> list[str]:
 
 
 class Derivatives:
-    """Elasticities by reverse and by forward mode and one-sided differences, each (points, numbers)."""
+    """Elasticities by reverse and by forward mode and one-sided differences, each (points,
+    numbers)."""
 
     def __init__(self, given: Point):
         self.point, self.names, self.ends = given, names(given), ends(given)
@@ -89,12 +123,16 @@ class Derivatives:
                 return jax.vmap(lambda step: value(numbers + by * step))(steps)
 
             here, tangent = jax.linearize(value, numbers)
-            (gradient,) = jax.linear_transpose(tangent, numbers)(jnp.ones_like(here))  # what jax.grad does
+            (gradient,) = jax.linear_transpose(tangent, numbers)(
+                jnp.ones_like(here)
+            )  # what jax.grad does
             reverse, forward = steps @ gradient, jax.vmap(tangent)(steps)
             below, above = (here - moved(steps, -STEP)) / STEP, (moved(steps, STEP) - here) / STEP
             return reverse, forward, below, above
 
-        run = jax.jit(lambda both: jax.lax.map(everything, both), compiler_options=compiler_options(SELDOM))
+        run = jax.jit(
+            lambda both: jax.lax.map(everything, both), compiler_options=compiler_options(SELDOM)
+        )
         both = jax.tree.map(jnp.asarray, (given, sizes(given)))
         self.reverse, self.forward, self.below, self.above = map(np.asarray, run(both))
 
@@ -109,22 +147,37 @@ class Derivatives:
             lower, upper = self.ends.get(name, (np.zeros(len(reverse), bool),) * 2)
             central = np.abs((below + above) / 2 - reverse) / TOLERANCE * CURVED
             sides = np.abs(below - reverse), np.abs(above - reverse)
-            off = np.where(np.abs(above - below) < margin, np.minimum(central, np.minimum(*sides)), np.minimum(*sides))
+            off = np.where(
+                np.abs(above - below) < margin,
+                np.minimum(central, np.minimum(*sides)),
+                np.minimum(*sides),
+            )
             off = np.where(lower & ~upper, sides[1], np.where(upper & ~lower, sides[0], off))
-            off = np.where((lower & upper) | (lower & (np.abs(above) > STEEP)), 0.0, off)  # no side is legal, or it is a step's
+            off = np.where(
+                (lower & upper) | (lower & (np.abs(above) > STEEP)), 0.0, off
+            )  # no side is legal, or it is a step's
             worst = int(np.argmax(off / margin))
             if not off[worst] <= margin[worst]:
                 count = int(np.sum(~(off <= margin)))
-                found[name] = f"{count} points; at {worst}: {reverse[worst]:.8g}, below {below[worst]:.8g}, above {above[worst]:.8g}"
+                found[name] = (
+                    f"{count} points; at {worst}: {reverse[worst]:.8g}, below {below[worst]:.8g},"
+                    f" above {above[worst]:.8g}"
+                )
         return found
 
 
 DAILY = [
-    ("dense", "serving", "limit"), ("window", "prefill", "operatorwise"), ("window", "decode", "dataflow"),
-    ("latent", "draft", "operatorwise"), ("latent", "prefill", "smooth"), ("mixture", "decode", "operatorwise"),
-    ("mixture", "prefill", "limit"), ("hybrid", "serving", "dataflow"),
-]  # fmt: skip
-"""Every model, phase and execution; compiling one takes 20 s of a processor, so all pairs wait for the nightly profile."""
+    ("dense", "serving", "limit"),
+    ("window", "prefill", "operatorwise"),
+    ("window", "decode", "dataflow"),
+    ("latent", "draft", "operatorwise"),
+    ("latent", "prefill", "smooth"),
+    ("mixture", "decode", "operatorwise"),
+    ("mixture", "prefill", "limit"),
+    ("hybrid", "serving", "dataflow"),
+]
+"""Every model, phase and execution; compiling one takes 20 s of a processor, so all pairs wait for
+the nightly profile."""
 
 ALL = list(itertools.product(MODELS, PHASES, EXECUTIONS))
 
@@ -153,7 +206,10 @@ def flat(tree: Any) -> jax.Array:
     return jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree.leaves(tree)])
 
 
-@pytest.mark.parametrize(("model", "phase"), [("dense", "prefill"), ("window", "prefill"), ("mixture", "decode"), ("latent", "draft")])
+@pytest.mark.parametrize(
+    ("model", "phase"),
+    [("dense", "prefill"), ("window", "prefill"), ("mixture", "decode"), ("latent", "draft")],
+)
 def test_float32_gradients_are_those_of_float64(model, phase):
     """At random points: at ties, float32 may round to another side."""
     drawn = jax.tree.map(lambda leaf: leaf[::2], points(model, phase, "operatorwise", COUNT))
@@ -175,9 +231,13 @@ def test_hessians_are_symmetric(model, phase, execution):
 
     def sides(both: tuple[Point, Point]) -> Any:
         numbers, point_of = ravel_pytree(both[0])
-        directions = jax.random.normal(jax.random.key(1), (2, numbers.size)) * ravel_pytree(both[1])[0]
+        directions = (
+            jax.random.normal(jax.random.key(1), (2, numbers.size)) * ravel_pytree(both[1])[0]
+        )
         gradient = jax.grad(lambda numbers: mixture(point_of(numbers), weights))
-        curved = jax.vmap(lambda direction: jax.jvp(gradient, (numbers,), (direction,))[1])(directions)
+        curved = jax.vmap(lambda direction: jax.jvp(gradient, (numbers,), (direction,))[1])(
+            directions
+        )
         return directions @ curved.T
 
     run = jax.jit(lambda both: jax.lax.map(sides, both), compiler_options=compiler_options(SELDOM))

@@ -1,4 +1,5 @@
-"""Silicon and edge against numbers worked out by hand, in mm² and GB/s; predicted against published die areas."""
+"""Silicon and edge against numbers worked out by hand, in mm² and GB/s; predicted against published
+die areas."""
 
 import dataclasses
 from functools import partial
@@ -11,15 +12,31 @@ import hardware_priors
 from codesign.hardware.technology import Technology
 from codesign.numerics.fields import real
 from codesign.numerics.units import GIGA, MEGA, MILLIMETRE, SQUARE_MILLIMETRE, TERA
-from codesign.physical.area import area, layers, needed_edge, precision_ratio, sram_area, stacks, usable_edge
+from codesign.physical.area import (
+    area,
+    layers,
+    needed_edge,
+    precision_ratio,
+    sram_area,
+    stacks,
+    usable_edge,
+)
 
 approx = partial(pytest.approx, rel=1e-9, abs=0.0)
-"""The default absolute tolerance of pytest, 1e-12, would let any area in m² pass at a part in a million."""
+"""The default absolute tolerance of pytest, 1e-12, would let any area in m² pass at a part in a
+million."""
 
 CHIP = codesign.Design(
-    memory_bandwidth=11 * TERA, memory_capacity=288 * GIGA, peak_flops=5.2e15, chips=8, sync_latency=1e-6,
-    link_bandwidth=1800 * GIGA, sram_capacity=60 * MEGA, dies=2, white_silicon=7 * SQUARE_MILLIMETRE,
-)  # fmt: skip
+    memory_bandwidth=11 * TERA,
+    memory_capacity=288 * GIGA,
+    peak_flops=5.2e15,
+    chips=8,
+    sync_latency=1e-6,
+    link_bandwidth=1800 * GIGA,
+    sram_capacity=60 * MEGA,
+    dies=2,
+    white_silicon=7 * SQUARE_MILLIMETRE,
+)
 
 
 @pytest.fixture(scope="module")
@@ -27,16 +44,26 @@ def by_hand() -> Technology:
     """Round coefficients, in the units of their sources; the rest of N3 with HBM4."""
     n3 = hardware_priors.technology("N3", "HBM4", "NVLink6", cooling="cold-plate")
     logic = dataclasses.replace(
-        n3.logic, matrix_density=real(2.6 * TERA / SQUARE_MILLIMETRE), density_gain_8bit=real(2), density_gain_4bit=real(6),
-        sram_density=real(0.6 * MEGA / SQUARE_MILLIMETRE), fixed_area=real(11 * SQUARE_MILLIMETRE),
+        n3.logic,
+        matrix_density=real(2.6 * TERA / SQUARE_MILLIMETRE),
+        density_gain_8bit=real(2),
+        density_gain_4bit=real(6),
+        sram_density=real(0.6 * MEGA / SQUARE_MILLIMETRE),
+        fixed_area=real(11 * SQUARE_MILLIMETRE),
         overhead_fraction=real(0.1),
-    )  # fmt: skip
+    )
     memory = dataclasses.replace(
         n3.memory, stack_bandwidth=real(2.75 * TERA), layer_capacity=real(3 * GIGA),
         phy_area=real(13.5 * SQUARE_MILLIMETRE), edge=real(12.5 * MILLIMETRE),
     )  # fmt: skip
-    links = dataclasses.replace(n3.links, area=real(0.07 * SQUARE_MILLIMETRE / GIGA), edge_density=real(37.5 * GIGA / MILLIMETRE))
-    packaging = dataclasses.replace(n3.packaging, die_to_die_area=real(15 * SQUARE_MILLIMETRE), usable_edge=real(0.7))
+    links = dataclasses.replace(
+        n3.links,
+        area=real(0.07 * SQUARE_MILLIMETRE / GIGA),
+        edge_density=real(37.5 * GIGA / MILLIMETRE),
+    )
+    packaging = dataclasses.replace(
+        n3.packaging, die_to_die_area=real(15 * SQUARE_MILLIMETRE), usable_edge=real(0.7)
+    )
     return dataclasses.replace(n3, logic=logic, memory=memory, links=links, packaging=packaging)
 
 
@@ -57,7 +84,9 @@ def test_area_by_part(by_hand):
     assert float(parts.total) == approx((1317.0 / 0.9 + 7.0) * SQUARE_MILLIMETRE)
 
 
-@pytest.mark.parametrize(("bits", "core"), [(16, 2000), (8, 1000), (4, 2000 / 6), (2, 2000 / 6), (32, 2000)])
+@pytest.mark.parametrize(
+    ("bits", "core"), [(16, 2000), (8, 1000), (4, 2000 / 6), (2, 2000 / 6), (32, 2000)]
+)
 def test_core_area_follows_the_precision(by_hand, bits, core):
     assert float(area(CHIP, by_hand, real(bits)).core) == approx(core * SQUARE_MILLIMETRE)
 
@@ -82,7 +111,9 @@ def test_precision_ratio(bits, ratio):
 def test_stacks_and_layers_are_fractional(by_hand):
     assert float(stacks(CHIP, by_hand)) == approx(4.0)  # 11 TB/s / 2.75
     assert float(layers(CHIP, by_hand)) == approx(96.0)  # 288 GB / 3
-    thin = dataclasses.replace(CHIP, memory_bandwidth=real(1 * TERA), memory_capacity=real(1 * GIGA))
+    thin = dataclasses.replace(
+        CHIP, memory_bandwidth=real(1 * TERA), memory_capacity=real(1 * GIGA)
+    )
     assert float(stacks(thin, by_hand)) == approx(4 / 11)
     assert float(layers(thin, by_hand)) == approx(1 / 3)
 
@@ -98,7 +129,9 @@ def test_stacks_and_layers_are_fractional(by_hand):
 )
 def test_usable_edge(by_hand, dies, silicon, edge):
     design = dataclasses.replace(CHIP, dies=real(dies))
-    assert float(usable_edge(design, by_hand, real(silicon * SQUARE_MILLIMETRE))) == approx(edge * MILLIMETRE)
+    assert float(usable_edge(design, by_hand, real(silicon * SQUARE_MILLIMETRE))) == approx(
+        edge * MILLIMETRE
+    )
 
 
 def test_needed_edge(by_hand):
@@ -109,10 +142,11 @@ def test_needed_edge(by_hand):
 PUBLISHED = ("a100", "h100", "h200", "b200")
 """Devices whose published silicon the nominal coefficients predict within 15 %.
 
-Measured at 16 bit, predicted/published mm²: A100 774/826, H100 761/814, H200 760/814, B200 1721/1600. Beyond 15 %: GB200 and
-GB300 1864/1600 (+17 %), Rubin 2103/1650 (+27 %), TPU v4 694/580 (+20 %), TPU v5e 267/325 (−18 %), MI300X 1626/1017 (+60 %, a
-catalogue area that leaves out its N6 I/O dies), L40S 447/608 (−26 %), RTX 4090 387/608 (−36 %; graphics), Groq 542/725
-(−25 %; its 14 nm is priced as N7) and WSE-3 58352/46225 (+26 %), which keep SRAM as main memory.
+Measured at 16 bit, predicted/published mm²: A100 774/826, H100 761/814, H200 760/814, B200
+1721/1600. Beyond 15 %: GB200 and GB300 1864/1600 (+17 %), Rubin 2103/1650 (+27 %), TPU v4 694/580
+(+20 %), TPU v5e 267/325 (−18 %), MI300X 1626/1017 (+60 %, a catalogue area that leaves out its N6
+I/O dies), L40S 447/608 (−26 %), RTX 4090 387/608 (−36 %; graphics), Groq 542/725 (−25 %; its 14 nm
+is priced as N7) and WSE-3 58352/46225 (+26 %), which keep SRAM as main memory.
 """
 
 
@@ -127,31 +161,51 @@ def test_published_die_areas_within_15_percent(name):
 
 def test_a_pool_takes_area_and_edge_as_memory_does(by_hand):
     pool = dataclasses.replace(
-        by_hand.pool, stack_bandwidth=real(0.9 * TERA), phy_area=real(14.5 * SQUARE_MILLIMETRE), edge=real(8 * MILLIMETRE)
+        by_hand.pool,
+        stack_bandwidth=real(0.9 * TERA),
+        phy_area=real(14.5 * SQUARE_MILLIMETRE),
+        edge=real(8 * MILLIMETRE),
     )
     technology = dataclasses.replace(by_hand, pool=pool)
-    pooled = dataclasses.replace(CHIP, pool_bandwidth=real(1.8 * TERA), pool_capacity=real(512 * GIGA))
+    pooled = dataclasses.replace(
+        CHIP, pool_bandwidth=real(1.8 * TERA), pool_capacity=real(512 * GIGA)
+    )
     # two ports: 54 + 2 × 14.5 mm², 98 + 2 × 8 mm
-    assert float(area(pooled, technology, real(8.0)).memory_interface) == approx(83 * SQUARE_MILLIMETRE)
+    assert float(area(pooled, technology, real(8.0)).memory_interface) == approx(
+        83 * SQUARE_MILLIMETRE
+    )
     assert float(needed_edge(pooled, technology)) == approx(114 * MILLIMETRE)
     without = dataclasses.replace(CHIP, pool_bandwidth=real(0.0), pool_capacity=real(0.0))
-    assert float(area(without, technology, real(8.0)).memory_interface) == approx(54 * SQUARE_MILLIMETRE)
+    assert float(area(without, technology, real(8.0)).memory_interface) == approx(
+        54 * SQUARE_MILLIMETRE
+    )
 
 
 def test_sram_takes_what_its_bytes_or_its_wires_need(by_hand):
-    wires = dataclasses.replace(by_hand.logic, sram_bandwidth_density=real(0.4 * TERA / SQUARE_MILLIMETRE))
+    wires = dataclasses.replace(
+        by_hand.logic, sram_bandwidth_density=real(0.4 * TERA / SQUARE_MILLIMETRE)
+    )
     technology = dataclasses.replace(by_hand, logic=wires)
-    assert float(sram_area(CHIP, technology)) == approx(100 * SQUARE_MILLIMETRE)  # 60 MB; 20 TB/s / 0.4 = 50 mm² is less
+    assert float(sram_area(CHIP, technology)) == approx(
+        100 * SQUARE_MILLIMETRE
+    )  # 60 MB; 20 TB/s / 0.4 = 50 mm² is less
     fast = dataclasses.replace(CHIP, sram_bandwidth=real(80 * TERA))
     assert float(sram_area(fast, technology)) == approx(200 * SQUARE_MILLIMETRE)
 
 
 def test_sram_as_main_memory_is_paid_once(by_hand):
-    slabs = dataclasses.replace(by_hand.memory, stack_bandwidth=real(45 * TERA), phy_area=real(100 * SQUARE_MILLIMETRE), staged=real(0.0))
+    slabs = dataclasses.replace(
+        by_hand.memory,
+        stack_bandwidth=real(45 * TERA),
+        phy_area=real(100 * SQUARE_MILLIMETRE),
+        staged=real(0.0),
+    )
     technology = dataclasses.replace(by_hand, memory=slabs)
     chip = dataclasses.replace(CHIP, memory_bandwidth=real(90 * TERA))  # two slabs of 100 mm²
     for megabytes, excess in ((60, 0.0), (120, 0.0), (150, 50.0)):  # 0.6 MB/mm²: 100, 200, 250 mm²
-        parts = area(dataclasses.replace(chip, sram_capacity=real(megabytes * MEGA)), technology, real(8.0))
+        parts = area(
+            dataclasses.replace(chip, sram_capacity=real(megabytes * MEGA)), technology, real(8.0)
+        )
         assert float(parts.memory_interface) == approx(200 * SQUARE_MILLIMETRE)
         assert float(parts.sram) == pytest.approx(excess * SQUARE_MILLIMETRE, rel=1e-9, abs=1e-15)
 

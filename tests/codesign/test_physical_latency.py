@@ -18,14 +18,26 @@ approx = pytest.approx
 few = examples(20)
 NVLINK5 = hardware_priors.technology(link="NVLink5").links
 LINKS = dataclasses.replace(
-    NVLINK5, endpoint_latency=real(200 * NANO), switch_latency=real(250 * NANO), wire_latency=real(50 * NANO), radix=real(64.0)
+    NVLINK5,
+    endpoint_latency=real(200 * NANO),
+    switch_latency=real(250 * NANO),
+    wire_latency=real(50 * NANO),
+    radix=real(64.0),
 )
 ALL = real(1e9)
 
 
 @pytest.mark.parametrize(
     ("domain", "radix", "expected"),
-    [(1, 64, 1.0), (2, 64, 1.0), (64, 64, 1.0), (512, 64, 1.5), (4096, 64, 2.0), (262144, 64, 3.0), (8, 2, 3.0)],
+    [
+        (1, 64, 1.0),
+        (2, 64, 1.0),
+        (64, 64, 1.0),
+        (512, 64, 1.5),
+        (4096, 64, 2.0),
+        (262144, 64, 3.0),
+        (8, 2, 3.0),
+    ],
 )
 def test_tiers_by_hand(domain, radix, expected):
     assert float(tiers(real(domain), real(radix))) == approx(expected)
@@ -66,5 +78,9 @@ def test_gradient_above_the_radix(chips):
 
 def test_each_part_of_the_floor_counts():
     slope = jax.grad(lambda links: sync_floor(real(4096.0), ALL, links))(LINKS)
-    assert [float(slope.endpoint_latency), float(slope.switch_latency), float(slope.wire_latency)] == approx([1.0, 3.0, 3.0])
+    assert [
+        float(slope.endpoint_latency),
+        float(slope.switch_latency),
+        float(slope.wire_latency),
+    ] == approx([1.0, 3.0, 3.0])
     assert float(slope.radix) < 0

@@ -1,4 +1,5 @@
-"""Temperatures against numbers worked out by hand, in K, W and mm²; machines on sale are allowed."""
+"""Temperatures against numbers worked out by hand, in K, W and mm²; machines on sale are
+allowed."""
 
 import dataclasses
 import math
@@ -22,7 +23,9 @@ from tests.examples import examples
 approx = pytest.approx
 few = examples(20)
 N3 = hardware_priors.technology("N3", "HBM4", "NVLink5", cooling="cold-plate")
-COOLING = dataclasses.replace(N3.cooling, area_resistance=real(50 * SQUARE_MILLIMETRE), coolant_temperature=real(313.15))
+COOLING = dataclasses.replace(
+    N3.cooling, area_resistance=real(50 * SQUARE_MILLIMETRE), coolant_temperature=real(313.15)
+)
 POWERS, AREAS = st.floats(1.0, 1e4), st.floats(1e-5, 5e-3)
 
 
@@ -38,7 +41,9 @@ def test_junction_by_hand():
 
 def test_memory_by_hand():
     # 0.8 of the 62.5 K
-    temperature = memory_temperature(real(1000.0), real(800 * SQUARE_MILLIMETRE), coupled(0.8), COOLING)
+    temperature = memory_temperature(
+        real(1000.0), real(800 * SQUARE_MILLIMETRE), coupled(0.8), COOLING
+    )
     assert float(temperature) - CELSIUS_OFFSET == approx(90.0)
 
 
@@ -52,11 +57,19 @@ def test_bonded_dram_has_the_temperature_of_the_logic(power, silicon):
 @few
 @given(power=POWERS, silicon=AREAS, more=st.floats(1.01, 10.0), share=st.floats(0.05, 1.1))
 def test_hotter_with_power_resistance_coupling_and_less_silicon(power, silicon, more, share):
-    memory, worse = coupled(share), dataclasses.replace(COOLING, area_resistance=COOLING.area_resistance * more)
+    memory, worse = (
+        coupled(share),
+        dataclasses.replace(COOLING, area_resistance=COOLING.area_resistance * more),
+    )
     for at in (junction_temperature, lambda p, a, c: memory_temperature(p, a, memory, c)):
         least = float(at(power, silicon, COOLING))
         assert least > float(COOLING.coolant_temperature)
-        assert min(float(at(power * more, silicon, COOLING)), float(at(power, silicon / more, COOLING))) > least
+        assert (
+            min(
+                float(at(power * more, silicon, COOLING)), float(at(power, silicon / more, COOLING))
+            )
+            > least
+        )
         assert float(at(power, silicon, worse)) > least
     assert float(memory_temperature(power, silicon, coupled(share * more), COOLING)) > float(
         memory_temperature(power, silicon, memory, COOLING)
@@ -76,7 +89,9 @@ def test_gradient_of_the_excess(power, silicon):
 
 def test_excess_by_hand():
     # 30 K of the 60 K allowed
-    assert float(temperature_excess(real(343.15), real(373.15), real(313.15))) == approx(math.log(0.5))
+    assert float(temperature_excess(real(343.15), real(373.15), real(313.15))) == approx(
+        math.log(0.5)
+    )
     # no heat, or a coolant above the limit: finite
     assert math.isfinite(float(temperature_excess(real(313.15), real(373.15), real(313.15))))
     assert float(temperature_excess(real(343.15), real(300.0), real(313.15))) > 0
@@ -91,18 +106,33 @@ def test_h100_at_its_rating_is_allowed(cooling):
     assert power / silicon < limits.power_density and power < limits.package_power
 
 
-PACKAGES = {"h100": "CoWoS-S", "h200": "CoWoS-S", "b200": "CoWoS-L", "gb300": "CoWoS-L", "rubin": "CoWoS-L", "tpu-v7": "CoWoS-L"}
+PACKAGES = {
+    "h100": "CoWoS-S",
+    "h200": "CoWoS-S",
+    "b200": "CoWoS-L",
+    "gb300": "CoWoS-L",
+    "rubin": "CoWoS-L",
+    "tpu-v7": "CoWoS-L",
+}
 
 
 @pytest.mark.parametrize("name", PACKAGES)
 def test_machines_on_sale_are_cool_and_flat_enough(name):
     device, bits = hardware_priors.device(name), real(16.0)
-    technology = hardware_priors.technology(*device.technology_names(), cooling="cold-plate", packaging=PACKAGES[name])
+    technology = hardware_priors.technology(
+        *device.technology_names(), cooling="cold-plate", packaging=PACKAGES[name]
+    )
     design = device.design(chips=1, compute_bits=16)
     silicon = area(design, technology, bits).total
     power = peak_power(design, technology, silicon, bits)
-    assert junction_temperature(power, silicon, technology.cooling) < technology.cooling.logic_temperature
-    assert memory_temperature(power, silicon, technology.memory, technology.cooling) < technology.cooling.memory_temperature
+    assert (
+        junction_temperature(power, silicon, technology.cooling)
+        < technology.cooling.logic_temperature
+    )
+    assert (
+        memory_temperature(power, silicon, technology.memory, technology.cooling)
+        < technology.cooling.memory_temperature
+    )
     interposer = interposer_area(design, technology, silicon)
     assert interposer < technology.packaging.interposer_most
     assert warpage(interposer, technology.packaging) < technology.packaging.warpage_most

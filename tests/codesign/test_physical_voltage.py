@@ -59,10 +59,16 @@ def test_half_the_clock_takes_twice_the_core_and_less_energy(machine):
     slow = dataclasses.replace(machine, clock=real(0.5))
     technology = dataclasses.replace(N3, logic=with_floor(0.2))
     bits = real(8.0)
-    assert float(core_area(slow, technology, bits) / core_area(machine, technology, bits)) == approx(2.0)
-    assert float(flop_energy(technology, bits, slow.clock) / flop_energy(technology, bits)) == approx(0.36)
+    assert float(
+        core_area(slow, technology, bits) / core_area(machine, technology, bits)
+    ) == approx(2.0)
+    assert float(
+        flop_energy(technology, bits, slow.clock) / flop_energy(technology, bits)
+    ) == approx(0.36)
     silicon = real(1e-3)
-    saved = peak_power(machine, technology, silicon, bits) - peak_power(slow, technology, silicon, bits)
+    saved = peak_power(machine, technology, silicon, bits) - peak_power(
+        slow, technology, silicon, bits
+    )
     matrix = flop_energy(technology, bits) * machine.peak_flops
     assert float(saved) == approx(0.64 * float(matrix + technology.logic.leakage * silicon))
     idle = static_power(machine, technology, silicon) - static_power(slow, technology, silicon)
@@ -71,12 +77,18 @@ def test_half_the_clock_takes_twice_the_core_and_less_energy(machine):
 
 def test_memory_and_links_keep_their_own_supply():
     moved = Work(*map(real, (0.0, 1e10, 1e9, 1e8, 1e7)))
-    assert float(dynamic_energy(moved, N3, real(8.0), real(0.5))) == float(dynamic_energy(moved, N3, real(8.0), real(1.0)))
+    assert float(dynamic_energy(moved, N3, real(8.0), real(0.5))) == float(
+        dynamic_energy(moved, N3, real(8.0), real(1.0))
+    )
 
 
 def test_the_clock_is_held_to_its_range(machine, llama_405b):
     work = codesign.Workload(llama_405b, codesign.Decode(batch=32, context=8192))
     for clock, broken in ((0.2, "clock_fewest"), (1.0, None), (1.5, "clock_most")):
-        limits = codesign.evaluate(dataclasses.replace(machine, clock=real(clock)), work, technology=N3).limits
-        names = [name for name in ("clock_fewest", "clock_most") if float(getattr(limits, name)) > 0]
+        limits = codesign.evaluate(
+            dataclasses.replace(machine, clock=real(clock)), work, technology=N3
+        ).limits
+        names = [
+            name for name in ("clock_fewest", "clock_most") if float(getattr(limits, name)) > 0
+        ]
         assert names == ([broken] if broken else [])

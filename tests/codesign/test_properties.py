@@ -1,6 +1,8 @@
-"""What must hold for any machine and any load: monotone speed, bounds between executions, sums, units and precision.
+"""What must hold for any machine and any load: monotone speed, bounds between executions, sums,
+units and precision.
 
-Designs, layouts and loads are drawn at random; models keep one shape, so that each execution compiles once.
+Designs, layouts and loads are drawn at random; models keep one shape, so that each execution
+compiles once.
 """
 
 import dataclasses
@@ -82,14 +84,18 @@ LOADS = st.fixed_dictionaries({"batch": between(1.0, 2000.0), "context": between
 
 
 @st.composite
-def cases(draw: st.DrawFn, pipeline: bool = True) -> tuple[codesign.Design, codesign.Plan, codesign.Decode]:
+def cases(
+    draw: st.DrawFn, pipeline: bool = True
+) -> tuple[codesign.Design, codesign.Plan, codesign.Decode]:
     """A machine, a layout of a model over it and a load."""
     layout: dict[str, Any] = draw(LAYOUTS)
     rates = draw(RATES)
     load: dict[str, Any] = draw(LOADS)
     stages = layout["pipeline"] if pipeline else 1.0
     chips = layout["tensor"] * stages * layout["context"] * layout["data"] * (1 + 1e-9)
-    design = codesign.Design(memory_capacity=1.92e11, chips=chips, scale_up_domain=layout["domain"], **rates)
+    design = codesign.Design(
+        memory_capacity=1.92e11, chips=chips, scale_up_domain=layout["domain"], **rates
+    )
     plan = codesign.Plan(
         pipeline=stages, context=layout["context"], data=layout["data"], expert=layout["expert"],
         all_reduce=codesign.ALGORITHMS[layout["algorithm"]][None],
@@ -103,7 +109,9 @@ FACTORS = between(1.0001, 30.0)
 
 @pytest.fixture(scope="module")
 def run(technology: Technology):
-    def evaluated(design: Any, plan: Any, phase: Any, model: Any = DENSE, execution: Any = OPERATORWISE) -> Outcome:
+    def evaluated(
+        design: Any, plan: Any, phase: Any, model: Any = DENSE, execution: Any = OPERATORWISE
+    ) -> Outcome:
         work = codesign.Workload(model, phase, promise=0.02)
         return codesign.evaluate(design, work, plan, technology=technology, execution=execution)
 
@@ -123,11 +131,21 @@ def scaled(module: Any, name: str, factor: float) -> Any:
 def test_a_better_machine_is_never_slower(run, model, execution, case, factor):
     design, plan, phase = case
     time = float(run(design, plan, phase, model, execution).step_time)
-    for name in ("memory_bandwidth", "peak_flops", "link_bandwidth", "sram_capacity", "scale_out_bandwidth"):
-        assert float(run(scaled(design, name, factor), plan, phase, model, execution).step_time) <= time * (1 + SAME), name
+    for name in (
+        "memory_bandwidth",
+        "peak_flops",
+        "link_bandwidth",
+        "sram_capacity",
+        "scale_out_bandwidth",
+    ):
+        assert float(
+            run(scaled(design, name, factor), plan, phase, model, execution).step_time
+        ) <= time * (1 + SAME), name
     for name in ("sync_latency", "scale_out_latency"):
         quicker = scaled(design, name, 1 / factor)
-        assert float(run(quicker, plan, phase, model, execution).step_time) <= time * (1 + SAME), name
+        assert float(run(quicker, plan, phase, model, execution).step_time) <= time * (1 + SAME), (
+            name
+        )
 
 
 @few
@@ -145,10 +163,11 @@ def test_more_work_never_takes_less_time(run, model, execution, case, factor):
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 @given(case=cases(pipeline=False), factor=FACTORS)
 def test_more_batch_never_lowers_throughput(run, model, case, factor):
-    """Without pipeline stages: a step costs something fixed and something per sequence, so sharing it only helps.
+    """Without pipeline stages: a step costs something fixed and something per sequence, so sharing
+    it only helps.
 
-    No exception is needed for a change of algorithm (one is named, and the fastest of several would be as good) nor for
-    on-chip reuse, whose bound grows in proportion to the rows.
+    No exception is needed for a change of algorithm (one is named, and the fastest of several would
+    be as good) nor for on-chip reuse, whose bound grows in proportion to the rows.
     """
     design, plan, phase = case
     before = run(design, plan, phase, model).system_tokens_per_second
@@ -160,10 +179,17 @@ def test_more_batch_never_lowers_throughput(run, model, case, factor):
 @given(case=MACHINES, factor=FACTORS)
 def test_more_capacity_never_hurts_the_fit(run, case, factor):
     design, plan, phase = case
-    small, large = run(design, plan, phase), run(scaled(design, "memory_capacity", factor), plan, phase)
-    assert float(large.limits.capacity) == pytest.approx(float(small.limits.capacity) - np.log(factor), rel=0, abs=1e-12)
+    small, large = (
+        run(design, plan, phase),
+        run(scaled(design, "memory_capacity", factor), plan, phase),
+    )
+    assert float(large.limits.capacity) == pytest.approx(
+        float(small.limits.capacity) - np.log(factor), rel=0, abs=1e-12
+    )
     assert bool(large.fits_memory) or not bool(small.fits)
-    assert bool(small.fits_memory) == (float(small.footprint.weights + small.footprint.state) <= float(design.memory_capacity))
+    assert bool(small.fits_memory) == (
+        float(small.footprint.weights + small.footprint.state) <= float(design.memory_capacity)
+    )
 
 
 # --- between executions
@@ -185,7 +211,9 @@ def test_the_limit_with_the_same_syncs_is_below_operatorwise_without_volume(run,
     exact = run(design, plan, phase)
     limit = codesign.Limit(syncs_per_layer=exact.step.syncs / 80.0)
     bound = run(design, plan, phase, execution=limit)
-    assert float(jnp.sum(bound.step.latency)) == pytest.approx(float(jnp.sum(exact.step.latency)), rel=1e-9, abs=0.0)
+    assert float(jnp.sum(bound.step.latency)) == pytest.approx(
+        float(jnp.sum(exact.step.latency)), rel=1e-9, abs=0.0
+    )
     assert float(bound.step_time) <= float(exact.step_time) * (1 + SAME)
 
 
@@ -203,7 +231,8 @@ def test_temperature_exceeds_by_the_stated_factor_and_tends_to_exact(run, case, 
 
 
 def test_groups_inside_a_domain_never_wait_for_the_outer_network(run, machine):
-    """Rounding of chips/data must not look like a second domain: (chips/3)/(chips/3) may compile to 1 + 2e-16."""
+    """Rounding of chips/data must not look like a second domain: (chips/3)/(chips/3) may compile to
+    1 + 2e-16."""
     plan, phase = codesign.Plan(data=3), codesign.Decode(batch=32, context=8192)
     for chips in np.linspace(3.1, 71.9, 120):
         design = dataclasses.replace(machine, chips=real(chips), scale_up_domain=real(72.0))
@@ -231,9 +260,13 @@ def test_a_drafted_step_adds_up_too(run, machine):
     step = out.step
     parts = np.sum(step.operators) + np.sum(step.latency) + np.sum(step.transfer)
     assert parts == pytest.approx(float(step.time), rel=SAME, abs=0.0)
-    drafting = np.sum(step.operators[plain.step.operators.size :])  # three passes of a tenth of the model
+    drafting = np.sum(
+        step.operators[plain.step.operators.size :]
+    )  # three passes of a tenth of the model
     assert drafting == pytest.approx(0.3 * float(np.sum(plain.step.operators)), rel=SAME, abs=0.0)
-    assert float(out.capacity_needed) == pytest.approx(1.1 * float(plain.capacity_needed), rel=SAME, abs=0.0)
+    assert float(out.capacity_needed) == pytest.approx(
+        1.1 * float(plain.capacity_needed), rel=SAME, abs=0.0
+    )
 
 
 @few
@@ -244,15 +277,27 @@ def test_ratios_are_of_the_outcomes_own_figures(run, technology, case):
     economics = technology.economics
     same = {
         "a user's speed": (out.user_tokens_per_second * out.time_per_token, 1.0),
-        "all users' speed": (out.system_tokens_per_second, out.user_tokens_per_second * phase.batch),
-        "per dollar": (out.tokens_per_second_per_dollar * out.capital_cost, out.system_tokens_per_second),
-        "per watt": (out.tokens_per_second_per_watt * out.provisioned_power, out.system_tokens_per_second),
+        "all users' speed": (
+            out.system_tokens_per_second,
+            out.user_tokens_per_second * phase.batch,
+        ),
+        "per dollar": (
+            out.tokens_per_second_per_dollar * out.capital_cost,
+            out.system_tokens_per_second,
+        ),
+        "per watt": (
+            out.tokens_per_second_per_watt * out.provisioned_power,
+            out.system_tokens_per_second,
+        ),
         "capital": (out.capital_cost, out.cost.capital * design.chips),
         "energy": (
             out.energy_per_token * out.system_tokens_per_second,
             out.mean_power * design.chips * economics.power_overhead * economics.pue,
         ),
-        "money": (out.cost_per_token * out.system_tokens_per_second * economics.utilisation, out.running_cost),
+        "money": (
+            out.cost_per_token * out.system_tokens_per_second * economics.utilisation,
+            out.running_cost,
+        ),
     }
     for name, (one, other) in same.items():
         assert float(one) == pytest.approx(float(other), rel=SAME, abs=0.0), name
@@ -264,12 +309,21 @@ def test_ratios_are_of_the_outcomes_own_figures(run, technology, case):
 def test_twice_the_rates_and_half_the_latencies_take_half_the_time(run, model, execution, case):
     design, plan, phase = case
     twice = design
-    for name in ("memory_bandwidth", "peak_flops", "link_bandwidth", "sram_bandwidth", "scale_out_bandwidth", "pool_bandwidth"):
+    for name in (
+        "memory_bandwidth",
+        "peak_flops",
+        "link_bandwidth",
+        "sram_bandwidth",
+        "scale_out_bandwidth",
+        "pool_bandwidth",
+    ):
         twice = scaled(twice, name, 2.0)
     for name in ("sync_latency", "scale_out_latency"):
         twice = scaled(twice, name, 0.5)
     time = float(run(design, plan, phase, model, execution).step_time)
-    assert float(run(twice, plan, phase, model, execution).step_time) == pytest.approx(time / 2, rel=SAME, abs=0.0)
+    assert float(run(twice, plan, phase, model, execution).step_time) == pytest.approx(
+        time / 2, rel=SAME, abs=0.0
+    )
 
 
 def test_vmap_equals_a_loop(technology):
@@ -282,8 +336,12 @@ def test_vmap_equals_a_loop(technology):
     together = jax.vmap(one)(designs)
     for k in range(16):
         alone = one(jax.tree.map(lambda leaf, k=k: leaf[k], designs))
-        for (path, a), b in zip(jax.tree_util.tree_leaves_with_path(alone), jax.tree.leaves(together), strict=True):
-            np.testing.assert_allclose(b[k], a, rtol=1e-12, atol=1e-12, err_msg=jax.tree_util.keystr(path))
+        for (path, a), b in zip(
+            jax.tree_util.tree_leaves_with_path(alone), jax.tree.leaves(together), strict=True
+        ):
+            np.testing.assert_allclose(
+                b[k], a, rtol=1e-12, atol=1e-12, err_msg=jax.tree_util.keystr(path)
+            )
 
 
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
@@ -296,12 +354,18 @@ def test_float32_is_close(technology, machine, model):
 
     double = outcome(*arguments)
     with jax.enable_x64(False):
-        single = outcome(*jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), jnp.float32), arguments))
-    for (path, a), b in zip(jax.tree_util.tree_leaves_with_path(double), jax.tree.leaves(single), strict=True):
+        single = outcome(
+            *jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf), jnp.float32), arguments)
+        )
+    for (path, a), b in zip(
+        jax.tree_util.tree_leaves_with_path(double), jax.tree.leaves(single), strict=True
+    ):
         name = jax.tree_util.keystr(path)
         assert b.dtype == jnp.float32, name
         # limits are logarithms: their absolute error is the relative one of what they compare
-        np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-4 if name.startswith(".limits") else 0.0, err_msg=name)
+        np.testing.assert_allclose(
+            b, a, rtol=1e-4, atol=1e-4 if name.startswith(".limits") else 0.0, err_msg=name
+        )
 
 
 # --- money and watts
@@ -311,7 +375,8 @@ def test_float32_is_close(technology, machine, model):
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 @given(case=MACHINES)
 def test_mean_power_is_between_idle_and_peak(run, technology, model, case):
-    """Within one domain: the peak has no term for the scale-out network, whose bytes the mean counts like any other."""
+    """Within one domain: the peak has no term for the scale-out network, whose bytes the mean
+    counts like any other."""
     design, plan, phase = case
     out = run(dataclasses.replace(design, scale_up_domain=real(1e9)), plan, phase, model)
     idle = float(static_power(design, technology, out.area.total))
@@ -323,8 +388,17 @@ def test_mean_power_is_between_idle_and_peak(run, technology, model, case):
 def test_what_costs_more_costs_more(run, technology, case, factor):
     design, plan, phase = case
     before = run(design, plan, phase)
-    for name in ("memory_bandwidth", "memory_capacity", "peak_flops", "link_bandwidth", "sram", "scale_out_bandwidth"):
-        if name == "sram":  # the larger of what its bytes and its wires take: both, so that the larger one rises
+    for name in (
+        "memory_bandwidth",
+        "memory_capacity",
+        "peak_flops",
+        "link_bandwidth",
+        "sram",
+        "scale_out_bandwidth",
+    ):
+        if (
+            name == "sram"
+        ):  # the larger of what its bytes and its wires take: both, so that the larger one rises
             more = scaled(scaled(design, "sram_capacity", factor), "sram_bandwidth", factor)
         else:
             more = scaled(design, name, factor)
@@ -333,11 +407,15 @@ def test_what_costs_more_costs_more(run, technology, case, factor):
         assert float(after.peak_power) >= float(before.peak_power), name
         assert float(after.area.total) >= float(before.area.total), name
     quicker = run(scaled(design, "sync_latency", 1 / factor), plan, phase)
-    floor = float(sync_floor(design.chips, design.scale_up_domain, technology.links)) * (1 + 1e-3)  # at and below it the price is held
+    floor = float(sync_floor(design.chips, design.scale_up_domain, technology.links)) * (
+        1 + 1e-3
+    )  # at and below it the price is held
     if float(design.sync_latency) > floor:
         assert float(quicker.capital_cost) > float(before.capital_cost)
     wider = run(dataclasses.replace(design, white_silicon=real(1e-5)), plan, phase)
-    assert float(wider.cost.logic) > float(before.cost.logic) and float(wider.peak_power) > float(before.peak_power)
+    assert float(wider.cost.logic) > float(before.cost.logic) and float(wider.peak_power) > float(
+        before.peak_power
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
-"""The precision that files state, by every way in which tools state it, and models stated in TOML."""
+"""The precision that files state, by every way in which tools state it, and models stated in
+TOML."""
 
 import dataclasses
 import json
@@ -15,8 +16,16 @@ from codesign.workload.reading import Reading, override, read, weight_bytes, wei
 from tests.codesign.model_examples import EXAMPLES
 
 MIXED = EXAMPLES["glm4_moe"]  # attention, dense layers, experts, a shared one
-GROUP = {"weights": {"num_bits": 4, "type": "int", "group_size": 32}, "targets": ["Linear"], "input_activations": None}
-FP4 = {"weights": {"num_bits": 4, "type": "float", "group_size": 16}, "input_activations": {"num_bits": 4}, "targets": ["Linear"]}
+GROUP = {
+    "weights": {"num_bits": 4, "type": "int", "group_size": 32},
+    "targets": ["Linear"],
+    "input_activations": None,
+}
+FP4 = {
+    "weights": {"num_bits": 4, "type": "float", "group_size": 16},
+    "input_activations": {"num_bits": 4},
+    "targets": ["Linear"],
+}
 
 
 def bits(found: Reading) -> dict[str, float]:
@@ -82,24 +91,62 @@ def test_formats_of_weights(config, expected):
 
 def test_arithmetic_runs_at_the_wider_of_weights_and_inputs():
     assert inputs(quantised(quant_method="fp8"))["experts"] == 8
-    assert inputs(quantised(quant_method="compressed-tensors", config_groups={"a": GROUP}, ignore=["lm_head"]))["experts"] == 16
-    assert inputs(quantised(quant_method="modelopt", quant_algo="NVFP4", ignore=["lm_head"]))["experts"] == 4
+    assert (
+        inputs(
+            quantised(
+                quant_method="compressed-tensors", config_groups={"a": GROUP}, ignore=["lm_head"]
+            )
+        )["experts"]
+        == 16
+    )
+    assert (
+        inputs(quantised(quant_method="modelopt", quant_algo="NVFP4", ignore=["lm_head"]))[
+            "experts"
+        ]
+        == 4
+    )
     precision = quantised(quant_method="fp8").precision
-    assert (float(precision.core_bits), float(precision.activation_bits), float(precision.compute_bits)) == (16, 16, 16)
+    assert (
+        float(precision.core_bits),
+        float(precision.activation_bits),
+        float(precision.compute_bits),
+    ) == (16, 16, 16)
 
 
 def test_formats_of_the_cache():
-    scheme = {"quant_method": "compressed-tensors", "config_groups": {"a": GROUP}, "ignore": [], "kv_cache_scheme": {"num_bits": 8}}
+    scheme = {
+        "quant_method": "compressed-tensors",
+        "config_groups": {"a": GROUP},
+        "ignore": [],
+        "kv_cache_scheme": {"num_bits": 8},
+    }
     assert float(quantised(**scheme).precision.state_bits) == 8
-    assert float(quantised(quant_method="modelopt", quant_algo="FP8", kv_cache_quant_algo="FP8").precision.state_bits) == 8
+    assert (
+        float(
+            quantised(
+                quant_method="modelopt", quant_algo="FP8", kv_cache_quant_algo="FP8"
+            ).precision.state_bits
+        )
+        == 8
+    )
 
 
 def test_what_is_quantised_may_be_told_within_or_beside(tmp_path: Path):
-    nested = {"model_type": "kimi_k25", "text_config": {**EXAMPLES["kimi_k2"], "quantization_config": {"quant_method": "fp8"}}}
+    nested = {
+        "model_type": "kimi_k25",
+        "text_config": {**EXAMPLES["kimi_k2"], "quantization_config": {"quant_method": "fp8"}},
+    }
     assert bits(read(nested))["experts"] == 8
     (tmp_path / "config.json").write_text(json.dumps({**MIXED, "torch_dtype": "bfloat16"}))
     assert bits(read(tmp_path))["experts"] == 16
-    beside = {"quantization": {"quant_algo": "NVFP4", "group_size": 16, "kv_cache_quant_algo": "FP8", "exclude_modules": ["lm_head"]}}
+    beside = {
+        "quantization": {
+            "quant_algo": "NVFP4",
+            "group_size": 16,
+            "kv_cache_quant_algo": "FP8",
+            "exclude_modules": ["lm_head"],
+        }
+    }
     (tmp_path / "hf_quant_config.json").write_text(json.dumps(beside))
     found = read(tmp_path / "config.json")
     assert bits(found) == linears(4.5) and float(found.precision.state_bits) == 8
@@ -108,11 +155,23 @@ def test_what_is_quantised_may_be_told_within_or_beside(tmp_path: Path):
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"quant_method": "secret"}, "quantization_config.quant_method = 'secret', expected one of fp8, mxfp4"),
-        ({"quant_method": "modelopt", "quant_algo": "NVFP2"}, "quant_algo = 'NVFP2', expected one of FP8.*; the nearest is 'NVFP4'"),
-        ({"quant_method": "awq", "bits": "four"}, "quantization_config.bits = 'four', expected one of 2"),
+        (
+            {"quant_method": "secret"},
+            "quantization_config.quant_method = 'secret', expected one of fp8, mxfp4",
+        ),
+        (
+            {"quant_method": "modelopt", "quant_algo": "NVFP2"},
+            "quant_algo = 'NVFP2', expected one of FP8.*; the nearest is 'NVFP4'",
+        ),
+        (
+            {"quant_method": "awq", "bits": "four"},
+            "quantization_config.bits = 'four', expected one of 2",
+        ),
         ({"quant_method": "compressed-tensors"}, "config_groups is missing"),
-        ({"quant_method": "modelopt", "quant_algo": "FP8", "kv_cache_quant_algo": "FP3"}, "kv_cache_quant_algo = 'FP3'"),
+        (
+            {"quant_method": "modelopt", "quant_algo": "FP8", "kv_cache_quant_algo": "FP3"},
+            "kv_cache_quant_algo = 'FP3'",
+        ),
     ],
 )
 def test_a_precision_that_is_not_understood_is_refused(config, message):
@@ -124,7 +183,10 @@ def test_a_users_widths_go_before_the_files():
     found = quantised(quant_method="modelopt", quant_algo="NVFP4", ignore=["lm_head"])
     eight = dataclasses.replace(found, precision=override(found.precision, weight_bits=8))
     assert bits(eight) == everywhere(8)
-    experts = dataclasses.replace(found, precision=override(found.precision, expert_weight_bits=2, kv_bits=4, activation_bits=8))
+    experts = dataclasses.replace(
+        found,
+        precision=override(found.precision, expert_weight_bits=2, kv_bits=4, activation_bits=8),
+    )
     assert bits(experts) == linears(4.5, experts=2)
     assert (float(experts.precision.state_bits), inputs(experts)["experts"]) == (4, 8)
 
@@ -133,11 +195,22 @@ def test_a_users_widths_go_before_the_files():
 def test_shipped_models_are_read_with_their_precision(name):
     """Parts add up to the model."""
     found = reading(name)
-    assert sum(weights_by_part(found.model).values()) == pytest.approx(float(parameter_count(found.model)), rel=1e-9)
+    assert sum(weights_by_part(found.model).values()) == pytest.approx(
+        float(parameter_count(found.model)), rel=1e-9
+    )
     assert set(bits(found).values()) <= {16, 8, 8 + 32 / 128**2, 4.5, 4.25}
 
 
-@pytest.mark.parametrize("name", ["gpt-oss-120b", "deepseek-v4-pro", "gemma-3n-e4b", "nemotron-3-nano-30b-a3b", "jamba-1.5-mini"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "gpt-oss-120b",
+        "deepseek-v4-pro",
+        "gemma-3n-e4b",
+        "nemotron-3-nano-30b-a3b",
+        "jamba-1.5-mini",
+    ],
+)
 def test_bytes_are_those_of_the_operator_table(name):
     found = reading(name)
     kept = float(jnp.sum(operator_table(found.model, found.precision).operators.stored))
@@ -147,7 +220,9 @@ def test_bytes_are_those_of_the_operator_table(name):
 def test_gpt_oss_has_four_bit_experts_and_sixteen_bit_attention():
     found = reading("gpt-oss-120b")
     assert bits(found) == everywhere(16, experts=4.25)
-    assert float(weight_bytes(found.model, found.precision)) == pytest.approx(60.8 * 2**30, rel=0.002)  # model card, section 2
+    assert float(weight_bytes(found.model, found.precision)) == pytest.approx(
+        60.8 * 2**30, rel=0.002
+    )  # model card, section 2
 
 
 TOML = """
@@ -172,20 +247,34 @@ def test_a_model_of_ones_own(tmp_path: Path):
     grouped = 64 * 64 + 64 * 32 + 64 * 64 + 64 * 8 + 64 * (4 + 2)
     assert float(parameter_count(found.model)) == 3 * linear + grouped + 2 * 64 * 1000
     assert (found.model.name, found.context_limit, bits(found)) == ("mine", 4096, everywhere(16))
-    file.write_text(TOML + "[precision]\nweight_bits = 8\nexperts = {weight_bits = 4, scale_bits = 0.25}\n")
+    file.write_text(
+        TOML + "[precision]\nweight_bits = 8\nexperts = {weight_bits = 4, scale_bits = 0.25}\n"
+    )
     assert bits(reading(file)) == everywhere(8, experts=4.25)
 
 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("hidden = 64", "hiden = 64", "the model.hiden is not known, expected one of hidden.*; the nearest is 'hidden'"),
+        (
+            "hidden = 64",
+            "hiden = 64",
+            "the model.hiden is not known, expected one of hidden.*; the nearest is 'hidden'",
+        ),
         ("hidden = 64", "", "the model.hidden is missing, expected a number"),
         ("hidden = 64", "hidden = -1", "the model.hidden = -1, expected a number from 0 to 1e12"),
         ("count = 3", "count = true", r"layers\[0\].count = True, expected a number"),
-        ('kind = "linear"', 'kind = "lineal"', r"layers\[0\].attention.kind = 'lineal', .*; the nearest is 'linear'"),
+        (
+            'kind = "linear"',
+            'kind = "lineal"',
+            r"layers\[0\].attention.kind = 'lineal', .*; the nearest is 'linear'",
+        ),
         ("key_heads = 2", "keyheads = 2", r"layers\[0\].attention.keyheads is not known"),
-        ("indexer = {heads = 2, dim = 4}", "indexer = 3", r"layers\[1\].attention.indexer = 3, expected a table"),
+        (
+            "indexer = {heads = 2, dim = 4}",
+            "indexer = 3",
+            r"layers\[1\].attention.indexer = 3, expected a table",
+        ),
         ("context = 4096", "context = 0", "context = 0, expected a positive integer"),
         ("[[layers]]", "[layers]", "not|expected"),
         ("hidden = 64", "hidden = ", "Invalid value"),

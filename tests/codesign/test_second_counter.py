@@ -1,4 +1,5 @@
-"""The new operators against the second counter: on shipped models to 0.1 %, on small examples to what is left out."""
+"""The new operators against the second counter: on shipped models to 0.1 %, on small examples to
+what is left out."""
 
 import pytest
 
@@ -27,11 +28,16 @@ def test_nearly_every_counter_meets_a_shipped_model():
 @pytest.mark.parametrize("name", SHIPPED)
 def test_shipped_models_agree(name):
     model_type, fields = fields_of(name)
-    assert float(parameter_count(model(name))) == pytest.approx(COUNTERS[model_type](fields), rel=1e-3)
+    assert float(parameter_count(model(name))) == pytest.approx(
+        COUNTERS[model_type](fields), rel=1e-3
+    )
 
 
 @pytest.mark.parametrize("model_type", sorted(COUNTERS))
 def test_matrices_of_small_examples_agree(model_type):
-    """At a hundredth of a real width, norms and biases are a hundred times as much: 3 % in the sum of the layers."""
+    """At a hundredth of a real width, norms and biases are a hundred times as much: 3 % in the sum
+    of the layers."""
     fields = EXAMPLES[model_type]
-    assert float(parameter_count(read_config(fields))) == pytest.approx(COUNTERS[model_type](fields), rel=0.03)
+    assert float(parameter_count(read_config(fields))) == pytest.approx(
+        COUNTERS[model_type](fields), rel=0.03
+    )

@@ -25,7 +25,9 @@ def test_waiting_time_against_simulation():
     for k, arrival in enumerate(arrivals):
         starts[k] = max(arrival, free)
         free = starts[k] + service
-    assert float(waiting_time(jnp.asarray(service), jnp.asarray(rho))) == pytest.approx((starts - arrivals).mean(), rel=0.03)
+    assert float(waiting_time(jnp.asarray(service), jnp.asarray(rho))) == pytest.approx(
+        (starts - arrivals).mean(), rel=0.03
+    )
 
 
 @pytest.mark.parametrize("wait", [0.0, 0.3, 5.0])
@@ -39,9 +41,20 @@ def numbers(**values):
 
 
 def test_aggregated_by_hand():
-    # 10 ms decode step, 0.2 s prefill in 4 chunks, 50 sequences of 100 tokens: a step carries half a prefill, 110 ms
+    # 10 ms decode step, 0.2 s prefill in 4 chunks, 50 sequences of 100 tokens: a step carries half
+    # a prefill, 110 ms
     service = aggregated(
-        **numbers(decode=0.01, prefill=0.2, chunks=4, tokens=1, batch=50, output=100, load=0, first_promise=1, token_promise=0.2)
+        **numbers(
+            decode=0.01,
+            prefill=0.2,
+            chunks=4,
+            tokens=1,
+            batch=50,
+            output=100,
+            load=0,
+            first_promise=1,
+            token_promise=0.2,
+        )
     )
     assert float(service.time_per_token) == pytest.approx(0.11)
     assert float(service.requests_per_second) == pytest.approx(50 / (100 * 0.11))
@@ -51,7 +64,8 @@ def test_aggregated_by_hand():
 
 
 def test_disaggregated_by_hand():
-    # prefill pool of 2: 10 requests/s; decode pool of 3 x 50 sequences, 100 tokens of 10 ms: 150 requests/s → prefill bounds
+    # prefill pool of 2: 10 requests/s; decode pool of 3 x 50 sequences, 100 tokens of 10 ms: 150
+    # requests/s → prefill bounds
     given = numbers(
         decode=0.01, prefill=0.2, transfer=0.05, tokens=1, batch=50, output=100, load=0.5,
         prefill_instances=2, decode_instances=3, first_promise=0.35, token_promise=0.02,
@@ -71,30 +85,49 @@ def serving():
 
 @pytest.fixture(scope="module")
 def small():
-    return codesign.dense(hidden=4096, layers=32, heads=32, kv_heads=8, width=14336, vocabulary=128256)
+    return codesign.dense(
+        hidden=4096, layers=32, heads=32, kv_heads=8, width=14336, vocabulary=128256
+    )
 
 
 def test_door_agrees_with_its_parts(small, serving, machine, technology):
     one = codesign.serve(small, serving, codesign.Pool(machine), technology=technology)
-    decode = codesign.evaluate(machine, codesign.Workload(small, serving.decode), technology=technology)
-    prefill = codesign.evaluate(machine, codesign.Workload(small, serving.prefill), technology=technology)
+    decode = codesign.evaluate(
+        machine, codesign.Workload(small, serving.decode), technology=technology
+    )
+    prefill = codesign.evaluate(
+        machine, codesign.Workload(small, serving.prefill), technology=technology
+    )
     step = float(decode.step_time) + 32 / 1024 * float(prefill.step_time)
     assert float(one.time_per_token) == pytest.approx(step, rel=1e-12)
     assert float(one.cost_per_output_token) == pytest.approx(
-        float(decode.running_cost) / (float(one.output_tokens_per_second) * float(technology.economics.utilisation)), rel=1e-12
+        float(decode.running_cost)
+        / (float(one.output_tokens_per_second) * float(technology.economics.utilisation)),
+        rel=1e-12,
     )
 
 
 def test_separate_pools_add_up(small, serving, machine, technology):
     prefiller = dataclasses.replace(machine, chips=jnp.asarray(4.0))
-    two = codesign.serve(small, serving, codesign.Pool(machine, instances=3), codesign.Pool(prefiller), technology=technology)
-    assert float(two.capital_cost) == pytest.approx(3 * float(two.decode.capital_cost) + float(two.prefill.capital_cost), rel=1e-12)
+    two = codesign.serve(
+        small,
+        serving,
+        codesign.Pool(machine, instances=3),
+        codesign.Pool(prefiller),
+        technology=technology,
+    )
+    assert float(two.capital_cost) == pytest.approx(
+        3 * float(two.decode.capital_cost) + float(two.prefill.capital_cost), rel=1e-12
+    )
     assert float(two.time_per_token) == pytest.approx(float(two.decode.step_time), rel=1e-12)
 
 
 def test_cached_prompts_come_sooner_and_cheaper(small, serving, machine, technology):
     half = dataclasses.replace(serving, cached=jnp.asarray(0.5))
-    fresh, cached = (codesign.serve(small, s, codesign.Pool(machine), technology=technology) for s in (serving, half))
+    fresh, cached = (
+        codesign.serve(small, s, codesign.Pool(machine), technology=technology)
+        for s in (serving, half)
+    )
     assert float(cached.time_to_first_token) < float(fresh.time_to_first_token)
     assert float(cached.cost_per_output_token) < float(fresh.cost_per_output_token)
 
@@ -102,7 +135,11 @@ def test_cached_prompts_come_sooner_and_cheaper(small, serving, machine, technol
 def test_gradient_of_cost_per_token(small, serving, machine, technology):
     def log_cost(log_bandwidth):
         design = dataclasses.replace(machine, memory_bandwidth=jnp.exp(log_bandwidth))
-        return jnp.log(codesign.serve(small, serving, codesign.Pool(design), technology=technology).cost_per_output_token)
+        return jnp.log(
+            codesign.serve(
+                small, serving, codesign.Pool(design), technology=technology
+            ).cost_per_output_token
+        )
 
     at = jnp.log(machine.memory_bandwidth)
     exact = float(jax.grad(log_cost)(at))
@@ -113,17 +150,28 @@ def test_gradient_of_cost_per_token(small, serving, machine, technology):
 
 def test_bad_serving_is_refused(small, serving, machine, technology):
     with pytest.raises(ValueError, match="batch is 0"):
-        codesign.serve(small, dataclasses.replace(serving, batch=jnp.asarray(0.0)), codesign.Pool(machine), technology=technology)
+        codesign.serve(
+            small,
+            dataclasses.replace(serving, batch=jnp.asarray(0.0)),
+            codesign.Pool(machine),
+            technology=technology,
+        )
 
 
 def test_what_does_not_fit_is_refused(llama_405b, machine, technology):
-    """405B on one chip of 179 GiB, 161 to fill (field F42: 1,512 GiB on 74.5 was answered): no answer where it is seen, else no goodput."""
+    """405B on one chip of 179 GiB, 161 to fill (field F42: 1,512 GiB on 74.5 was answered): no
+    answer where it is seen, else no goodput."""
     one = dataclasses.replace(machine, chips=jnp.asarray(1.0))
     asked = codesign.Serving(prompt=4096, output=1024, batch=32, load=0.5)
-    with pytest.raises(ValueError, match=r"^decode needs \d+\.\d GiB for weights and caches and an instance has 160\.9 GiB"):
+    with pytest.raises(
+        ValueError,
+        match=r"^decode needs \d+\.\d GiB for weights and caches and an instance has 160\.9 GiB",
+    ):
         codesign.serve(llama_405b, asked, codesign.Pool(one), technology=technology)
     with pytest.raises(ValueError, match=r"^prefill needs"):
-        codesign.serve(llama_405b, asked, codesign.Pool(machine), codesign.Pool(one), technology=technology)
+        codesign.serve(
+            llama_405b, asked, codesign.Pool(machine), codesign.Pool(one), technology=technology
+        )
 
     def traced(chips):
         pool = codesign.Pool(dataclasses.replace(machine, chips=chips))
@@ -135,12 +183,21 @@ def test_what_does_not_fit_is_refused(llama_405b, machine, technology):
 
 
 def test_limits_are_the_worse_of_both_phases(small, serving, machine, technology):
-    tight = codesign.serve(small, serving, codesign.Pool(machine), technology=technology, first_promise=1e-6, token_promise=1e-6)
+    tight = codesign.serve(
+        small,
+        serving,
+        codesign.Pool(machine),
+        technology=technology,
+        first_promise=1e-6,
+        token_promise=1e-6,
+    )
     for name in codesign.LIMIT_NAMES:
         phases = [float(getattr(one.limits, name)) for one in (tight.decode, tight.prefill)]
         assert name == "promise" or float(getattr(tight.limits, name)) == max(phases)
     assert float(tight.limits.promise) == pytest.approx(np.log(float(tight.time_per_token) / 1e-6))
-    assert float(tight.first_token) == pytest.approx(np.log(float(tight.time_to_first_token) / 1e-6))
+    assert float(tight.first_token) == pytest.approx(
+        np.log(float(tight.time_to_first_token) / 1e-6)
+    )
     assert float(tight.goodput) == 0.0
 
 
@@ -157,8 +214,16 @@ def test_an_illegal_service_is_no_service(small, serving, machine, technology, c
     bad = dataclasses.replace(serving, **change)
     with pytest.raises(ValueError, match=told):
         codesign.serve(small, bad, codesign.Pool(machine), technology=technology)
-    traced = jax.jit(lambda asked: codesign.serve(small, asked, codesign.Pool(machine), technology=technology))(bad)
-    assert float(traced.goodput) <= 1e-18 and float(traced.cost_per_output_token) > 1e17 and float(traced.limits.capacity) > 0.0
+    traced = jax.jit(
+        lambda asked: codesign.serve(small, asked, codesign.Pool(machine), technology=technology)
+    )(bad)
+    assert (
+        float(traced.goodput) <= 1e-18
+        and float(traced.cost_per_output_token) > 1e17
+        and float(traced.limits.capacity) > 0.0
+    )
     assert all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in jax.tree.leaves(traced))
     with pytest.raises(ValueError, match="instances is -1"):
-        codesign.serve(small, serving, codesign.Pool(machine, instances=-1.0), technology=technology)
+        codesign.serve(
+            small, serving, codesign.Pool(machine, instances=-1.0), technology=technology
+        )

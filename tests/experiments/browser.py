@@ -1,4 +1,5 @@
-"""Headless Chromium, where it is installed: what a page holds, loads and offers once it is drawn."""
+"""Headless Chromium, where it is installed: what a page holds, loads and offers once it is
+drawn."""
 
 import html
 import json
@@ -8,7 +9,14 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+CHROMIUM = next(
+    (
+        path
+        for name in ("chromium", "chromium-browser", "google-chrome")
+        if (path := shutil.which(name))
+    ),
+    None,
+)
 
 LISTENS = """<script>
 window.found = {errors: [], opened: [], refused: []};
@@ -43,14 +51,28 @@ window.addEventListener("load", () => setTimeout(() => {
 
 
 def look_at(page: str, folder: Path) -> dict[str, Any]:
-    """Draw a page and press every button of its figures (but the one that saves a picture); what was found."""
+    """Draw a page and press every button of its figures (but the one that saves a picture); what
+    was found."""
     assert CHROMIUM is not None
     path = folder / "page.html"
     head, rest = page.split("<title>", 1)
     assert "Content-Security-Policy" in head
-    path.write_text(f"{head}{LISTENS}<title>{rest.replace('</body>', LOOKS + '</body>')}", encoding="utf-8")
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-unsafe-swiftshader", "--disable-background-networking"]
-    options += ["--window-size=1280,2400", "--virtual-time-budget=20000", f"--user-data-dir={folder / 'profile'}", "--dump-dom"]
+    path.write_text(
+        f"{head}{LISTENS}<title>{rest.replace('</body>', LOOKS + '</body>')}", encoding="utf-8"
+    )
+    options = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--enable-unsafe-swiftshader",
+        "--disable-background-networking",
+    ]
+    options += [
+        "--window-size=1280,2400",
+        "--virtual-time-budget=20000",
+        f"--user-data-dir={folder / 'profile'}",
+        "--dump-dom",
+    ]
     command = [CHROMIUM, *options, path.as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)
     match = re.search(r'<pre id="found">(.*?)</pre>', done.stdout, re.DOTALL)

@@ -72,5 +72,9 @@ def found():
 def searched(monkeypatch, found):
     """The command with the search already done."""
     _, front, devices, timings, _ = found
-    monkeypatch.setattr(optimize_command, "search", lambda stated, tell, memory=None: (front, devices, dict(timings)))
+    monkeypatch.setattr(
+        optimize_command,
+        "search",
+        lambda stated, tell, memory=None: (front, devices, dict(timings)),
+    )
     return front

@@ -1,8 +1,9 @@
 """What people see of a run: golden text at several widths, of run folders that were written once.
 
-``tests/experiments/finished`` holds answers that the program gave: what is tested here is how an answer is shown.
-``python -m tests.experiments.test_captures [RUN_FOLDER …]`` takes runs over as new answers under their folders' names, and writes the
-golden texts anew; look at them before they are committed.
+``tests/experiments/finished`` holds answers that the program gave: what is tested here is how an
+answer is shown. ``python -m tests.experiments.test_captures [RUN_FOLDER …]`` takes runs over as new
+answers under their folders' names, and writes the golden texts anew; look at them before they are
+committed.
 """
 
 import dataclasses
@@ -42,8 +43,13 @@ def with_status(run: RunRecord, words: list[str], front_gap: float = float("nan"
     """The same run with other status words, in turn."""
     count = len(run)
     status = np.array([words[k % len(words)] for k in range(count)], dtype=object)
-    changed = {"status": Column("status", "", status), "front_gap": Column("front_gap", "log", np.full(count, front_gap))}
-    return dataclasses.replace(run, columns=tuple(changed.get(column.name, column) for column in run.columns))
+    changed = {
+        "status": Column("status", "", status),
+        "front_gap": Column("front_gap", "log", np.full(count, front_gap)),
+    }
+    return dataclasses.replace(
+        run, columns=tuple(changed.get(column.name, column) for column in run.columns)
+    )
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -54,13 +60,18 @@ def test_golden(name, width):
 
 @pytest.mark.parametrize("name", ["llama-405b", "chat"])
 def test_golden_sheet(name):
-    assert print_sheet(read_run(FINISHED / name), 0, 80) + "\n" == (GOLDEN / f"{name}-design.txt").read_text(encoding="utf-8")
+    assert print_sheet(read_run(FINISHED / name), 0, 80) + "\n" == (
+        GOLDEN / f"{name}-design.txt"
+    ).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("words", [["GLOBAL"], ["GLOBAL AT ITS INTEGERS"], ["GLOBAL", "GLOBAL AT ITS INTEGERS", "LOCAL"]])
+@pytest.mark.parametrize(
+    "words", [["GLOBAL"], ["GLOBAL AT ITS INTEGERS"], ["GLOBAL", "GLOBAL AT ITS INTEGERS", "LOCAL"]]
+)
 @pytest.mark.parametrize("name", RUNS)
 def test_at_80_columns_an_answer_fits_a_screen(name, words):
-    """At most 30 lines of at most 80 characters, no cell cut, three digits of every number, at least 8 designs where there are."""
+    """At most 30 lines of at most 80 characters, no cell cut, three digits of every number, at
+    least 8 designs where there are."""
     run = with_status(read_run(FINISHED / name), words, 0.0009)
     text = print_run(run, 80, last=folder_line(run, f"runs/{name}-0123abcd"))
     lines = text.splitlines()
@@ -84,13 +95,20 @@ def test_the_best_designs_are_always_shown():
     run = read_run(FINISHED / "llama-405b")
     for count in (3, 8, 12):
         shown = representatives(run, count)
-        assert len(shown) == count and {run.best(objective) for objective in run.objectives} <= set(shown)
+        assert len(shown) == count and {run.best(objective) for objective in run.objectives} <= set(
+            shown
+        )
     assert representatives(run, 100) == list(range(len(run)))
 
 
 def test_answer_first_in_the_objectives_asked_for():
     lines = answer.best_lines(read_run(FINISHED / "cost-alone"))
-    assert len(lines) == 1 and lines[0].startswith("cheapest:") and "$/Mtoken" in lines[0] and "chips, batch" in lines[0]
+    assert (
+        len(lines) == 1
+        and lines[0].startswith("cheapest:")
+        and "$/Mtoken" in lines[0]
+        and "chips, batch" in lines[0]
+    )
     assert "tokens/s/$" not in captured("cost-alone", 80)
 
 
@@ -104,11 +122,18 @@ def test_a_promise_is_reported_with_what_was_reached():
 def test_a_status_word_is_explained_where_it_occurs_and_claims_no_more_than_its_gap():
     run = read_run(FINISHED / "llama-405b")
     (proved,) = answer.status_lines(with_status(run, ["GLOBAL"], 0.0009))
-    assert "over all chips, batches, stacks, layers and choices of the scenario, within 0.0009 in log" in proved
+    assert (
+        "over all chips, batches, stacks, layers and choices of the scenario, within 0.0009 in log"
+        in proved
+    )
     (open_,) = answer.status_lines(with_status(run, ["GLOBAL AT ITS INTEGERS"], 0.0121))
     assert "its own choice and integers only" in open_ and "over all others within 0.02" in open_
     both = answer.status_lines(with_status(run, ["LOCAL", "GLOBAL AT ITS INTEGERS"]))
-    assert len(both) == 2 and "nothing is proved" in both[0] and "others were searched, not proved" in both[1]
+    assert (
+        len(both) == 2
+        and "nothing is proved" in both[0]
+        and "others were searched, not proved" in both[1]
+    )
 
 
 def test_json_has_every_column_under_its_name():
@@ -116,35 +141,77 @@ def test_json_has_every_column_under_its_name():
     told = json.loads(json.dumps(run.as_json(), allow_nan=False))
     header = (FINISHED / "chat/front.csv").read_text().splitlines()[0].split(",")
     assert [name.partition(" [")[0] for name in header] == list(told["designs"][0])
-    wanted = {"machine 0 package_price", "machine 1 package_power", "machine 0 die_area", "machine 0 junction_temperature"}
-    wanted |= {"machine 0 capital_facility", "machine 0 stacks", "machine 0 layers", "machine 0 sram_capacity", "time_to_first_token"}
+    wanted = {
+        "machine 0 package_price",
+        "machine 1 package_power",
+        "machine 0 die_area",
+        "machine 0 junction_temperature",
+    }
+    wanted |= {
+        "machine 0 capital_facility",
+        "machine 0 stacks",
+        "machine 0 layers",
+        "machine 0 sram_capacity",
+        "time_to_first_token",
+    }
     assert wanted <= set(told["designs"][0]) and told["units"]["machine 0 die_area"] == "m^2"
     assert told["proof"] == {"asked": False, "front_gap": None}
     proved = read_run(FINISHED / "llama-405b")
-    assert proved.details["proof"] == {"asked": True, "front_gap": pytest.approx(max(proved.column("front_gap").values))}
+    assert proved.details["proof"] == {
+        "asked": True,
+        "front_gap": pytest.approx(max(proved.column("front_gap").values)),
+    }
 
 
 def test_no_column_stands_twice():
     run = read_run(FINISHED / "llama-405b")
     assert len({column.name for column in run.columns}) == len(run.columns)
-    numbers = [column for column in run.columns if column.unit and np.ptp(np.nan_to_num(column.values)) > 0]
-    numbers = [column for column in numbers if not column.name.endswith("_of_limit")]  # two limits may be as near as each other
-    same = [(a.name, b.name) for k, a in enumerate(numbers) for b in numbers[:k] if np.allclose(a.values, b.values, rtol=1e-7, atol=0)]
+    numbers = [
+        column for column in run.columns if column.unit and np.ptp(np.nan_to_num(column.values)) > 0
+    ]
+    numbers = [
+        column for column in numbers if not column.name.endswith("_of_limit")
+    ]  # two limits may be as near as each other
+    same = [
+        (a.name, b.name)
+        for k, a in enumerate(numbers)
+        for b in numbers[:k]
+        if np.allclose(a.values, b.values, rtol=1e-7, atol=0)
+    ]
     assert not same
 
 
 def test_capital_adds_up():
     run = read_run(FINISHED / "llama-405b")
-    parts = sum(run.column(f"capital_{part}").values for part in ("logic", "memory", "package", "margin", "network", "server", "facility"))
+    parts = sum(
+        run.column(f"capital_{part}").values
+        for part in ("logic", "memory", "package", "margin", "network", "server", "facility")
+    )
     np.testing.assert_allclose(parts, run.column("capital_per_chip").values, rtol=1e-8)
-    np.testing.assert_allclose(parts * run.column("chips").values, run.column("capital").values, rtol=1e-8)
+    np.testing.assert_allclose(
+        parts * run.column("chips").values, run.column("capital").values, rtol=1e-8
+    )
     silicon = run.column("die_area").values * run.column("dies").values
-    areas = ("core", "sram", "memory_interface", "links", "die_to_die", "fixed", "unmodelled", "white")
-    np.testing.assert_allclose(sum(run.column(f"area_{part}").values for part in areas), silicon, rtol=1e-8)
+    areas = (
+        "core",
+        "sram",
+        "memory_interface",
+        "links",
+        "die_to_die",
+        "fixed",
+        "unmodelled",
+        "white",
+    )
+    np.testing.assert_allclose(
+        sum(run.column(f"area_{part}").values for part in areas), silicon, rtol=1e-8
+    )
 
 
 def test_csv_survives_commas_and_quotes():
-    table = [Column("plan", "", np.array(['a, "b"', "c"], dtype=object)), Column("x", "1", np.array([1.5, np.nan]))]
+    table = [
+        Column("plan", "", np.array(['a, "b"', "c"], dtype=object)),
+        Column("x", "1", np.array([1.5, np.nan])),
+    ]
     assert csv_text(read_csv(csv_text(table))) == csv_text(table)
 
 
@@ -155,7 +222,9 @@ def test_a_front_that_cannot_be_read_is_refused(refused, tmp_path, content):
     assert "holds no whole run" in refused("show", tmp_path / "broken")
 
 
-@pytest.mark.parametrize(("columns", "width"), [(None, 80), ("120", 120), ("200", 200), ("wide", 80), ("0", 40)])
+@pytest.mark.parametrize(
+    ("columns", "width"), [(None, 80), ("120", 120), ("200", 200), ("wide", 80), ("0", 40)]
+)
 def test_a_pipe_has_80_columns_unless_told(run, monkeypatch, columns, width):
     monkeypatch.delenv("COLUMNS", raising=False)
     if columns:
@@ -172,8 +241,14 @@ def test_every_design_or_one(run):
     assert len(designs_in(every)) == len(read_run(place))
     assert "12 of 53" not in every
     sheet = run("show", place, "--design", 52).out
-    assert "Design 52 of 53" in sheet and "Capital of one chip" in sheet and "junction temperature" in sheet
-    assert run("show", place, "--design", 52, "--json").json["tokens/s/$"] == pytest.approx(0.0459, rel=1e-2)
+    assert (
+        "Design 52 of 53" in sheet
+        and "Capital of one chip" in sheet
+        and "junction temperature" in sheet
+    )
+    assert run("show", place, "--design", 52, "--json").json["tokens/s/$"] == pytest.approx(
+        0.0459, rel=1e-2
+    )
 
 
 def test_text_of_strangers_is_text(run, tmp_path):
@@ -186,9 +261,21 @@ def test_text_of_strangers_is_text(run, tmp_path):
 
 
 TOLD = (
-    "scenario", "title", "seed", "weights", "buildable", "objectives", "machines", "services", "promises", "fleet", "proof", "advantage",
-    "comparison", "warnings",
-)  # fmt: skip
+    "scenario",
+    "title",
+    "seed",
+    "weights",
+    "buildable",
+    "objectives",
+    "machines",
+    "services",
+    "promises",
+    "fleet",
+    "proof",
+    "advantage",
+    "comparison",
+    "warnings",
+)
 """What is kept of ``run.json``."""
 
 
@@ -211,7 +298,9 @@ def write_golden() -> None:
         for width in WIDTHS:
             (GOLDEN / f"{name}-{width}.txt").write_text(captured(name, width), encoding="utf-8")
     for name in ("llama-405b", "chat"):
-        (GOLDEN / f"{name}-design.txt").write_text(print_sheet(read_run(FINISHED / name), 0, 80) + "\n", encoding="utf-8")
+        (GOLDEN / f"{name}-design.txt").write_text(
+            print_sheet(read_run(FINISHED / name), 0, 80) + "\n", encoding="utf-8"
+        )
 
 
 if __name__ == "__main__":

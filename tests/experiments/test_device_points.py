@@ -36,24 +36,46 @@ MIXTURE = (
     .replace("pipeline = [1]", 'pipeline = [1]\nexperts = ["sliced", "whole"]')
 )
 TIGHT = SMALL.replace('"20 ms"', '"2 ms"')
-SERVING = SMALL.replace("context = 4096", 'phase = "serving"\nprompt = 2048\noutput = 512\nfirst_promise = "30 ms"')
-TWO_SERVICES = SMALL.replace(
-    "[technology]", '[[workload]]\nmodel = "gpt-oss-20b"\ncontext = 2048\npromise = "1 ms"\nshare = 0.4\n[technology]'
+SERVING = SMALL.replace(
+    "context = 4096", 'phase = "serving"\nprompt = 2048\noutput = 512\nfirst_promise = "30 ms"'
 )
-TWO_SERVICES = TWO_SERVICES.replace("[workload]\n", "[[workload]]\nshare = 0.6\n", 1).replace("batch = [1, 256]", "batch = [1, 20]")
-BOUNDED = SMALL + '\n[[bounds]]\noutcome = "capital_cost"\nmost = 150e3\n[[bounds]]\noutcome = "tokens_per_second_per_watt"\nleast = 0.5\n'
+TWO_SERVICES = SMALL.replace(
+    "[technology]",
+    '[[workload]]\nmodel = "gpt-oss-20b"\ncontext = 2048\npromise = "1 ms"\nshare ='
+    " 0.4\n[technology]",
+)
+TWO_SERVICES = TWO_SERVICES.replace("[workload]\n", "[[workload]]\nshare = 0.6\n", 1).replace(
+    "batch = [1, 256]", "batch = [1, 20]"
+)
+BOUNDED = (
+    SMALL + '\n[[bounds]]\noutcome = "capital_cost"\nmost = 150e3\n[[bounds]]\noutcome ='
+    ' "tokens_per_second_per_watt"\nleast = 0.5\n'
+)
 
 
-def within(name: str, chips: tuple[int, int], batch: tuple[int, int], devices: tuple[str, ...] = FIVE, **search: object) -> Scenario:
+def within(
+    name: str,
+    chips: tuple[int, int],
+    batch: tuple[int, int],
+    devices: tuple[str, ...] = FIVE,
+    **search: object,
+) -> Scenario:
     """A built-in scenario in a smaller range, for some devices."""
     stated = scenario(name)
     space = stated.space.model_copy(update={"chips": chips, "batch": batch})
     asked = stated.search.model_copy(update=search)
-    return stated.model_copy(update={"space": space, "search": asked, "compare": stated.compare.model_copy(update={"devices": devices})})
+    return stated.model_copy(
+        update={
+            "space": space,
+            "search": asked,
+            "compare": stated.compare.model_copy(update={"devices": devices}),
+        }
+    )
 
 
 def test_llama_405b_is_enumerated():
-    """Every number of chips and batch in range and both collectives, by code apart from the search's."""
+    """Every number of chips and batch in range and both collectives, by code apart from the
+    search's."""
     stated = within("llama-405b", (2, 12), (1, 400))
     found = {point.name: point for point in device_points(stated, problem(stated))}
     for name in FIVE:
@@ -63,7 +85,8 @@ def test_llama_405b_is_enumerated():
 
 
 def test_chat_is_enumerated():
-    """Machines of two kinds: every pair of chip counts, every batch, with and without attention groups."""
+    """Machines of two kinds: every pair of chip counts, every batch, with and without attention
+    groups."""
     stated = within("chat", (1, 11), (1, 300), objectives=["tokens/s/$"])
     found = {point.name: point for point in device_points(stated, problem(stated))}
     for name in FIVE:
@@ -73,46 +96,88 @@ def test_chat_is_enumerated():
 
 
 def test_known_devices_of_llama_405b():
-    """Values of the issue: the best device is TPU v7, and of the run's own technology Rubin, far above powers of two."""
+    """Values of the issue: the best device is TPU v7, and of the run's own technology Rubin, far
+    above powers of two."""
     stated = within("llama-405b", (1, 512), (1, 4096), (*FIVE, "gb200"))
     found = {point.name: point for point in device_points(stated, problem(stated))}
-    assert found["rubin"].tokens_per_second_per_dollar == pytest.approx(0.0335, abs=5e-5)  # enumerated too, as above
+    assert found["rubin"].tokens_per_second_per_dollar == pytest.approx(
+        0.0335, abs=5e-5
+    )  # enumerated too, as above
     assert (found["rubin"].chips, found["rubin"].batch) == (5, 358)
-    others = {name: point.tokens_per_second_per_dollar for name, point in found.items() if not point.same_generation}
-    assert max(others, key=others.__getitem__) == "tpu-v7" and others["tpu-v7"] == pytest.approx(0.0181, abs=1e-4)
-    understated = {"tpu-v7": (0.01237, 1.46), "mi355x": (0.01087, 1.38), "gb200": (0.00839, 1.37), "h200": (0.00661, 1.21)}
+    others = {
+        name: point.tokens_per_second_per_dollar
+        for name, point in found.items()
+        if not point.same_generation
+    }
+    assert max(others, key=others.__getitem__) == "tpu-v7" and others["tpu-v7"] == pytest.approx(
+        0.0181, abs=1e-4
+    )
+    understated = {
+        "tpu-v7": (0.01237, 1.46),
+        "mi355x": (0.01087, 1.38),
+        "gb200": (0.00839, 1.37),
+        "h200": (0.00661, 1.21),
+    }
     for name, (before, times) in understated.items():
         assert others[name] / before == pytest.approx(times, abs=0.01), name
 
 
 @pytest.mark.parametrize(
-    "text", [TIGHT, LAYERED, MIXTURE, SERVING, TWO_SERVICES, BOUNDED], ids=["tight", "layered", "mixture", "serving", "two", "bounded"]
+    "text",
+    [TIGHT, LAYERED, MIXTURE, SERVING, TWO_SERVICES, BOUNDED],
+    ids=["tight", "layered", "mixture", "serving", "two", "bounded"],
 )
-@pytest.mark.parametrize("goals", [["tokens/s/$", "tokens/s/W", "tokens/s/user"], ["$/token", "J/token"]], ids=["rates", "costs"])
+@pytest.mark.parametrize(
+    "goals",
+    [["tokens/s/$", "tokens/s/W", "tokens/s/user"], ["$/token", "J/token"]],
+    ids=["rates", "costs"],
+)
 def test_no_machine_of_the_range_is_better(text, goals):
-    """Each objective against every machine there is, and no point of a device's front that one of them beats in all."""
+    """Each objective against every machine there is, and no point of a device's front that one of
+    them beats in all."""
     stated = read(text, "small", "small")
-    stated = stated.model_copy(update={"search": stated.search.model_copy(update={"objectives": goals})})
+    stated = stated.model_copy(
+        update={"search": stated.search.model_copy(update={"objectives": goals})}
+    )
     posed, objectives = problem(stated), objectives_of(stated)
     ways = layouts(stated, posed.services)
-    names = stated.model_copy(update={"compare": stated.compare.model_copy(update={"devices": ("b200", "tpu-v7", "h100")})})
+    names = stated.model_copy(
+        update={
+            "compare": stated.compare.model_copy(update={"devices": ("b200", "tpu-v7", "h100")})
+        }
+    )
     described = [(one, [_design(one, 8, posed) for _ in ways]) for one in compared(names)]
     offers = _offers(stated, posed, ways, described)
     speed = [one.name for one in objectives].index("tokens/s/user")
     sought = search(offers, objectives, posed.bounds, speed)
     chips = np.arange(1, 17)
-    batches = np.stack(np.meshgrid(*[np.arange(1, stated.space.batch[1] + 1)] * len(posed.services), indexing="ij"), -1)
+    batches = np.stack(
+        np.meshgrid(
+            *[np.arange(1, stated.space.batch[1] + 1)] * len(posed.services), indexing="ij"
+        ),
+        -1,
+    )
     batches = batches.reshape(-1, len(posed.services))
     for device in range(3):
         every = []
         for offer in np.flatnonzero(offers.device == device):
             legal = chips[chips >= offers.fewest[offer, 0]]
             count = len(legal) * len(batches)
-            every.append(Integers(np.full(count, offer), np.repeat(legal, len(batches))[:, None], np.tile(batches, (len(legal), 1))))
+            every.append(
+                Integers(
+                    np.full(count, offer),
+                    np.repeat(legal, len(batches))[:, None],
+                    np.tile(batches, (len(legal), 1)),
+                )
+            )
         machines = Integers(*(np.concatenate(parts) for parts in zip(*every, strict=True)))
         found = evaluate(offers, machines)
         logs = log_goals(objectives, found.totals)
-        good = (found.capacity <= 0).all(axis=1) & (found.late <= 0).all(axis=1) & (found.first <= 0).all(axis=1)
+        good = (
+            (found.capacity <= 0).all(axis=1)
+            & (found.late <= 0).all(axis=1)
+            & (found.first <= 0).all(axis=1)
+        )
         for bound in posed.bounds:
             reached = getattr(found.totals, bound.outcome)
             good &= (reached <= (bound.most or np.inf)) & (reached >= (bound.least or 0.0))
@@ -122,8 +187,12 @@ def test_no_machine_of_the_range_is_better(text, goals):
         own = offers.device[seen.offer] == device
         front = known[own][own_front(known[own], speed)]
         assert front.min(axis=0) == pytest.approx(sought.best[device], abs=1e-12)
-        behind = [(row - logs[good]).min(axis=1).max() for row in front]  # by how much one machine beats a point in everything
-        assert np.median(behind) < 0.02 and max(behind) < (0.05 if len(posed.services) == 1 else 0.15), behind
+        behind = [
+            (row - logs[good]).min(axis=1).max() for row in front
+        ]  # by how much one machine beats a point in everything
+        assert np.median(behind) < 0.02 and max(behind) < (
+            0.05 if len(posed.services) == 1 else 0.15
+        ), behind
 
 
 def test_chips_beyond_the_domain_are_allowed_and_charged():
@@ -133,24 +202,44 @@ def test_chips_beyond_the_domain_are_allowed_and_charged():
     assert point.chips > 8
     (one,) = compared(stated)
     design = _design(one, 8, problem(stated))
-    assert float(design.scale_up_domain) == 8 and float(design.scale_out_latency) == pytest.approx(20e-6)  # of scenario.toml
+    assert float(design.scale_up_domain) == 8 and float(design.scale_out_latency) == pytest.approx(
+        20e-6
+    )  # of scenario.toml
 
 
 def test_the_generation_of_the_scenario_comes_first_and_all_others_have_reasons():
     stated = scenario("llama-405b")
     order = compared(stated)
-    assert order[0].same_generation and "rubin" in [one.name for one in order if one.same_generation]
-    assert [one.same_generation for one in order] == sorted((one.same_generation for one in order), reverse=True)
+    assert order[0].same_generation and "rubin" in [
+        one.name for one in order if one.same_generation
+    ]
+    assert [one.same_generation for one in order] == sorted(
+        (one.same_generation for one in order), reverse=True
+    )
     reasons = {one.name: one.absent_because for one in order}
-    assert reasons["xpu-hbm4"] == "a chip of a limit study, never built" and "desktop" in reasons["rtx-4090"] and not reasons["rubin"]
-    assert {one.name for one in compared(scenario("offline")) if one.same_generation} >= {"h200", "b200", "tpu-v7"}  # of HBM3E
+    assert (
+        reasons["xpu-hbm4"] == "a chip of a limit study, never built"
+        and "desktop" in reasons["rtx-4090"]
+        and not reasons["rubin"]
+    )
+    assert {one.name for one in compared(scenario("offline")) if one.same_generation} >= {
+        "h200",
+        "b200",
+        "tpu-v7",
+    }  # of HBM3E
 
 
 def test_what_is_announced_for_a_later_year_is_a_plan_and_not_of_the_generation():
-    """mtia-500 (HBM4, 2027, announced) stood as the best device that a design of 2026 had to beat."""
+    """mtia-500 (HBM4, 2027, announced) stood as the best device that a design of 2026 had to
+    beat."""
     order = {one.name: one for one in compared(scenario("llama-405b"))}
     later, own = order["mtia-500"], order["rubin"]
-    assert later.announced and later.technology == ("N3", "HBM4", "Ethernet") and not later.same_generation and not later.absent_because
+    assert (
+        later.announced
+        and later.technology == ("N3", "HBM4", "Ethernet")
+        and not later.same_generation
+        and not later.absent_because
+    )
     assert own.announced and own.same_generation  # for the year of its memory
     assert not order["b200"].announced
 
@@ -167,26 +256,42 @@ technology = ["N4", "HBM3E", "NVLink5"]
 
 def test_absent_devices_say_why(tmp_path):
     (tmp_path / "narrow.toml").write_text(NARROW)
-    stated = within("llama-405b", (1, 4), (1, 8), ("rubin", "h100", str(tmp_path / "narrow.toml"), "groq-lpu"))
+    stated = within(
+        "llama-405b", (1, 4), (1, 8), ("rubin", "h100", str(tmp_path / "narrow.toml"), "groq-lpu")
+    )
     points = {point.name: point for point in device_points(stated, problem(stated))}
-    assert "too small" in points["h100"].absent_because and "4 chips" in points["groq-lpu"].absent_because
-    assert "no rate for 8-bit products" in points["narrow"].absent_because and not points["rubin"].absent_because
+    assert (
+        "too small" in points["h100"].absent_because
+        and "4 chips" in points["groq-lpu"].absent_because
+    )
+    assert (
+        "no rate for 8-bit products" in points["narrow"].absent_because
+        and not points["rubin"].absent_because
+    )
     rows = list(csv.DictReader(io.StringIO(devices_csv(list(points.values()), stated))))
     assert [row["name"] for row in rows] == list(points) and rows[-1]["absent_because"]
-    assert float(rows[0]["tokens/s/$ [token/s/USD]"]) == pytest.approx(points["rubin"].tokens_per_second_per_dollar, rel=1e-8)
+    assert float(rows[0]["tokens/s/$ [token/s/USD]"]) == pytest.approx(
+        points["rubin"].tokens_per_second_per_dollar, rel=1e-8
+    )
     told = record(points["rubin"])
     assert {"name", "chips", "batch", "values", "year", "absent_because"} <= told.keys()
-    assert told["absent_because"] is None and set(told["values"]) == {"tokens/s/$", "tokens/s/W", "tokens/s/user"}
+    assert told["absent_because"] is None and set(told["values"]) == {
+        "tokens/s/$",
+        "tokens/s/W",
+        "tokens/s/user",
+    }
     assert record(points["h100"])["chips"] is None and record(points["h100"])["values"] == {}
-    assert len(told["front"]) > 1 and sum(told["capital_usd_per_token_per_second"].values()) == pytest.approx(
-        1 / told["values"]["tokens/s/$"]
-    )
+    assert len(told["front"]) > 1 and sum(
+        told["capital_usd_per_token_per_second"].values()
+    ) == pytest.approx(1 / told["values"]["tokens/s/$"])
 
 
 def test_a_scenario_names_its_devices(refused, tmp_path):
     named = SMALL + '\n[compare]\ndevices = ["h100", "rtx-4090"]\n'
     stated = read(named, "small", "small")
-    assert {one.name for one in compared(stated)} == {"h100", "rtx-4090"} and not any(one.absent_because for one in compared(stated))
+    assert {one.name for one in compared(stated)} == {"h100", "rtx-4090"} and not any(
+        one.absent_because for one in compared(stated)
+    )
     assert read(written(stated), "small", "small") == stated
     (tmp_path / "wrong.toml").write_text(named.replace("h100", "h10"))
     assert "did you mean" in refused("optimize", "wrong.toml")
@@ -195,12 +300,23 @@ def test_a_scenario_names_its_devices(refused, tmp_path):
 
 
 def test_a_device_of_ones_own_is_compared(tmp_path):
-    text = 'name = "my $chip$"\nmemory_bandwidth = "8 TB/s"\nmemory_capacity = "192 GB"\npeak_flops = "5 PFLOP/s"\n'
-    text += 'sync_latency = "2 us"\nlink_bandwidth = "900 GB/s"\nscale_up_domain = 8\ntechnology = ["N3", "HBM4", "NVLink6"]\n'
+    text = (
+        'name = "my $chip$"\nmemory_bandwidth = "8 TB/s"\nmemory_capacity = "192 GB"\npeak_flops ='
+        ' "5 PFLOP/s"\n'
+    )
+    text += (
+        'sync_latency = "2 us"\nlink_bandwidth = "900 GB/s"\nscale_up_domain = 8\ntechnology ='
+        ' ["N3", "HBM4", "NVLink6"]\n'
+    )
     (tmp_path / "own.toml").write_text(text)
     stated = read(SMALL + f'\n[compare]\ndevices = ["{tmp_path}/own.toml"]\n', "small", "small")
     (point,) = device_points(stated, problem(stated))
-    assert point.name == "my $chip$" and point.same_generation and point.best and drawn([point], stated) == [point]
+    assert (
+        point.name == "my $chip$"
+        and point.same_generation
+        and point.best
+        and drawn([point], stated) == [point]
+    )
     (tmp_path / "own.toml").write_text(text.replace('technology = ["N3", "HBM4", "NVLink6"]\n', ""))
     (point,) = device_points(stated, problem(stated))
     assert "no technology is stated" in point.absent_because
@@ -212,7 +328,12 @@ def test_a_fleet_that_decodes_on_two_kinds_is_not_compared_and_says_so():
     )
     stated = read(text, "small", "small")
     points = device_points(stated, problem(stated))
-    assert all("expected one" in point.absent_because or "limit study" in point.absent_because or not point.best for point in points)
+    assert all(
+        "expected one" in point.absent_because
+        or "limit study" in point.absent_because
+        or not point.best
+        for point in points
+    )
 
 
 def test_the_picture_keeps_the_best_few_of_each_generation():
@@ -222,7 +343,10 @@ def test_the_picture_keeps_the_best_few_of_each_generation():
     assert 5 < len(shown) <= 12 and shown[0].same_generation
     for year in {point.year for point in shown if not point.same_generation}:
         assert sum(point.year == year and not point.same_generation for point in shown) <= 2
-    best = max((point for point in points if point.best), key=lambda point: point.best.values[leading(stated)])
+    best = max(
+        (point for point in points if point.best),
+        key=lambda point: point.best.values[leading(stated)],
+    )
     assert best in shown
 
 
@@ -231,7 +355,10 @@ def small_run():
     from experiments.commands.optimize import search as whole
 
     stated = read(
-        SMALL.replace('"tokens/s/user"', '"$/token", "tokens/s/user"') + '\n[compare]\ndevices = ["rubin", "b200"]\n', "small", "small"
+        SMALL.replace('"tokens/s/user"', '"$/token", "tokens/s/user"')
+        + '\n[compare]\ndevices = ["rubin", "b200"]\n',
+        "small",
+        "small",
     )
     front, devices, _ = whole(stated, lambda *_: None)
     return stated, front, devices
@@ -240,8 +367,17 @@ def small_run():
 @pytest.mark.parametrize("first", ["tokens/s/$", "$/token"])
 def test_the_advantage_multiplies_up_and_is_said_in_one_sentence(small_run, first):
     stated, front, devices = small_run
-    asked = [first, *(name for name in stated.search.objectives if name not in (first, "tokens/s/$", "$/token"))]
-    stated = stated.model_copy(update={"search": stated.search.model_copy(update={"objectives": asked})})
+    asked = [
+        first,
+        *(
+            name
+            for name in stated.search.objectives
+            if name not in (first, "tokens/s/$", "$/token")
+        ),
+    ]
+    stated = stated.model_copy(
+        update={"search": stated.search.model_copy(update={"objectives": asked})}
+    )
     found = advantage(front, devices, stated)
     assert found is not None and found.device.name == "rubin" and found.objective == first
     assert np.prod(list(found.factors.values())) == pytest.approx(found.ratio, rel=1e-6)
@@ -250,10 +386,17 @@ def test_the_advantage_multiplies_up_and_is_said_in_one_sentence(small_run, firs
         assert sum(side.money.values()) == pytest.approx(whole, rel=1e-6)
         assert sum(side.shares.values()) == pytest.approx(1.0) and min(side.money.values()) >= 0
     text = " ".join(sentences(found, stated))
-    assert "rubin" in text and f"{found.ratio:.2f} times" in text and "facility" in text and "HBM4, same generation" in text
+    assert (
+        "rubin" in text
+        and f"{found.ratio:.2f} times" in text
+        and "facility" in text
+        and "HBM4, same generation" in text
+    )
     assert as_record(found)["factors"] == found.factors
     (b200,) = [point for point in devices if point.name == "b200"]
-    assert "none of the scenario's own" in " ".join(sentences(advantage(front, [b200], stated), stated))
+    assert "none of the scenario's own" in " ".join(
+        sentences(advantage(front, [b200], stated), stated)
+    )
     assert "No device" in " ".join(sentences(advantage(front, [], stated), stated))
 
 
@@ -263,13 +406,18 @@ def test_the_advantage_of_an_enumerated_design_by_hand(small_run):
     found = advantage(front, devices, stated)
     row = int(np.argmax(front.totals.tokens_per_second_per_dollar))
     chips = float(front.design.chips[row])
-    assert 1.0 / found.design.chips_busy == pytest.approx(front.totals.system_tokens_per_second[row] / chips, rel=1e-9)
+    assert 1.0 / found.design.chips_busy == pytest.approx(
+        front.totals.system_tokens_per_second[row] / chips, rel=1e-9
+    )
     outcome = front.outcomes[0]
     share = float(outcome.cost.facility[row]) / float(outcome.cost.capital[row])
     assert found.design.shares["facility"] == pytest.approx(share, rel=1e-9)
 
 
-@pytest.mark.parametrize("objectives", [["tokens/s/user"], ["$/token"], ["tokens/s/$", "J/token", "power", "tokens/s/user"]])
+@pytest.mark.parametrize(
+    "objectives",
+    [["tokens/s/user"], ["$/token"], ["tokens/s/$", "J/token", "power", "tokens/s/user"]],
+)
 def test_pictures_of_any_objectives_and_any_devices(small_run, tmp_path, objectives):
     """With devices, without, with names that look like mathematics."""
     from experiments.runs.picture import draw_front
@@ -279,7 +427,12 @@ def test_pictures_of_any_objectives_and_any_devices(small_run, tmp_path, objecti
     asked = [objective(name) for name in objectives]
     values = np.exp(-log_goals(asked, front.totals) * np.array([one.sense for one in asked]))
     front = dataclasses.replace(front, objectives=tuple(asked), values=values)
-    stated = stated.model_copy(update={"search": stated.search.model_copy(update={"objectives": objectives}), "description": "a $^ b"})
+    stated = stated.model_copy(
+        update={
+            "search": stated.search.model_copy(update={"objectives": objectives}),
+            "description": "a $^ b",
+        }
+    )
     own = device_points(stated, problem(stated))
     strange = [dataclasses.replace(point, name="$_{") for point in own]
     for k, several in enumerate((own, [], strange)):

@@ -1,6 +1,8 @@
-"""Inputs that once ended in a traceback, a hang, nonsense or a loss: each refused by name, or done without harm.
+"""Inputs that once ended in a traceback, a hang, nonsense or a loss: each refused by name, or done
+without harm.
 
-The first part writes small inputs of every kind. The last replays the collection in ``../shared/cases/faults`` where it is.
+The first part writes small inputs of every kind. The last replays the collection in
+``../shared/cases/faults`` where it is.
 """
 
 import csv
@@ -74,22 +76,36 @@ def test_what_is_no_file_of_ours(refused, tmp_path, name, arguments, kind, told)
     elif kind == "endless":
         path.symlink_to("/dev/zero")
     elif kind == "latin-1":
-        path.write_bytes('name = "naïve"'.encode("latin-1") if toml else '{"a": "naïve"}'.encode("latin-1"))
+        path.write_bytes(
+            'name = "naïve"'.encode("latin-1") if toml else '{"a": "naïve"}'.encode("latin-1")
+        )
     elif kind == "huge":
         path.write_text("\n" * (17 * 2**20))
     elif kind in ("deep", "tables"):
         dotted = ".".join(["a"] * 3000) + " = 1"
-        path.write_text(f"a = {deep(50_000)}" if kind == "deep" and toml else dotted if toml else deep(100_000))
+        path.write_text(
+            f"a = {deep(50_000)}" if kind == "deep" and toml else dotted if toml else deep(100_000)
+        )
     assert told in (sentence := refused(*arguments)) and name in sentence
 
 
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (json.dumps({**CONFIG, "num_hidden_layers": 10**12}), "num_hidden_layers = 1000000000000, expected at most 10000 layers"),
-        (json.dumps({**CONFIG, "num_hidden_layers": 10_001}), "num_hidden_layers = 10001, expected at most 10000 layers"),
+        (
+            json.dumps({**CONFIG, "num_hidden_layers": 10**12}),
+            "num_hidden_layers = 1000000000000, expected at most 10000 layers",
+        ),
+        (
+            json.dumps({**CONFIG, "num_hidden_layers": 10_001}),
+            "num_hidden_layers = 10001, expected at most 10000 layers",
+        ),
         (json.dumps(CONFIG)[:-1] + ', "vocab_size": 7}', "the key 'vocab_size' is given twice"),
-        (json.dumps({**CONFIG, "rope_scaling": "x"})[:-1].replace('"x"', '{"f": 1, "f": 2}') + "}", "the key 'f' is given twice"),
+        (
+            json.dumps({**CONFIG, "rope_scaling": "x"})[:-1].replace('"x"', '{"f": 1, "f": 2}')
+            + "}",
+            "the key 'f' is given twice",
+        ),
         (json.dumps(CONFIG).replace("64", "1e999"), "hidden_size = inf"),
         (json.dumps(CONFIG).replace("64", "9" * 5000), "not valid JSON"),
         (json.dumps({**CONFIG, "hidden_size": "w" * 10**6}), "hidden_size"),
@@ -105,9 +121,11 @@ def test_a_config_json_that_says_too_much(refused, tmp_path, content, told):
 def test_the_home_of_nobody(refused, tmp_path, path):
     (tmp_path / "mine.toml").write_text(SMALL.replace("llama-3.1-8b", path))
     for arguments in (
-        ("optimize", path), ("optimize", "mine.toml"), ("evaluate", "--model", path, "--device", "h100"),
+        ("optimize", path),
+        ("optimize", "mine.toml"),
+        ("evaluate", "--model", path, "--device", "h100"),
         *([("evaluate", "--model", "gpt2", "--device", path)] if path.endswith(".toml") else []),
-    ):  # fmt: skip
+    ):
         assert "no such user" in refused(*arguments)
 
 
@@ -200,7 +218,10 @@ def test_a_scenario_that_makes_no_sense(refused, tmp_path, good, bad, told):
         (("--kv-bits", "1e-200"), "--kv-bits is '1e-200'"),
         (("--activation-bits", "1e-200"), "--activation-bits is '1e-200'"),
         (("--sync-latency-us", "1e300", "--json"), "--sync-latency-us is '1e300'"),
-        (("--chips", 8, "--execution", "limit", "--syncs-per-layer", "1e300", "--json"), "--syncs-per-layer is '1e300'"),
+        (
+            ("--chips", 8, "--execution", "limit", "--syncs-per-layer", "1e300", "--json"),
+            "--syncs-per-layer is '1e300'",
+        ),
         (("--nominal-parameters", 8), "llama-3.1-8b has 8.03e+09 by its own count"),
         (("--nominal-parameters", "1e300"), "llama-3.1-8b has 8.03e+09 by its own count"),
         (("--chips", 34, "--pipeline", 34), "--pipeline is 34, but llama-3.1-8b has 32 layers"),
@@ -214,21 +235,34 @@ def test_an_outcome_that_is_no_number_is_refused(refused, monkeypatch):
     """Whatever slips through the ranges: JSON never says null for an outcome."""
     from experiments.points import report as point_report
 
-    monkeypatch.setattr(point_report, "speeds", lambda outcome: {"user_tokens_per_second": float("nan")})
+    monkeypatch.setattr(
+        point_report, "speeds", lambda outcome: {"user_tokens_per_second": float("nan")}
+    )
     assert "no finite user_tokens_per_second" in refused(*EVALUATE, "--json")
 
 
 def test_more_positions_than_the_model_has(run, tmp_path, searched):
     """A warning for people and in JSON; a learned table, or what a config.json says."""
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine/config.json").write_text(json.dumps({**CONFIG, "max_position_embeddings": 2048}))
+    (tmp_path / "mine/config.json").write_text(
+        json.dumps({**CONFIG, "max_position_embeddings": 2048})
+    )
     (tmp_path / "mine.toml").write_text(SMALL.replace("llama-3.1-8b", "gpt2"))
-    for model, context, told in (("gpt2", 1024, None), ("gpt2", 1025, "1024 positions"), ("mine", 4096, "2048 positions")):
-        answer = run("evaluate", "--model", model, "--device", "h100", "--context", context, "--json")
+    for model, context, told in (
+        ("gpt2", 1024, None),
+        ("gpt2", 1025, "1024 positions"),
+        ("mine", 4096, "2048 positions"),
+    ):
+        answer = run(
+            "evaluate", "--model", model, "--device", "h100", "--context", context, "--json"
+        )
         assert answer.code == 0 and bool(answer.json["warnings"]) == bool(told)
         assert not told or (told in answer.json["warnings"][0] and told in answer.err)
     answer = run("optimize", "mine.toml", "--json")
-    assert "gpt2 has 1024 positions; 4096 are beyond" in answer.json["warnings"][0] and "warning: gpt2" in answer.err
+    assert (
+        "gpt2 has 1024 positions; 4096 are beyond" in answer.json["warnings"][0]
+        and "warning: gpt2" in answer.err
+    )
 
 
 # Measurements.
@@ -248,10 +282,26 @@ def test_a_row_of_measurements_that_is_broken(refused, tmp_path, change, told):
         "source,model,hardware,n_chips,tp,pp,ep,precision_weights,precision_kv,phase,batch_or_concurrency,input_len,output_len,metric,"
         "value,unit,params_note"
     ).split(",")
-    row = ["here", "Qwen/Qwen3-14B", "H100", "1", "1", "1", "1", "bf16", "", "steady_state_serving", "8", "", "600"]
+    row = [
+        "here",
+        "Qwen/Qwen3-14B",
+        "H100",
+        "1",
+        "1",
+        "1",
+        "1",
+        "bf16",
+        "",
+        "steady_state_serving",
+        "8",
+        "",
+        "600",
+    ]
     metrics = (["gpu_energy_per_output_token", "0.5", "J/tok"], ["gpu_power_avg_total", "500", "W"])
     with (tmp_path / "energy_mlenergy.csv").open("w") as file:
-        csv.writer(file).writerows([names, *(change([*row, *metric, "task chat"]) for metric in metrics)])
+        csv.writer(file).writerows(
+            [names, *(change([*row, *metric, "task chat"]) for metric in metrics)]
+        )
     assert told in refused("reproduce", "energy", "--data", ".")
 
 
@@ -260,7 +310,24 @@ def test_a_row_of_measurements_that_is_broken(refused, tmp_path, change, told):
 
 @pytest.mark.parametrize(
     "name",
-    ["../x", "/tmp/x", "a/b", "a\\b", ".hidden", "..", "a..b", "", " ", "a ", "a\tb", "a\x1b[2J", "a\x7f", "\u202eb", "x" * 101, "é" * 60],
+    [
+        "../x",
+        "/tmp/x",
+        "a/b",
+        "a\\b",
+        ".hidden",
+        "..",
+        "a..b",
+        "",
+        " ",
+        "a ",
+        "a\tb",
+        "a\x1b[2J",
+        "a\x7f",
+        "\u202eb",
+        "x" * 101,
+        "é" * 60,
+    ],
 )
 def test_a_name_is_a_name(refused, tmp_path, name):
     (tmp_path / "mine.toml").write_text(f"name = {toml_text(name)}\n{SMALL}")
@@ -273,10 +340,23 @@ def test_a_files_name_gives_a_name(run, tmp_path, searched, stem):
     (tmp_path / f"{stem}.toml").write_text(SMALL)
     assert run("optimize", f"{stem}.toml").code == 0
     (folder,) = (tmp_path / "runs").iterdir()
-    assert read((folder / "scenario.toml").read_text(), "x", "x").name == folder.name.rpartition("-")[0]
+    assert (
+        read((folder / "scenario.toml").read_text(), "x", "x").name
+        == folder.name.rpartition("-")[0]
+    )
 
 
-STRANGE = ("[/red] [b]", "$x_{$ and 5$", "a\x1b[2J\x07b", "<script>alert(1)</script>", '"\\', "\u202eevil", "日本", "two\nlines", "\x7f")
+STRANGE = (
+    "[/red] [b]",
+    "$x_{$ and 5$",
+    "a\x1b[2J\x07b",
+    "<script>alert(1)</script>",
+    '"\\',
+    "\u202eevil",
+    "日本",
+    "two\nlines",
+    "\x7f",
+)
 
 
 @pytest.mark.parametrize("text", STRANGE)
@@ -288,7 +368,10 @@ def test_a_description_is_text(run, tmp_path, searched, text):
     assert plain(text).split()[0] in answer.out and "o[/x]" in answer.out
     assert not set("\x1b\x07\x7f\u202e") & set(answer.out + answer.err)
     page = (tmp_path / "o[/x]/report.html").read_text()
-    assert not set("\x1b\x07\u202e") & set(page.partition("<h1>")[2].partition("</h1>")[0]) and "<script>alert(1)" not in page
+    assert (
+        not set("\x1b\x07\u202e") & set(page.partition("<h1>")[2].partition("</h1>")[0])
+        and "<script>alert(1)" not in page
+    )
     resolved = tmp_path / "o[/x]/scenario.toml"
     assert read(resolved.read_text(), "x", "x").description == text
     for path in (tmp_path / "o[/x]/designs").iterdir():
@@ -304,9 +387,17 @@ def test_a_picture_writes_dollars_as_they_are(tmp_path, found):
 
     stated, front, devices, *_ = found
     seen = []
-    kept, Figure.savefig = Figure.savefig, lambda figure, *_, **__: seen.extend(figure.findobj(Text))
+    kept, Figure.savefig = (
+        Figure.savefig,
+        lambda figure, *_, **__: seen.extend(figure.findobj(Text)),
+    )
     try:
-        draw_front(tmp_path / "x.png", front, devices, stated.model_copy(update={"description": "from $5 to $6 a token"}))
+        draw_front(
+            tmp_path / "x.png",
+            front,
+            devices,
+            stated.model_copy(update={"description": "from $5 to $6 a token"}),
+        )
     finally:
         Figure.savefig = kept
     (title,) = [text for text in seen if text.get_text() == "from $5 to $6 a token"]
@@ -320,12 +411,21 @@ def test_a_devices_name_is_text(run, tmp_path, text):
     assert answer.code == 0 and plain(text).split()[0] in answer.out
     assert not set("\x1b\x07\x7f\u202e") & set(answer.out + answer.err)
     refusal = run("evaluate", "--model", "llama-3.1-405b", "--device", "mine.toml")
-    assert refusal.code == 3 and refusal.err.count("\n") == 1 and not set("\x1b\x07\x7f\u202e") & set(refusal.err)
+    assert (
+        refusal.code == 3
+        and refusal.err.count("\n") == 1
+        and not set("\x1b\x07\x7f\u202e") & set(refusal.err)
+    )
 
 
 @pytest.mark.parametrize("text", ["\x1b[2Jx", "[/red]", "\udce9", "a\x00b", "x" * 5000])
 def test_arguments_are_text(refused, text):
-    for arguments in (("evaluate", "--model", text, "--device", "h100"), ("optimize", text), ("list", text), (text,)):
+    for arguments in (
+        ("evaluate", "--model", text, "--device", "h100"),
+        ("optimize", text),
+        ("list", text),
+        (text,),
+    ):
         sentence = refused(*arguments)
         assert not set(sentence) & set("\x1b\x00") and len(sentence) < 1000
 
@@ -357,10 +457,19 @@ def test_a_folder_that_no_run_wrote(refused, tmp_path):
     (tmp_path / "mine.toml").write_text(SMALL)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/thesis.tex").write_text("years of work")
-    for content in (None, "{}", "[]", "x", '{"fingerprint": "12345678"}', '{"files": {"thesis.tex": "0"}, "seal": "1"}'):
+    for content in (
+        None,
+        "{}",
+        "[]",
+        "x",
+        '{"fingerprint": "12345678"}',
+        '{"files": {"thesis.tex": "0"}, "seal": "1"}',
+    ):
         if content is not None:
             (tmp_path / "mine/run.json").write_text(content)
-        assert "holds other things than a run" in refused("optimize", "mine.toml", "--output", "mine")
+        assert "holds other things than a run" in refused(
+            "optimize", "mine.toml", "--output", "mine"
+        )
         assert (tmp_path / "mine/thesis.tex").read_text() == "years of work"
 
 
@@ -372,7 +481,9 @@ def test_notes_stay_and_other_peoples_files_are_not_overwritten(run, refused, tm
     assert (tmp_path / "here/notes.md").read_text() == "mine"
     assert json.loads((tmp_path / "here/run.json").read_text())["seed"] == 3
     (tmp_path / "here/designs/77.toml").write_text("my own")
-    assert "'designs/77.toml', which no run wrote" in refused("optimize", "mine.toml", "--output", "here")
+    assert "'designs/77.toml', which no run wrote" in refused(
+        "optimize", "mine.toml", "--output", "here"
+    )
     assert (tmp_path / "here/designs/77.toml").read_text() == "my own"
 
 
@@ -407,15 +518,25 @@ def _truncated(folder: Path) -> None:
     (folder / "run.json").write_text((folder / "run.json").read_text()[:100])
 
 
-@pytest.mark.parametrize("harm", [_emptied, _appended, _removed, _linked, _only_fingerprint, _touched_up, _truncated])
+@pytest.mark.parametrize(
+    "harm", [_emptied, _appended, _removed, _linked, _only_fingerprint, _touched_up, _truncated]
+)
 def test_resume_checks_contents(run, tmp_path, searched, harm):
     """A damaged run is told of and repeated; then it is whole, and shown."""
     (tmp_path / "mine.toml").write_text(SMALL)
     folder = tmp_path / run("optimize", "mine.toml", "--json").json["run_folder"]
-    whole = {name: manifest.hash_of(folder / name) for name in manifest.entries(folder) if name != "run.json"}
+    whole = {
+        name: manifest.hash_of(folder / name)
+        for name in manifest.entries(folder)
+        if name != "run.json"
+    }
     harm(folder)
     answer = run("optimize", "mine.toml", "--resume")
-    assert answer.code == 0 and "is not as the run wrote it" in answer.err and "Finished before" not in answer.out
+    assert (
+        answer.code == 0
+        and "is not as the run wrote it" in answer.err
+        and "Finished before" not in answer.out
+    )
     now = {name: manifest.hash_of(folder / name) for name in manifest.entries(folder)}
     assert {name: now[name] for name in whole} == whole
     assert "is finished: nothing is repeated" in run("optimize", "mine.toml", "--resume").err
@@ -425,7 +546,8 @@ def test_resume_checks_contents(run, tmp_path, searched, harm):
 
 
 def test_ctrl_c_in_a_garbage_collection():
-    """JAX has a callback there: the interruption is delivered again, and no traceback is printed."""
+    """JAX has a callback there: the interruption is delivered again, and no traceback is
+    printed."""
     program = (
         "import gc, sys\n"
         "from experiments.cli import interrupt_again\n"
@@ -442,7 +564,9 @@ def test_ctrl_c_in_a_garbage_collection():
         "except KeyboardInterrupt:\n"
         "    print('delivered')\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert (done.stdout, done.stderr) == ("delivered\n", "")
 
 
@@ -451,27 +575,54 @@ def test_the_command_is_not_shadowed(tmp_path, shadow):
     """A user's folder of the same name on PYTHONPATH is not taken for ours."""
     (tmp_path / shadow).mkdir()
     (tmp_path / shadow / "__init__.py").touch()
-    program = "import sys; sys.argv = ['codesign', 'list', 'objectives', '--json']; import codesign_console; codesign_console.main()"
+    program = (
+        "import sys; sys.argv = ['codesign', 'list', 'objectives', '--json']; import"
+        " codesign_console; codesign_console.main()"
+    )
     environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
-    done = subprocess.run([sys.executable, "-P", "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0 and json.loads(done.stdout), done.stderr
 
 
 def test_a_terminal_without_our_characters(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"}
-    command = [sys.executable, "-c", "from experiments.cli import console; console()", "list", "objectives"]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    command = [
+        sys.executable,
+        "-c",
+        "from experiments.cli import console; console()",
+        "list",
+        "objectives",
+    ]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0 and not done.stderr
 
 
 def test_a_user_without_a_home_or_with_one_that_cannot_be_written(tmp_path):
     """Nothing is kept then, nothing made in the working folder, nothing said."""
-    program = "from experiments.cli import prepare_jax; prepare_jax(); import jax; print(jax.config.jax_compilation_cache_dir)"
+    program = (
+        "from experiments.cli import prepare_jax; prepare_jax(); import jax;"
+        " print(jax.config.jax_compilation_cache_dir)"
+    )
     for home in ({"HOME": "not/absolute"}, {"XDG_CACHE_HOME": "/proc/none"}):
-        environment = {name: value for name, value in os.environ.items() if name not in ("XDG_CACHE_HOME", "JAX_COMPILATION_CACHE_DIR")}
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in ("XDG_CACHE_HOME", "JAX_COMPILATION_CACHE_DIR")
+        }
         environment |= {"PYTHONPATH": str(ROOT), **home}
         command = [sys.executable, "-c", program]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
         assert (done.stdout, done.stderr) == ("None\n", "") and not list(tmp_path.iterdir())
 
 
@@ -496,7 +647,8 @@ DONE = (
     "scenario-description-dollars.toml", "scenario-context-beyond-model.toml", "device-name-markup.toml", "device-name-escape.toml",
     "scenario-plain.toml",
 )  # fmt: skip
-"""What is answered. The name of the absolute one is a placeholder, harmless here; real ones are tested above."""
+"""What is answered. The name of the absolute one is a placeholder, harmless here; real ones are
+tested above."""
 
 
 @pytest.fixture
@@ -519,7 +671,9 @@ def _command(name: str) -> tuple[str, ...]:
 @pytest.mark.parametrize("name", REFUSED)
 def test_the_collection_is_refused(collection, refused, name):
     assert REFUSED[name] in refused(*_command(name))
-    assert sorted(path.name for path in collection.iterdir()) == sorted(path.name for path in CASES.iterdir())
+    assert sorted(path.name for path in collection.iterdir()) == sorted(
+        path.name for path in CASES.iterdir()
+    )
 
 
 @pytest.mark.parametrize("name", DONE)

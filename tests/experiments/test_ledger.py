@@ -24,7 +24,20 @@ from tests.examples import examples
 ROOT = Path(__file__).parents[2]
 KEYS = st.tuples(st.integers(), st.floats(), st.text())
 ARRAYS = arrays_of.arrays(
-    st.sampled_from([np.float64, np.float32, np.float16, ">f8", np.complex128, np.int8, np.int64, np.uint32, np.bool_, "U3"]),
+    st.sampled_from(
+        [
+            np.float64,
+            np.float32,
+            np.float16,
+            ">f8",
+            np.complex128,
+            np.int8,
+            np.int64,
+            np.uint32,
+            np.bool_,
+            "U3",
+        ]
+    ),
     arrays_of.array_shapes(min_dims=0, min_side=0, max_dims=3, max_side=4),
 )
 ENTRIES = st.lists(st.tuples(KEYS, st.lists(ARRAYS, max_size=3).map(tuple)), max_size=4)
@@ -77,7 +90,8 @@ def holds(path, *numbers, fingerprint="run"):
 @examples(150)
 @given(puts=st.lists(ENTRIES, max_size=3))
 def test_bit_for_bit(tmp_path_factory, puts):
-    """NaN payloads, infinities, signed zeros, empty and scalar arrays; from memory as from the file."""
+    """NaN payloads, infinities, signed zeros, empty and scalar arrays; from memory as from the
+    file."""
     path = tmp_path_factory.mktemp("ledger") / "file"
     expected = {repr(key): (key, value) for key, value in itertools.chain(*puts)}
     for _ in range(2):  # the second time from the file alone
@@ -89,12 +103,17 @@ def test_bit_for_bit(tmp_path_factory, puts):
             for key, value in expected.values():
                 found = ledger.get(key)
                 assert found is not None and bits(found) == bits(value)
-                assert all(a.flags.c_contiguous and a.flags.aligned and not a.flags.writeable for a in found)
+                assert all(
+                    a.flags.c_contiguous and a.flags.aligned and not a.flags.writeable
+                    for a in found
+                )
             assert len(ledger) == len(expected)
 
 
 def test_any_not_a_number_keeps_its_bits(path):
-    payload = np.array([0x7FF8DEADBEEF0001, 0xFFF0000000000000, 0x8000000000000000, 1], dtype=np.uint64).view(np.float64)
+    payload = np.array(
+        [0x7FF8DEADBEEF0001, 0xFFF0000000000000, 0x8000000000000000, 1], dtype=np.uint64
+    ).view(np.float64)
     with open_ledger(path, "run") as ledger:
         ledger.put([((1,), (payload,))])
     with open_ledger(path, "run") as ledger:
@@ -113,7 +132,9 @@ def test_what_was_resumed_is_counted_once(path):
 def test_keys_are_equal_when_written_alike(path):
     with open_ledger(path, "run") as ledger:
         ledger.put([((np.int64(3), 0.1, "a"), (np.ones(2),)), ((float("nan"),), ())])
-        assert ledger.get((3, np.float64(0.1), "a")) is not None and ledger.get((float("nan"),)) == ()
+        assert (
+            ledger.get((3, np.float64(0.1), "a")) is not None and ledger.get((float("nan"),)) == ()
+        )
         assert ledger.get((3.0, 0.1, "a")) is None and ledger.get((3, 0.1 + 1e-16, "a")) is None
         with pytest.raises(TypeError, match="a key holds None"):
             ledger.put([((None,), ())])
@@ -195,7 +216,9 @@ def test_one_process_at_a_time(path):
     with open_ledger(path, "run"):
         with pytest.raises(Refused, match="another codesign is working on this run"):
             open_ledger(path, "run")
-        other = subprocess.run(child(APPENDING, path), cwd=ROOT, capture_output=True, text=True, check=False)
+        other = subprocess.run(
+            child(APPENDING, path), cwd=ROOT, capture_output=True, text=True, check=False
+        )
         assert "another codesign is working on this run" in other.stderr
     holds(path)
 
@@ -277,7 +300,8 @@ with open_ledger(Path(sys.argv[1]), "run") as ledger:
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
     for k in range(50):
         try:
-            ledger.put([((k, "row"), (np.arange(k, 2.0 * k), np.array(k))), ((k, "ballast"), (np.zeros(100 * k),))])
+            row = ((k, "row"), (np.arange(k, 2.0 * k), np.array(k)))
+            ledger.put([row, ((k, "ballast"), (np.zeros(100 * k),))])
         except OSError as error:
             print(k, error.errno, error.filename)
             break
@@ -286,7 +310,9 @@ with open_ledger(Path(sys.argv[1]), "run") as ledger:
 
 def test_a_real_limit_of_the_file(path):
     """The kernel writes what fits and then refuses: nothing of that put remains."""
-    done = subprocess.run(child(LIMITED, path), cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        child(LIMITED, path), cwd=ROOT, capture_output=True, text=True, check=True
+    )
     k, number, name = done.stdout.split()
     assert int(number) == errno.EFBIG and name == str(path) and int(k) > 2
     with open_ledger(path, "run") as ledger:
@@ -313,10 +339,17 @@ def test_control_c_in_the_middle_of_a_write(path, monkeypatch):
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_killed_at_any_moment(path, how):
-    """Twenty processes in turn, each killed while it appends: all that a ``put`` returned from is there, and nothing torn."""
+    """Twenty processes in turn, each killed while it appends: all that a ``put`` returned from is
+    there, and nothing torn."""
     dice, promised = random.Random(0), -1
     for _ in range(20 if how == signal.SIGKILL else 5):
-        with subprocess.Popen(child(APPENDING, path), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        with subprocess.Popen(
+            child(APPENDING, path),
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        ) as process:
             assert process.stdout is not None
             promised = int(process.stdout.readline())  # it has begun
             time.sleep(dice.uniform(0.0, 0.02))
@@ -324,7 +357,10 @@ def test_killed_at_any_moment(path, how):
             promised = max([promised, *map(int, process.stdout.read().split("\n")[:-1])])
         assert process.returncode == -how
         with open_ledger(path, "run") as ledger:
-            assert len(ledger) in (promised + 1, promised + 2)  # one may be written and not yet told
+            assert len(ledger) in (
+                promised + 1,
+                promised + 2,
+            )  # one may be written and not yet told
             for k in range(len(ledger)):
                 expected = np.random.default_rng(k).random(1 + k * 7919 % 50_000)
                 assert ledger.get((k,))[0].tobytes() == expected.tobytes()

@@ -26,7 +26,10 @@ def test_technologies_with_sources(run):
     assert ("node", "N3") in choices and ("price_basis", "builder") in choices
 
 
-@pytest.mark.parametrize(("what", "word"), [("objectives", "tokens/s/$"), ("scenarios", "llama-405b"), ("devices", "h100")])
+@pytest.mark.parametrize(
+    ("what", "word"),
+    [("objectives", "tokens/s/$"), ("scenarios", "llama-405b"), ("devices", "h100")],
+)
 def test_tables_for_people(run, what, word):
     answer = run("list", what)
     assert answer.code == 0 and word in answer.out
@@ -49,7 +52,11 @@ def test_names_are_never_cut(run, monkeypatch, what, width):
 def test_parameters_are_aligned_and_in_billions(run):
     lines = run("list", "models").out.splitlines()
     llama = next(line for line in lines if line.startswith("llama-3.1-405b"))
-    exact = next(row["parameters"] for row in run("list", "models", "--json").json if row["name"] == "llama-3.1-405b")
+    exact = next(
+        row["parameters"]
+        for row in run("list", "models", "--json").json
+        if row["name"] == "llama-3.1-405b"
+    )
     assert f"{exact / 1e9:.1f} B" in llama and 405e9 < exact < 406e9
     rows = lines[2:]
     assert len({line.index(" B ") for line in rows}) == 1

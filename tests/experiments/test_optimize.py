@@ -39,7 +39,9 @@ def test_same_seed_same_bytes(run, found, small):
     command.write(small.parent / "first", stated, front, devices, {**timings, "start": 0.0})
     answer = run("optimize", small, "--output", "second")
     assert answer.code == 0
-    assert (small.parent / "first/front.csv").read_bytes() == (small.parent / "second/front.csv").read_bytes()
+    assert (small.parent / "first/front.csv").read_bytes() == (
+        small.parent / "second/front.csv"
+    ).read_bytes()
     assert "relaxed search" in answer.err and "Traceback" not in answer.err
 
 
@@ -54,7 +56,14 @@ def test_a_run_folder_is_whole(run, searched, small):
     assert len(rows) == len(searched.status) == len(answer.json["designs"])
     speeds = [float(row["tokens/s/user [token/s]"]) for row in rows]
     assert speeds == sorted(speeds, reverse=True)
-    assert {"memory_bandwidth [B/s]", "sync_latency [s]", "status", "certified_gap [log]", "binding", "box"} <= set(rows[0])
+    assert {
+        "memory_bandwidth [B/s]",
+        "sync_latency [s]",
+        "status",
+        "certified_gap [log]",
+        "binding",
+        "box",
+    } <= set(rows[0])
     for row, record in zip(rows, answer.json["designs"], strict=True):
         assert {name.partition(" [")[0] for name in row} == set(record)
         assert float(row["memory_bandwidth [B/s]"]) == record["memory_bandwidth"]
@@ -62,8 +71,13 @@ def test_a_run_folder_is_whole(run, searched, small):
         assert float(row["tokens/s/user [token/s]"]) == pytest.approx(speed, rel=1e-8)
     details = json.loads((folder / "run.json").read_text())
     assert details["statuses"] == [row["status"] for row in rows]
-    assert details["seed"] == 0 and "jax" in details["versions"] and details["timings_s"]["total"] > 0
-    assert details["proof"] == {"asked": True, "front_gap": pytest.approx(np.max(searched.front_gap))}
+    assert (
+        details["seed"] == 0 and "jax" in details["versions"] and details["timings_s"]["total"] > 0
+    )
+    assert details["proof"] == {
+        "asked": True,
+        "front_gap": pytest.approx(np.max(searched.front_gap)),
+    }
     assert scenario(str(folder / "scenario.toml")).search.weights == 4
     assert (folder / "front.png").read_bytes().startswith(b"\x89PNG")
     page = (folder / "report.html").read_text()
@@ -72,13 +86,24 @@ def test_a_run_folder_is_whole(run, searched, small):
 
 @pytest.mark.parametrize(
     ("stated", "options", "proved"),
-    [(True, (), True), (True, ("--no-prove",), False), (False, (), False), (False, ("--prove",), True), (False, ("--no-prove",), False)],
+    [
+        (True, (), True),
+        (True, ("--no-prove",), False),
+        (False, (), False),
+        (False, ("--prove",), True),
+        (False, ("--no-prove",), False),
+    ],
 )
-def test_options_decide_over_the_scenario_whether_to_prove(run, searched, small, stated, options, proved):
+def test_options_decide_over_the_scenario_whether_to_prove(
+    run, searched, small, stated, options, proved
+):
     small.write_text(SMALL + f"\nprove = {str(stated).lower()}\n")
     answer = run("optimize", small, "--json", *options)
     assert answer.json["proof"]["asked"] == proved
-    assert scenario(str(small.parent / answer.json["run_folder"] / "scenario.toml")).search.prove == proved
+    assert (
+        scenario(str(small.parent / answer.json["run_folder"] / "scenario.toml")).search.prove
+        == proved
+    )
 
 
 def test_prove_and_no_prove_are_refused(refused, small):
@@ -86,8 +111,17 @@ def test_prove_and_no_prove_are_refused(refused, small):
 
 
 def test_an_execution_of_the_command_line_stands_for_the_scenarios(small):
-    search = command.Optimize(str(small), execution="calibrated", like="h100", engine="vllm")._stated().search
-    assert (search.execution, search.like, search.engine, search.weights) == ("calibrated", "h100", "vllm", 4)
+    search = (
+        command.Optimize(str(small), execution="calibrated", like="h100", engine="vllm")
+        ._stated()
+        .search
+    )
+    assert (search.execution, search.like, search.engine, search.weights) == (
+        "calibrated",
+        "h100",
+        "vllm",
+        4,
+    )
 
 
 @pytest.mark.parametrize(
@@ -104,7 +138,17 @@ def test_what_a_calibrated_search_needs_is_told(refused, small, arguments, told)
 
 def test_people_see_the_front_with_units(run, searched, small):
     text = run("optimize", small, "--output", "here").out
-    for word in ("TB/s", "PFLOP/s", "GB", "What binds", "best per $", "fastest", "promised", "Run folder: here", "GLOBAL"):
+    for word in (
+        "TB/s",
+        "PFLOP/s",
+        "GB",
+        "What binds",
+        "best per $",
+        "fastest",
+        "promised",
+        "Run folder: here",
+        "GLOBAL",
+    ):
         assert word in text
 
 
@@ -117,7 +161,9 @@ def test_a_finished_run_is_shown_again_only_when_asked(run, searched, small, mon
     shown = run("show", "here", "--json")
     assert shown.out == run("optimize", small, "--output", "here", "--resume", "--json").out
     with pytest.raises(pytest.fail.Exception):
-        run("optimize", small, "--output", "here", "--resume", "--seed", 1)  # another seed is another run
+        run(
+            "optimize", small, "--output", "here", "--resume", "--seed", 1
+        )  # another seed is another run
     with pytest.raises(pytest.fail.Exception):
         run("optimize", small, "--output", "here")
 
@@ -162,7 +208,11 @@ def test_an_infeasible_promise(run, tmp_path):
     answer = run("optimize", "fast.toml")
     assert answer.code == 3 and not answer.out
     *progress, told = answer.err.splitlines()
-    assert told.startswith("codesign: ") and "promise" in told and all(line.endswith("…") for line in progress)
+    assert (
+        told.startswith("codesign: ")
+        and "promise" in told
+        and all(line.endswith("…") for line in progress)
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["fast.toml"]
 
 
@@ -171,27 +221,43 @@ def test_devices_that_cannot_are_named_in_the_caption(found):
     from experiments.runs.picture import caption
 
     stated, _, devices, *_ = found
-    text = caption([*devices, DevicePoint("abacus", absent_because="too slow for the promise")], stated)
+    text = caption(
+        [*devices, DevicePoint("abacus", absent_because="too slow for the promise")], stated
+    )
     assert "Absent" in text and "abacus" in text and "(too slow for the promise)" in text
-    assert all(point.absent_because or math.isfinite(point.user_tokens_per_second) for point in devices)
+    assert all(
+        point.absent_because or math.isfinite(point.user_tokens_per_second) for point in devices
+    )
 
 
 def test_devices_stand_in_the_run_folder_and_in_json(run, searched, small):
     answer = run("optimize", small, "--json").json
-    assert {"name", "chips", "batch", "values", "year", "absent_because"} <= set(answer["devices"][0])
-    assert answer["devices"][0]["same_generation"] and answer["devices"][0]["values"]["tokens/s/$"] > 0
-    assert answer["advantage"]["ratio"] == pytest.approx(np.prod(list(answer["advantage"]["factors"].values())))
+    assert {"name", "chips", "batch", "values", "year", "absent_because"} <= set(
+        answer["devices"][0]
+    )
+    assert (
+        answer["devices"][0]["same_generation"] and answer["devices"][0]["values"]["tokens/s/$"] > 0
+    )
+    assert answer["advantage"]["ratio"] == pytest.approx(
+        np.prod(list(answer["advantage"]["factors"].values()))
+    )
     folder = small.parent / answer["run_folder"]
     assert json.loads((folder / "run.json").read_text())["devices"] == answer["devices"]
     rows = rows_of(folder, "devices.csv")
     assert [row["name"] for row in rows] == [one["name"] for one in answer["devices"]]
-    assert "At equal accounting" in run("optimize", small).out and "At equal accounting" in (folder / "report.html").read_text()
+    assert (
+        "At equal accounting" in run("optimize", small).out
+        and "At equal accounting" in (folder / "report.html").read_text()
+    )
 
 
 def test_box_flags_name_the_bound(found):
     from experiments.runs.columns import box_flags
 
-    assert box_flags(np.array([0, 0, 0, -1, 0, 0, 0, 1]), found[1]) == ["sync_latency low", "batch high"]
+    assert box_flags(np.array([0, 0, 0, -1, 0, 0, 0, 1]), found[1]) == [
+        "sync_latency low",
+        "batch high",
+    ]
 
 
 def test_a_design_is_a_device_that_can_be_evaluated(run, searched, small):
@@ -200,13 +266,34 @@ def test_a_design_is_a_device_that_can_be_evaluated(run, searched, small):
     first = rows_of(small.parent / "here")[0]
     collective = first["plan"].split(",")[0]
     answer = run(
-        "evaluate", "--model", "llama-3.1-8b", "--device", "here/designs/00.toml", "--chips", first["chips [1]"], "--batch",
-        first["batch [1]"], "--context", 4096, "--collective", collective, "--weight-bits", 8, "--kv-bits", 8,
-        "--activation-bits", 8, "--json",
-    )  # fmt: skip
+        "evaluate",
+        "--model",
+        "llama-3.1-8b",
+        "--device",
+        "here/designs/00.toml",
+        "--chips",
+        first["chips [1]"],
+        "--batch",
+        first["batch [1]"],
+        "--context",
+        4096,
+        "--collective",
+        collective,
+        "--weight-bits",
+        8,
+        "--kv-bits",
+        8,
+        "--activation-bits",
+        8,
+        "--json",
+    )
     assert answer.code == 0, answer.err
-    assert answer.json["user_tokens_per_second"] == pytest.approx(float(first["tokens/s/user [token/s]"]), rel=1e-6)
-    assert answer.json["tokens_per_second_per_dollar"] == pytest.approx(float(first["tokens/s/$ [token/s/USD]"]), rel=1e-6)
+    assert answer.json["user_tokens_per_second"] == pytest.approx(
+        float(first["tokens/s/user [token/s]"]), rel=1e-6
+    )
+    assert answer.json["tokens_per_second_per_dollar"] == pytest.approx(
+        float(first["tokens/s/$ [token/s/USD]"]), rel=1e-6
+    )
 
 
 def test_people_are_told_what_is_not_buildable(found):
@@ -214,12 +301,17 @@ def test_people_are_told_what_is_not_buildable(found):
     from experiments.runs.details import run_record
 
     stated, front, devices, *_ = found
-    assert front.buildable and "not buildable" not in " ".join(note_lines(run_record(front, stated, devices)))
-    assert "not buildable" in " ".join(note_lines(run_record(dataclasses.replace(front, buildable=False), stated, devices)))
+    assert front.buildable and "not buildable" not in " ".join(
+        note_lines(run_record(front, stated, devices))
+    )
+    assert "not buildable" in " ".join(
+        note_lines(run_record(dataclasses.replace(front, buildable=False), stated, devices))
+    )
 
 
 def test_the_stated_relaxation_admits_a_design_that_only_the_proof_finds():
-    """Whole memory at the edge of what is possible: no descent gets there, branch and bound does."""
+    """Whole memory at the edge of what is possible: no descent gets there, branch and bound
+    does."""
 
     def searched(promise: str) -> Front:
         posed = problem(read(SMALL.replace("20 ms", promise), "small", "small"))
@@ -234,14 +326,21 @@ def test_the_stated_relaxation_admits_a_design_that_only_the_proof_finds():
 
 
 def test_precision_may_be_chosen():
-    """Fewer bits always win, since their loss of quality is not modelled; what wins is what a scenario of those bits alone finds."""
+    """Fewer bits always win, since their loss of quality is not modelled; what wins is what a
+    scenario of those bits alone finds."""
 
     def searched(text: str) -> Front:
         posed = problem(read(text, "small", "small"))
         return optimize(posed.spaces, posed.services, posed.choices, posed.objectives, weights=2)
 
-    either = searched(SMALL.replace("\nweight_bits = 8", "").replace("dies = [1]", "dies = [1]\nweight_bits = [8, 4]"))
+    either = searched(
+        SMALL.replace("\nweight_bits = 8", "").replace(
+            "dies = [1]", "dies = [1]\nweight_bits = [8, 4]"
+        )
+    )
     four = searched(SMALL.replace("\nweight_bits = 8", "\nweight_bits = 4"))
     assert {either.choices[k].name for k in either.choice} == {"two-shot, 1 die, 4-bit weights"}
-    np.testing.assert_allclose(np.sort(either.values, axis=0), np.sort(four.values, axis=0), rtol=1e-6)
+    np.testing.assert_allclose(
+        np.sort(either.values, axis=0), np.sort(four.values, axis=0), rtol=1e-6
+    )
     assert set(either.status) == {"GLOBAL"}

@@ -1,4 +1,5 @@
-"""Killed at any moment, a run goes on to the same bytes: through the command line, in processes of their own."""
+"""Killed at any moment, a run goes on to the same bytes: through the command line, in processes of
+their own."""
 
 import errno
 import json
@@ -49,10 +50,18 @@ def stands(folder):
 
 
 def codesign(place, *arguments):
-    """A process that runs ``codesign ARGUMENTS`` in a folder; standard error is a pipe, so that it tells a line a stage."""
+    """A process that runs ``codesign ARGUMENTS`` in a folder; standard error is a pipe, so that it
+    tells a line a stage."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "experiments.cli", *map(str, arguments)]
-    return subprocess.Popen(command, cwd=place, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command,
+        cwd=place,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def stopped(place, stage, how):
@@ -67,7 +76,8 @@ def stopped(place, stage, how):
 
 
 def test_killed_runs_go_on_to_the_same_bytes(tmp_path):
-    """Stopped in the search, after it and while writing the run folder; then let through. Beside it, one that nobody stops."""
+    """Stopped in the search, after it and while writing the run folder; then let through. Beside
+    it, one that nobody stops."""
     (tmp_path / "small.toml").write_text(SMALL.replace("weights = 4", "weights = 2"))
     with codesign(tmp_path, "optimize", "small.toml", "--output", "whole", "--json") as whole:
         for stage, how in [
@@ -78,14 +88,24 @@ def test_killed_runs_go_on_to_the_same_bytes(tmp_path):
             code, said = stopped(tmp_path, stage, how)
             assert code == (130 if how == signal.SIGINT else -how)
             assert how != signal.SIGINT or "interrupted" in said.splitlines()[-1]
-            assert not (tmp_path / "runs/here").exists() or names(tmp_path / "runs/here") == sorted([*FILES, "designs"])
-        with codesign(tmp_path, "optimize", "small.toml", "--output", "runs/here", "--json") as process:
+            assert not (tmp_path / "runs/here").exists() or names(tmp_path / "runs/here") == sorted(
+                [*FILES, "designs"]
+            )
+        with codesign(
+            tmp_path, "optimize", "small.toml", "--output", "runs/here", "--json"
+        ) as process:
             again, complaint = process.communicate()
         told, complaints = whole.communicate()
     assert process.returncode == whole.returncode == 0, (complaint, complaints)
-    assert (tmp_path / "runs/here/front.csv").read_bytes() == (tmp_path / "whole/front.csv").read_bytes()
+    assert (tmp_path / "runs/here/front.csv").read_bytes() == (
+        tmp_path / "whole/front.csv"
+    ).read_bytes()
     assert json.loads(again)["designs"] == json.loads(told)["designs"]
-    assert names(tmp_path / "runs") == ["here"] and names(tmp_path) == ["runs", "small.toml", "whole"]
+    assert names(tmp_path / "runs") == ["here"] and names(tmp_path) == [
+        "runs",
+        "small.toml",
+        "whole",
+    ]
 
     assert json.loads(told)["resumed_entries"] == 0 < json.loads(again)["resumed_entries"]
 
@@ -98,7 +118,10 @@ def test_the_ledger_is_beside_the_folder_until_the_run_is_there(folder, stated):
     assert names(folder.parent) == ["here"]
 
 
-@pytest.mark.parametrize("failure", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device", "x"), RuntimeError()])
+@pytest.mark.parametrize(
+    "failure",
+    [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device", "x"), RuntimeError()],
+)
 def test_a_failure_keeps_what_is_finished(folder, stated, failure):
     for found in (0, 1):
         with pytest.raises(type(failure)), unfinished(folder, stated) as ledger:
@@ -123,12 +146,16 @@ def test_a_full_disk_is_told_in_a_sentence(folder, stated, monkeypatch, refused)
 
     monkeypatch.setattr(Optimize, "run", run)
     kept = "1 finished results are kept, and the same command goes on from them"
-    assert refused("optimize") == f"codesign: {beside(folder, 'unfinished')}: No space left on device; {kept}"
+    assert (
+        refused("optimize")
+        == f"codesign: {beside(folder, 'unfinished')}: No space left on device; {kept}"
+    )
 
 
 @pytest.mark.parametrize("failure", [Refused("nothing fits", INFEASIBLE), None])
 def test_an_answer_leaves_no_ledger(folder, stated, failure):
-    """Nothing fits, or it failed before anything was finished: not even the folder above is left."""
+    """Nothing fits, or it failed before anything was finished: not even the folder above is
+    left."""
     with pytest.raises((Refused, KeyboardInterrupt)), unfinished(folder, stated) as ledger:
         if failure:
             ledger.put([((1,), (np.ones(2),))])
@@ -138,7 +165,10 @@ def test_an_answer_leaves_no_ledger(folder, stated, failure):
 
 def test_two_runs_at_once(folder, stated):
     with unfinished(folder, stated):
-        with pytest.raises(Refused, match="another codesign is working on this run"), unfinished(folder, stated):
+        with (
+            pytest.raises(Refused, match="another codesign is working on this run"),
+            unfinished(folder, stated),
+        ):
             pass
         assert names(folder.parent) == [".here.unfinished"]
 
@@ -154,7 +184,9 @@ def test_another_question_or_another_code_starts_afresh(folder, stated, monkeypa
         patch.setattr(run_folder, "_processor", lambda: "abacus")
         assert work_fingerprint(stated) != same
     config = tmp_path / "config.json"
-    mine = stated.model_copy(update={"workload": (stated.main.model_copy(update={"model": str(tmp_path)}),)})
+    mine = stated.model_copy(
+        update={"workload": (stated.main.model_copy(update={"model": str(tmp_path)}),)}
+    )
     seen = set()
     for content in ("{}", "{ }"):
         config.write_text(content)
@@ -164,10 +196,12 @@ def test_another_question_or_another_code_starts_afresh(folder, stated, monkeypa
 
 def test_the_fingerprint_is_the_same_in_another_process(stated):
     program = (
-        "from experiments.runs.folder import work_fingerprint; from experiments.scenarios.schema import scenario\n"
-        "print(work_fingerprint(scenario('llama-405b')))"
+        "from experiments.runs.folder import work_fingerprint; from experiments.scenarios.schema"
+        " import scenario\nprint(work_fingerprint(scenario('llama-405b')))"
     )
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == work_fingerprint(stated)
 
 
@@ -192,16 +226,25 @@ if at_once:
     replacement._exchanged_at_once = counted(replacement._exchanged_at_once)
 else:
     os.replace, replacement._exchanged_at_once = counted(os.replace), lambda *_: False
-write_run(Path(sys.argv[1]), {"front.csv": lambda path: path.write_text("new")}, lambda: {"word": "new"})
+files = {"front.csv": lambda path: path.write_text("new")}
+write_run(Path(sys.argv[1]), files, lambda: {"word": "new"})
 """
 
 
 @pytest.mark.parametrize(
     ("at_once", "moment", "moves", "left"),
-    [(True, 0, 1, "old"), (True, 1, 1, "new"), (False, 0, 3, "old"), (False, 1, 3, "old"), (False, 2, 3, "new"), (False, 3, 3, "new")],
+    [
+        (True, 0, 1, "old"),
+        (True, 1, 1, "new"),
+        (False, 0, 3, "old"),
+        (False, 1, 3, "old"),
+        (False, 2, 3, "new"),
+        (False, 3, 3, "new"),
+    ],
 )
 def test_killed_while_the_run_takes_the_name(folder, stated, at_once, moment, moves, left):
-    """A run folder that is being replaced is the older or the newer one, also when nobody repeats the run that was killed."""
+    """A run folder that is being replaced is the older or the newer one, also when nobody repeats
+    the run that was killed."""
     wrote(folder, "old")
     (folder / "notes.md").write_text("mine")
     command = [sys.executable, "-c", KILLED, str(folder), str(moment), str(at_once), str(moves)]
@@ -214,12 +257,16 @@ def test_killed_while_the_run_takes_the_name(folder, stated, at_once, moment, mo
     assert names(folder.parent) == ["here"] and stands(folder) == left
     wrote(folder, "newest")
     assert names(folder.parent) == ["here"] and stands(folder) == "newest"
-    assert names(folder) == ["front.csv", "notes.md", "run.json"] and (folder / "notes.md").read_text() == "mine"
+    assert (
+        names(folder) == ["front.csv", "notes.md", "run.json"]
+        and (folder / "notes.md").read_text() == "mine"
+    )
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux exchanges two names in one step")
 def test_the_name_is_never_free(folder, monkeypatch):
-    """After every move of a name while an older run is replaced, a whole run stands under the folder's."""
+    """After every move of a name while an older run is replaced, a whole run stands under the
+    folder's."""
     wrote(folder, "old")
     rename, found = os.replace, []
 
@@ -249,7 +296,8 @@ def test_control_c_while_the_run_takes_the_name(folder, monkeypatch):
 
 
 def test_only_what_a_run_wrote_is_replaced(folder):
-    """Notes beside the run's files, in folders of their own or of the run, links and pipes: all stay, and are the same files."""
+    """Notes beside the run's files, in folders of their own or of the run, links and pipes: all
+    stay, and are the same files."""
     wrote(folder, "old")
     (folder / "designs").mkdir()
     (folder / "designs/why.md").write_text("because")
@@ -273,7 +321,9 @@ def test_a_file_of_the_run_that_someone_changed_is_kept_beside(folder):
     for k, name in enumerate(["front.csv.changed", "front.csv.changed-2"]):
         (folder / "front.csv").write_text(f"with my remarks {k}")
         wrote(folder, f"new {k}")
-        assert stands(folder) == f"new {k}" and (folder / name).read_text() == f"with my remarks {k}"
+        assert (
+            stands(folder) == f"new {k}" and (folder / name).read_text() == f"with my remarks {k}"
+        )
     (folder / "front.csv").write_text("")
     wrote(folder, "newest")
     assert names(folder) == ["front.csv", "front.csv.changed", "front.csv.changed-2", "run.json"]
@@ -290,14 +340,19 @@ def test_a_link_to_a_run_folder_is_followed(folder, stated, tmp_path):
 
 def test_a_mount_point_is_refused_before_the_search(monkeypatch, tmp_path, stated):
     monkeypatch.setattr(os.path, "ismount", lambda place: place == tmp_path)
-    with pytest.raises(Refused, match="a mount point, which a run cannot replace; expected a folder in it"):
+    with pytest.raises(
+        Refused, match="a mount point, which a run cannot replace; expected a folder in it"
+    ):
         run_folder.check_writable(tmp_path, stated)
 
 
 def test_a_file_in_the_ledgers_place_is_left_alone(folder, stated):
     folder.parent.mkdir()
     beside(folder, "unfinished").write_text("years of work")
-    with pytest.raises(Refused, match="is not an unfinished run of codesign"), unfinished(folder, stated):
+    with (
+        pytest.raises(Refused, match="is not an unfinished run of codesign"),
+        unfinished(folder, stated),
+    ):
         pass
     assert beside(folder, "unfinished").read_text() == "years of work"
 

@@ -13,7 +13,9 @@ from experiments.scenarios.schema import read, scenario, scenario_names, written
 from experiments.terminal.refusal import Refused
 from tests.experiments.small_scenario import SMALL
 
-TEXT = (resources.files("experiments") / "scenarios" / "llama-405b.toml").read_text(encoding="utf-8")
+TEXT = (resources.files("experiments") / "scenarios" / "llama-405b.toml").read_text(
+    encoding="utf-8"
+)
 
 
 @pytest.mark.parametrize("name", scenario_names())
@@ -41,8 +43,14 @@ def test_every_line_of_the_built_in_scenario_says_why_or_whence():
 def test_quantities_arrive_in_si():
     posed = problem(scenario("llama-405b"))
     (space,), (served,) = posed.spaces, posed.services
-    low, high = (dict(zip(CONTINUOUS, side.tolist(), strict=True)) for side in (space.low, space.high))
-    assert low["memory_bandwidth"] == 5e11 and high["peak_flops"] == 2e16 and high["memory_capacity"] == 2e12
+    low, high = (
+        dict(zip(CONTINUOUS, side.tolist(), strict=True)) for side in (space.low, space.high)
+    )
+    assert (
+        low["memory_bandwidth"] == 5e11
+        and high["peak_flops"] == 2e16
+        and high["memory_capacity"] == 2e12
+    )
     assert space.buildable and space.chips == (1, 512) and served.batch == (1, 4096)
     assert float(served.promise) == pytest.approx(0.02)
     kind = posed.choices[0].kinds[0]
@@ -62,7 +70,11 @@ BAD = [
     ('"20 ms"', '"20 ns/s"', "wrong kind of unit"),
     ('"20 ms"', "20", "workload.promise = 20: input should be a valid string"),
     ('"20 ms"', '"-20 ms"', "not above zero"),
-    ('["500 GB/s", "50 TB/s"]', '["50 TB/s", "500 GB/s"]', "reversed; expected the lower end first"),
+    (
+        '["500 GB/s", "50 TB/s"]',
+        '["50 TB/s", "500 GB/s"]',
+        "reversed; expected the lower end first",
+    ),
     ("chips = [1, 512]", "chips = [512, 1]", "reversed; expected the lower end first"),
     ("batch = [1, 4096]", "batch = [0, 4096]", "space.batch.0 = 0"),
     ("context = 8192", "context = 0", "workload.context = 0"),
@@ -100,24 +112,52 @@ def refusal(text: str) -> str:
 @pytest.mark.parametrize(
     ("phase", "line", "told"),
     [
-        ("decode", "prompt = 512", 'prompt has no effect in the phase \'decode\'; expected it only with phase = "prefill" or "serving"'),
-        ("decode", "output = 512", "output has no effect in the phase 'decode'; expected it only with phase = \"serving\""),
+        (
+            "decode",
+            "prompt = 512",
+            (
+                "prompt has no effect in the phase 'decode'; expected it only with phase ="
+                ' "prefill" or "serving"'
+            ),
+        ),
+        (
+            "decode",
+            "output = 512",
+            "output has no effect in the phase 'decode'; expected it only with phase = \"serving\"",
+        ),
         ("decode", 'first_promise = "1 s"', "first_promise has no effect"),
         ("decode", "cached = 0.5", "cached has no effect"),
         ("decode", "load = 0.5", "load has no effect"),
         ("decode", "prefill_machine = 0", "prefill_machine has no effect"),
-        ("decode", "draft_acceptance = 0.8", "draft_acceptance has no effect without drafts; expected draft_length of at least 1"),
+        (
+            "decode",
+            "draft_acceptance = 0.8",
+            "draft_acceptance has no effect without drafts; expected draft_length of at least 1",
+        ),
         ("decode", "draft_length = 0\ndraft_cost = 0.1", "draft_cost has no effect without drafts"),
         ("decode", "share = 0.5", "share = 0.5 has no effect with one [[workload]]"),
         ("prefill", "prompt = 512\ncontext = 512", "context has no effect in the phase 'prefill'"),
         ("prefill", "prompt = 512\noutput = 512", "output has no effect in the phase 'prefill'"),
-        ("prefill", "prompt = 512\ndraft_length = 1", "draft_length has no effect in the phase 'prefill'"),
-        ("prefill", "prompt = 512\ndecode_machine = 0", "decode_machine has no effect in the phase 'prefill'"),
-        ("serving", "prompt = 512\noutput = 64\ncontext = 512", "context has no effect in the phase 'serving'"),
+        (
+            "prefill",
+            "prompt = 512\ndraft_length = 1",
+            "draft_length has no effect in the phase 'prefill'",
+        ),
+        (
+            "prefill",
+            "prompt = 512\ndecode_machine = 0",
+            "decode_machine has no effect in the phase 'prefill'",
+        ),
+        (
+            "serving",
+            "prompt = 512\noutput = 64\ncontext = 512",
+            "context has no effect in the phase 'serving'",
+        ),
     ],
 )
 def test_a_key_without_effect_is_refused_by_name(phase, line, told):
-    """They were read and ignored: decode took a prompt, an output and a promise of a first token."""
+    """They were read and ignored: decode took a prompt, an output and a promise of a first
+    token."""
     context = "context = 4096\n" if phase == "decode" else ""
     text = SMALL.replace("context = 4096\n", f'phase = "{phase}"\n{context}{line}\n')
     assert told in refusal(text)
@@ -126,9 +166,21 @@ def test_a_key_without_effect_is_refused_by_name(phase, line, told):
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        ("dies = [1]", 'dies = [1]\nexperts = ["whole"]', "choices.experts = ['whole'] has no effect: llama-3.1-8b has no experts"),
-        ("[space]", '[space]\nsync_latency = ["1 us", "2 us"]', 'space.sync_latency has no effect in mode = "build"'),
-        ("activation_bits = 8", "activation_bits = 8\nexpert_weight_bits = 4", "expert_weight_bits of llama-3.1-8b has no effect"),
+        (
+            "dies = [1]",
+            'dies = [1]\nexperts = ["whole"]',
+            "choices.experts = ['whole'] has no effect: llama-3.1-8b has no experts",
+        ),
+        (
+            "[space]",
+            '[space]\nsync_latency = ["1 us", "2 us"]',
+            'space.sync_latency has no effect in mode = "build"',
+        ),
+        (
+            "activation_bits = 8",
+            "activation_bits = 8\nexpert_weight_bits = 4",
+            "expert_weight_bits of llama-3.1-8b has no effect",
+        ),
         ("[search]", "[search]", None),
     ],
 )
@@ -146,11 +198,20 @@ def test_choices_that_two_places_state():
     experts = both.replace("\nweight_bits = 8", "\nexpert_weight_bits = 8")
     assert "expert_weight_bits of llama-3.1-8b has no effect beside" in refusal(experts)
     problem(read(both.replace("\nweight_bits = 8", ""), "mine", "mine.toml"))
-    prefill = SMALL.replace("context = 4096", 'phase = "prefill"\nprompt = 4096').replace('["two-shot"]', '["ring"]')
+    prefill = SMALL.replace("context = 4096", 'phase = "prefill"\nprompt = 4096').replace(
+        '["two-shot"]', '["ring"]'
+    )
     assert "choices.collectives = ['ring'] has no effect on prefill" in refusal(prefill)
 
 
-@pytest.mark.parametrize("work", ['phase = "prefill"\nprompt = 4096', 'phase = "serving"\nprompt = 512\noutput = 64', "context = 64"])
+@pytest.mark.parametrize(
+    "work",
+    [
+        'phase = "prefill"\nprompt = 4096',
+        'phase = "serving"\nprompt = 512\noutput = 64',
+        "context = 64",
+    ],
+)
 def test_what_is_written_can_be_read(work):
     """Defaults that have no effect in a phase are not written: reading them would be refused."""
     stated = read(SMALL.replace("context = 4096", work), "mine", "mine.toml")
@@ -159,13 +220,20 @@ def test_what_is_written_can_be_read(work):
 
 
 def test_a_calibrated_search_names_whose_kernels_it_takes():
-    """Near an H100 floors are those of its tables, without a rating: energy stays the technology's, which the search may choose."""
-    text = SMALL.replace("weights = 4", 'weights = 4\nexecution = "calibrated"\nlike = "h100"\nengine = "vllm"')
+    """Near an H100 floors are those of its tables, without a rating: energy stays the technology's,
+    which the search may choose."""
+    text = SMALL.replace(
+        "weights = 4", 'weights = 4\nexecution = "calibrated"\nlike = "h100"\nengine = "vllm"'
+    )
     near = problem(read(text, "small", "test")).execution
     assert isinstance(near, codesign.Calibrated) and near.rated_power is None
     assert 2e-6 < float(near.coefficients.product_floor) < 12e-6
     generic = problem(read(text.replace('like = "h100"\n', ""), "small", "test")).execution
-    spread = [float(jnp.sum(jnp.diag(one.covariance))) for one in (near, generic) if isinstance(one, codesign.Calibrated)]
+    spread = [
+        float(jnp.sum(jnp.diag(one.covariance)))
+        for one in (near, generic)
+        if isinstance(one, codesign.Calibrated)
+    ]
     assert spread[0] < spread[1]
 
 

@@ -1,4 +1,5 @@
-"""The built-in scenarios: what the files promise, that they pose problems, and that every line says why or whence."""
+"""The built-in scenarios: what the files promise, that they pose problems, and that every line says
+why or whence."""
 
 from importlib import resources
 
@@ -10,7 +11,16 @@ from experiments.scenarios.problem import problem
 from experiments.scenarios.schema import Scenario, scenario, scenario_names
 from hardware_priors.quantities import parse
 
-ISSUED = ("dense", "dense-128k", "chat", "reasoning", "fast-70b", "fast-gpt-oss", "offline", "fleet")
+ISSUED = (
+    "dense",
+    "dense-128k",
+    "chat",
+    "reasoning",
+    "fast-70b",
+    "fast-gpt-oss",
+    "offline",
+    "fleet",
+)
 EXPLAINED = ("workload", "technology", "machines", "space", "fixed", "choices", "fleet", "search")
 """Sections in which every line says why or whence."""
 UNEXPLAINED = ("execution", "objectives", "weights", "seed")
@@ -18,7 +28,9 @@ UNEXPLAINED = ("execution", "objectives", "weights", "seed")
 
 
 def text(name: str) -> str:
-    return (resources.files("experiments") / "scenarios" / f"{name}.toml").read_text(encoding="utf-8")
+    return (resources.files("experiments") / "scenarios" / f"{name}.toml").read_text(
+        encoding="utf-8"
+    )
 
 
 def silent_lines(content: str) -> list[str]:
@@ -28,7 +40,10 @@ def silent_lines(content: str) -> list[str]:
         if line.startswith("["):
             section = line.split("#")[0].strip().strip("[]")
         elif section in EXPLAINED and "=" in line and not line.startswith("#"):
-            key, said = line.split("=", 1)[0].strip(), line.rpartition("#")[2].strip() if "#" in line else ""
+            key, said = (
+                line.split("=", 1)[0].strip(),
+                line.rpartition("#")[2].strip() if "#" in line else "",
+            )
             if len(said) < 8 and key not in UNEXPLAINED:
                 found.append(line)
     return found
@@ -45,12 +60,15 @@ def test_every_line_says_why_or_whence(name):
 
 
 def test_a_silent_line_is_found():
-    assert silent_lines("[space]\nchips = [1, 2]\nbatch = [1, 2] # why it is so\n[search]\nseed = 0") == ["chips = [1, 2]"]
+    assert silent_lines(
+        "[space]\nchips = [1, 2]\nbatch = [1, 2] # why it is so\n[search]\nseed = 0"
+    ) == ["chips = [1, 2]"]
 
 
 @pytest.mark.parametrize("name", ISSUED)
 def test_sources_are_named(name):
-    """A paper of every model but those that refer to another scenario, and the tables that figures of technology are from."""
+    """A paper of every model but those that refer to another scenario, and the tables that figures
+    of technology are from."""
     content = text(name)
     assert "arXiv 2" in content
     for table in ("memory.csv", "links.csv", "devices.csv", "cooling.csv", "packaging.csv"):
@@ -59,7 +77,8 @@ def test_sources_are_named(name):
 
 @pytest.mark.parametrize("name", ISSUED)
 def test_no_machine_leaves_its_domain_with_experts_dealt_whole(name):
-    """Beyond a scale-up domain nothing is proved of experts dealt whole (``codesign.search.verification.optimality.convex``)."""
+    """Beyond a scale-up domain nothing is proved of experts dealt whole
+    (``codesign.search.verification.optimality.convex``)."""
     stated = scenario(name)
     if "whole" in stated.choices.experts:
         assert stated.space.chips[1] <= min(stated.choices.domain)
@@ -71,7 +90,11 @@ def test_few_choices_in_build_mode(name):
     posed = problem(stated)
     assert stated.space.mode == "build" and 1 <= len(posed.choices) <= 6
     assert len({choice.name for choice in posed.choices}) == len(posed.choices)
-    assert [objective.name for objective in posed.objectives] == ["$/token", "tokens/s/W", "tokens/s/user"]
+    assert [objective.name for objective in posed.objectives] == [
+        "$/token",
+        "tokens/s/W",
+        "tokens/s/user",
+    ]
 
 
 def promises(stated: Scenario) -> list[float]:
@@ -88,7 +111,12 @@ def promises(stated: Scenario) -> list[float]:
         ("fast-70b", ["llama-3.3-70b"], [0.001], 10e6),
         ("fast-gpt-oss", ["gpt-oss-120b"], [0.001], 10e6),
         ("offline", ["qwen3-235b-a22b"], [0.200], 20e6),
-        ("fleet", ["deepseek-v3", "kimi-k2", "llama-3.3-70b", "qwen3-235b-a22b"], [0.020, 0.010, 0.020, 0.200], 1e9),
+        (
+            "fleet",
+            ["deepseek-v3", "kimi-k2", "llama-3.3-70b", "qwen3-235b-a22b"],
+            [0.020, 0.010, 0.020, 0.200],
+            1e9,
+        ),
     ],
 )
 def test_services(name, models, seconds, watts):
@@ -96,7 +124,11 @@ def test_services(name, models, seconds, watts):
     assert [work.model for work in stated.workload] == models
     assert promises(stated) == pytest.approx(seconds)
     assert sum(work.share for work in stated.workload) == pytest.approx(1.0)
-    assert stated.fleet.power is None if watts is None else parse(str(stated.fleet.power), like="W") == watts
+    assert (
+        stated.fleet.power is None
+        if watts is None
+        else parse(str(stated.fleet.power), like="W") == watts
+    )
 
 
 def test_dense_contexts():
@@ -144,9 +176,16 @@ def test_figures_quoted_from_the_tables_are_in_them():
     rubin, slabs = made("N3", "HBM4", "NVLink6"), made("N3", "SRAM", "NVLink6")
     assert float(rubin.memory.stack_bandwidth) == pytest.approx(2.75e12)  # "2.75 TB/s a stack"
     assert float(rubin.links.radix) == 72  # "one switch tier joins 72 chips"
-    assert float(rubin.links.software_latency) == pytest.approx(5e-6)  # "5.5 us" with a floor of half a microsecond
-    assert float(slabs.memory.stack_bandwidth * slabs.memory.max_stacks) == pytest.approx(363e12, rel=1e-3)  # "363 TB/s"
+    assert float(rubin.links.software_latency) == pytest.approx(
+        5e-6
+    )  # "5.5 us" with a floor of half a microsecond
+    assert float(slabs.memory.stack_bandwidth * slabs.memory.max_stacks) == pytest.approx(
+        363e12, rel=1e-3
+    )  # "363 TB/s"
     assert float(slabs.memory.layer_capacity) == pytest.approx(0.2e9)  # "a slab of SRAM is 0.2 GB"
     stacks, devices = made("N4", "HBM3E", "NVLink5").memory, made("N4", "GDDR7", "NVLink5").memory
     assert float(stacks.stack_bandwidth) == pytest.approx(1.2e12, rel=0.02)  # "1.2 TB/s"
-    assert float(devices.stack_bandwidth) == pytest.approx(128e9) and float(devices.layer_capacity) == 3 * 2**30
+    assert (
+        float(devices.stack_bandwidth) == pytest.approx(128e9)
+        and float(devices.layer_capacity) == 3 * 2**30
+    )

@@ -1,4 +1,5 @@
-"""Devices: published numbers in SI, the format that serves a width, what joins them, sync by chip count, files of one's own."""
+"""Devices: published numbers in SI, the format that serves a width, what joins them, sync by chip
+count, files of one's own."""
 
 from functools import partial
 
@@ -10,16 +11,29 @@ from codesign.hardware.design import Design
 from hardware_priors.devices import FLOATING_FORMATS, Device, device, device_names, refused_devices
 
 approx = partial(pytest.approx, rel=1e-9, abs=0.0)
-"""The default absolute tolerance of pytest, 1e-12, would let any SI coefficient of links or energies pass."""
+"""The default absolute tolerance of pytest, 1e-12, would let any SI coefficient of links or
+energies pass."""
 
 
 def test_h100_is_the_published_h100():
     design = device("h100").design(8)
-    published = {"memory_bandwidth": 3.35e12, "memory_capacity": 81559 * 2**20, "peak_flops": 1.979e15, "link_bandwidth": 450e9}
-    published |= {"chips": 8, "scale_up_domain": 8, "scale_out_bandwidth": 50e9, "sram_capacity": 50e6}
+    published = {
+        "memory_bandwidth": 3.35e12,
+        "memory_capacity": 81559 * 2**20,
+        "peak_flops": 1.979e15,
+        "link_bandwidth": 450e9,
+    }
+    published |= {
+        "chips": 8,
+        "scale_up_domain": 8,
+        "scale_out_bandwidth": 50e9,
+        "sram_capacity": 50e6,
+    }
     for quantity, value in published.items():
         assert float(getattr(design, quantity)) == approx(value), quantity
-    assert 3e-6 < float(design.sync_latency) < 6e-6 and float(design.scale_out_latency) == approx(46.5e-6)
+    assert 3e-6 < float(design.sync_latency) < 6e-6 and float(design.scale_out_latency) == approx(
+        46.5e-6
+    )
 
 
 @pytest.mark.parametrize(
@@ -55,7 +69,9 @@ def test_integer_and_sparse_peaks_never_serve_floating_point():
     served = {quantity for quantities in FLOATING_FORMATS.values() for quantity in quantities}
     assert not any("int" in quantity or "sparse" in quantity for quantity in served)
     for name in device_names():
-        floating = {prior.si.value for quantity, prior in Device(name).priors.items() if quantity in served}
+        floating = {
+            prior.si.value for quantity, prior in Device(name).priors.items() if quantity in served
+        }
         for bits in (4, 8):
             assert Device(name).peak(bits).si.value in floating, (name, bits)
 
@@ -86,8 +102,14 @@ def test_capacities_are_what_the_driver_reports(name, reported):
 
 def test_capacities_of_what_is_sold_are_counted_in_binary_units():
     """A GB of a data sheet is a GiB of DRAM: no driver leaves 10⁹ bytes a gigabyte."""
-    decimal = {name for name in device_names() if Device(name).fact("memory_capacity").unit in ("GB", "MB")}
-    on_sale = {name for name in decimal if Device(name).status == "two sources" and device(name).technology_names()[1] != "SRAM"}
+    decimal = {
+        name for name in device_names() if Device(name).fact("memory_capacity").unit in ("GB", "MB")
+    }
+    on_sale = {
+        name
+        for name in decimal
+        if Device(name).status == "two sources" and device(name).technology_names()[1] != "SRAM"
+    }
     # whose owners print GB and whose drivers nobody outside has run, or whose page says otherwise
     assert on_sale <= {"maia-100", "maia-200", "mtia-300", "mtia-400", "ascend-950pr"}
 
@@ -118,7 +140,8 @@ def test_at_least_ninety_devices_build_finite_designs():
         for path, leaf in jax.tree_util.tree_leaves_with_path(design):
             may_be_zero = path[0].name in ("white_silicon", "pool_capacity", "pool_bandwidth")
             assert np.isfinite(leaf) and (leaf > 0 or may_be_zero), (name, path)
-        # Guards against a unit slip of a thousand: no chip sweeps its memory faster than 2 us or slower than 700 ms.
+        # Guards against a unit slip of a thousand: no chip sweeps its memory faster than 2 us or
+        # slower than 700 ms.
         assert 2e-6 < float(design.memory_capacity / design.memory_bandwidth) < 0.7, name
         assert 1e13 < float(design.peak_flops) < 1e17, name
         assert 5e9 < float(design.link_bandwidth) < 6e12, name
@@ -129,12 +152,16 @@ def test_a_missing_quantity_is_named_only_when_needed():
     assert chip.tdp is None and float(chip.design(4).chips) == 4
     with pytest.raises(ValueError, match="l2: no tdp is published"):
         Device("l2").fact("tdp")
-    with pytest.raises(ValueError, match=r"rubin-ultra: no peak_fp16 or wider is published \(found peak_fp4, peak_fp8\)"):
+    with pytest.raises(
+        ValueError,
+        match=r"rubin-ultra: no peak_fp16 or wider is published \(found peak_fp4, peak_fp8\)",
+    ):
         device("rubin-ultra").design(4, 16)
 
 
 def test_cards_say_what_joins_them():
-    """PCIe and consumer parts have no NVLink: their rate is the slot's, one way, and their domain a server."""
+    """PCIe and consumer parts have no NVLink: their rate is the slot's, one way, and their domain a
+    server."""
     rates = {"PCIe3": 16e9, "PCIe4": 32e9, "PCIe5": 64e9, "PCIe6": 128e9}
     cards = [name for name in device_names() if Device(name).technology_names()[2] in rates]
     assert len(cards) >= 20
@@ -142,9 +169,16 @@ def test_cards_say_what_joins_them():
         design, link = device(name).design(1), Device(name).technology_names()[2]
         lanes_of_eight = name in ("b60", "mtia-2")
         known = name == "corsair"  # two bridged cards
-        assert known or float(design.link_bandwidth) == rates[link] / (2 if lanes_of_eight else 1), name
-        assert "PCIe" in Device(name).joined_by and (known or float(design.scale_up_domain) <= 12), name
-    assert "host memory" in Device("rtx-4090").joined_by and "host memory" not in Device("l40s").joined_by
+        assert known or float(design.link_bandwidth) == rates[link] / (
+            2 if lanes_of_eight else 1
+        ), name
+        assert "PCIe" in Device(name).joined_by and (
+            known or float(design.scale_up_domain) <= 12
+        ), name
+    assert (
+        "host memory" in Device("rtx-4090").joined_by
+        and "host memory" not in Device("l40s").joined_by
+    )
 
 
 def test_memories_and_processes_of_cards():
@@ -158,7 +192,11 @@ def test_memories_and_processes_of_cards():
 def test_how_well_a_device_is_known_is_said():
     known = {name: Device(name).status for name in device_names()}
     assert set(known.values()) == {"two sources", "single source", "announced", "studied"}
-    assert (known["h100"], known["m4-max"], known["rubin"]) == ("two sources", "single source", "announced")
+    assert (known["h100"], known["m4-max"], known["rubin"]) == (
+        "two sources",
+        "single source",
+        "announced",
+    )
     for name, status in known.items():
         if status == "announced":
             assert min(prior.year for prior in Device(name).priors.values()) >= 2026, name
@@ -174,7 +212,12 @@ def test_what_is_left_out_is_refused_with_its_reason():
 
 def test_what_it_says_of_itself():
     chip = device("h100")
-    assert chip.tdp and chip.tdp.si.value == 700 and chip.die_area and chip.die_area.si.value == approx(814e-6)
+    assert (
+        chip.tdp
+        and chip.tdp.si.value == 700
+        and chip.die_area
+        and chip.die_area.si.value == approx(814e-6)
+    )
     assert chip.stacks and chip.stacks.value == 5 and chip.bom and chip.bom.value == 3320
     assert (chip.node, chip.memory_type) == ("TSMC 4N", "HBM3")
     assert device("rubin").bom is None
@@ -185,7 +228,9 @@ def test_what_the_catalogue_knows_beyond_the_six():
     b200, h200, corsair = (device(name).design(1) for name in ("b200", "h200", "corsair"))
     assert float(b200.dies) == 2 and float(h200.dies) == 1
     assert float(h200.sram_bandwidth) == approx(8.138e12)
-    assert float(corsair.pool_capacity) == approx(256e9) and float(corsair.memory_capacity) == approx(2e9)
+    assert float(corsair.pool_capacity) == approx(256e9) and float(
+        corsair.memory_capacity
+    ) == approx(2e9)
 
 
 def test_every_device_can_be_priced():
@@ -226,7 +271,11 @@ def written(folder, text):
 def test_a_device_of_ones_own(tmp_path):
     chip = device(written(tmp_path, FILE))
     design = chip.design(16)
-    assert chip.name == "my_chip" and chip.technology_names() == ("N3", "HBM4", "NVLink5") and chip.tdp is None
+    assert (
+        chip.name == "my_chip"
+        and chip.technology_names() == ("N3", "HBM4", "NVLink5")
+        and chip.tdp is None
+    )
     assert float(design.memory_capacity) == 96 * 2**30 and float(design.scale_up_domain) == 72
     assert float(design.sync_latency) == approx(1.5e-6) and float(design.chips) == 16
     assert float(design.scale_out_bandwidth) == 50e9  # the default of Design
@@ -249,12 +298,23 @@ def test_a_device_of_ones_own(tmp_path):
         (
             "peak_flops_8bit",
             "peak_flops",
-            r"does not say at which width it holds and other rates do; write peak_flops_8bit = '1.979",
+            (
+                r"does not say at which width it holds and other rates do; write peak_flops_8bit ="
+                r" '1.979"
+            ),
         ),
-        ("peak_flops_8bit", "peak_flops_bits = 12\npeak_flops", "peak_flops_bits = 12: expected one of 4, 8, 16, 32"),
+        (
+            "peak_flops_8bit",
+            "peak_flops_bits = 12\npeak_flops",
+            "peak_flops_bits = 12: expected one of 4, 8, 16, 32",
+        ),
         ("peak_flops_8bit", "peak_flops_bits = 16\npeak_flops", "both state the rate at 16 bits"),
         ("scale_up", "peak_flops_bits = 8\nscale_up", "without peak_flops"),
-        ("peak_flops_8bit", "peak_flops_9bit", "unknown key 'peak_flops_9bit'; did you mean 'peak_flops_"),
+        (
+            "peak_flops_8bit",
+            "peak_flops_9bit",
+            "unknown key 'peak_flops_9bit'; did you mean 'peak_flops_",
+        ),
         ("scale_up", 'pool_capacity = "512 GB"\nscale_up', "missing pool_bandwidth"),
     ],
 )
@@ -264,16 +324,31 @@ def test_a_bad_file_is_refused_by_name(tmp_path, old, new, named):
 
 
 def test_rates_by_width(tmp_path):
-    """One rate held at every width: twice too fast at 16 bit. The narrowest that is wide enough serves; none is invented."""
+    """One rate held at every width: twice too fast at 16 bit. The narrowest that is wide enough
+    serves; none is invented."""
     chip = device(written(tmp_path, FILE))
-    assert [float(chip.design(1, bits).peak_flops) for bits in (16, 12, 8, 4.25, 4)] == [0.99e15, 0.99e15, 1.979e15, 1.979e15, 1.979e15]
+    assert [float(chip.design(1, bits).peak_flops) for bits in (16, 12, 8, 4.25, 4)] == [
+        0.99e15,
+        0.99e15,
+        1.979e15,
+        1.979e15,
+        1.979e15,
+    ]
     assert [chip.width(bits) for bits in (16, 9, 8, 4)] == [16, 16, 8, 8]
-    with pytest.raises(ValueError, match=r"no rate for 32-bit products .*found peak_flops_8bit, peak_flops_16bit.*add peak_flops_32bit"):
+    with pytest.raises(
+        ValueError,
+        match=(
+            r"no rate for 32-bit products .*found peak_flops_8bit, peak_flops_16bit.*add"
+            r" peak_flops_32bit"
+        ),
+    ):
         chip.design(1, 32)
     narrow = device(
         written(
             tmp_path,
-            FILE.replace('peak_flops_16bit = "0.99 PFLOP/s"', "").replace("_8bit", "").replace("= 72", "= 72\npeak_flops_bits = 8"),
+            FILE.replace('peak_flops_16bit = "0.99 PFLOP/s"', "")
+            .replace("_8bit", "")
+            .replace("= 72", "= 72\npeak_flops_bits = 8"),
         )
     )
     assert float(narrow.design(1, 8).peak_flops) == 1.979e15
@@ -283,8 +358,16 @@ def test_rates_by_width(tmp_path):
 
 
 def test_a_rate_without_its_width_is_an_assumption_that_is_told(tmp_path):
-    chip = device(written(tmp_path, FILE.replace('peak_flops_16bit = "0.99 PFLOP/s"', "").replace("_8bit", "")))
-    assert [float(chip.design(1, bits).peak_flops) for bits in (4, 8, 16)] == [1.979e15, 1.979e15, 1.979e15 / 2]
+    chip = device(
+        written(
+            tmp_path, FILE.replace('peak_flops_16bit = "0.99 PFLOP/s"', "").replace("_8bit", "")
+        )
+    )
+    assert [float(chip.design(1, bits).peak_flops) for bits in (4, 8, 16)] == [
+        1.979e15,
+        1.979e15,
+        1.979e15 / 2,
+    ]
     assert "peak_flops 1.979 PFLOP/s at 8 bits and half of it at 16" in chip.assumed(1)
     assert not any("peak_flops" in line for line in device(written(tmp_path, FILE)).assumed(1))
 
@@ -293,15 +376,28 @@ def test_a_domain_is_stated_where_chips_share_one(tmp_path):
     """Left out, it joined any number of chips: 16 H20 took 18.4 ms instead of 23.8 (field F40)."""
     chip = device(written(tmp_path, FILE.replace("scale_up_domain = 72", "")))
     assert float(chip.design(1).scale_up_domain) == 1
-    with pytest.raises(ValueError, match="scale_up_domain is missing and 16 chips need it; add scale_up_domain = N"):
+    with pytest.raises(
+        ValueError, match="scale_up_domain is missing and 16 chips need it; add scale_up_domain = N"
+    ):
         chip.design(16)
 
 
 def test_what_a_file_leaves_out_is_told(tmp_path):
     chip = device(written(tmp_path, FILE))
-    assert chip.assumed(16) == ["sram_capacity 50 MB", "sram_bandwidth 20 TB/s", "dies 1", "clock 1"]
-    assert chip.assumed(144)[-3:] == ["scale_out_bandwidth 50 GB/s", "scale_out_latency 20 us", "clock 1"]
-    assert device("h100").assumed(8) == [] and device("h100").assumed(16) == ["scale_out_latency 46.5 us"]
+    assert chip.assumed(16) == [
+        "sram_capacity 50 MB",
+        "sram_bandwidth 20 TB/s",
+        "dies 1",
+        "clock 1",
+    ]
+    assert chip.assumed(144)[-3:] == [
+        "scale_out_bandwidth 50 GB/s",
+        "scale_out_latency 20 us",
+        "clock 1",
+    ]
+    assert device("h100").assumed(8) == [] and device("h100").assumed(16) == [
+        "scale_out_latency 46.5 us"
+    ]
 
 
 def test_a_file_that_is_not_there(tmp_path):

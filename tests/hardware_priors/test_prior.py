@@ -6,7 +6,15 @@ from hardware_priors.prior import CONFIDENCES, DISTRIBUTIONS, FILES, find, load,
 from hardware_priors.quantities import unit
 
 ROW = {
-    **{"name": "x", "quantity": "tdp", "value": "700", "low": "600", "high": "800", "unit": "W", "year": "2022"},
+    **{
+        "name": "x",
+        "quantity": "tdp",
+        "value": "700",
+        "low": "600",
+        "high": "800",
+        "unit": "W",
+        "year": "2022",
+    },
     **{"source": "a page", "confidence": "A", "distribution": "lognormal", "note": "", "group": ""},
 }
 
@@ -19,13 +27,19 @@ def test_every_row_is_in_range_sourced_and_of_a_known_unit():
     for file in FILES:
         for prior in load(file):
             assert prior.low <= prior.value <= prior.high, prior
-            assert prior.source.strip() and prior.confidence in CONFIDENCES and prior.distribution in DISTRIBUTIONS, prior
+            assert (
+                prior.source.strip()
+                and prior.confidence in CONFIDENCES
+                and prior.distribution in DISTRIBUTIONS
+            ), prior
             assert unit(prior.unit).factor > 0, prior
             assert prior.flagged == (prior.source == "unsourced"), prior
 
 
 def test_a_fixed_fact_has_no_range():
-    assert [p for file in FILES for p in load(file) if p.distribution == "fixed" and p.low < p.high] == []
+    assert [
+        p for file in FILES for p in load(file) if p.distribution == "fixed" and p.low < p.high
+    ] == []
 
 
 def test_sources_name_something_a_reader_can_look_for():
@@ -34,7 +48,9 @@ def test_sources_name_something_a_reader_can_look_for():
             text = f"{prior.source} {prior.note}"
             assert "/work" not in text and "shared/" not in text and "README" not in text, prior
             for word in ("derived:", "judged:"):
-                assert not prior.source.startswith(word) or len(prior.source) > len(word) + 10, prior
+                assert not prior.source.startswith(word) or len(prior.source) > len(word) + 10, (
+                    prior
+                )
 
 
 def test_si_converts_value_and_range():

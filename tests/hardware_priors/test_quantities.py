@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hardware_priors.quantities import _KNOWN, formatted, parse, same_kind, to_si, unit
 
 approx = partial(pytest.approx, rel=1e-9, abs=0.0)
-"""The default absolute tolerance of pytest, 1e-12, would let any SI coefficient of links or energies pass."""
+"""The default absolute tolerance of pytest, 1e-12, would let any SI coefficient of links or
+energies pass."""
 
 
 @pytest.mark.parametrize(
@@ -70,4 +71,6 @@ def test_round_trip_through_text(symbol, number):
 
 @given(st.floats(-200, 200))
 def test_round_trip_of_temperature(celsius):
-    assert parse(formatted(to_si(celsius, "degC"), "degC", digits=17)) == approx(celsius + 273.15, rel=1e-12)
+    assert parse(formatted(to_si(celsius, "degC"), "degC", digits=17)) == approx(
+        celsius + 273.15, rel=1e-12
+    )

@@ -10,11 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hardware_priors.prior import Prior
-from hardware_priors.sampling import BASE_YEAR, growth_priors, projected, quantile, sample_technologies
+from hardware_priors.sampling import (
+    BASE_YEAR,
+    growth_priors,
+    projected,
+    quantile,
+    sample_technologies,
+)
 from hardware_priors.technologies import technology, technology_priors
 
 approx = partial(pytest.approx, rel=1e-9, abs=0.0)
-"""The default absolute tolerance of pytest, 1e-12, would let any SI coefficient of links or energies pass."""
+"""The default absolute tolerance of pytest, 1e-12, would let any SI coefficient of links or
+energies pass."""
 
 DRAWS = 20_000
 DRAWN = sample_technologies(jax.random.key(1), DRAWS, memory="HBM3E")
@@ -27,17 +34,28 @@ def leaf(tree, key):
 
 def test_every_leaf_has_the_batch_and_is_finite():
     for path, value in jax.tree_util.tree_leaves_with_path(DRAWN):
-        zero = jax.tree_util.keystr(path) == ".pool.footprint"  # a pool is beside the package: zero by construction
-        assert value.shape == (DRAWS,) and np.isfinite(value).all() and ((value == 0) if zero else (value > 0)).all(), path
+        zero = (
+            jax.tree_util.keystr(path) == ".pool.footprint"
+        )  # a pool is beside the package: zero by construction
+        assert (
+            value.shape == (DRAWS,)
+            and np.isfinite(value).all()
+            and ((value == 0) if zero else (value > 0)).all()
+        ), path
 
 
 def test_quantiles_of_every_lognormal_and_bounds_of_every_triangular():
     for key, prior in technology_priors(memory="HBM3E").items():
         values, si = leaf(DRAWN, key), prior.si
         if prior.distribution == "lognormal":
-            below, median, above = (float(np.mean(values <= bound)) for bound in (si.low * (1 + 1e-9), si.value, si.high))
+            below, median, above = (
+                float(np.mean(values <= bound))
+                for bound in (si.low * (1 + 1e-9), si.value, si.high)
+            )
             assert above == approx(0.95, abs=0.01), key
-            assert si.low == si.value or (below == approx(0.05, abs=0.01) and median == approx(0.5, abs=0.015)), key
+            assert si.low == si.value or (
+                below == approx(0.05, abs=0.01) and median == approx(0.5, abs=0.015)
+            ), key
         elif prior.distribution == "triangular":
             assert si.low <= values.min() and values.max() <= si.high, key
             width = si.high - si.low
@@ -48,7 +66,9 @@ def test_quantiles_of_every_lognormal_and_bounds_of_every_triangular():
 
 
 def test_memory_prices_of_one_draw_move_together_and_others_do_not():
-    correlation = np.corrcoef(np.log(leaf(DRAWN, "memory.layer_price")), np.log(leaf(DRAWN, "memory.stack_price")))[0, 1]
+    correlation = np.corrcoef(
+        np.log(leaf(DRAWN, "memory.layer_price")), np.log(leaf(DRAWN, "memory.stack_price"))
+    )[0, 1]
     assert correlation == approx(1.0, abs=1e-6)
     other = np.corrcoef(leaf(DRAWN, "memory.layer_price"), leaf(DRAWN, "logic.wafer_price"))[0, 1]
     assert abs(other) < 0.03
@@ -97,7 +117,10 @@ def test_projection_follows_the_trends_and_leaves_the_rest():
 
 def test_projection_to_the_base_year_changes_nothing_and_back_again_neither():
     now = technology()
-    same, there_and_back = projected(now, BASE_YEAR), projected(projected(now, 2030), BASE_YEAR, base_year=2030)
+    same, there_and_back = (
+        projected(now, BASE_YEAR),
+        projected(projected(now, 2030), BASE_YEAR, base_year=2030),
+    )
     for key in technology_priors():
         assert float(leaf(same, key)) == float(leaf(now, key))
         assert float(leaf(there_and_back, key)) == approx(float(leaf(now, key)), rel=1e-6)
@@ -108,11 +131,15 @@ def test_uncertain_projection_spreads_with_the_years_and_keeps_prices_together()
     key = jax.random.key(4)
 
     def spread(year):
-        ratio = leaf(projected(drawn, year, key), "memory.stack_bandwidth") / leaf(drawn, "memory.stack_bandwidth")
+        ratio = leaf(projected(drawn, year, key), "memory.stack_bandwidth") / leaf(
+            drawn, "memory.stack_bandwidth"
+        )
         return np.log(ratio)
 
     growth = growth_priors()["memory.stack_bandwidth"]
-    assert np.quantile(spread(2030), [0.05, 0.5, 0.95]) == approx(4 * np.log([growth.low, growth.value, growth.high]), abs=0.03)
+    assert np.quantile(spread(2030), [0.05, 0.5, 0.95]) == approx(
+        4 * np.log([growth.low, growth.value, growth.high]), abs=0.03
+    )
     assert spread(2030).std() == approx(2 * spread(2028).std(), rel=1e-6)
     prices = [
         np.log(leaf(projected(drawn, 2030, key), f"memory.{name}") / leaf(drawn, f"memory.{name}"))

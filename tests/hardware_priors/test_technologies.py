@@ -1,4 +1,5 @@
-"""Technologies: every leaf has a source, derived rows follow from their facts, unknown names get the nearest."""
+"""Technologies: every leaf has a source, derived rows follow from their facts, unknown names get
+the nearest."""
 
 import math
 from functools import partial
@@ -19,21 +20,33 @@ from hardware_priors.technologies import (
 )
 
 approx = partial(pytest.approx, rel=1e-9, abs=0.0)
-"""The default absolute tolerance of pytest, 1e-12, would let any SI coefficient of links or energies pass."""
+"""The default absolute tolerance of pytest, 1e-12, would let any SI coefficient of links or
+energies pass."""
 
 ONE_OF_EACH = [{argument: name} for argument, offered in CHOICES.items() for name in offered]
 
 
 def leaves(tree: Technology) -> dict[str, float]:
-    return {f"{part}.{leaf}": float(value) for part, module in vars(tree).items() for leaf, value in vars(module).items()}
+    return {
+        f"{part}.{leaf}": float(value)
+        for part, module in vars(tree).items()
+        for leaf, value in vars(module).items()
+    }
 
 
 @pytest.mark.parametrize("choices", ONE_OF_EACH, ids=lambda choices: "-".join(choices.values()))
 def test_every_leaf_has_a_prior_and_equals_it_in_si(choices):
     priors, values = technology_priors(**choices), leaves(technology(**choices))
     assert set(priors) == set(values) and len(values) == len(jax.tree.leaves(technology(**choices)))
-    memories = {"memory": choices.get("memory", "HBM4"), "pool": choices.get("pool", "photonic-pool")}
-    zeros = {f"{part}.{leaf}" for part, name in memories.items() for leaf in ZERO_BY_CONSTRUCTION.get(name, ())}
+    memories = {
+        "memory": choices.get("memory", "HBM4"),
+        "pool": choices.get("pool", "photonic-pool"),
+    }
+    zeros = {
+        f"{part}.{leaf}"
+        for part, name in memories.items()
+        for leaf in ZERO_BY_CONSTRUCTION.get(name, ())
+    }
     for key, value in values.items():
         assert value == approx(priors[key].si.value, rel=1e-12), key
         assert math.isfinite(value) and (value == 0 if key in zeros else value > 0), key
@@ -100,7 +113,9 @@ def test_magnitudes_in_si():
 )
 def test_a_stack_as_sold_costs_its_published_price(memory, layers, capacity, per_gigabyte):
     stack = technology(memory=memory).memory
-    assert float(stack.layer_capacity) * layers == approx(capacity * 2**30)  # dies of 2^n bits: a vendor's GB is a GiB
+    assert float(stack.layer_capacity) * layers == approx(
+        capacity * 2**30
+    )  # dies of 2^n bits: a vendor's GB is a GiB
     price = float(stack.stack_price + layers * stack.layer_price)
     assert price == approx(capacity * per_gigabyte, rel=1e-4)
     twelve = float(stack.stack_price + 12 * stack.layer_price)
@@ -110,7 +125,9 @@ def test_a_stack_as_sold_costs_its_published_price(memory, layers, capacity, per
 def test_memory_price_rows_agree_with_the_published_price_per_capacity():
     for memory in ("HBM2E", "HBM3", "HBM3E", "HBM4"):
         published = lookup("memory", memory, "price_per_capacity")
-        layer, base = (lookup("memory", memory, quantity) for quantity in ("layer_price", "stack_price"))
+        layer, base = (
+            lookup("memory", memory, quantity) for quantity in ("layer_price", "stack_price")
+        )
         layers = 12 if memory == "HBM4" else 8
         capacity = lookup("memory", memory, "layer_capacity").value * layers
         for bound in ("low", "value", "high"):
@@ -144,7 +161,9 @@ def test_idle_power_is_the_energy_of_links_that_never_sleep():
 def test_a_buyer_pays_one_markup_and_nothing_else_changes():
     builder, buyer = leaves(technology()), leaves(technology(price_basis="buyer"))
     assert {key for key in builder if builder[key] != buyer[key]} == {"economics.chip_markup"}
-    assert builder["economics.chip_markup"] == 1 and buyer["economics.chip_markup"] == approx(1 / (1 - 0.84))
+    assert builder["economics.chip_markup"] == 1 and buyer["economics.chip_markup"] == approx(
+        1 / (1 - 0.84)
+    )
 
 
 def test_utilisation_is_an_input():
@@ -185,23 +204,44 @@ def test_what_is_on_offer():
 
 
 def test_unsourced_leaves_are_listed():
-    assert set(unsourced({})) == {"links.price", "packaging.substrate_modulus", "pool.access_energy"}
+    assert set(unsourced({})) == {
+        "links.price",
+        "packaging.substrate_modulus",
+        "pool.access_energy",
+    }
     assert set(unsourced({"memory": "GDDR7", "cooling": "air"})) == {
-        *("links.price", "packaging.substrate_modulus", "pool.access_energy", "memory.stack_price", "memory.layer_price"),
+        *(
+            "links.price",
+            "packaging.substrate_modulus",
+            "pool.access_energy",
+            "memory.stack_price",
+            "memory.layer_price",
+        ),
     }
     assert all(prior.source == "unsourced" for prior in unsourced().values())
 
 
 def test_newer_nodes_are_denser_dearer_and_thriftier():
     nodes = [technology(node).logic for node in ("N12", "8N", "N7", "N5", "N3", "N2")]
-    for field, direction in (("matrix_density", 1), ("sram_density", 1), ("wafer_price", 1), ("matrix_energy", -1)):
+    for field, direction in (
+        ("matrix_density", 1),
+        ("sram_density", 1),
+        ("wafer_price", 1),
+        ("matrix_energy", -1),
+    ):
         steps = np.diff([direction * float(getattr(node, field)) for node in nodes])
         assert (steps > 0).all(), field
 
 
 def test_the_voltage_slope_follows_from_the_foundry_claims():
     """V(1 + s)/V(1) = ((1 − p)(1 + s))^−1/2 at power −p or speed +s; its slope is 1 − v₀."""
-    claims = [(0.34, 0.18), (0.275, 0.125), (0.275, 0.125), (0.35, 0.175), (0.175, 0.09)]  # N3E, N3, N2, N2P, A16
+    claims = [
+        (0.34, 0.18),
+        (0.275, 0.125),
+        (0.275, 0.125),
+        (0.35, 0.175),
+        (0.175, 0.09),
+    ]  # N3E, N3, N2, N2P, A16
     floors = [1 - (((1 - power) * (1 + speed)) ** -0.5 - 1) / speed for power, speed in claims]
     logic = technology_priors()["logic.voltage_floor"]
     assert logic.value == approx(float(np.mean(floors)), abs=5e-3)
@@ -211,16 +251,24 @@ def test_the_voltage_slope_follows_from_the_foundry_claims():
 def test_the_scale_up_floor_of_nvlink_stays_near_half_a_microsecond():
     for link in ("NVLink4", "NVLink5", "NVLink6"):
         links = technology(link=link).links
-        assert float(links.endpoint_latency + links.switch_latency + links.wire_latency) == approx(0.47e-6)
+        assert float(links.endpoint_latency + links.switch_latency + links.wire_latency) == approx(
+            0.47e-6
+        )
 
 
 def test_a_pool_is_a_memory_of_its_own_choice():
     leaves_of = leaves(technology(memory="HBM3", pool="LPDDR5X"))
     other = leaves(technology(memory="LPDDR5X"))
-    assert all(leaves_of[key.replace("memory.", "pool.")] == other[key] for key in other if key.startswith("memory."))
+    assert all(
+        leaves_of[key.replace("memory.", "pool.")] == other[key]
+        for key in other
+        if key.startswith("memory.")
+    )
 
 
 def test_sram_as_memory_is_the_arrays_of_the_die():
     die = technology("N4", "SRAM")
-    assert float(die.logic.sram_density) == approx(float(die.memory.layer_capacity / die.memory.phy_area))
+    assert float(die.logic.sram_density) == approx(
+        float(die.memory.layer_capacity / die.memory.phy_area)
+    )
     assert float(die.memory.staged) == 0 and float(die.pool.staged) == 1

@@ -1,4 +1,5 @@
-"""Objectives are products of powers: the exponents, the outcome's own ratios, senses, unknown names."""
+"""Objectives are products of powers: the exponents, the outcome's own ratios, senses, unknown
+names."""
 
 import dataclasses
 from types import SimpleNamespace
@@ -14,7 +15,9 @@ from codesign.numerics.fields import units_of
 from codesign.outcome import Outcome
 from objectives import OBJECTIVES, objective
 
-LLAMA_8B = codesign.dense(hidden=4096, layers=32, heads=32, kv_heads=8, width=14336, vocabulary=128256)
+LLAMA_8B = codesign.dense(
+    hidden=4096, layers=32, heads=32, kv_heads=8, width=14336, vocabulary=128256
+)
 
 PRODUCTS = {
     "tokens/s/$": {"tokens_per_second_per_dollar": 1},
@@ -54,7 +57,9 @@ def test_exponents():
     ],
 )
 def test_value_is_the_outcomes_own(outcome, name, field):
-    assert float(objective(name)(outcome)) == pytest.approx(float(getattr(outcome, field)), rel=1e-14, abs=0.0)
+    assert float(objective(name)(outcome)) == pytest.approx(
+        float(getattr(outcome, field)), rel=1e-14, abs=0.0
+    )
     assert objective(name).unit == units_of(Outcome)[field]
 
 
@@ -65,8 +70,12 @@ def test_senses_more_tokens_less_money_and_energy():
 
 
 def test_any_power():
-    cube_root: Any = dataclasses.replace(objective("tokens/s"), exponents={"system_tokens_per_second": 1 / 3, "capital_cost": -2})
-    stated: Any = SimpleNamespace(system_tokens_per_second=jnp.array(8.0), capital_cost=jnp.array(4.0))
+    cube_root: Any = dataclasses.replace(
+        objective("tokens/s"), exponents={"system_tokens_per_second": 1 / 3, "capital_cost": -2}
+    )
+    stated: Any = SimpleNamespace(
+        system_tokens_per_second=jnp.array(8.0), capital_cost=jnp.array(4.0)
+    )
     assert float(cube_root(stated)) == pytest.approx(0.125, rel=1e-14, abs=0.0)
 
 
@@ -83,9 +92,14 @@ def test_logarithm_is_linear_with_the_exponents(name):
         assert float(slopes[key]) == pytest.approx(exponent, rel=1e-12, abs=0.0)
 
 
-@pytest.mark.parametrize(("wrong", "nearest"), [("tokens/s/usd", "tokens/s/user"), ("$/tokens", r"\$/token"), ("powr", "power")])
+@pytest.mark.parametrize(
+    ("wrong", "nearest"),
+    [("tokens/s/usd", "tokens/s/user"), ("$/tokens", r"\$/token"), ("powr", "power")],
+)
 def test_unknown_name_offers_the_nearest(wrong, nearest):
-    with pytest.raises(ValueError, match=f"unknown objective '{wrong.replace('$', '[$]')}'; nearest: {nearest}"):
+    with pytest.raises(
+        ValueError, match=f"unknown objective '{wrong.replace('$', '[$]')}'; nearest: {nearest}"
+    ):
         objective(wrong)
 
 

@@ -1,1 +1,2 @@
-"""Integers: a solution pool, pattern search, and branch and bound over boxes with convex relaxations."""
+"""Integers: a solution pool, pattern search, and branch and bound over boxes with convex
+relaxations."""

@@ -1,7 +1,8 @@
 """The integer search of a fleet: each kind of machine by itself, then all together.
 
-Around a fleet's optimum at given integers its weighted sum comes apart into one of each kind (``decomposition``). A kind has a few
-integers and a small program; the fleet has the sum of both, and its neighbours number the square.
+Around a fleet's optimum at given integers its weighted sum comes apart into one of each kind
+(``decomposition``). A kind has a few integers and a small program; the fleet has the sum of both,
+and its neighbours number the square.
 """
 
 from collections.abc import Iterator
@@ -17,31 +18,46 @@ from codesign.search.integers.solution_pool import WORTHWHILE, SolutionPool
 from codesign.search.program.single_kind import parts
 
 WHOLE = 0.2
-"""Log units that whole stacks and layers are taken to cost at most, compared with free ones, where numbers of chips are scanned."""
+"""Log units that whole stacks and layers are taken to cost at most, compared with free ones, where
+numbers of chips are scanned."""
 
 ROUNDS = 3
 """How often a fleet is taken apart anew around the best found."""
 
 
 def descend_by_kind(pool: SolutionPool, starts: list[list[Subproblem]]) -> list[Subproblem]:
-    """For every weighting, the best integers found from its starts, memory in whole stacks and layers where it must be.
+    """For every weighting, the best integers found from its starts, memory in whole stacks and
+    layers where it must be.
 
     Starts may leave stacks and layers free (0).
     """
     if pool.formulation.structure.kinds == 1:
         return descend(pool, scan_and_improve(pool, starts))
     pool.learn(subproblem for row in starts for subproblem in row)
-    subproblems = [subproblem for row in starts if np.isfinite(pool.value(subproblem := min(row, key=pool.value)))]
+    subproblems = [
+        subproblem
+        for row in starts
+        if np.isfinite(pool.value(subproblem := min(row, key=pool.value)))
+    ]
     if not subproblems:
         return []
     offers = {subproblem: [subproblem] for subproblem in subproblems}
     for own, whole in _each_kind(pool, subproblems, free=True):
         for subproblem in subproblems:
             found = whole.get(subproblem)
-            offers[subproblem] = [] if found is None else [mixed(old, found, own) for old in offers[subproblem]]
+            offers[subproblem] = (
+                [] if found is None else [mixed(old, found, own) for old in offers[subproblem]]
+            )
     pool.learn(subproblem for several in offers.values() for subproblem in several)
     moved = [min(several, key=pool.value, default=None) for several in offers.values()]
-    return improve_by_kind(pool, [[subproblem] for subproblem in moved if subproblem is not None and np.isfinite(pool.value(subproblem))])
+    return improve_by_kind(
+        pool,
+        [
+            [subproblem]
+            for subproblem in moved
+            if subproblem is not None and np.isfinite(pool.value(subproblem))
+        ],
+    )
 
 
 def improve_by_kind(pool: SolutionPool, starts: list[list[Subproblem]]) -> list[Subproblem]:
@@ -70,20 +86,37 @@ def improve_by_kind(pool: SolutionPool, starts: list[list[Subproblem]]) -> list[
 def _each_kind(
     pool: SolutionPool, subproblems: list[Subproblem], *, free: bool
 ) -> Iterator[tuple[np.ndarray, dict[Subproblem, Subproblem]]]:
-    """For each kind: which integers are its own, and the subproblem with the best of them for each subproblem."""
+    """For each kind: which integers are its own, and the subproblem with the best of them for each
+    subproblem."""
     split = split_by_multipliers(pool, subproblems)
     for part in parts(pool.formulation.structure):
         own, one, starts = alone(pool, subproblems, split, part)
-        found = descend(one, scan_and_improve(one, [[start] for start in starts])) if free else improve(one, starts)
-        yield own, {subproblems[subproblem.weighting]: subproblem for subproblem in found if np.isfinite(one.value(subproblem))}
+        found = (
+            descend(one, scan_and_improve(one, [[start] for start in starts]))
+            if free
+            else improve(one, starts)
+        )
+        yield (
+            own,
+            {
+                subproblems[subproblem.weighting]: subproblem
+                for subproblem in found
+                if np.isfinite(one.value(subproblem))
+            },
+        )
 
 
 def scan_and_improve(pool: SolutionPool, starts: list[list[Subproblem]]) -> list[list[Subproblem]]:
     """Starts of weightings, and what a scan of the numbers of chips finds.
 
-    Starts with free memory are no designs yet, and those with whole memory none that a scan with free memory need better: both only
-    say below what a number of chips is worth a look.
+    Starts with free memory are no designs yet, and those with whole memory none that a scan with
+    free memory need better: both only say below what a number of chips is worth a look.
     """
     pool.learn(subproblem for row in starts for subproblem in row)
     least = np.array([min(pool.value(subproblem) for subproblem in row) for row in starts]) + WHOLE
-    return [[*row, *more] for row, more in zip(starts, scan_chips(pool, [row[0].weighting for row in starts], least), strict=True)]
+    return [
+        [*row, *more]
+        for row, more in zip(
+            starts, scan_chips(pool, [row[0].weighting for row in starts], least), strict=True
+        )
+    ]

@@ -17,10 +17,12 @@ from codesign.search.solver.lanes import in_batches
 from codesign.search.solver.packing import PackedProblems, each_lane
 
 RANGES = 4
-"""Ranges of chips and batch relaxed in one call: fixed, so that one compiled program serves every round."""
+"""Ranges of chips and batch relaxed in one call: fixed, so that one compiled program serves every
+round."""
 
 KEPT = 512
-"""Relaxed ranges kept at a time: some 0.1 MB each for one machine, 2 MB for a fleet of four kinds."""
+"""Relaxed ranges kept at a time: some 0.1 MB each for one machine, 2 MB for a fleet of four kinds.
+"""
 
 
 class BoxBounds(NamedTuple):
@@ -31,55 +33,94 @@ class BoxBounds(NamedTuple):
 
 
 @compiled(OFTEN, static_argnums=(0,))
-def relaxed_ranges(structure: Structure, problems: PackedProblems, choices: Any, low: Real, high: Real) -> Underestimators:
+def relaxed_ranges(
+    structure: Structure, problems: PackedProblems, choices: Any, low: Real, high: Real
+) -> Underestimators:
     """Monomials below all coefficients over ranges of chips and batch, leading axis the ranges."""
-    return each_lane(lambda problem, a, b: underestimate(structure, problem, a, b), problems, choices, low, high)
+    return each_lane(
+        lambda problem, a, b: underestimate(structure, problem, a, b), problems, choices, low, high
+    )
 
 
 @compiled(SELDOM, static_argnums=(0,))
 def relaxed_programs(
-    structure: Structure, problems: PackedProblems, bounds: BoundNumbers, choices: Any, monomials: Underestimators, low: Real, high: Real
+    structure: Structure,
+    problems: PackedProblems,
+    bounds: BoundNumbers,
+    choices: Any,
+    monomials: Underestimators,
+    low: Real,
+    high: Real,
 ) -> Program:
     """Programs of boxes, from what is below their ranges of chips and batch."""
     return each_lane(
-        lambda problem, own, a, b: boxed_program(structure, problem, own, a, b, bounds), problems, choices, monomials, low, high
+        lambda problem, own, a, b: boxed_program(structure, problem, own, a, b, bounds),
+        problems,
+        choices,
+        monomials,
+        low,
+        high,
     )
 
 
-def solve_boxes(pool: SolutionPool, pairs: list[tuple[Box, int]], enough: np.ndarray | None = None) -> BoxBounds:
-    """Relax the boxes and solve them for the weightings paired with them, in the order of the pairs; remembered ones are not.
+def solve_boxes(
+    pool: SolutionPool, pairs: list[tuple[Box, int]], enough: np.ndarray | None = None
+) -> BoxBounds:
+    """Relax the boxes and solve them for the weightings paired with them, in the order of the
+    pairs; remembered ones are not.
 
-    A solve ends early where its bound is shown to exceed ``enough`` (one a pair) or to stay below; to the last digits unless told.
+    A solve ends early where its bound is shown to exceed ``enough`` (one a pair) or to stay below;
+    to the last digits unless told.
     """
     memory = pool.formulation.memory
     enough = np.full(len(pairs), np.inf) if enough is None else enough
-    keys = [("box", box.choice, *box.low, *box.high, *pool.asked(k), float(e)) for (box, k), e in zip(pairs, enough, strict=True)]
-    found = [None if memory is None else memory.get(key) for key in keys]
-    missing = [k for k, entry in enumerate(found) if entry is None]
+    keys = [
+        ("box", box.choice, *box.low, *box.high, *pool.asked(k), float(e))
+        for (box, k), e in zip(pairs, enough, strict=True)
+    ]
+    remembered = [None if memory is None else memory.get(key) for key in keys]
+    found = {k: entry for k, entry in enumerate(remembered) if entry is not None}
+    missing = [k for k in range(len(pairs)) if k not in found]
     if missing:
-        fresh = _solved([pairs[k] for k in missing], pool, enough[missing])
-        for k, bound, y in zip(missing, fresh.bound, fresh.y, strict=True):
-            found[k] = (np.asarray(bound), np.asarray(y))
+        solved = _solved([pairs[k] for k in missing], pool, enough[missing])
+        entries = zip(np.asarray(solved.bound), np.asarray(solved.y), strict=True)
+        fresh = dict(zip(missing, entries, strict=True))
+        found |= fresh
         if memory is not None:
-            memory.put([(keys[k], (np.asarray(found[k][0]), np.asarray(found[k][1]))) for k in missing])  # pyright: ignore[reportOptionalSubscript]
-    return BoxBounds(np.array([float(entry[0]) for entry in found]), np.stack([entry[1] for entry in found]))  # pyright: ignore[reportOptionalSubscript]
+            memory.put([(keys[k], entry) for k, entry in fresh.items()])
+    bounds = np.array([float(found[k][0]) for k in range(len(pairs))])
+    return BoxBounds(bounds, np.stack([found[k][1] for k in range(len(pairs))]))
 
 
 def _solved(pairs: list[tuple[Box, int]], pool: SolutionPool, enough: np.ndarray) -> BoxBounds:
-    """Many boxes differ in stacks and layers only, on which no coefficient depends: each range of chips and batch is relaxed once."""
+    """Many boxes differ in stacks and layers only, on which no coefficient depends: each range of
+    chips and batch is relaxed once."""
     formulation, below_ranges = pool.formulation, pool.underestimators
     counted = formulation.structure.counted
     ranges = [box._replace(low=box.low[:counted], high=box.high[:counted]) for box, _ in pairs]
 
     def solved(rows: list[int]) -> BoxBounds:
-        own = jax.tree.map(lambda *leaves: np.stack(leaves), *(below_ranges[ranges[k]] for k in rows))
+        own = jax.tree.map(
+            lambda *leaves: np.stack(leaves), *(below_ranges[ranges[k]] for k in rows)
+        )
         choices, low, high = _ends([pairs[k][0] for k in rows])
         programs = asked(
-            formulation, relaxed_programs(formulation.structure, formulation.packed, formulation.bounds, choices, own, low, high)
+            formulation,
+            relaxed_programs(
+                formulation.structure,
+                formulation.packed,
+                formulation.bounds,
+                choices,
+                own,
+                low,
+                high,
+            ),
         )
         weightings = [pairs[k][1] for k in rows]
         weights, pace_limit = pool.weights[weightings], pool.pace_limit[weightings]
-        done = solve_programs(formulation.solved, programs, formulation.goals, weights, pace_limit, enough[rows])
+        done = solve_programs(
+            formulation.solved, programs, formulation.goals, weights, pace_limit, enough[rows]
+        )
         return BoxBounds(done.bound, done.point.y)
 
     order = sorted(range(len(pairs)), key=lambda k: (ranges[k], pairs[k]))
@@ -94,17 +135,24 @@ def _solved(pairs: list[tuple[Box, int]], pool: SolutionPool, enough: np.ndarray
 
 
 def _keep_below(pool: SolutionPool, ranges: set[Box]) -> None:
-    """Keep the monomials below all coefficients over some ranges; those of earlier calls are kept while there is room."""
+    """Keep the monomials below all coefficients over some ranges; those of earlier calls are kept
+    while there is room."""
     kept, formulation = pool.underestimators, pool.formulation
     missing = sorted(ranges - kept.keys())
     if len(kept) + len(missing) > KEPT:
         for one in kept.keys() - ranges:
             del kept[one]
     if missing:
-        found = in_batches(lambda some: relaxed_ranges(formulation.structure, formulation.packed, *_ends(some)), missing, RANGES)
+        found = in_batches(
+            lambda some: relaxed_ranges(formulation.structure, formulation.packed, *_ends(some)),
+            missing,
+            RANGES,
+        )
         kept.update((one, found.at(k)) for k, one in enumerate(missing))
 
 
 def _ends(boxes: list[Box]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    low, high = (np.array([getattr(box, end) for box in boxes], dtype=float) for end in ("low", "high"))
+    low, high = (
+        np.array([getattr(box, end) for box in boxes], dtype=float) for end in ("low", "high")
+    )
     return np.array([box.choice for box in boxes]), low, high

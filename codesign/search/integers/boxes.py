@@ -21,7 +21,8 @@ class Box(NamedTuple):
 
 
 def roots(formulation: Formulation) -> list[Box]:
-    """The whole ranges of every choice, cut where a scale-up domain ends: communication jumps there.
+    """The whole ranges of every choice, cut where a scale-up domain ends: communication jumps
+    there.
 
     Where one kind of machine is meant by itself, integers of the others are at their lowest.
     """
@@ -32,13 +33,18 @@ def roots(formulation: Formulation) -> list[Box]:
         parts = [Box(choice, tuple(map(int, low)), tuple(map(int, high)))]
         for p in range(len(problems.spaces)):
             domain = int(problems.kinds[p].scale_up_domain[choice])
-            parts = [part for box in parts for part in (cut(box, p, domain) if box.low[p] <= domain < box.high[p] else (box,))]
+            parts = [
+                part
+                for box in parts
+                for part in (cut(box, p, domain) if box.low[p] <= domain < box.high[p] else (box,))
+            ]
         boxes += parts
     return boxes
 
 
 def pieces(box: Box, cuts: int) -> list[Box]:
-    """A box cut in two, each part again, and so on: so often, or until its parts hold one vector of integers."""
+    """A box cut in two, each part again, and so on: so often, or until its parts hold one vector of
+    integers."""
     parts = [box]
     for _ in range(cuts):
         parts = [half for part in parts for half in ((part,) if part.single else halves(part))]
@@ -61,9 +67,13 @@ def cut(box: Box, side: int, last: int) -> tuple[Box, Box]:
     return box._replace(high=put(box.high, last)), box._replace(low=put(box.low, last + 1))
 
 
-def nearest_subproblem(formulation: Formulation, box: Box, weighting: int, y: np.ndarray) -> Subproblem:
+def nearest_subproblem(
+    formulation: Formulation, box: Box, weighting: int, y: np.ndarray
+) -> Subproblem:
     """The integers of a box that are nearest to a relaxed optimum."""
     low, high = np.array(box.low), np.array(box.high)
     wanted = np.sqrt(np.maximum(low, 0) * np.maximum(high, 0)).astype(float)
     wanted[formulation.positions] = np.exp(y[formulation.solved.integers])
-    return Subproblem(weighting, box.choice, tuple(int(v) for v in np.clip(np.round(wanted), low, high)))
+    return Subproblem(
+        weighting, box.choice, tuple(int(v) for v in np.clip(np.round(wanted), low, high))
+    )

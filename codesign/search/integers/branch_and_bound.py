@@ -1,7 +1,9 @@
-"""Branch and bound over chips, batches, stacks, layers and choices: how far the best found is from the best there is.
+"""Branch and bound over chips, batches, stacks, layers and choices: how far the best found is from
+the best there is.
 
-Boxes of integers are split in two until the relaxation over a box (``underestimators``) proves that nothing in it beats the best design
-known by more than the tolerance. Boxes are shared by all weightings: a relaxation is built once and solved for each that still needs it.
+Boxes of integers are split in two until the relaxation over a box (``underestimators``) proves that
+nothing in it beats the best design known by more than the tolerance. Boxes are shared by all
+weightings: a relaxation is built once and solved for each that still needs it.
 """
 
 from collections.abc import Callable
@@ -19,14 +21,17 @@ TOLERANCE = 1e-3
 
 
 SHORT = (0.1, 0.4)
-"""Log units by which a box's bound falls short; for each that it exceeds the box is cut in two once more before it is bounded again."""
+"""Log units by which a box's bound falls short; for each that it exceeds the box is cut in two once
+more before it is bounded again."""
 
 EMPTY = 1e4
-"""A bound above this proves that a box holds no design: logarithms of what a double can hold are below 710."""
+"""A bound above this proves that a box holds no design: logarithms of what a double can hold are
+below 710."""
 
 
 class Proof(NamedTuple):
-    """What branch and bound found: bounds on everything in the space, and better designs met on the way."""
+    """What branch and bound found: bounds on everything in the space, and better designs met on the
+    way."""
 
     bounds: np.ndarray  # (subproblems,)
     best: list[Subproblem]  # of each subproblem's weighting
@@ -36,18 +41,24 @@ class Proof(NamedTuple):
 
 
 def prove(
-    pool: SolutionPool, best: list[Subproblem], *, tolerance: float | np.ndarray = TOLERANCE, most_boxes: int = 20_000,
+    pool: SolutionPool,
+    best: list[Subproblem],
+    *,
+    tolerance: float | np.ndarray = TOLERANCE,
+    most_boxes: int = 20_000,
     enough: float = -np.inf,
     progress: Callable[[int, int], None] = lambda done, still_open: None,
-) -> Proof:  # fmt: skip
+) -> Proof:
     """Bound the weighted sums of subproblems over all choices and integers.
 
     Args:
         pool: solves so far; what is met on the way is added.
         best: the best known subproblem of each weighting that is to be bounded.
-        tolerance: how much better an unexplored design may be, in log units; one for all subproblems, or one each.
+        tolerance: how much better an unexplored design may be, in log units; one for all
+            subproblems, or one each.
         most_boxes: stop after so many boxes; the bounds are then what is proved so far.
-        enough: stop where every value is at most this, and until then close no box that may hold such a design.
+        enough: stop where every value is at most this, and until then close no box that may hold
+            such a design.
         progress: told (boxes done, pairs open).
     """
     formulation = pool.formulation
@@ -64,8 +75,15 @@ def prove(
         hopeful: dict[int, tuple[float, Subproblem]] = {}
         for (box, k), bound, y in zip(open_pairs, found.bound, found.y, strict=True):
             if bound < values[k] - tolerance[k] and (k not in hopeful or bound < hopeful[k][0]):
-                hopeful[k] = (float(bound), nearest_subproblem(formulation, box, best[k].weighting, y))
-        sure = [pair for pair, bound in zip(open_pairs, found.bound, strict=True) if pair[0].single and bound <= enough]
+                hopeful[k] = (
+                    float(bound),
+                    nearest_subproblem(formulation, box, best[k].weighting, y),
+                )
+        sure = [
+            pair
+            for pair, bound in zip(open_pairs, found.bound, strict=True)
+            if pair[0].single and bound <= enough
+        ]
         met = [(k, Subproblem(best[k].weighting, box.choice, box.low)) for box, k in sure] + [
             (k, subproblem) for k, (_, subproblem) in hopeful.items()
         ]
@@ -92,11 +110,13 @@ def prove(
     return Proof(bounds, best, boxes, solves, bool((values - bounds <= tolerance * 1.001).all()))
 
 
-def _bounded(pool: SolutionPool, pairs: list[tuple[Box, int]], best: list[Subproblem], enough: np.ndarray) -> BoxBounds:
+def _bounded(
+    pool: SolutionPool, pairs: list[tuple[Box, int]], best: list[Subproblem], enough: np.ndarray
+) -> BoxBounds:
     """Bounds of pairs of a box and a row of ``best``.
 
-    A box without a design has none for any weighting: the one that asks for the least speed is solved first, and if that proves the box
-    empty, it stands for all.
+    A box without a design has none for any weighting: the one that asks for the least speed is
+    solved first, and if that proves the box empty, it stands for all.
     """
     weighting = [best[k].weighting for _, k in pairs]
     asked = pool.pace_limit[weighting]
@@ -107,7 +127,9 @@ def _bounded(pool: SolutionPool, pairs: list[tuple[Box, int]], best: list[Subpro
 
     def solved(rows: list[int]) -> BoxBounds:
         # a single vector's bound is the last word on it: to its last digits
-        target = np.array([np.inf if pairs[row][0].single else enough[pairs[row][1]] for row in rows])
+        target = np.array(
+            [np.inf if pairs[row][0].single else enough[pairs[row][1]] for row in rows]
+        )
         return solve_boxes(pool, [(pairs[row][0], weighting[row]) for row in rows], target)
 
     first = list(probes.values())

@@ -1,8 +1,10 @@
 """Where the good integers are, number of chips by number of chips.
 
-Chips and batch want to move together (fewer chips serve fewer users in the same time), and few chips leave few numbers: a descent that
-moves one of them, or both by one, ends at the wrong number of chips. So every number of chips on a grid is bounded by itself, batches as
-real variables of a convex relaxation (``underestimators``) and memory free; the most promising are narrowed until the batch is an integer.
+Chips and batch want to move together (fewer chips serve fewer users in the same time), and few
+chips leave few numbers: a descent that moves one of them, or both by one, ends at the wrong number
+of chips. So every number of chips on a grid is bounded by itself, batches as real variables of a
+convex relaxation (``underestimators``) and memory free; the most promising are narrowed until the
+batch is an integer.
 """
 
 from collections.abc import Sequence
@@ -31,20 +33,30 @@ NARROWER = (2.0, 1.25)
 def grid(low: int, high: int) -> list[int]:
     """Numbers of chips to look at, ends included."""
     beyond = np.round(EACH * FACTOR ** np.arange(1, 64)).astype(int)
-    return sorted({low, high, *(n for n in (*range(1, EACH + 1), *map(int, beyond)) if low <= n <= high)})
+    return sorted(
+        {low, high, *(n for n in (*range(1, EACH + 1), *map(int, beyond)) if low <= n <= high)}
+    )
 
 
-def scan_chips(pool: SolutionPool, weightings: Sequence[int], enough: np.ndarray) -> list[list[Subproblem]]:
-    """The most promising subproblems of some weightings, stacks and layers free, best bound first; none where nothing is feasible.
+def scan_chips(
+    pool: SolutionPool, weightings: Sequence[int], enough: np.ndarray
+) -> list[list[Subproblem]]:
+    """The most promising subproblems of some weightings, stacks and layers free, best bound first;
+    none where nothing is feasible.
 
     For one kind of machine (or the one that is meant by itself).
 
     Args:
         pool: solves so far.
         weightings: which.
-        enough: for each, a value that a box must promise to better, else nothing more is asked of it.
+        enough: for each, a value that a box must promise to better, else nothing more is asked of
+            it.
     """
-    formulation, counted, kinds = pool.formulation, pool.formulation.structure.counted, pool.formulation.structure.kinds
+    formulation, counted, kinds = (
+        pool.formulation,
+        pool.formulation.structure.counted,
+        pool.formulation.structure.kinds,
+    )
     low, high = (np.where(np.arange(len(side)) < counted, side, 0) for side in formulation.ranges)
     own = 0 if formulation.part is None else formulation.part.kind
     choices = range(len(formulation.problems.kinds[0].dies))
@@ -64,26 +76,47 @@ def scan_chips(pool: SolutionPool, weightings: Sequence[int], enough: np.ndarray
     for row, bound, y in zip(rows, closely.bound, closely.y, strict=True):
         box, k = pairs[row]
         hopeful[k].append((bound, nearest_subproblem(formulation, box, k, y)))
-    subproblems = [[subproblem for _, subproblem in sorted(hopeful[k])[:PROMISING]] for k in weightings]
+    subproblems = [
+        [subproblem for _, subproblem in sorted(hopeful[k])[:PROMISING]] for k in weightings
+    ]
     for factor in NARROWER:
         pairs = [
-            (narrowed(subproblem, factor, low, high, kinds, counted), subproblem.weighting) for row in subproblems for subproblem in row
+            (narrowed(subproblem, factor, low, high, kinds, counted), subproblem.weighting)
+            for row in subproblems
+            for subproblem in row
         ]
         if not pairs:
             break
         closer = solve_boxes(pool, pairs)
-        moved = iter([nearest_subproblem(formulation, box, k, at) for (box, k), at in zip(pairs, closer.y, strict=True)])
+        moved = iter(
+            [
+                nearest_subproblem(formulation, box, k, at)
+                for (box, k), at in zip(pairs, closer.y, strict=True)
+            ]
+        )
         subproblems = [[next(moved) for _ in row] for row in subproblems]
     return subproblems
 
 
-def narrowed(subproblem: Subproblem, factor: float, low: np.ndarray, high: np.ndarray, kinds: int, counted: int) -> Box:
+def narrowed(
+    subproblem: Subproblem,
+    factor: float,
+    low: np.ndarray,
+    high: np.ndarray,
+    kinds: int,
+    counted: int,
+) -> Box:
     """Batches up to a factor away from a subproblem's, its own chips, memory free."""
     ends = [list(subproblem.integers), list(subproblem.integers)]
     for k in range(kinds, counted):
         if high[k] > low[k]:
-            ends[0][k] = max(int(low[k]), min(subproblem.integers[k] - 1, round(subproblem.integers[k] / factor)))
-            ends[1][k] = min(int(high[k]), max(subproblem.integers[k] + 1, round(subproblem.integers[k] * factor)))
+            ends[0][k] = max(
+                int(low[k]), min(subproblem.integers[k] - 1, round(subproblem.integers[k] / factor))
+            )
+            ends[1][k] = min(
+                int(high[k]),
+                max(subproblem.integers[k] + 1, round(subproblem.integers[k] * factor)),
+            )
     for end in ends:
         end[counted:] = [0] * (len(end) - counted)
     return Box(subproblem.choice, *(tuple(end) for end in ends))

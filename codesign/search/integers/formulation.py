@@ -1,4 +1,5 @@
-"""A problem with its objectives as the solver takes it: subproblems at fixed integers, each solved to a proved optimum."""
+"""A problem with its objectives as the solver takes it: subproblems at fixed integers, each solved
+to a proved optimum."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -21,7 +22,8 @@ from codesign.search.solver.packing import PackedProblems, each_lane
 from codesign.search.statement.problem import ProblemBatch, integer_ranges
 
 FEASIBLE = 1e-9
-"""Largest ln(used/allowed) that still counts as converged inside the limits; the exact model has the last word."""
+"""Largest ln(used/allowed) that still counts as converged inside the limits; the exact model has
+the last word."""
 
 
 class Subproblem(NamedTuple):
@@ -33,7 +35,8 @@ class Subproblem(NamedTuple):
 
 
 class Solved(NamedTuple):
-    """Solved problems; ``value`` is +∞ where no feasible point was found. Arrays of JAX inside, of numpy outside."""
+    """Solved problems; ``value`` is +∞ where no feasible point was found. Arrays of JAX inside, of
+    numpy outside."""
 
     value: Any  # (lanes,)
     bound: Any  # (lanes,)
@@ -56,7 +59,9 @@ class Formulation(NamedTuple):
     goals: Goals
     bounds: BoundNumbers
     memory: Memory | None = None
-    slack: Any = None  # (functions,) which functions the variable "relaxation" relaxes; none unless told
+    slack: Any = (
+        None  # (functions,) which functions the variable "relaxation" relaxes; none unless told
+    )
     slack_range: tuple[float, float] = (0.0, 0.0)
     part: Part | None = None  # the kind of machine that is meant by itself; none where the fleet is
 
@@ -67,10 +72,13 @@ class Formulation(NamedTuple):
 
     @property
     def ranges(self) -> tuple[np.ndarray, np.ndarray]:
-        """Lowest and highest of every integer; of a kind of machine by itself, those of others are at their lowest."""
+        """Lowest and highest of every integer; of a kind of machine by itself, those of others are
+        at their lowest."""
         low, high = integer_ranges(self.problems)
         if self.part is not None:
-            high = np.where(np.array(owner_of_integers(self.structure)) == self.part.kind, high, low)
+            high = np.where(
+                np.array(owner_of_integers(self.structure)) == self.part.kind, high, low
+            )
         return low, high
 
     @property
@@ -80,9 +88,20 @@ class Formulation(NamedTuple):
 
 
 @compiled(SELDOM, static_argnums=(0,))
-def fixed_programs(structure: Structure, problems: PackedProblems, bounds: BoundNumbers, choices: Any, integers: Real) -> Program:
+def fixed_programs(
+    structure: Structure,
+    problems: PackedProblems,
+    bounds: BoundNumbers,
+    choices: Any,
+    integers: Real,
+) -> Program:
     """Programs at fixed integers, a lane a choice and a row of integers."""
-    return each_lane(lambda problem, numbers: fixed_program(structure, problem, numbers, bounds), problems, choices, integers)
+    return each_lane(
+        lambda problem, numbers: fixed_program(structure, problem, numbers, bounds),
+        problems,
+        choices,
+        integers,
+    )
 
 
 def programs_of(formulation: Formulation, subproblems: Sequence[Subproblem]) -> Program:
@@ -98,7 +117,8 @@ def programs_of(formulation: Formulation, subproblems: Sequence[Subproblem]) -> 
 
 
 def asked(formulation: Formulation, programs: Program) -> Program:
-    """Programs as a search asks for them: of one kind of machine by itself, or with limits that may be relaxed."""
+    """Programs as a search asks for them: of one kind of machine by itself, or with limits that may
+    be relaxed."""
     if formulation.part is not None:
         return only(formulation.structure, formulation.part.kind, programs)
     if formulation.slack is None:
@@ -106,15 +126,25 @@ def asked(formulation: Formulation, programs: Program) -> Program:
     column = formulation.structure.variable("relaxation")
     low, high = np.array(programs.low), np.array(programs.high)
     low[:, column], high[:, column] = formulation.slack_range
-    for p in range(formulation.structure.kinds):  # the box of silicon ends where the reticle does, which may be what is relaxed
+    for p in range(
+        formulation.structure.kinds
+    ):  # the box of silicon ends where the reticle does, which may be what is relaxed
         high[:, formulation.structure.variable("silicon", p)] += formulation.slack_range[1]
     slack = np.broadcast_to(formulation.slack, programs.slack.shape)
     return dataclasses.replace(programs, slack=slack, low=low, high=high)
 
 
 @compiled(OFTEN, static_argnums=(0,))
-def solve_programs(structure: Structure, programs: Program, goals: Goals, weights: Real, pace_limit: Real, enough: Real) -> Solved:
-    """Solve ``LANES`` programs (leading axis) and bound them: one compiled program for the whole search.
+def solve_programs(
+    structure: Structure,
+    programs: Program,
+    goals: Goals,
+    weights: Real,
+    pace_limit: Real,
+    enough: Real,
+) -> Solved:
+    """Solve ``LANES`` programs (leading axis) and bound them: one compiled program for the whole
+    search.
 
     Args:
         layout: structure.
@@ -122,27 +152,44 @@ def solve_programs(structure: Structure, programs: Program, goals: Goals, weight
         goals: objectives.
         weights: of the objectives.
         pace_limit: ln of the longest time per token that is asked for [s]; +∞ for no such demand.
-        enough: what a bound need exceed, so that no more need be known (``interior_point.decided``); +∞ to solve to the last digits.
+        enough: what a bound need exceed, so that no more need be known
+            (``interior_point.decided``); +∞ to solve to the last digits.
     """
     pace = structure.variable("pace")
     programs = dataclasses.replace(programs, high=programs.high.at[:, pace].min(pace_limit))
 
     def judged(program: Program, weighting: Real, point: Point) -> Solved:
         model = model_at(structure, program, goals, weighting, point)
-        feasible = (jnp.max(model.limits) <= FEASIBLE) & jnp.isfinite(model.value) & jnp.all(program.high >= program.low)
-        return Solved(jnp.where(feasible, model.value, jnp.inf), lower_bound(program, point, model), point)
+        feasible = (
+            (jnp.max(model.limits) <= FEASIBLE)
+            & jnp.isfinite(model.value)
+            & jnp.all(program.high >= program.low)
+        )
+        return Solved(
+            jnp.where(feasible, model.value, jnp.inf), lower_bound(program, point, model), point
+        )
 
     return jax.vmap(judged)(programs, weights, solve(structure, programs, goals, weights, enough))
 
 
-def solve_subproblems(formulation: Formulation, weights: np.ndarray, pace_limit: np.ndarray, subproblems: list[Subproblem]) -> Solved:
+def solve_subproblems(
+    formulation: Formulation,
+    weights: np.ndarray,
+    pace_limit: np.ndarray,
+    subproblems: list[Subproblem],
+) -> Solved:
     """Solve problems; shapes (subproblems, …), as numpy arrays."""
 
     def solved(batch: list[Subproblem]) -> Solved:
         rows = [subproblem.weighting for subproblem in batch]
         to_the_end = np.full(len(batch), np.inf)
         return solve_programs(
-            formulation.solved, programs_of(formulation, batch), formulation.goals, weights[rows], pace_limit[rows], to_the_end
+            formulation.solved,
+            programs_of(formulation, batch),
+            formulation.goals,
+            weights[rows],
+            pace_limit[rows],
+            to_the_end,
         )
 
     return in_batches(solved, subproblems)

@@ -4,11 +4,12 @@ A fleet's outcome is a sum over kinds, f_o = Σ_p f_op, and for any shares θ_op
 
     ln f_o ≥ Σ_p θ_op (ln f_op − ln θ_op)
 
-(concavity of the logarithm), with equality where θ are the shares. So the weighted sum of a fleet's goals is at least a constant plus
-one such sum for each kind, in which nothing of another kind occurs: Lagrangian decomposition (M. Guignard and S. Kim, Mathematical
-Programming 39, 1987). Bounds on outcomes enter with their multipliers, and each kind has a pace of its own. With shares and
-multipliers of the optimum at given integers this loses nothing there. Boxes of all integers at once would number the product of those
-of each kind; these number the sum.
+(concavity of the logarithm), with equality where θ are the shares. So the weighted sum of a fleet's
+goals is at least a constant plus one such sum for each kind, in which nothing of another kind
+occurs: Lagrangian decomposition (M. Guignard and S. Kim, Mathematical Programming 39, 1987). Bounds
+on outcomes enter with their multipliers, and each kind has a pace of its own. With shares and
+multipliers of the optimum at given integers this loses nothing there. Boxes of all integers at once
+would number the product of those of each kind; these number the sum.
 """
 
 import functools
@@ -51,7 +52,8 @@ OUTCOMES_AND_PACE = Goals(
 
 
 class Split(NamedTuple):
-    """Weighted sums taken apart: constants (subproblems,) and weights of ``OUTCOMES_AND_PACE`` of each kind (subproblems, kinds, goals)."""
+    """Weighted sums taken apart: constants (subproblems,) and weights of ``OUTCOMES_AND_PACE`` of
+    each kind (subproblems, kinds, goals)."""
 
     constants: np.ndarray
     weights: np.ndarray
@@ -64,7 +66,8 @@ def prove(
     tolerance: float = TOLERANCE,
     progress: Callable[[int, int], None] = lambda done, still_open: None,
 ) -> Proof:
-    """Bound the weighted sums of subproblems over all choices and integers, as ``branch_and_bound.prove`` does.
+    """Bound the weighted sums of subproblems over all choices and integers, as
+    ``branch_and_bound.prove`` does.
 
     Args:
         pool: solves so far; what is met on the way is added.
@@ -82,7 +85,11 @@ def prove(
         nonlocal boxes, solves
         boxes, solves = boxes + found.boxes, solves + found.solves
         bounds[rows] = np.maximum(bounds[rows], found.bounds)
-        better = [k for k, new in zip(rows, found.best, strict=True) if pool.value(new) < pool.value(best[k]) - WORTHWHILE]
+        better = [
+            k
+            for k, new in zip(rows, found.best, strict=True)
+            if pool.value(new) < pool.value(best[k]) - WORTHWHILE
+        ]
         for k, new in zip(rows, found.best, strict=True):
             best[k] = min(best[k], new, key=pool.value)
         return better
@@ -91,23 +98,51 @@ def prove(
         return pool.values(best) - bounds > tolerance
 
     for _ in range(ROUNDS):
-        better = improve(still, _each_kind(pool, [best[k] for k in still], tolerance, functools.partial(_after, progress, boxes)))
+        better = improve(
+            still,
+            _each_kind(
+                pool,
+                [best[k] for k in still],
+                tolerance,
+                functools.partial(_after, progress, boxes),
+            ),
+        )
         still = [k for k in better if too_far()[k]]
         if not still:
             break
-    rest = [int(k) for k in np.flatnonzero(too_far())]  # other shares and multipliers do not close these: integers leave a duality gap
+    rest = [
+        int(k) for k in np.flatnonzero(too_far())
+    ]  # other shares and multipliers do not close these: integers leave a duality gap
     if rest:
         improve(
-            rest, prove_together(pool, [best[k] for k in rest], tolerance=tolerance, progress=functools.partial(_after, progress, boxes))
+            rest,
+            prove_together(
+                pool,
+                [best[k] for k in rest],
+                tolerance=tolerance,
+                progress=functools.partial(_after, progress, boxes),
+            ),
         )
     found = pool.values(best)
     rows = [subproblem.weighting for subproblem in best]
     pool.bounds[rows] = np.maximum(pool.bounds[rows], np.minimum(bounds, found))
-    return Proof(np.minimum(bounds, found), best, boxes, solves, bool((found - bounds <= tolerance * 1.001).all()))
+    return Proof(
+        np.minimum(bounds, found),
+        best,
+        boxes,
+        solves,
+        bool((found - bounds <= tolerance * 1.001).all()),
+    )
 
 
-def _each_kind(pool: SolutionPool, best: list[Subproblem], tolerance: float, progress: Callable[[int, int], None]) -> Proof:
-    """Sums of the kinds' bounds, and the best of the subproblems in which kinds have the integers that serve them best."""
+def _each_kind(
+    pool: SolutionPool,
+    best: list[Subproblem],
+    tolerance: float,
+    progress: Callable[[int, int], None],
+) -> Proof:
+    """Sums of the kinds' bounds, and the best of the subproblems in which kinds have the integers
+    that serve them best."""
     formulation = pool.formulation
     split = split_by_multipliers(pool, best)
     bounds, boxes, solves, closed = split.constants.copy(), 0, 0, True
@@ -119,7 +154,9 @@ def _each_kind(pool: SolutionPool, best: list[Subproblem], tolerance: float, pro
         own, one, starts = alone(pool, best, split, part)
         one.learn(starts)
         tell = functools.partial(_after, progress, boxes)
-        proof = prove_together(one, starts, tolerance=left / (len(fewest_first) - turn), progress=tell)
+        proof = prove_together(
+            one, starts, tolerance=left / (len(fewest_first) - turn), progress=tell
+        )
         left = left - np.maximum(one.values(proof.best) - proof.bounds, 0.0)
         bounds, boxes, solves = bounds + proof.bounds, boxes + proof.boxes, solves + proof.solves
         closed &= proof.closed
@@ -129,18 +166,35 @@ def _each_kind(pool: SolutionPool, best: list[Subproblem], tolerance: float, pro
     return Proof(bounds, [min(offer, key=pool.value) for offer in offers], boxes, solves, closed)
 
 
-def alone(pool: SolutionPool, subproblems: list[Subproblem], split: Split, part: Part) -> tuple[np.ndarray, SolutionPool, list[Subproblem]]:
-    """A kind of machine by itself around each subproblem: which integers are its own, its pool, its subproblems (weightings 0, 1, …)."""
+def alone(
+    pool: SolutionPool, subproblems: list[Subproblem], split: Split, part: Part
+) -> tuple[np.ndarray, SolutionPool, list[Subproblem]]:
+    """A kind of machine by itself around each subproblem: which integers are its own, its pool, its
+    subproblems (weightings 0, 1, …)."""
     lowest = pool.formulation.ranges[0]
     own = np.array(owner_of_integers(pool.formulation.structure)) == part.kind
-    one = SolutionPool(pool.formulation._replace(goals=OUTCOMES_AND_PACE, part=part), split.weights[:, part.kind])
-    one.pace_limit, one.underestimators = pool.pace_limit[[subproblem.weighting for subproblem in subproblems]], pool.underestimators
-    return own, one, [Subproblem(k, subproblem.choice, _put(lowest, subproblem.integers, own)) for k, subproblem in enumerate(subproblems)]
+    one = SolutionPool(
+        pool.formulation._replace(goals=OUTCOMES_AND_PACE, part=part), split.weights[:, part.kind]
+    )
+    one.pace_limit, one.underestimators = (
+        pool.pace_limit[[subproblem.weighting for subproblem in subproblems]],
+        pool.underestimators,
+    )
+    return (
+        own,
+        one,
+        [
+            Subproblem(k, subproblem.choice, _put(lowest, subproblem.integers, own))
+            for k, subproblem in enumerate(subproblems)
+        ],
+    )
 
 
 def mixed(subproblem: Subproblem, other: Subproblem, own: np.ndarray) -> Subproblem:
     """A subproblem with some integers, and the choice, of another."""
-    return subproblem._replace(choice=other.choice, integers=_put(subproblem.integers, other.integers, own))
+    return subproblem._replace(
+        choice=other.choice, integers=_put(subproblem.integers, other.integers, own)
+    )
 
 
 def _put(integers: Any, others: Any, own: np.ndarray) -> tuple[int, ...]:
@@ -152,17 +206,22 @@ def _after(progress: Callable[[int, int], None], before: int, done: int, still_o
 
 
 def split_by_multipliers(pool: SolutionPool, subproblems: list[Subproblem]) -> Split:
-    """Constants and weights with which the sum over kinds is below the weighted sum of each subproblem's weighting, and equal at the
-    subproblem.
+    """Constants and weights with which the sum over kinds is below the weighted sum of each
+    subproblem's weighting, and equal at the subproblem.
 
     Any shares, multipliers and division of the pace would give a bound; these are the optimum's.
     """
     formulation, structure = pool.formulation, pool.formulation.structure
-    goals, weights = formulation.goals, pool.weights[[subproblem.weighting for subproblem in subproblems]]
+    goals, weights = (
+        formulation.goals,
+        pool.weights[[subproblem.weighting for subproblem in subproblems]],
+    )
     multipliers = np.stack([pool.done[subproblem][2].multipliers for subproblem in subproblems])
     monomials, numbers = _shares(pool, subproblems)
     own = [monomials[:, :, part.basis] * part.own[: len(OUTCOMES)] for part in parts(structure)]
-    shares = np.maximum(np.stack([part.sum(axis=2) for part in own], axis=1), NO_SHARE)  # (subproblems, kinds, outcomes)
+    shares = np.maximum(
+        np.stack([part.sum(axis=2) for part in own], axis=1), NO_SHARE
+    )  # (subproblems, kinds, outcomes)
     shares = shares / shares.sum(axis=1, keepdims=True)
     outcomes, pace = weights @ goals.outcomes, weights @ goals.pace
     constants = np.einsum("kg,gc,kc->k", weights, goals.constants, numbers)
@@ -171,23 +230,36 @@ def split_by_multipliers(pool: SolutionPool, subproblems: list[Subproblem]) -> S
         if outcome >= 0:
             outcomes[:, outcome] += price
         pace = pace + price * slope
-        constants = constants + price * (numbers @ np.asarray(formulation.bounds.constants)[b] - float(formulation.bounds.limits[b]))
+        constants = constants + price * (
+            numbers @ np.asarray(formulation.bounds.constants)[b]
+            - float(formulation.bounds.limits[b])
+        )
     divided = np.full((len(subproblems), structure.kinds), 1e-30)
     for s in range(len(structure.services)):
-        divided[:, kind_of_service(structure, s)] += multipliers[:, structure.function("pace", s) - len(OUTCOMES)]
+        divided[:, kind_of_service(structure, s)] += multipliers[
+            :, structure.function("pace", s) - len(OUTCOMES)
+        ]
     divided = pace[:, None] * divided / divided.sum(axis=1, keepdims=True)
     constants = constants - np.einsum("ko,kpo->k", outcomes, shares * np.log(shares))
-    return Split(constants, np.concatenate([outcomes[:, None, :] * shares, divided[:, :, None]], axis=2))
+    return Split(
+        constants, np.concatenate([outcomes[:, None, :] * shares, divided[:, :, None]], axis=2)
+    )
 
 
 def _shares(pool: SolutionPool, subproblems: list[Subproblem]) -> tuple[np.ndarray, np.ndarray]:
-    """Share of each monomial in each outcome (subproblems, outcomes, basis), and the programs' constants (subproblems, 3)."""
+    """Share of each monomial in each outcome (subproblems, outcomes, basis), and the programs'
+    constants (subproblems, 3)."""
 
     def shares(batch: list[Subproblem]) -> tuple[Any, Any]:
         programs = programs_of(pool.formulation, batch)
-        return shares_at(
-            pool.formulation.structure, programs, np.stack([pool.done[subproblem][2].y for subproblem in batch])
-        ), programs.constants
+        return (
+            shares_at(
+                pool.formulation.structure,
+                programs,
+                np.stack([pool.done[subproblem][2].y for subproblem in batch]),
+            ),
+            programs.constants,
+        )
 
     return in_batches(shares, subproblems)
 
@@ -196,4 +268,8 @@ def _shares(pool: SolutionPool, subproblems: list[Subproblem]) -> tuple[np.ndarr
 def shares_at(structure: Structure, programs: Program, y: Real) -> Any:
     """Share of each monomial in each outcome at points of programs, leading axis the programs."""
     shape = exponents(structure)
-    return jax.vmap(lambda program, point: functions(structure, shape, program, point).shares[0][: len(OUTCOMES)])(programs, y)
+    return jax.vmap(
+        lambda program, point: functions(structure, shape, program, point).shares[0][
+            : len(OUTCOMES)
+        ]
+    )(programs, y)

@@ -1,8 +1,9 @@
 """Better integers nearby, with batches as real variables of a convex relaxation.
 
-One chip, stack or layer more or less, or another choice, wants another batch at once: a promise or a capacity ties them. So each
-neighbour is a box: its chips and memory fixed, its batches anywhere up to ``WIDE`` away. A neighbour whose bound is no better than the
-best known is done with; the others are narrowed down to integers.
+One chip, stack or layer more or less, or another choice, wants another batch at once: a promise or
+a capacity ties them. So each neighbour is a box: its chips and memory fixed, its batches anywhere
+up to ``WIDE`` away. A neighbour whose bound is no better than the best known is done with; the
+others are narrowed down to integers.
 """
 
 import itertools
@@ -23,7 +24,8 @@ FOLLOWED = 4
 
 
 def improve(pool: SolutionPool, subproblems: list[Subproblem]) -> list[Subproblem]:
-    """Subproblems moved to better neighbours until none has a better bound, or what it promises is not kept."""
+    """Subproblems moved to better neighbours until none has a better bound, or what it promises is
+    not kept."""
     pool.learn(subproblems)
     best = list(subproblems)
     moving = [k for k, subproblem in enumerate(best) if np.isfinite(pool.value(subproblem))]
@@ -40,18 +42,25 @@ def improve(pool: SolutionPool, subproblems: list[Subproblem]) -> list[Subproble
     return best
 
 
-def follow(pool: SolutionPool, pairs: list[tuple[Box, Subproblem]]) -> dict[Subproblem, list[Subproblem]]:
-    """The subproblems that the most promising boxes around each subproblem lead to, solved; none where no box has a better bound than the
-    subproblem."""
+def follow(
+    pool: SolutionPool, pairs: list[tuple[Box, Subproblem]]
+) -> dict[Subproblem, list[Subproblem]]:
+    """The subproblems that the most promising boxes around each subproblem lead to, solved; none
+    where no box has a better bound than the subproblem."""
     around: dict[Subproblem, list[Box]] = {}
     for box, subproblem in _hopeful(pool, sorted(set(pairs))):
         around.setdefault(subproblem, []).append(box)
-    found = settled(pool, [(subproblem.weighting, boxes) for subproblem, boxes in around.items()], FOLLOWED)
+    found = settled(
+        pool, [(subproblem.weighting, boxes) for subproblem, boxes in around.items()], FOLLOWED
+    )
     return dict(zip(around, found, strict=True))
 
 
-def settled(pool: SolutionPool, rows: list[tuple[int, list[Box]]], most: int) -> list[list[Subproblem]]:
-    """For each weighting with its boxes: the integers that the boxes with the best bounds are narrowed down to, solved.
+def settled(
+    pool: SolutionPool, rows: list[tuple[int, list[Box]]], most: int
+) -> list[list[Subproblem]]:
+    """For each weighting with its boxes: the integers that the boxes with the best bounds are
+    narrowed down to, solved.
 
     Args:
         pool: solves so far.
@@ -64,34 +73,52 @@ def settled(pool: SolutionPool, rows: list[tuple[int, list[Box]]], most: int) ->
     found = iter(zip(pairs, *solve_boxes(pool, pairs), strict=True))
     best = []
     for k, boxes in rows:
-        own = [(bound, nearest_subproblem(pool.formulation, box, k, y)) for (box, _), bound, y in (next(found) for _ in boxes)]
+        own = [
+            (bound, nearest_subproblem(pool.formulation, box, k, y))
+            for (box, _), bound, y in (next(found) for _ in boxes)
+        ]
         best.append([subproblem for bound, subproblem in sorted(own)[:most] if bound < EMPTY])
     closer = [
-        (batches_around(pool.formulation, subproblem, NARROW), subproblem.weighting) for subproblems in best for subproblem in subproblems
+        (batches_around(pool.formulation, subproblem, NARROW), subproblem.weighting)
+        for subproblems in best
+        for subproblem in subproblems
     ]
     if not closer:
         return [[] for _ in rows]
-    rounded = iter([rounded_batches(pool.formulation, box, k, y) for (box, k), y in zip(closer, solve_boxes(pool, closer).y, strict=True)])
+    rounded = iter(
+        [
+            rounded_batches(pool.formulation, box, k, y)
+            for (box, k), y in zip(closer, solve_boxes(pool, closer).y, strict=True)
+        ]
+    )
     subproblems = [[subproblem for _ in own for subproblem in next(rounded)] for own in best]
     pool.learn(subproblem for several in subproblems for subproblem in several)
     return subproblems
 
 
-def _hopeful(pool: SolutionPool, pairs: list[tuple[Box, Subproblem]]) -> list[tuple[Box, Subproblem]]:
+def _hopeful(
+    pool: SolutionPool, pairs: list[tuple[Box, Subproblem]]
+) -> list[tuple[Box, Subproblem]]:
     """Pairs whose box has a better bound than the subproblem."""
     better = np.array([pool.value(subproblem) - WORTHWHILE for _, subproblem in pairs])
-    bound = solve_boxes(pool, [(box, subproblem.weighting) for box, subproblem in pairs], better).bound
+    bound = solve_boxes(
+        pool, [(box, subproblem.weighting) for box, subproblem in pairs], better
+    ).bound
     return [pairs[k] for k in np.flatnonzero(bound < better)]
 
 
 def surroundings(formulation: Formulation, subproblem: Subproblem) -> list[Box]:
-    """Boxes around a subproblem: one or two of its chips, stacks and layers one more or less, or another choice, or none of these."""
+    """Boxes around a subproblem: one or two of its chips, stacks and layers one more or less, or
+    another choice, or none of these."""
     low, high = formulation.ranges
     counted, kinds = formulation.structure.counted, formulation.structure.kinds
     moves = [k for k in range(len(low)) if not kinds <= k < counted and low[k] < high[k]]
     steps = [((k, sign),) for k in moves for sign in (-1, 1)]
     steps += [(a, b) for (a,), (b,) in itertools.combinations(steps, 2) if a[0] != b[0]]
-    subproblems = [subproblem._replace(choice=choice) for choice in range(len(formulation.problems.kinds[0].dies))]
+    subproblems = [
+        subproblem._replace(choice=choice)
+        for choice in range(len(formulation.problems.kinds[0].dies))
+    ]
     for step in steps:
         integers = list(subproblem.integers)
         for k, sign in step:
@@ -102,17 +129,25 @@ def surroundings(formulation: Formulation, subproblem: Subproblem) -> list[Box]:
 
 
 def batches_around(formulation: Formulation, subproblem: Subproblem, factor: float) -> Box:
-    """The box of a subproblem's choice, chips and memory, its batches up to a factor away and at least one."""
+    """The box of a subproblem's choice, chips and memory, its batches up to a factor away and at
+    least one."""
     low, high = formulation.ranges
     ends = [list(subproblem.integers), list(subproblem.integers)]
     for k in range(formulation.structure.kinds, formulation.structure.counted):
-        ends[0][k] = max(int(low[k]), min(subproblem.integers[k] - 1, round(subproblem.integers[k] / factor)))
-        ends[1][k] = min(int(high[k]), max(subproblem.integers[k] + 1, round(subproblem.integers[k] * factor)))
+        ends[0][k] = max(
+            int(low[k]), min(subproblem.integers[k] - 1, round(subproblem.integers[k] / factor))
+        )
+        ends[1][k] = min(
+            int(high[k]), max(subproblem.integers[k] + 1, round(subproblem.integers[k] * factor))
+        )
     return Box(subproblem.choice, *(tuple(end) for end in ends))
 
 
-def rounded_batches(formulation: Formulation, box: Box, weighting: int, y: np.ndarray) -> list[Subproblem]:
-    """The integers of a box nearest to a relaxed optimum, and with each batch rounded the other way."""
+def rounded_batches(
+    formulation: Formulation, box: Box, weighting: int, y: np.ndarray
+) -> list[Subproblem]:
+    """The integers of a box nearest to a relaxed optimum, and with each batch rounded the other
+    way."""
     nearest = nearest_subproblem(formulation, box, weighting, y)
     subproblems = [nearest]
     for k, position in enumerate(formulation.positions):
@@ -121,5 +156,13 @@ def rounded_batches(formulation: Formulation, box: Box, weighting: int, y: np.nd
         number, real = nearest.integers[position], float(np.exp(y[formulation.solved.integers[k]]))
         other = number + (1 if real > number else -1)
         if box.low[position] <= other <= box.high[position]:
-            subproblems.append(nearest._replace(integers=(*nearest.integers[:position], other, *nearest.integers[position + 1 :])))
+            subproblems.append(
+                nearest._replace(
+                    integers=(
+                        *nearest.integers[:position],
+                        other,
+                        *nearest.integers[position + 1 :],
+                    )
+                )
+            )
     return subproblems

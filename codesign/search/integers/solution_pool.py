@@ -18,9 +18,10 @@ WORTHWHILE = 1e-6
 class SolutionPool:
     """Solves that are done, in this process or in one before it (``Memory``).
 
-    A weighting is a row of ``weights`` (weightings, objectives) and an entry of ``pace_limit`` (weightings,): ln of the longest time per
-    token that it asks for [s], +∞ for none. ``bounds`` (weightings,) is what its weighted sum is proved not to be below, over all
-    choices and integers; −∞ until something is.
+    A weighting is a row of ``weights`` (weightings, objectives) and an entry of ``pace_limit``
+    (weightings,): ln of the longest time per token that it asks for [s], +∞ for none. ``bounds``
+    (weightings,) is what its weighted sum is proved not to be below, over all choices and integers;
+    −∞ until something is.
     """
 
     def __init__(self, formulation: Formulation, weights: np.ndarray):
@@ -28,11 +29,16 @@ class SolutionPool:
         self.pace_limit = np.full(len(weights), np.inf)
         self.bounds = np.full(len(weights), -np.inf)
         self.done: dict[Subproblem, tuple[float, float, Point]] = {}
-        self.underestimators: dict[Any, Any] = {}  # ranges of chips and batch, relaxed (``box_relaxation``)
+        self.underestimators: dict[
+            Any, Any
+        ] = {}  # ranges of chips and batch, relaxed (``box_relaxation``)
 
     def ask(self, weights: np.ndarray, pace_limit: np.ndarray) -> None:
         """Add weightings."""
-        self.weights, self.pace_limit = np.concatenate([self.weights, weights]), np.concatenate([self.pace_limit, pace_limit])
+        self.weights, self.pace_limit = (
+            np.concatenate([self.weights, weights]),
+            np.concatenate([self.pace_limit, pace_limit]),
+        )
         self.bounds = np.concatenate([self.bounds, np.full(len(weights), -np.inf)])
 
     def asked(self, weighting: int) -> tuple[float | str, ...]:
@@ -42,14 +48,24 @@ class SolutionPool:
 
     def learn(self, subproblems: Iterable[Subproblem]) -> None:
         """Solve what is not known yet."""
-        fresh = sorted(subproblem for subproblem in set(subproblems) - self.done.keys() if not self._remembered(subproblem))
+        fresh = sorted(
+            subproblem
+            for subproblem in set(subproblems) - self.done.keys()
+            if not self._remembered(subproblem)
+        )
         if not fresh:
             return
         solved = solve_subproblems(self.formulation, self.weights, self.pace_limit, fresh)
         for k, subproblem in enumerate(fresh):
-            self.done[subproblem] = (float(solved.value[k]), float(solved.bound[k]), Point(*(leaf[k] for leaf in solved.point)))
+            self.done[subproblem] = (
+                float(solved.value[k]),
+                float(solved.bound[k]),
+                Point(*(leaf[k] for leaf in solved.point)),
+            )
         if self.formulation.memory is not None:
-            self.formulation.memory.put([(self._key(subproblem), self._entry(subproblem)) for subproblem in fresh])
+            self.formulation.memory.put(
+                [(self._key(subproblem), self._entry(subproblem)) for subproblem in fresh]
+            )
 
     def value(self, subproblem: Subproblem) -> float:
         """The weighted sum of a known subproblem; +∞ where it has no feasible design."""
@@ -64,10 +80,16 @@ class SolutionPool:
 
     def _entry(self, subproblem: Subproblem) -> tuple[np.ndarray, ...]:
         value, bound, point = self.done[subproblem]
-        return (np.concatenate([[value, bound], *point]),)  # one array: thousands of small ones take long to write
+        return (
+            np.concatenate([[value, bound], *point]),
+        )  # one array: thousands of small ones take long to write
 
     def _remembered(self, subproblem: Subproblem) -> bool:
-        found = None if self.formulation.memory is None else self.formulation.memory.get(self._key(subproblem))
+        found = (
+            None
+            if self.formulation.memory is None
+            else self.formulation.memory.get(self._key(subproblem))
+        )
         if found is None:
             return False
         structure = self.formulation.solved
@@ -81,11 +103,17 @@ class SolutionPool:
 def best_of(pool: SolutionPool, rows: list[list[Subproblem]], most: int) -> list[list[Subproblem]]:
     """The best few subproblems of each row, solved, those without a design left out."""
     pool.learn(subproblem for subproblems in rows for subproblem in subproblems)
-    return [sorted({t for t in subproblems if np.isfinite(pool.value(t))}, key=lambda t: (pool.value(t), t))[:most] for subproblems in rows]
+    return [
+        sorted(
+            {t for t in subproblems if np.isfinite(pool.value(t))}, key=lambda t: (pool.value(t), t)
+        )[:most]
+        for subproblems in rows
+    ]
 
 
 def rounded_memory(pool: SolutionPool, subproblem: Subproblem) -> list[Subproblem]:
-    """Subproblems with stacks and layers rounded both ways from the free optimum of a subproblem."""
+    """Subproblems with stacks and layers rounded both ways from the free optimum of a
+    subproblem."""
     formulation, problems = pool.formulation, pool.formulation.problems
     low, high = formulation.ranges
     kinds, first = formulation.structure.kinds, formulation.structure.counted
@@ -95,8 +123,12 @@ def rounded_memory(pool: SolutionPool, subproblem: Subproblem) -> list[Subproble
         if not space.buildable or (formulation.part is not None and formulation.part.kind != p):
             continue
         memory, own = problems.kinds[p].technology.memory, 0 if formulation.part is not None else p
-        stacks = np.exp(y[formulation.solved.variable("memory_bandwidth", own)]) / float(memory.stack_bandwidth[subproblem.choice])
-        layers = np.exp(y[formulation.solved.variable("memory_capacity", own)]) / float(memory.layer_capacity[subproblem.choice])
+        stacks = np.exp(y[formulation.solved.variable("memory_bandwidth", own)]) / float(
+            memory.stack_bandwidth[subproblem.choice]
+        )
+        layers = np.exp(y[formulation.solved.variable("memory_capacity", own)]) / float(
+            memory.layer_capacity[subproblem.choice]
+        )
         step = float(np.asarray(layer_steps(space, memory))[subproblem.choice])
         steps = layers / stacks / step
         for k, value in ((first + p, stacks), (first + kinds + p, steps)):

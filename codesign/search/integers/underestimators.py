@@ -1,9 +1,12 @@
-"""A convex relaxation over a box of integers: every coefficient replaced by a monomial in them that is nowhere above it.
+"""A convex relaxation over a box of integers: every coefficient replaced by a monomial in them that
+is nowhere above it.
 
-Coefficients of a program depend on chips n and batch B only ((n − 1)/n, ln n, experts touched, copies of the cache …), in ways that
-are neither convex nor concave. Over a box of integers each is bounded below by α·n^a·B^b: slopes from its ends, α from its smallest
-ratio over a lattice of integers, less what it could dip between them. There chips and batch are real variables of a convex
-program whose optimum is below that of every integer in the box. A box of one integer is the exact program.
+Coefficients of a program depend on chips n and batch B only ((n − 1)/n, ln n, experts touched,
+copies of the cache …), in ways that are neither convex nor concave. Over a box of integers each is
+bounded below by α·n^a·B^b: slopes from its ends, α from its smallest ratio over a lattice of
+integers, less what it could dip between them. There chips and batch are real variables of a convex
+program whose optimum is below that of every integer in the box. A box of one integer is the exact
+program.
 """
 
 import functools
@@ -23,8 +26,9 @@ SAMPLES = (8, 6)
 """Integers sampled along chips and along batch."""
 
 ELASTICITY_RANGE = 1.0
-"""How far elasticities of one coefficient may differ: work per chip falls no faster than 1/n and no slower than constant, work of
-a batch grows no faster than B. Where samples show more, that counts."""
+"""How far elasticities of one coefficient may differ: work per chip falls no faster than 1/n and no
+slower than constant, work of a batch grows no faster than B. Where samples show more, that counts.
+"""
 
 FLAT = 1e-9
 """A coefficient whose ratio to its monomial varies by less over the lattice is that monomial."""
@@ -35,7 +39,9 @@ class Underestimators(NamedTuple):
 
     coefficients: Any  # (functions, basis) logarithms at integers of 1
     tilt: Any  # (functions, basis, integers) exponents
-    samples: Sample  # what bounds the lifted variables, on a lattice over the range; no coefficients
+    samples: (
+        Sample  # what bounds the lifted variables, on a lattice over the range; no coefficients
+    )
 
     def at(self, ranges: Any) -> "Underestimators":
         """Some of several, along the leading axis."""
@@ -43,20 +49,28 @@ class Underestimators(NamedTuple):
 
 
 def underestimate(
-    structure: Structure, problems: ProblemBatch, low: Float[Array, "counted"], high: Float[Array, "counted"]
+    structure: Structure,
+    problems: ProblemBatch,
+    low: Float[Array, "counted"],
+    high: Float[Array, "counted"],
 ) -> Underestimators:
-    """Monomials below all coefficients from ``low`` to ``high``: chips of each kind, then batch of each service."""
+    """Monomials below all coefficients from ``low`` to ``high``: chips of each kind, then batch of
+    each service."""
     count = structure.counted
     first, last = jnp.log(low), jnp.log(high)
     fractions = [np.linspace(0.0, 1.0, number)[:, None] for number in SAMPLES]
-    chips, batch = (jnp.clip(jnp.round(jnp.exp(first + part * (last - first))), low, high) for part in fractions)
+    chips, batch = (
+        jnp.clip(jnp.round(jnp.exp(first + part * (last - first))), low, high) for part in fractions
+    )
     is_chips = np.arange(count) < structure.kinds
     lattice = jnp.where(is_chips, chips[:, None, :], batch[None, :, :]).reshape(-1, count)
     middle = sample(structure, problems, jnp.exp(0.5 * (first + last)))
     each = functools.partial(sample, structure, problems, orders=middle.orders)
     samples = jax.vmap(lambda integers: each(integers))(lattice)
     posynomial = not any(table.has_experts for table in problems.tables)
-    coefficients, tilt = underestimating_monomials(structure, samples, (jnp.log(chips), jnp.log(batch)), posynomial=posynomial)
+    coefficients, tilt = underestimating_monomials(
+        structure, samples, (jnp.log(chips), jnp.log(batch)), posynomial=posynomial
+    )
     return Underestimators(coefficients, tilt, samples._replace(coefficients=None, orders=()))
 
 
@@ -68,36 +82,55 @@ def boxed_program(
     high: Float[Array, "all"],
     bounds: BoundNumbers,
 ) -> Program:
-    """The relaxation over all integers from ``low`` to ``high`` (in the order of ``problem.integer_names``)."""
-    return framed(structure, problems, monomials.coefficients, monomials.tilt, monomials.samples, low, high, bounds)
+    """The relaxation over all integers from ``low`` to ``high`` (in the order of
+    ``problem.integer_names``)."""
+    return framed(
+        structure,
+        problems,
+        monomials.coefficients,
+        monomials.tilt,
+        monomials.samples,
+        low,
+        high,
+        bounds,
+    )
 
 
-def underestimating_monomials(structure: Structure, samples: Sample, logs: tuple[Any, Any], *, posynomial: bool) -> tuple[Any, Any]:
+def underestimating_monomials(
+    structure: Structure, samples: Sample, logs: tuple[Any, Any], *, posynomial: bool
+) -> tuple[Any, Any]:
     """The monomial below each coefficient: its logarithm at integers of 1, and its exponents.
 
     Args:
         layout: structure.
         samples: coefficients on the lattice (chips by batch, flattened).
         logs: ln of the sampled integers along chips and along batch, shapes (samples, integers).
-        posynomial: whether coefficients are largest of posynomials in the batch: convex in logarithms. Experts touched are not.
+        posynomial: whether coefficients are largest of posynomials in the batch: convex in
+            logarithms. Experts touched are not.
     """
     owner = owners(structure)
     shape = samples.coefficients.shape[1:]
     values = samples.coefficients.reshape(*SAMPLES, *shape)
     present = jnp.all(values > 0.5 * ABSENT, axis=(0, 1))
     values = jnp.where(present, values, 0.0)
-    along = [_slopes(values, axis, logs[axis][:, np.maximum(own, 0)], own >= 0) for axis, own in enumerate(owner)]
+    along = [
+        _slopes(values, axis, logs[axis][:, np.maximum(own, 0)], own >= 0)
+        for axis, own in enumerate(owner)
+    ]
     chips, batch = along
     plane = chips.slope * chips.at[:, None] + batch.slope * batch.at[None, :]
     ratio = values - plane
     exact = jnp.max(ratio, axis=(0, 1)) - jnp.min(ratio, axis=(0, 1)) <= FLAT
     between = jnp.minimum(ratio[:, 1:], ratio[:, :-1])
-    least = jnp.min(jnp.where(exact, between, between - _dips(values, batch, convex=posynomial)), axis=(0, 1))
+    least = jnp.min(
+        jnp.where(exact, between, between - _dips(values, batch, convex=posynomial)), axis=(0, 1)
+    )
     dip = jnp.where(exact, 0.0, _widest_dip(values, 0, chips))
     coefficients = jnp.where(present, least - dip, ABSENT)
     integers = logs[0].shape[1]
     tilt = sum(
-        jnp.where(present & (own >= 0), line.slope, 0.0)[..., None] * (own[..., None] == np.arange(integers))
+        jnp.where(present & (own >= 0), line.slope, 0.0)[..., None]
+        * (own[..., None] == np.arange(integers))
         for line, own in zip(along, owner, strict=True)
     )
     return coefficients, tilt
@@ -113,7 +146,8 @@ class _Line(NamedTuple):
 
 
 def _slopes(values: Any, axis: int, at: Any, owned: np.ndarray) -> _Line:
-    """``at`` are ln of the owning integer of each coefficient at each sample, shape (samples, functions, basis)."""
+    """``at`` are ln of the owning integer of each coefficient at each sample, shape (samples,
+    functions, basis)."""
     at = jnp.where(owned, at, 0.0)
     rise = jnp.mean(jnp.take(values, SAMPLES[axis] - 1, axis) - jnp.take(values, 0, axis), axis=0)
     run = at[-1] - at[0]
@@ -123,25 +157,31 @@ def _slopes(values: Any, axis: int, at: Any, owned: np.ndarray) -> _Line:
 
 
 def _elasticities(values: Any, axis: int, line: _Line) -> Any:
-    """Slopes between neighbouring samples along an axis; the mean slope where two samples are the same integer."""
+    """Slopes between neighbouring samples along an axis; the mean slope where two samples are the
+    same integer."""
     shown = jnp.expand_dims(line.steps, 1 - axis)
-    return jnp.where(shown > 0, jnp.diff(values, axis=axis) / jnp.where(shown > 0, shown, 1.0), line.slope)
+    return jnp.where(
+        shown > 0, jnp.diff(values, axis=axis) / jnp.where(shown > 0, shown, 1.0), line.slope
+    )
 
 
 def _widest_dip(values: Any, axis: int, line: _Line) -> Any:
-    """How far a coefficient could dip below the line through any two neighbouring samples: slopes in a range of r dip at most r·h/4."""
+    """How far a coefficient could dip below the line through any two neighbouring samples: slopes
+    in a range of r dip at most r·h/4."""
     local = _elasticities(values, axis, line)
     spread = jnp.max(local, axis=(0, 1)) - jnp.min(local, axis=(0, 1))
     return jnp.max(line.hidden, axis=0) * jnp.maximum(ELASTICITY_RANGE, spread) / 4.0
 
 
 def _dips(values: Any, line: _Line, *, convex: bool) -> Any:
-    """The same along batch for each pair of neighbours, shape (chips, samples − 1, functions, basis).
+    """The same along batch for each pair of neighbours, shape (chips, samples − 1, functions,
+    basis).
 
-    Work of a batch grows no slower than none and no faster than the batch: with slope s between two samples it dips deepest if it stays
-    level first and then grows as fast as it can, by s·(1 − s)·h. A convex function is nowhere below the lines through the samples on
-    either side, drawn on: between slopes a and b it dips by (s − a)·(b − s)/(b − a)·h at most. A coefficient that shows other slopes
-    is taken as ``_widest_dip``.
+    Work of a batch grows no slower than none and no faster than the batch: with slope s between two
+    samples it dips deepest if it stays level first and then grows as fast as it can, by s·(1 −
+    s)·h. A convex function is nowhere below the lines through the samples on either side, drawn on:
+    between slopes a and b it dips by (s − a)·(b − s)/(b − a)·h at most. A coefficient that shows
+    other slopes is taken as ``_widest_dip``.
     """
     local = _elasticities(values, 1, line)
     usual = jnp.all((local >= -FLAT) & (local <= 1.0 + FLAT), axis=(0, 1))
@@ -151,4 +191,8 @@ def _dips(values: Any, line: _Line, *, convex: bool) -> Any:
         least = least.at[:, 1:].set(inside[:, :-1])
         most = most.at[:, :-1].set(inside[:, 1:])
     room = jnp.maximum(most - least, FLAT)
-    return jnp.where(usual, jnp.maximum((inside - least) * (most - inside), 0.0) / room * line.hidden, _widest_dip(values, 1, line))
+    return jnp.where(
+        usual,
+        jnp.maximum((inside - least) * (most - inside), 0.0) / room * line.hidden,
+        _widest_dip(values, 1, line),
+    )

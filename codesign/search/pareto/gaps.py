@@ -1,4 +1,5 @@
-"""Where a front has holes: new weightings, or speeds to ask for, between the two ends of its longest gaps."""
+"""Where a front has holes: new weightings, or speeds to ask for, between the two ends of its
+longest gaps."""
 
 import numpy as np
 
@@ -13,7 +14,8 @@ def longest_gaps(logs: np.ndarray, count: int) -> list[tuple[int, int]]:
     """The longest edges of the front's minimum spanning tree, as pairs of rows, longest first.
 
     Args:
-        logs: ln of the objectives, shape (designs, objectives); each is scaled to its range over the front.
+        logs: ln of the objectives, shape (designs, objectives); each is scaled to its range over
+            the front.
         count: at most so many pairs.
     """
     from scipy.sparse.csgraph import minimum_spanning_tree
@@ -29,13 +31,19 @@ def longest_gaps(logs: np.ndarray, count: int) -> list[tuple[int, int]]:
 
 
 def asked_between(
-    gaps: list[tuple[int, int]], weights: np.ndarray, logs: np.ndarray, paces: np.ndarray, goals: Goals
+    gaps: list[tuple[int, int]],
+    weights: np.ndarray,
+    logs: np.ndarray,
+    paces: np.ndarray,
+    goals: Goals,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Weightings between the ends of gaps: weights (gaps, objectives), and the ln of the longest time per token asked for (gaps,).
+    """Weightings between the ends of gaps: weights (gaps, objectives), and the ln of the longest
+    time per token asked for (gaps,).
 
-    Weights between those of the ends find a design between them only where the front bulges; with whole chips and batches it has
-    dents. Where the ends differ mostly in speed, the speed halfway is asked for instead, and weighed least (the ε-constraint
-    method, Miettinen, Nonlinear Multiobjective Optimization, 1999, §3.2).
+    Weights between those of the ends find a design between them only where the front bulges; with
+    whole chips and batches it has dents. Where the ends differ mostly in speed, the speed halfway
+    is asked for instead, and weighed least (the ε-constraint method, Miettinen, Nonlinear
+    Multiobjective Optimization, 1999, §3.2).
 
     Args:
         gaps: pairs of designs.

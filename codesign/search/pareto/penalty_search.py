@@ -1,7 +1,9 @@
-"""First stage: integers as real numbers, limits as penalties, many weightings and starts in one Optax search.
+"""First stage: integers as real numbers, limits as penalties, many weightings and starts in one
+Optax search.
 
-It finds where the good integers are; the interior point finishes, and only the exact model has the last word. Everything is in
-logarithms; operators' maxima are smoothed with a temperature that falls while the penalty rises.
+It finds where the good integers are; the interior point finishes, and only the exact model has the
+last word. Everything is in logarithms; operators' maxima are smoothed with a temperature that falls
+while the penalty rises.
 """
 
 from collections.abc import Sequence
@@ -35,12 +37,15 @@ class PenaltyOptima(NamedTuple):
 
 
 def search_by_penalty(arguments: tuple[Any, ...], shape: tuple[int, int, int]) -> PenaltyOptima:
-    """Search every weighting × choice × start at once; ``arguments`` are those of ``lanes``, ``shape`` the three counts."""
+    """Search every weighting × choice × start at once; ``arguments`` are those of ``lanes``,
+    ``shape`` the three counts."""
     loss, end = search_lanes(*arguments)
     return PenaltyOptima(np.asarray(loss).reshape(shape), np.asarray(end).reshape(*shape, -1))
 
 
-def lanes(problems: ProblemBatch, wanted: Wanted, weights: np.ndarray, *, starts: int, seed: int) -> tuple[Any, ...]:
+def lanes(
+    problems: ProblemBatch, wanted: Wanted, weights: np.ndarray, *, starts: int, seed: int
+) -> tuple[Any, ...]:
     """Arguments of ``search_lanes``: every weighting × choice × start a lane.
 
     Args:
@@ -55,15 +60,32 @@ def lanes(problems: ProblemBatch, wanted: Wanted, weights: np.ndarray, *, starts
     unit = np.random.default_rng(seed).uniform(0.15, 0.85, (*shape, len(low)))
     begin = low + (high - low) * unit
     which = np.indices(shape).reshape(3, -1)
-    return low, high, begin.reshape(-1, begin.shape[-1]), np.asarray(weights)[which[0]], which[1], pack(problems), wanted
+    return (
+        low,
+        high,
+        begin.reshape(-1, begin.shape[-1]),
+        np.asarray(weights)[which[0]],
+        which[1],
+        pack(problems),
+        wanted,
+    )
 
 
 def lane_loss(
-    x: Float[Array, "variables"], weights: Float[Array, "goals"], temperature: Real, penalty: Real, problems: ProblemBatch,
+    x: Float[Array, "variables"],
+    weights: Float[Array, "goals"],
+    temperature: Real,
+    penalty: Real,
+    problems: ProblemBatch,
     wanted: Wanted,
-) -> Real:  # fmt: skip
-    """Weighted goals plus penalties of the broken limits, at temperature > 0 with smoothed maxima [1]."""
-    softened = Operatorwise(temperature=temperature) if isinstance(problems.execution, Operatorwise) else problems.execution
+) -> Real:
+    """Weighted goals plus penalties of the broken limits, at temperature > 0 with smoothed maxima
+    [1]."""
+    softened = (
+        Operatorwise(temperature=temperature)
+        if isinstance(problems.execution, Operatorwise)
+        else problems.execution
+    )
     found = fleet_at(jnp.exp(x), problems, softened)
     used = jnp.concatenate([found.limits, bounds_exceeded(wanted.bounds, found.totals)])
     broken = jnp.maximum(used, 0.0)
@@ -72,12 +94,15 @@ def lane_loss(
 
 @compiled(SELDOM)
 def search_lanes(low, high, begin, weights, choices, problems, wanted) -> PenaltyOptima:
-    """All lanes (leading axis) in one loop: Adam works element by element, so one optimiser serves them all."""
+    """All lanes (leading axis) in one loop: Adam works element by element, so one optimiser serves
+    them all."""
     optimiser = optax.adam(optax.cosine_decay_schedule(FIRST_RATE, STEPS, LAST_RATE / FIRST_RATE))
 
     def losses_and_gradients(lanes, temperature, penalty):
         def loss(problem, x, weighting):
-            return jax.value_and_grad(lane_loss)(x, weighting, temperature, penalty, problem, wanted)
+            return jax.value_and_grad(lane_loss)(
+                x, weighting, temperature, penalty, problem, wanted
+            )
 
         return each_lane(loss, problems, choices, lanes, weights)
 
@@ -87,7 +112,11 @@ def search_lanes(low, high, begin, weights, choices, problems, wanted) -> Penalt
         penalty = _geometric(FIRST_PENALTY, LAST_PENALTY, progress)
         value, gradient = losses_and_gradients(x, temperature, penalty)
         updates, state = optimiser.update(jnp.where(jnp.isfinite(gradient), gradient, 0.0), state)
-        return (optax.projections.projection_box(optax.apply_updates(x, updates), low, high), state, value), None
+        return (
+            optax.projections.projection_box(optax.apply_updates(x, updates), low, high),
+            state,
+            value,
+        ), None
 
     start = (begin, optimiser.init(begin), jnp.zeros_like(begin[:, 0]))
     (end, _, value), _ = jax.lax.scan(body, start, jnp.linspace(0.0, 1.0, STEPS))
@@ -101,7 +130,8 @@ def _geometric(first: float, last: float, progress: Real) -> Real:
 def first_integers(
     relaxed: PenaltyOptima, problems: ProblemBatch, ranges: tuple[np.ndarray, np.ndarray]
 ) -> Sequence[Sequence[tuple[int, ...]]]:
-    """Integers around the best relaxed start of every choice, for each weighting; stacks and layers stay free (0)."""
+    """Integers around the best relaxed start of every choice, for each weighting; stacks and layers
+    stay free (0)."""
     loss, end = np.asarray(relaxed.loss), np.asarray(relaxed.end)
     count = len(problems.spaces)
     found = []

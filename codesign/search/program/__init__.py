@@ -1,1 +1,2 @@
-"""The geometric program of a statement at given integers: structure, coefficients, values and derivatives."""
+"""The geometric program of a statement at given integers: structure, coefficients, values and
+derivatives."""

@@ -1,4 +1,5 @@
-"""The box of a program's variables: what the space allows, what whole stacks and layers pin, what the network gives."""
+"""The box of a program's variables: what the space allows, what whole stacks and layers pin, what
+the network gives."""
 
 from typing import Any, NamedTuple
 
@@ -14,7 +15,8 @@ from codesign.search.statement.services import machine_seconds
 from codesign.search.statement.space import CONTINUOUS, Space
 
 SETTLED = 50.0
-"""ln by which a limit on stacks or layers that is settled by their number is kept (or broken, where it is)."""
+"""ln by which a limit on stacks or layers that is settled by their number is kept (or broken, where
+it is)."""
 HAIR = 1e-6
 """Slack, in log units, of a number of layers that is fixed while the number of stacks is not."""
 
@@ -29,11 +31,14 @@ def machine_second_range(
         asked = [machine_seconds(one, step, ends[structure.kinds + s]) for ends in (high, low)]
         least[step.kind] = least[step.kind] + asked[0] * jnp.min(samples.fastest[:, k])
         most[step.kind] = most[step.kind] + asked[1] * jnp.max(samples.slowest[:, k])
-    return [jnp.maximum(value, 1e-30) for value in least], [jnp.maximum(value, 1e-29) for value in most]
+    return [jnp.maximum(value, 1e-30) for value in least], [
+        jnp.maximum(value, 1e-29) for value in most
+    ]
 
 
 class _WholeMemory(NamedTuple):
-    """Whole stacks and layers of a kind: ranges of bandwidth and capacity, and what becomes of the limits on stacks and layers."""
+    """Whole stacks and layers of a kind: ranges of bandwidth and capacity, and what becomes of the
+    limits on stacks and layers."""
 
     pinned: Any  # bool: whether stacks and layers are numbers at all
     bandwidth: tuple[Any, Any]  # [B/s]
@@ -42,7 +47,9 @@ class _WholeMemory(NamedTuple):
     settled: Float[Array, "3"]  # instead of them, where not zero
 
 
-def whole_memory(space: Space, kind: Kind, stacks: int, layers: int, low: Any, high: Any) -> _WholeMemory:
+def whole_memory(
+    space: Space, kind: Kind, stacks: int, layers: int, low: Any, high: Any
+) -> _WholeMemory:
     memory = kind.technology.memory
     pinned = low[stacks] > 0
     step = layer_steps(space, memory)
@@ -50,22 +57,37 @@ def whole_memory(space: Space, kind: Kind, stacks: int, layers: int, low: Any, h
     a, b = jnp.maximum(low[layers], 1.0) * step, jnp.maximum(high[layers], 1.0) * step
     most, fewest = jnp.minimum(b, memory.max_layers), jnp.maximum(a, memory.min_layers)
     hair = jnp.where(most <= fewest * (1.0 + 1e-9), HAIR, 0.0)
-    shift = jnp.stack([jnp.zeros_like(hair), jnp.log(memory.max_layers / most) - hair, jnp.log(fewest / memory.min_layers) - hair])
+    shift = jnp.stack(
+        [
+            jnp.zeros_like(hair),
+            jnp.log(memory.max_layers / most) - hair,
+            jnp.log(fewest / memory.min_layers) - hair,
+        ]
+    )
     tolerance = 1.0 + 1e-9
-    allowed = jnp.stack([s <= memory.max_stacks * tolerance, a <= memory.max_layers * tolerance, b * tolerance >= memory.min_layers])
+    allowed = jnp.stack(
+        [
+            s <= memory.max_stacks * tolerance,
+            a <= memory.max_layers * tolerance,
+            b * tolerance >= memory.min_layers,
+        ]
+    )
     one_number = jnp.stack([s >= t, (s >= t) & (a >= b), (s >= t) & (a >= b)])
     settled = jnp.where(~allowed, SETTLED, jnp.where(one_number, -SETTLED, 0.0))
     return _WholeMemory(
         pinned,
         (s * memory.stack_bandwidth, t * memory.stack_bandwidth),
         (s * a * memory.layer_capacity, t * b * memory.layer_capacity),
-        jnp.where(pinned, shift, jnp.where(memory.max_layers <= memory.min_layers * tolerance, -HAIR, 0.0)),
+        jnp.where(
+            pinned, shift, jnp.where(memory.max_layers <= memory.min_layers * tolerance, -HAIR, 0.0)
+        ),
         jnp.where(pinned, settled, 0.0),
     )
 
 
 def continuous_box(space: Space, kind: Kind, floors: Real, whole: _WholeMemory) -> tuple[Any, Any]:
-    """Bounds of a kind's continuous variables in logarithms: the space's, what the network gives, what is pinned."""
+    """Bounds of a kind's continuous variables in logarithms: the space's, what the network gives,
+    what is pinned."""
     at = {name: k for k, name in enumerate(CONTINUOUS)}
     low, high, sync = space.low, space.high, at["sync_latency"]
     if space.buildable:

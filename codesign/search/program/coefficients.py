@@ -1,8 +1,9 @@
 """Coefficients of a problem's program at given integers, read off the exact model's own functions.
 
-Those are affine in the monomials of ``structure``, so one evaluation and its Jacobian at any point give them, and nothing is written
-twice. A step's time Σ_r max(matrix_r/F, memory_r/b) is the largest of R + 1 sums: with operators sorted by the ratio of their
-two works, the first j bound by one resource and the rest by the other (``thresholds``).
+Those are affine in the monomials of ``structure``, so one evaluation and its Jacobian at any point
+give them, and nothing is written twice. A step's time Σ_r max(matrix_r/F, memory_r/b) is the
+largest of R + 1 sums: with operators sorted by the ratio of their two works, the first j bound by
+one resource and the rest by the other (``thresholds``).
 """
 
 import dataclasses
@@ -25,12 +26,24 @@ from codesign.physical.cost import annuity, priced
 from codesign.physical.latency import sync_floor
 from codesign.physical.power import peak_power, static_power
 from codesign.physical.warpage import warpage
-from codesign.search.program.step_work import StepWork, by_ratio, thresholds, time_and_energy, time_at
+from codesign.search.program.step_work import (
+    StepWork,
+    by_ratio,
+    thresholds,
+    time_and_energy,
+    time_at,
+)
 from codesign.search.program.structure import OUTCOMES, PHYSICAL, Structure
 from codesign.search.statement.choices import Kind
 from codesign.search.statement.fleet import design_of, transfer_seconds, workload_of
 from codesign.search.statement.problem import ProblemBatch
-from codesign.search.statement.services import first_token_times, interleaved, machine_seconds, phase_of, token_times
+from codesign.search.statement.services import (
+    first_token_times,
+    interleaved,
+    machine_seconds,
+    phase_of,
+    token_times,
+)
 from codesign.search.statement.space import CONTINUOUS, Space
 from codesign.workload import phases
 from codesign.workload.operators import OperatorTable
@@ -40,7 +53,8 @@ ABSENT = -1e4  # log of a coefficient that is zero
 
 
 class Entries:
-    """Coefficients gathered one by one and written in a single scatter: many small ones take seconds to compile."""
+    """Coefficients gathered one by one and written in a single scatter: many small ones take
+    seconds to compile."""
 
     def __init__(self, structure: Structure):
         self.shape = (len(structure.functions), len(structure.basis))
@@ -74,7 +88,10 @@ class Sample(NamedTuple):
 
 
 def sample(
-    structure: Structure, problems: ProblemBatch, integers: Float[Array, "integers"], orders: tuple[Any, ...] | None = None
+    structure: Structure,
+    problems: ProblemBatch,
+    integers: Float[Array, "integers"],
+    orders: tuple[Any, ...] | None = None,
 ) -> Sample:
     """Read all coefficients off the exact model, at the middle of the box.
 
@@ -91,27 +108,54 @@ def sample(
     for p, space in enumerate(problems.spaces):
         middle = jnp.sqrt(space.low * space.high).at[CONTINUOUS.index("clock")].set(1.0)
         designs.append(design_of(space, kinds[p], middle, chips[p], jnp.zeros_like(chips[p])))
-        _kind_rows(structure, rows, p, designs[p], kinds[p].technology, _bits(structure, tables, p), space.low[0])
-    floors = [sync_floor(d.chips, d.scale_up_domain, kind.technology.links) for d, kind in zip(designs, kinds, strict=True)]
+        _kind_rows(
+            structure,
+            rows,
+            p,
+            designs[p],
+            kinds[p].technology,
+            _bits(structure, tables, p),
+            space.low[0],
+        )
+    floors = [
+        sync_floor(d.chips, d.scale_up_domain, kind.technology.links)
+        for d, kind in zip(designs, kinds, strict=True)
+    ]
     fastest, slowest, sorted_by = [], [], []
     for k, step in enumerate(problems.steps):
         one, technology = problems.services[step.service], kinds[step.kind].technology
         work = workload_of(one, step, batches[step.service])
         asked = machine_seconds(one, step, batches[step.service])
-        timed, energy = time_and_energy(designs[step.kind], tables[k], work, plans[k], technology, problems.execution)
+        timed, energy = time_and_energy(
+            designs[step.kind], tables[k], work, plans[k], technology, problems.execution
+        )
         order = by_ratio(timed) if orders is None else orders[k]
         sorted_by.append(order)
         _step_rows(structure, rows, k, timed, order, asked, energy, designs[step.kind], technology)
         degree = degrees(designs[step.kind], plans[k], tables[k].experts)
-        kept = footprint(tables[k], work.phase, plans[k], degree, ideal=isinstance(problems.execution, Limit))
+        kept = footprint(
+            tables[k], work.phase, plans[k], degree, ideal=isinstance(problems.execution, Limit)
+        )
         groups = plans[k].pipeline * plans[k].context * plans[k].data
         enough = designs[step.kind].chips >= groups * (1.0 - 1e-9)
-        rows.put(structure.function("plan", k), 0, jnp.where(enough, 1e-30, groups / designs[step.kind].chips))
+        rows.put(
+            structure.function("plan", k),
+            0,
+            jnp.where(enough, 1e-30, groups / designs[step.kind].chips),
+        )
         filled = fillable_share(technology.attainable, problems.execution)
         rows.put(structure.function("capacity", k), 0, (kept.weights + kept.state) / filled)
         space = problems.spaces[step.kind]
-        fastest.append(time_at(timed, space.high, jnp.maximum(space.low, _only_sync(floors[step.kind], space))))
-        slowest.append(time_at(timed, space.low, space.high + _only_sync(floors[step.kind] + _software(kinds, step.kind), space)))
+        fastest.append(
+            time_at(timed, space.high, jnp.maximum(space.low, _only_sync(floors[step.kind], space)))
+        )
+        slowest.append(
+            time_at(
+                timed,
+                space.low,
+                space.high + _only_sync(floors[step.kind] + _software(kinds, step.kind), space),
+            )
+        )
     _service_rows(structure, rows, problems, tuple(designs), tables, batches, kinds)
     phase = phase_of(problems.services[0], batches[0], prefill=False)
     utilisation = kinds[0].technology.economics.utilisation
@@ -120,7 +164,9 @@ def sample(
         fastest=jnp.stack(fastest),
         slowest=jnp.stack(slowest),
         sync_floor=jnp.stack(floors),
-        constants=jnp.log(jnp.stack([phases.tokens_per_step(phase), phases.tokens_served(phase), utilisation])),
+        constants=jnp.log(
+            jnp.stack([phases.tokens_per_step(phase), phases.tokens_served(phase), utilisation])
+        ),
         orders=tuple(sorted_by),
     )
 
@@ -144,17 +190,37 @@ def _log(coefficients: Float[Array, "..."]) -> Float[Array, "..."]:
     return jnp.where(present, jnp.log(jnp.where(present, coefficients, 1.0)), ABSENT)
 
 
-def _kind_rows(structure: Structure, rows: Entries, p: int, design: Design, technology: Technology, bits: Real, least: Real) -> None:
+def _kind_rows(
+    structure: Structure,
+    rows: Entries,
+    p: int,
+    design: Design,
+    technology: Technology,
+    bits: Real,
+    least: Real,
+) -> None:
     """Capital, power, running cost and limits of one kind: affine in the monomials ``PHYSICAL``.
 
-    Evaluated at the nominal clock, where hot, cold and plain are the same number: power is all hot in arithmetic and silicon,
-    area all cold in arithmetic (``physical.voltage``). Where main memory is on-chip SRAM, area is the larger of two sums: one is
-    read off at the ``least`` bandwidth, where what software fills counts, the other at the middle.
+    Evaluated at the nominal clock, where hot, cold and plain are the same number: power is all hot
+    in arithmetic and silicon, area all cold in arithmetic (``physical.voltage``). Where main memory
+    is on-chip SRAM, area is the larger of two sums: one is read off at the ``least`` bandwidth,
+    where what software fills counts, the other at the middle.
     """
-    economics, memory, cooling, packaging = technology.economics, technology.memory, technology.cooling, technology.packaging
+    economics, memory, cooling, packaging = (
+        technology.economics,
+        technology.memory,
+        technology.cooling,
+        technology.packaging,
+    )
 
     def outputs(z: Float[Array, "7"]) -> Float[Array, "6"]:
-        moved = dataclasses.replace(design, memory_bandwidth=z[0], memory_capacity=z[1], peak_flops=z[2], link_bandwidth=z[3])
+        moved = dataclasses.replace(
+            design,
+            memory_bandwidth=z[0],
+            memory_capacity=z[1],
+            peak_flops=z[2],
+            link_bandwidth=z[3],
+        )
         peak = peak_power(moved, technology, z[4], bits)
         price = priced(moved, technology, z[4], jnp.zeros_like(peak), z[5], z[6])
         parts = area(moved, technology, bits).total
@@ -175,7 +241,9 @@ def _kind_rows(structure: Structure, rows: Entries, p: int, design: Design, tech
     running = running + facility * annuity(economics.cost_of_capital, economics.facility_life)
     running = running / economics.utilisation + idle * overhead * economics.electricity_price
     busy = np.array([structure.monomial(f"{name} × G", p) for name in ("one", *PHYSICAL)])
-    for name, row in zip(OUTCOMES, (equipment + facility, peak * overhead, running, idle * overhead), strict=True):
+    for name, row in zip(
+        OUTCOMES, (equipment + facility, peak * overhead, running, idle * overhead), strict=True
+    ):
         rows.put(structure.functions.index(name), busy, row * design.chips)
     one = jnp.ones_like(design.chips)
     warmth = cooling.area_resistance
@@ -187,7 +255,12 @@ def _kind_rows(structure: Structure, rows: Entries, p: int, design: Design, tech
         "power_density": peak / cooling.power_density,
         "package_power": peak / cooling.package_power,
         "temperature": peak * warmth / (cooling.logic_temperature - cooling.coolant_temperature),
-        "memory_temperature": peak * warmth * memory.thermal_coupling / (cooling.memory_temperature - cooling.coolant_temperature),
+        "memory_temperature": (
+            peak
+            * warmth
+            * memory.thermal_coupling
+            / (cooling.memory_temperature - cooling.coolant_temperature)
+        ),
         "interposer": interposer / packaging.interposer_most,
         "warpage": interposer * warped,
     }
@@ -208,13 +281,17 @@ def _kind_rows(structure: Structure, rows: Entries, p: int, design: Design, tech
 
 
 def _affine(outputs: Callable[[Any], Any], point: Float[Array, "7"]) -> Float[Array, "6 11"]:
-    """Coefficients of (equipment, peak and idle power, silicon, edge, interposer) on 1 and the monomials ``PHYSICAL``."""
+    """Coefficients of (equipment, peak and idle power, silicon, edge, interposer) on 1 and the
+    monomials ``PHYSICAL``."""
     values, slope = outputs(point), jax.jacfwd(outputs)(point)
-    affine = jnp.concatenate([(values - slope @ point)[:, None], slope, jnp.zeros((len(values), 3))], axis=1)
+    affine = jnp.concatenate(
+        [(values - slope @ point)[:, None], slope, jnp.zeros((len(values), 3))], axis=1
+    )
     size = jnp.concatenate([jnp.ones(1), point, jnp.ones(3)])
     affine = jnp.where(jnp.abs(affine) * size > 1e-12 * jnp.abs(values)[:, None], affine, 0.0)
     flops, silicon, hot_flops, hot_silicon, cold_flops = (
-        1 + PHYSICAL.index(name) for name in ("peak_flops", "silicon", "hot flops", "hot silicon", "cold flops")
+        1 + PHYSICAL.index(name)
+        for name in ("peak_flops", "silicon", "hot flops", "hot silicon", "cold flops")
     )
     for row in (1, 2):
         affine = affine.at[row, hot_flops].set(affine[row, flops]).at[row, flops].set(0.0)
@@ -223,9 +300,16 @@ def _affine(outputs: Callable[[Any], Any], point: Float[Array, "7"]) -> Float[Ar
 
 
 def _step_rows(
-    structure: Structure, rows: Entries, k: int, work: StepWork, order: Any, asked: Real, energy: tuple[Real, Real], design: Design,
+    structure: Structure,
+    rows: Entries,
+    k: int,
+    work: StepWork,
+    order: Any,
+    asked: Real,
+    energy: tuple[Real, Real],
+    design: Design,
     technology: Technology,
-) -> None:  # fmt: skip
+) -> None:
     """Time of a step, the machine-seconds that it asks for, and its energy."""
     p = structure.steps[k][1]
     matrix, memory = thresholds(work, order)
@@ -245,9 +329,14 @@ def _step_rows(
 
 
 def _service_rows(
-    structure: Structure, rows: Entries, problems: ProblemBatch, designs: tuple[Design, ...], tables: tuple[OperatorTable, ...],
-    batches: Float[Array, "services"], kinds: tuple[Kind, ...],
-) -> None:  # fmt: skip
+    structure: Structure,
+    rows: Entries,
+    problems: ProblemBatch,
+    designs: tuple[Design, ...],
+    tables: tuple[OperatorTable, ...],
+    batches: Float[Array, "services"],
+    kinds: tuple[Kind, ...],
+) -> None:
     """Promises of each service and its pace."""
     for s, one in enumerate(problems.services):
         own = structure.services[s][0]
@@ -264,12 +353,17 @@ def _service_rows(
         fixed = jnp.asarray(request_time(problems.execution))
         if not interleaved(one):
             efficiency = kinds[one.prefill_kind].technology.attainable.link
-            fixed = fixed + transfer_seconds(one, tables[own[0]], designs[one.prefill_kind], designs[one.decode_kind], efficiency)
+            fixed = fixed + transfer_seconds(
+                one, tables[own[0]], designs[one.prefill_kind], designs[one.decode_kind], efficiency
+            )
         rows.put(first, 0, fixed / one.first_promise)
 
 
-def _with_bounds(structure: Structure, rows: Float[Array, "functions basis"]) -> Float[Array, "functions basis"]:
-    """Bounds on outcomes: the outcome's own coefficients, before the bound itself divides them (``geometric_program.framed``)."""
+def _with_bounds(
+    structure: Structure, rows: Float[Array, "functions basis"]
+) -> Float[Array, "functions basis"]:
+    """Bounds on outcomes: the outcome's own coefficients, before the bound itself divides them
+    (``geometric_program.framed``)."""
     for b, (outcome, _, _) in enumerate(structure.bounds):
         own = jnp.zeros(rows.shape[1]).at[0].set(1.0) if outcome < 0 else rows[outcome]
         rows = rows.at[structure.function("bound", b)].set(own)

@@ -1,4 +1,5 @@
-"""The program of a problem in arrays: a box, coefficients, and the values and derivatives of all its functions."""
+"""The program of a problem in arrays: a box, coefficients, and the values and derivatives of all
+its functions."""
 
 from typing import Any, NamedTuple
 
@@ -19,8 +20,9 @@ from codesign.search.statement.problem import ProblemBatch
 class Program(eqx.Module):
     """One problem at given integers, or a relaxation of it over a box of integers.
 
-    ``tilt`` are exponents of each coefficient in the integers (``Structure.integers``), zero where these are fixed; ``slack`` says
-    which functions the variable "relaxation" relaxes: ln f_j ≤ slack_j · relaxation.
+    ``tilt`` are exponents of each coefficient in the integers (``Structure.integers``), zero where
+    these are fixed; ``slack`` says which functions the variable "relaxation" relaxes: ln f_j ≤
+    slack_j · relaxation.
     """
 
     coefficients: Float[Array, "functions basis"]
@@ -28,7 +30,9 @@ class Program(eqx.Module):
     slack: Float[Array, "functions"]
     low: Float[Array, "variables"]
     high: Float[Array, "variables"]
-    constants: Float[Array, "3"]  # ln of tokens yielded and served by a step of the first service, and of the utilisation
+    constants: Float[
+        Array, "3"
+    ]  # ln of tokens yielded and served by a step of the first service, and of the utilisation
     specials: "Specials"
 
 
@@ -48,7 +52,12 @@ class BoundNumbers(NamedTuple):
     limits: Any  # (bounds,)
 
 
-def fixed_program(structure: Structure, problems: ProblemBatch, integers: Float[Array, "all"], bounds: BoundNumbers) -> Program:
+def fixed_program(
+    structure: Structure,
+    problems: ProblemBatch,
+    integers: Float[Array, "all"],
+    bounds: BoundNumbers,
+) -> Program:
     """The program at fixed integers.
 
     Args:
@@ -74,15 +83,25 @@ def framed(
     chips, services = structure.kinds, len(structure.services)
     asked_low, asked_high = machine_second_range(structure, problems, low, high, samples)
     for p, space in enumerate(problems.spaces):
-        whole = whole_memory(space, kinds[p], chips + services + p, 2 * chips + services + p, low, high)
+        whole = whole_memory(
+            space, kinds[p], chips + services + p, 2 * chips + services + p, low, high
+        )
         ends = continuous_box(space, kinds[p], samples.sync_floor[:, p], whole)
-        silicon = kinds[p].technology.logic.fixed_area * kinds[p].dies, kinds[p].dies * kinds[p].technology.logic.reticle_area
+        silicon = (
+            kinds[p].technology.logic.fixed_area * kinds[p].dies,
+            kinds[p].dies * kinds[p].technology.logic.reticle_area,
+        )
         bottom += [ends[0], jnp.log(jnp.stack([silicon[0] * 0.5, asked_low[p] * 0.5, low[p]]))]
         top += [ends[1], jnp.log(jnp.stack([silicon[1] * 2.0, asked_high[p] * 2.0, high[p]]))]
         names = ("stacks", "layers_most", "layers_fewest")
         rows = np.array([structure.function(name, p) for name in names])
-        coefficients = coefficients.at[rows, 0].set(jnp.where(whole.settled != 0.0, whole.settled, coefficients[rows, 0] + whole.shift))
-    times_low, times_high = jnp.min(samples.fastest, axis=0) * 0.5, jnp.max(samples.slowest, axis=0) * 2.0
+        coefficients = coefficients.at[rows, 0].set(
+            jnp.where(whole.settled != 0.0, whole.settled, coefficients[rows, 0] + whole.shift)
+        )
+    times_low, times_high = (
+        jnp.min(samples.fastest, axis=0) * 0.5,
+        jnp.max(samples.slowest, axis=0) * 2.0,
+    )
     bottom += [jnp.log(times_low), jnp.log(low[chips : chips + services])]
     top += [jnp.log(times_high), jnp.log(high[chips : chips + services])]
     bottom.append(jnp.stack([jnp.log(jnp.min(times_low)) - 12.0, jnp.zeros(())]))
@@ -99,7 +118,9 @@ def framed(
         high=jnp.concatenate(top),
         constants=samples.constants[0],
         specials=Specials(
-            logic=jax.tree.map(lambda *leaves: jnp.stack(leaves), *[kind.technology.logic for kind in kinds]),
+            logic=jax.tree.map(
+                lambda *leaves: jnp.stack(leaves), *[kind.technology.logic for kind in kinds]
+            ),
             dies=jnp.stack([kind.dies for kind in kinds]),
             sync_floor=jnp.min(samples.sync_floor, axis=0),
             sync_price=jnp.stack([kind.technology.links.sync_price for kind in kinds]),

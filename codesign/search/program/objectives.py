@@ -1,9 +1,10 @@
 """Objectives and bounds as data: from products of outcomes to weights on the program's functions.
 
-In the program's terms every named outcome is a constant times powers of the pace π of the users, of the machine-seconds G per
-output token, and of four outcomes per output token: capital, provisioned power, running cost and energy. So each objective, in
-logarithms and turned to be minimised, is a constant, slopes on ln π and ln G and a weight ≥ 0 on each outcome's logarithm. A weight
-below 0 would not be convex and is refused.
+In the program's terms every named outcome is a constant times powers of the pace π of the users, of
+the machine-seconds G per output token, and of four outcomes per output token: capital, provisioned
+power, running cost and energy. So each objective, in logarithms and turned to be minimised, is a
+constant, slopes on ln π and ln G and a weight ≥ 0 on each outcome's logarithm. A weight below 0
+would not be convex and is refused.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,7 +38,13 @@ MEANINGS: dict[str, _Meaning] = {
 }
 """What an outcome (``fleet.Totals``) is in the program."""
 
-ONE_MACHINE = ("step_time", "system_tokens_per_second", "capital_cost", "provisioned_power", "running_cost")
+ONE_MACHINE = (
+    "step_time",
+    "system_tokens_per_second",
+    "capital_cost",
+    "provisioned_power",
+    "running_cost",
+)
 """Outcomes of one machine: they mean nothing for a fleet of several kinds or steps."""
 
 
@@ -46,7 +53,8 @@ LEAST_WEIGHT = 1e-4
 
 
 class Goals(NamedTuple):
-    """ln of objective i, to be minimised: constants + pace · ln π + rate · ln G + outcomes · ln f + relaxation."""
+    """ln of objective i, to be minimised: constants + pace · ln π + rate · ln G + outcomes · ln f +
+    relaxation."""
 
     pace: np.ndarray  # (goals,)
     rate: np.ndarray  # (goals,)
@@ -59,16 +67,22 @@ def goals(objectives: Sequence[Goal], *, one_machine: bool = True) -> Goals:
     """Write objectives in the program's terms.
 
     Raises:
-        ValueError: an outcome the program does not know, one that needs a single machine, or a power that is not log-convex.
+        ValueError: an outcome the program does not know, one that needs a single machine, or a
+            power that is not log-convex.
     """
     rows = []
     for objective in objectives:
         total = _Meaning(0.0, 0.0, dict.fromkeys(OUTCOMES, 0.0), (0, 0, 0))
         for name, exponent in objective.exponents.items():
-            total = _plus(total, _meaning(objective.name, name, one_machine), -objective.sense * exponent)
+            total = _plus(
+                total, _meaning(objective.name, name, one_machine), -objective.sense * exponent
+            )
         for outcome, power in total.outcomes.items():
             if power < 0:
-                raise ValueError(f"objective {objective.name!r} rewards {outcome}; expected a power that only punishes it, else no proof")
+                raise ValueError(
+                    f"objective {objective.name!r} rewards {outcome}; expected a power that only"
+                    " punishes it, else no proof"
+                )
         rows.append(total)
     return Goals(
         np.array([row.pace for row in rows]),
@@ -84,18 +98,26 @@ def _meaning(what: str, name: str, one_machine: bool) -> _Meaning:
         raise ValueError(f"objective {what!r} uses {name!r}; expected one of {', '.join(MEANINGS)}")
     if name in ONE_MACHINE and not one_machine:
         offered = ", ".join(other for other in MEANINGS if other not in ONE_MACHINE)
-        raise ValueError(f"objective {what!r} uses {name!r} of one machine in a fleet of several; expected one of {offered}")
+        raise ValueError(
+            f"objective {what!r} uses {name!r} of one machine in a fleet of several; expected one"
+            f" of {offered}"
+        )
     return MEANINGS[name]
 
 
 def _plus(total: _Meaning, more: _Meaning, factor: float) -> _Meaning:
-    outcomes = {name: power + factor * more.outcomes.get(name, 0.0) for name, power in total.outcomes.items()}
+    outcomes = {
+        name: power + factor * more.outcomes.get(name, 0.0)
+        for name, power in total.outcomes.items()
+    }
     constants = tuple(a + factor * b for a, b in zip(total.constants, more.constants, strict=True))
-    return _Meaning(total.pace + factor * more.pace, total.rate + factor * more.rate, outcomes, constants)  # pyright: ignore[reportArgumentType]
+    pace, rate = total.pace + factor * more.pace, total.rate + factor * more.rate
+    return _Meaning(pace, rate, outcomes, constants)  # pyright: ignore[reportArgumentType]
 
 
 class BoundRows(NamedTuple):
-    """Bounds in the program's terms: what ``Structure.bounds`` takes, exponents of the constants, ln of the limit, and a name."""
+    """Bounds in the program's terms: what ``Structure.bounds`` takes, exponents of the constants,
+    ln of the limit, and a name."""
 
     structure: tuple[tuple[int, float, float], ...]
     constants: np.ndarray  # (bounds, 3)
@@ -107,7 +129,8 @@ def bound_rows(bounds: Sequence[Bound], *, one_machine: bool = True) -> BoundRow
     """Write bounds in the program's terms: ln f ≤ ln most, or −ln f ≤ −ln least.
 
     Raises:
-        ValueError: an unknown outcome, a bound that is not above zero, or one on the side where the set of designs is not convex.
+        ValueError: an unknown outcome, a bound that is not above zero, or one on the side where the
+            set of designs is not convex.
     """
     structure, constants, limits, names = [], [], [], []
     for bound in bounds:
@@ -116,17 +139,23 @@ def bound_rows(bounds: Sequence[Bound], *, one_machine: bool = True) -> BoundRow
             if value is None:
                 continue
             if not 0 < value < float("inf"):
-                raise ValueError(f"{bound.outcome} is bounded to at {word} {value:g}; expected a number above zero")
+                raise ValueError(
+                    f"{bound.outcome} is bounded to at {word} {value:g}; expected a number above"
+                    " zero"
+                )
             powers = {name: sign * power for name, power in meaning.outcomes.items()}
             if any(power < 0 for power in powers.values()):
                 better = "least" if word == "most" else "most"
                 raise ValueError(
-                    f"{bound.outcome} is bounded to at {word} {value:g}; expected a bound at {better}: on the other side "
-                    "nothing can be proved, and no optimum rests there"
+                    f"{bound.outcome} is bounded to at {word} {value:g}; expected a bound at"
+                    f" {better}: on the other side nothing can be proved, and no optimum rests"
+                    " there"
                 )
             outcome = next((OUTCOMES.index(name) for name in powers), -1)
             structure.append((outcome, sign * meaning.pace, sign * meaning.rate))
             constants.append([sign * power for power in meaning.constants])
             limits.append(sign * np.log(value))
             names.append(f"{bound.outcome} at {word}")
-    return BoundRows(tuple(structure), np.array(constants).reshape(-1, 3), np.array(limits), tuple(names))
+    return BoundRows(
+        tuple(structure), np.array(constants).reshape(-1, 3), np.array(limits), tuple(names)
+    )

@@ -1,7 +1,8 @@
 """One kind of machine by itself: what of a fleet's program is its own, as a smaller program.
 
-Kinds of machine meet in the fleet's outcomes, which are sums over kinds, in the pace of the users, in bounds on outcomes, and in the
-time to move a cache from one to another. All else belongs to one kind.
+Kinds of machine meet in the fleet's outcomes, which are sums over kinds, in the pace of the users,
+in bounds on outcomes, and in the time to move a cache from one to another. All else belongs to one
+kind.
 """
 
 import functools
@@ -21,7 +22,8 @@ ALLOWED = -1000.0
 
 OF_STEPS = ("time", "one", "energy ratio", "capacity", "plan", "step")
 OF_SERVICES = ("batch", "promise", "pace", "first_token")
-"""Names in a layout that are followed by the number of a step, or of a service; all others by that of a kind."""
+"""Names in a layout that are followed by the number of a step, or of a service; all others by that
+of a kind."""
 
 
 class Part(NamedTuple):
@@ -43,9 +45,15 @@ def kind_of_service(structure: Structure, service: int) -> int:
 
 @functools.lru_cache(maxsize=64)
 def owner_of_integers(structure: Structure) -> tuple[int, ...]:
-    """The kind of machine that each integer belongs to, in the order of ``problem.integer_names``."""
+    """The kind of machine that each integer belongs to, in the order of
+    ``problem.integer_names``."""
     kinds = tuple(range(structure.kinds))
-    return (*kinds, *(kind_of_service(structure, s) for s in range(len(structure.services))), *kinds, *kinds)
+    return (
+        *kinds,
+        *(kind_of_service(structure, s) for s in range(len(structure.services))),
+        *kinds,
+        *kinds,
+    )
 
 
 @functools.lru_cache(maxsize=64)
@@ -60,7 +68,13 @@ def _part(structure: Structure, p: int) -> Part:
     smaller = Structure(
         1,
         tuple((services.index(structure.steps[k][0]), 0) for k in steps),
-        tuple((tuple(steps.index(k) for k in structure.services[s][0] if k in steps), *structure.services[s][1:]) for s in services),
+        tuple(
+            (
+                tuple(steps.index(k) for k in structure.services[s][0] if k in steps),
+                *structure.services[s][1:],
+            )
+            for s in services
+        ),
         tuple(structure.operators[k] for k in steps),
     )
 
@@ -72,28 +86,49 @@ def _part(structure: Structure, p: int) -> Part:
             return name
         kind = " ".join(words[:at])
         number = int(words[at])
-        words[at] = str(steps[number] if kind in OF_STEPS else services[number] if kind in OF_SERVICES else p)
+        words[at] = str(
+            steps[number] if kind in OF_STEPS else services[number] if kind in OF_SERVICES else p
+        )
         return " ".join(words)
 
     functions, basis, variables = (
         np.array([names.index(there(name)) for name in own])
         for names, own in (
-            (structure.functions, smaller.functions), (structure.basis, smaller.basis), (structure.variables, smaller.variables)
+            (structure.functions, smaller.functions),
+            (structure.basis, smaller.basis),
+            (structure.variables, smaller.variables),
         )
-    )  # fmt: skip
+    )
     integers = np.array([p, *(structure.kinds + s for s in services)])
-    return Part(p, smaller, functions, basis, variables, integers, _own(structure, p)[np.ix_(functions, basis)])
+    return Part(
+        p,
+        smaller,
+        functions,
+        basis,
+        variables,
+        integers,
+        _own(structure, p)[np.ix_(functions, basis)],
+    )
 
 
 def _own(structure: Structure, p: int) -> np.ndarray:
     """Which coefficients of a fleet's program are a kind's, shape (functions, basis)."""
     own = np.zeros((len(structure.functions), len(structure.basis)), bool)
-    steps = [f"{name} {k}" for k, (_, kind) in enumerate(structure.steps) if kind == p for name in ("one", "energy ratio")]
-    own[: len(OUTCOMES)] = [name in steps or ("× G" in name and name.endswith(f" {p}")) for name in structure.basis]
+    steps = [
+        f"{name} {k}"
+        for k, (_, kind) in enumerate(structure.steps)
+        if kind == p
+        for name in ("one", "energy ratio")
+    ]
+    own[: len(OUTCOMES)] = [
+        name in steps or ("× G" in name and name.endswith(f" {p}")) for name in structure.basis
+    ]
     for row, name in enumerate(structure.functions):
         own[row] |= _is_own(structure, name, p)
     for s, (several, interleaved, _) in enumerate(structure.services):
-        if not interleaved and len(several) > 1:  # the time to move a cache takes two kinds: without it, a bound is still a bound
+        if (
+            not interleaved and len(several) > 1
+        ):  # the time to move a cache takes two kinds: without it, a bound is still a bound
             own[structure.function("first_token", s), 0] = False
     return own
 
@@ -114,7 +149,8 @@ def _is_own(structure: Structure, function: str, p: int) -> bool:
 
 @compiled(SELDOM, static_argnums=(0, 1))
 def only(structure: Structure, kind: int, programs: Program) -> Program:
-    """Programs (leading axis) of one kind of machine: its limits, and its share of the fleet's outcomes."""
+    """Programs (leading axis) of one kind of machine: its limits, and its share of the fleet's
+    outcomes."""
     part = parts(structure)[kind]
     at = np.ix_(part.functions, part.basis)
     own = part.own
@@ -124,7 +160,9 @@ def only(structure: Structure, kind: int, programs: Program) -> Program:
 
     def taken(program: Program) -> Program:
         return Program(
-            coefficients=jnp.where(some[:, None], jnp.where(own, program.coefficients[at], ABSENT), met),
+            coefficients=jnp.where(
+                some[:, None], jnp.where(own, program.coefficients[at], ABSENT), met
+            ),
             tilt=jnp.where(own[:, :, None], program.tilt[at][:, :, part.integers], 0.0),
             slack=program.slack[part.functions],
             low=program.low[part.variables],

@@ -1,4 +1,5 @@
-"""A step of the exact model as a function of rates: what its operators compute, move and wait for."""
+"""A step of the exact model as a function of rates: what its operators compute, move and wait
+for."""
 
 import dataclasses
 from typing import Any, NamedTuple
@@ -42,14 +43,18 @@ def step_work(design: Design, timed: Step, execution: Execution) -> StepWork:
     matrix = jnp.stack([timed.compute, timed.vector]) * design.peak_flops
     memory = timed.memory * design.memory_bandwidth
     if isinstance(execution, Limit):
-        matrix = jnp.zeros_like(matrix).at[:, 0].set(jnp.sum(matrix, axis=1) * jnp.array([1.0, 0.0]))
+        matrix = (
+            jnp.zeros_like(matrix).at[:, 0].set(jnp.sum(matrix, axis=1) * jnp.array([1.0, 0.0]))
+        )
         memory = jnp.zeros_like(memory).at[0].set(jnp.sum(memory))
     if isinstance(execution, Dataflow):
         first = jnp.argmax(timed.group[:, None] == timed.group[None, :], axis=1)
         onto = jnp.where(first[None, :] == jnp.arange(len(first))[:, None], 1.0, 0.0)
         matrix, memory = matrix @ onto.T, onto @ memory
     communication = jnp.sum(timed.latency) + jnp.sum(timed.transfer)
-    rest = communication - timed.syncs * design.sync_latency - timed.inner_wire / design.link_bandwidth
+    rest = (
+        communication - timed.syncs * design.sync_latency - timed.inner_wire / design.link_bandwidth
+    )
     rest = jnp.where(rest > 1e-12 * communication, rest, 0.0)  # a difference of rounding is none
     rest = rest + jnp.sum(timed.floor) + timed.host
     return StepWork(jnp.max(matrix, axis=0), memory, timed.syncs, timed.inner_wire, rest)
@@ -57,13 +62,16 @@ def step_work(design: Design, timed: Step, execution: Execution) -> StepWork:
 
 def by_ratio(work: StepWork) -> Int[Array, "operators"]:
     """Operators from the most to the least matrix work per byte."""
-    return jnp.argsort(-jnp.log(jnp.maximum(work.matrix, 1e-30)) + jnp.log(jnp.maximum(work.memory, 1e-30)))
+    return jnp.argsort(
+        -jnp.log(jnp.maximum(work.matrix, 1e-30)) + jnp.log(jnp.maximum(work.memory, 1e-30))
+    )
 
 
 def thresholds(work: StepWork, order: Int[Array, "operators"]) -> tuple[Any, Any]:
     """Matrix and memory work of every split of the operators, shapes (operators + 1,): [FLOP], [B].
 
-    Each split is a lower bound on Σ max; in the order of ``by_ratio`` the largest of them is the sum itself.
+    Each split is a lower bound on Σ max; in the order of ``by_ratio`` the largest of them is the
+    sum itself.
     """
     none = jnp.zeros(1, work.matrix.dtype)
     matrix = jnp.concatenate([none, jnp.cumsum(work.matrix[order])])
@@ -71,18 +79,32 @@ def thresholds(work: StepWork, order: Int[Array, "operators"]) -> tuple[Any, Any
     return matrix, memory
 
 
-def time_at(work: StepWork, rates: Float[Array, "continuous"], latencies: Float[Array, "continuous"]) -> Real:
+def time_at(
+    work: StepWork, rates: Float[Array, "continuous"], latencies: Float[Array, "continuous"]
+) -> Real:
     """Time of a step at given rates and a given latency [s]."""
     at = {name: k for k, name in enumerate(CONTINUOUS)}
-    busy = jnp.maximum(work.matrix / rates[at["peak_flops"]], work.memory / rates[at["memory_bandwidth"]])
-    waiting = work.syncs * latencies[at["sync_latency"]] + work.wire / rates[at["link_bandwidth"]] + work.rest
+    busy = jnp.maximum(
+        work.matrix / rates[at["peak_flops"]], work.memory / rates[at["memory_bandwidth"]]
+    )
+    waiting = (
+        work.syncs * latencies[at["sync_latency"]]
+        + work.wire / rates[at["link_bandwidth"]]
+        + work.rest
+    )
     return jnp.sum(busy) + waiting
 
 
 def time_and_energy(
-    design: Design, table: OperatorTable, work: Workload, plan: Plan, technology: Technology, execution: Execution
+    design: Design,
+    table: OperatorTable,
+    work: Workload,
+    plan: Plan,
+    technology: Technology,
+    execution: Execution,
 ) -> tuple[StepWork, tuple[Real, Real]]:
-    """A step's work, and its energy on one chip at the nominal clock: matrix arithmetic, everything else [J]."""
+    """A step's work, and its energy on one chip at the nominal clock: matrix arithmetic, everything
+    else [J]."""
     timed = run_step(design, table, work, plan, technology, execution)
     moved = mean_work(timed)
     cold = dataclasses.replace(moved, flops=jnp.zeros_like(moved.flops))

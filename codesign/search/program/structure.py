@@ -1,13 +1,16 @@
-"""Which variables, monomials and functions the program of a problem has: the same for all its choices and integers.
+"""Which variables, monomials and functions the program of a problem has: the same for all its
+choices and integers.
 
-With choice, chips and batches fixed, everything that the exact model says is a posynomial in the chosen quantities and in
-variables lifted out of it (silicon A of each kind, time T of each step, machine-seconds G of each kind and pace π of the users)
-and in three functions of one variable that are log-convex though not posynomials: the price of a die (of A), the price of low
-latency (of s), and the energy at a clock relative to the nominal one (of x). In the logarithms y of the variables
+With choice, chips and batches fixed, everything that the exact model says is a posynomial in the
+chosen quantities and in variables lifted out of it (silicon A of each kind, time T of each step,
+machine-seconds G of each kind and pace π of the users) and in three functions of one variable that
+are log-convex though not posynomials: the price of a die (of A), the price of low latency (of s),
+and the energy at a clock relative to the nominal one (of x). In the logarithms y of the variables
 
     log f_j(y) = log Σ_m exp(C_jm + e_m(y)) + D_j·y
 
-with monomials e_m common to all functions, so that a problem is only the coefficients C. The exponents of e and D are here.
+with monomials e_m common to all functions, so that a problem is only the coefficients C. The
+exponents of e and D are here.
 """
 
 import dataclasses
@@ -23,10 +26,19 @@ from codesign.workload.phases import Serving
 
 KIND_VARIABLES = (*CONTINUOUS, "silicon", "machine seconds", "chips")
 PHYSICAL = (
-    "memory_bandwidth", "memory_capacity", "peak_flops", "link_bandwidth", "silicon", "die price", "sync price",
-    "hot flops", "hot silicon", "cold flops",
-)  # fmt: skip
-"""Monomials of a kind besides 1; hot is times the energy ratio of the clock, cold over the clock."""
+    "memory_bandwidth",
+    "memory_capacity",
+    "peak_flops",
+    "link_bandwidth",
+    "silicon",
+    "die price",
+    "sync price",
+    "hot flops",
+    "hot silicon",
+    "cold flops",
+)
+"""Monomials of a kind besides 1; hot is times the energy ratio of the clock, cold over the clock.
+"""
 TIMES = ("sync_latency", "1/link", "1/flops", "1/bandwidth")
 SPECIALS = ("die price", "sync price", "energy ratio")
 """Functions of one variable of each kind."""
@@ -34,12 +46,26 @@ SPECIALS = ("die price", "sync price", "energy ratio")
 OUTCOMES = ("capital", "provisioned", "running", "energy")
 """Per output token of the fleet: USD s, W s, USD, J."""
 KIND_LIMITS = (
-    "silicon", "silicon_small", "shoreline", "power_density", "package_power", "temperature", "memory_temperature", "interposer", "warpage",
-    "die_area", "stacks", "layers_most", "layers_fewest", "clock_fewest", "clock_most",
-)  # fmt: skip
+    "silicon",
+    "silicon_small",
+    "shoreline",
+    "power_density",
+    "package_power",
+    "temperature",
+    "memory_temperature",
+    "interposer",
+    "warpage",
+    "die_area",
+    "stacks",
+    "layers_most",
+    "layers_fewest",
+    "clock_fewest",
+    "clock_most",
+)
 SERVICE_LIMITS = ("promise", "pace", "first_token")
 DEFINITIONS = ("silicon", "silicon_small", "rate", "pace", "step", "plan")
-"""Functions that only define a lifted variable (or that a plan has chips enough): no limit of a technology or of a user."""
+"""Functions that only define a lifted variable (or that a plan has chips enough): no limit of a
+technology or of a user."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +77,8 @@ class Structure:
         steps: (service, kind) of each step.
         services: (steps, whether they share machines, whether prompts come first) of each service.
         operators: operators of each step.
-        bounds: (outcome, slope on pace, slope on rate) of each bound that the user puts on an outcome; −1 for no outcome.
+        bounds: (outcome, slope on pace, slope on rate) of each bound that the user puts on an
+            outcome; −1 for no outcome.
     """
 
     kinds: int
@@ -80,9 +107,15 @@ class Structure:
         """Names of the monomials."""
         own = []
         for p in range(self.kinds):
-            own += [f"{name} {p}" for name in PHYSICAL] + [f"{name} × G {p}" for name in ("one", *PHYSICAL)]
+            own += [f"{name} {p}" for name in PHYSICAL] + [
+                f"{name} × G {p}" for name in ("one", *PHYSICAL)
+            ]
             own += [f"{name} {p}" for name in TIMES]
-        each = [f"{name} {k}" for k in range(len(self.steps)) for name in ("one", "energy ratio", "time")]
+        each = [
+            f"{name} {k}"
+            for k in range(len(self.steps))
+            for name in ("one", "energy ratio", "time")
+        ]
         return ("one", *own, *each)
 
     def monomial(self, name: str, index: int | None = None) -> int:
@@ -91,14 +124,21 @@ class Structure:
 
     @functools.cached_property
     def functions(self) -> tuple[str, ...]:
-        """Names of the functions: outcomes first, then what must be at most 1; in the order of ``blocks``."""
+        """Names of the functions: outcomes first, then what must be at most 1; in the order of
+        ``blocks``."""
         return tuple(name for block in self.blocks for name in block.functions)
 
     @functools.cached_property
     def blocks(self) -> "tuple[Block, ...]":
-        """Functions that share the few monomials which they may have: most functions have few, and none is worth its zeros."""
+        """Functions that share the few monomials which they may have: most functions have few, and
+        none is worth its zeros."""
         times = [self.monomial("time", k) for k in range(len(self.steps))]
-        found = [Block((*OUTCOMES, *(f"bound {b}" for b in range(len(self.bounds)))), tuple(range(len(self.basis))))]
+        found = [
+            Block(
+                (*OUTCOMES, *(f"bound {b}" for b in range(len(self.bounds)))),
+                tuple(range(len(self.basis))),
+            )
+        ]
         for p in range(self.kinds):
             own = (0, *(self.monomial(name, p) for name in PHYSICAL))
             found.append(Block(tuple(f"{name} {p}" for name in KIND_LIMITS), own))
@@ -117,7 +157,8 @@ class Structure:
 
     @property
     def counted(self) -> int:
-        """How many integers are chips of a kind or batch of a service: the first of ``problem.integer_names``."""
+        """How many integers are chips of a kind or batch of a service: the first of
+        ``problem.integer_names``."""
         return self.kinds + len(self.services)
 
     @property
@@ -128,7 +169,8 @@ class Structure:
 
     @property
     def limits(self) -> dict[str, list[int]]:
-        """Rows among the limits (functions after the outcomes) by name of limit; definitions are left out."""
+        """Rows among the limits (functions after the outcomes) by name of limit; definitions are
+        left out."""
         rows: dict[str, list[int]] = {}
         for row, name in enumerate(self.functions[len(OUTCOMES) :]):
             short = name.split()[0]
@@ -138,7 +180,8 @@ class Structure:
 
 
 class Owners(NamedTuple):
-    """On which integer each coefficient depends: positions in ``Structure.integers``, −1 for none; shapes (functions, basis)."""
+    """On which integer each coefficient depends: positions in ``Structure.integers``, −1 for none;
+    shapes (functions, basis)."""
 
     chips: np.ndarray
     batch: np.ndarray
@@ -148,12 +191,15 @@ class Owners(NamedTuple):
 def owners(structure: Structure) -> Owners:
     """What each coefficient depends on: chips of one kind, batch of one service.
 
-    Coefficients of a kind's rows depend on its chips; those of a step on its kind's chips and its service's batch; the time to
-    move a cache depends on two kinds and is given to none.
+    Coefficients of a kind's rows depend on its chips; those of a step on its kind's chips and its
+    service's batch; the time to move a cache depends on two kinds and is given to none.
     """
     shape = (len(structure.functions), len(structure.basis))
     chips, batch = np.full(shape, -1), np.full(shape, -1)
-    outcomes = [*range(len(OUTCOMES)), *(structure.function("bound", b) for b in range(len(structure.bounds)))]
+    outcomes = [
+        *range(len(OUTCOMES)),
+        *(structure.function("bound", b) for b in range(len(structure.bounds))),
+    ]
     for p in range(structure.kinds):
         busy = [structure.monomial(f"{name} × G", p) for name in ("one", *PHYSICAL)]
         chips[np.ix_(outcomes, busy)] = p
@@ -165,17 +211,27 @@ def owners(structure: Structure) -> Owners:
         chips[np.ix_(outcomes, each)], batch[np.ix_(outcomes, each)] = p, own
         rows = [
             structure.function("capacity", k),
-            *(structure.functions.index(f"step {k} {r}") for r in range(structure.operators[k] + 1)),
+            *(
+                structure.functions.index(f"step {k} {r}")
+                for r in range(structure.operators[k] + 1)
+            ),
         ]
         chips[rows], batch[rows] = p, own
         time = structure.monomial("time", k)
-        chips[structure.function("rate", p), time], batch[structure.function("rate", p), time] = -1, own
+        chips[structure.function("rate", p), time], batch[structure.function("rate", p), time] = (
+            -1,
+            own,
+        )
         for name in ("promise", "pace"):
             batch[structure.function(name, service), time] = own
     return Owners(chips, batch)
 
 
-def structure_of(problems: ProblemBatch, operators: tuple[int, ...], bounds: tuple[tuple[int, float, float], ...] = ()) -> Structure:
+def structure_of(
+    problems: ProblemBatch,
+    operators: tuple[int, ...],
+    bounds: tuple[tuple[int, float, float], ...] = (),
+) -> Structure:
     """The layout of a problem whose steps have so many operators."""
     steps = problems.steps
     services = tuple(
@@ -186,7 +242,13 @@ def structure_of(problems: ProblemBatch, operators: tuple[int, ...], bounds: tup
         )
         for s, one in enumerate(problems.services)
     )
-    return Structure(len(problems.spaces), tuple((step.service, step.kind) for step in steps), services, operators, bounds)
+    return Structure(
+        len(problems.spaces),
+        tuple((step.service, step.kind) for step in steps),
+        services,
+        operators,
+        bounds,
+    )
 
 
 class Block(NamedTuple):
@@ -219,17 +281,26 @@ def exponents(structure: Structure) -> Exponents:
                     basis[row, position[f"machine seconds {p}"]] = 1.0
                 _physical(basis[row], special[row], name, p, position)
         for name, variable, power in zip(
-            TIMES, ("sync_latency", "link_bandwidth", "peak_flops", "memory_bandwidth"), (1, -1, -1, -1), strict=True
+            TIMES,
+            ("sync_latency", "link_bandwidth", "peak_flops", "memory_bandwidth"),
+            (1, -1, -1, -1),
+            strict=True,
         ):
             basis[structure.monomial(name, p), position[f"{variable} {p}"]] = power
     for k, (_, p) in enumerate(structure.steps):
         special[structure.monomial("energy ratio", k), p * len(SPECIALS) + 2] = 1.0
         basis[structure.monomial("time", k), position[f"time {k}"]] = 1.0
-    argument = [position[f"{name} {p}"] for p in range(structure.kinds) for name in ("silicon", "sync_latency", "clock")]
+    argument = [
+        position[f"{name} {p}"]
+        for p in range(structure.kinds)
+        for name in ("silicon", "sync_latency", "clock")
+    ]
     return Exponents(basis, special, np.array(argument), _powers(structure, position))
 
 
-def _physical(row: np.ndarray, special: np.ndarray, name: str, p: int, position: dict[str, int]) -> None:
+def _physical(
+    row: np.ndarray, special: np.ndarray, name: str, p: int, position: dict[str, int]
+) -> None:
     """Exponents of one physical monomial."""
     if name in SPECIALS:
         special[p * len(SPECIALS) + SPECIALS.index(name)] = 1.0
@@ -254,8 +325,18 @@ def _powers(structure: Structure, position: dict[str, int]) -> np.ndarray:
 
     for p in range(structure.kinds):
         own = {name: f"{name.replace(' ', '__')}__{p}" for name in KIND_VARIABLES}
-        silicon, bandwidth, capacity = own["silicon"], own["memory_bandwidth"], own["memory_capacity"]
-        for name in ("silicon", "silicon_small", "power_density", "temperature", "memory_temperature"):
+        silicon, bandwidth, capacity = (
+            own["silicon"],
+            own["memory_bandwidth"],
+            own["memory_capacity"],
+        )
+        for name in (
+            "silicon",
+            "silicon_small",
+            "power_density",
+            "temperature",
+            "memory_temperature",
+        ):
             put(name, p, **{silicon: -1.0})
         put("shoreline", p, **{silicon: -0.5})
         put("die_area", p, **{silicon: 1.0})

@@ -1,7 +1,9 @@
-"""Problems laid out for compiled programs: what their choices differ in is one matrix, a row a choice, and all else one vector.
+"""Problems laid out for compiled programs: what their choices differ in is one matrix, a row a
+choice, and all else one vector.
 
-A model, technologies, plans and operators are hundreds of small arrays. Taking each of them apart by choice is several operations
-an array to trace and to compile, and handing them over takes as long as using them.
+A model, technologies, plans and operators are hundreds of small arrays. Taking each of them apart
+by choice is several operations an array to trace and to compile, and handing them over takes as
+long as using them.
 """
 
 from collections.abc import Callable
@@ -25,7 +27,10 @@ class Packing(eqx.Module):
     def tree(self, numbers: Float[Array, "numbers"]) -> Any:
         """The tree whose numbers these are."""
         ends = np.cumsum([int(np.prod(shape)) for shape in self.shapes])
-        leaves = [jnp.reshape(part, shape) for part, shape in zip(jnp.split(numbers, ends[:-1]), self.shapes, strict=True)]
+        leaves = [
+            jnp.reshape(part, shape)
+            for part, shape in zip(jnp.split(numbers, ends[:-1]), self.shapes, strict=True)
+        ]
         return jax.tree.unflatten(self.structure, leaves)
 
 
@@ -56,7 +61,9 @@ def pack(problems: ProblemBatch) -> PackedProblems:
     return jax.device_put(PackedProblems(numbers, rows, packings))
 
 
-def each_lane(function: Callable[..., Any], problems: PackedProblems, choices: Any, *arrays: Any) -> Any:
+def each_lane(
+    function: Callable[..., Any], problems: PackedProblems, choices: Any, *arrays: Any
+) -> Any:
     """``function(problem of a choice, …)`` for every choice with its rows of the arrays."""
 
     def lane(row: Float[Array, "numbers"], rest: Any) -> Any:

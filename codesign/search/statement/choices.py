@@ -20,19 +20,23 @@ class Kind(eqx.Module):
 
     technology: Technology
     dies: Real = quantity("1", "equal logic dies in a package", default=1.0)
-    sram_capacity: Real = quantity("B", "on-chip SRAM of a chip that software can fill", default=60e6)
+    sram_capacity: Real = quantity(
+        "B", "on-chip SRAM of a chip that software can fill", default=60e6
+    )
     scale_up_domain: Real = quantity("1", "chips joined by the scale-up network", default=72.0)
 
 
 class Choice(eqx.Module):
-    """One way to build every kind of machine and to lay out every step; all choices of a search have the same shapes.
+    """One way to build every kind of machine and to lay out every step; all choices of a search
+    have the same shapes.
 
     Args:
         name: for people.
-        plans: layout of each step (``problem.steps``: one a service, decode before prefill where it has both).
+        plans: layout of each step (``problem.steps``: one a service, decode before prefill where it
+            has both).
         kinds: one a kind of machine.
-        precisions: one a service, instead of the services' own; none where it is not a matter of choice. How much quality few
-            bits lose, no model here knows.
+        precisions: one a service, instead of the services' own; none where it is not a matter of
+            choice. How much quality few bits lose, no model here knows.
     """
 
     name: str = eqx.field(static=True)
@@ -42,5 +46,6 @@ class Choice(eqx.Module):
 
 
 def stacked(trees: Sequence[Tree]) -> Tree:
-    """Equal trees with their leaves stacked along a new leading axis, in numpy: nothing to compile."""
+    """Equal trees with their leaves stacked along a new leading axis, in numpy: nothing to
+    compile."""
     return jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *trees)

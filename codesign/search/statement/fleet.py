@@ -1,7 +1,9 @@
-"""The exact model of a whole fleet: what every search result is checked on, and what the penalty search descends.
+"""The exact model of a whole fleet: what every search result is checked on, and what the penalty
+search descends.
 
-Everything is per output token of the fleet: a kind of machine is busy for G = Σ c_k·T_k machine-seconds a token, c_k steps of kind
-k taking T_k each; so the fleet costs Σ G · price, and burns Σ G · power, per token a second.
+Everything is per output token of the fleet: a kind of machine is busy for G = Σ c_k·T_k
+machine-seconds a token, c_k steps of kind k taking T_k each; so the fleet costs Σ G · price, and
+burns Σ G · power, per token a second.
 """
 
 import dataclasses
@@ -20,7 +22,15 @@ from codesign.performance.execution import Execution, request_time
 from codesign.physical.latency import sync_floor
 from codesign.search.statement.choices import Kind
 from codesign.search.statement.problem import ProblemBatch
-from codesign.search.statement.services import Service, StepKind, first_token_times, interleaved, machine_seconds, phase_of, token_times
+from codesign.search.statement.services import (
+    Service,
+    StepKind,
+    first_token_times,
+    interleaved,
+    machine_seconds,
+    phase_of,
+    token_times,
+)
 from codesign.search.statement.space import CONTINUOUS, Space, design_at
 from codesign.workload import phases
 from codesign.workload.phases import Serving
@@ -32,9 +42,11 @@ FLEET_LIMITS = (*LIMIT_NAMES, "first_token")
 
 
 class Totals(eqx.Module):
-    """Outcomes of a fleet, by the names that objectives use; those of one machine are NaN where there are several kinds or steps.
+    """Outcomes of a fleet, by the names that objectives use; those of one machine are NaN where
+    there are several kinds or steps.
 
-    ``user_tokens_per_second`` of several services is that of the one slowest against its promise, told as the first one's.
+    ``user_tokens_per_second`` of several services is that of the one slowest against its promise,
+    told as the first one's.
     """
 
     step_time: Real = quantity("s", "time of one step")
@@ -46,12 +58,17 @@ class Totals(eqx.Module):
     running_cost: Real = quantity("USD/s", "capital paid back, and energy, of one machine")
     cost_per_token: Real = quantity("USD", "running cost over output tokens, idle time included")
     energy_per_token: Real = quantity("J", "facility energy of one output token")
-    tokens_per_second_per_dollar: Real = quantity("token/s/USD", "output tokens/s over capital cost")
-    tokens_per_second_per_watt: Real = quantity("token/s/W", "output tokens/s over provisioned power")
+    tokens_per_second_per_dollar: Real = quantity(
+        "token/s/USD", "output tokens/s over capital cost"
+    )
+    tokens_per_second_per_watt: Real = quantity(
+        "token/s/W", "output tokens/s over provisioned power"
+    )
 
 
 class ServiceTimes(NamedTuple):
-    """What each service's user waits for: mean time per output token and, of services with prompts, to the first [s].
+    """What each service's user waits for: mean time per output token and, of services with prompts,
+    to the first [s].
 
     Both have shape (services,); ``first_token`` is NaN for services of one phase.
     """
@@ -61,7 +78,8 @@ class ServiceTimes(NamedTuple):
 
 
 class Fleet(NamedTuple):
-    """A fleet on the exact model: a design a kind of machine, an outcome a step, totals, and ln(used/allowed) of every limit."""
+    """A fleet on the exact model: a design a kind of machine, an outcome a step, totals, and
+    ln(used/allowed) of every limit."""
 
     designs: tuple[Design, ...]
     outcomes: tuple[Outcome, ...]
@@ -71,16 +89,27 @@ class Fleet(NamedTuple):
     times: ServiceTimes
 
 
-def design_of(space: Space, kind: Kind, values: Float[Array, "continuous"], chips: Real, white_silicon: Real) -> Design:
+def design_of(
+    space: Space, kind: Kind, values: Float[Array, "continuous"], chips: Real, white_silicon: Real
+) -> Design:
     """A machine of a space and of a choice's kind."""
     design = design_at(space, values, chips, white_silicon)
-    return dataclasses.replace(design, dies=kind.dies, sram_capacity=kind.sram_capacity, scale_up_domain=kind.scale_up_domain)
+    return dataclasses.replace(
+        design,
+        dies=kind.dies,
+        sram_capacity=kind.sram_capacity,
+        scale_up_domain=kind.scale_up_domain,
+    )
 
 
 def fleet(
-    problems: ProblemBatch, values: Float[Array, "kinds continuous"], chips: Float[Array, "kinds"],
-    batches: Float[Array, "services"], white_silicon: Float[Array, "kinds"], execution: Execution | None = None,
-) -> Fleet:  # fmt: skip
+    problems: ProblemBatch,
+    values: Float[Array, "kinds continuous"],
+    chips: Float[Array, "kinds"],
+    batches: Float[Array, "services"],
+    white_silicon: Float[Array, "kinds"],
+    execution: Execution | None = None,
+) -> Fleet:
     """Run a fleet on the exact model.
 
     Args:
@@ -90,7 +119,10 @@ def fleet(
         white_silicon: logic area left empty on each kind [m²].
         execution: instead of the problem's.
     """
-    designs = tuple(design_of(space, problems.kinds[p], values[p], chips[p], white_silicon[p]) for p, space in enumerate(problems.spaces))
+    designs = tuple(
+        design_of(space, problems.kinds[p], values[p], chips[p], white_silicon[p])
+        for p, space in enumerate(problems.spaces)
+    )
     return fleet_of(problems, designs, batches, execution)
 
 
@@ -100,12 +132,22 @@ def fleet_of(
 ) -> Fleet:  # fmt: skip
     """``fleet`` of given designs."""
     kinds, plans, tables = problems.kinds, problems.plans, problems.tables
-    outcomes, seconds = [], [jnp.zeros_like(chips) for chips in (design.chips for design in designs)]
+    outcomes, seconds = (
+        [],
+        [jnp.zeros_like(chips) for chips in (design.chips for design in designs)],
+    )
     for k, step in enumerate(problems.steps):
         one = problems.services[step.service]
         work = workload_of(one, step, batches[step.service])
         technology = kinds[step.kind].technology
-        outcome = judge_table(designs[step.kind], tables[k], work, plans[k], technology, execution or problems.execution)
+        outcome = judge_table(
+            designs[step.kind],
+            tables[k],
+            work,
+            plans[k],
+            technology,
+            execution or problems.execution,
+        )
         outcomes.append(outcome)
         asked = machine_seconds(one, step, batches[step.service])
         seconds[step.kind] = seconds[step.kind] + asked * outcome.step_time
@@ -113,38 +155,65 @@ def fleet_of(
     promises = jnp.stack([one.promise for one in problems.services])
     pace = jnp.max(times.token * promises[0] / promises)
     totals = _totals(problems, kinds, designs, outcomes, jnp.stack(seconds), batches, pace)
-    return Fleet(designs, tuple(outcomes), jnp.stack(seconds), totals, _limits(problems, outcomes, times), times)
+    return Fleet(
+        designs,
+        tuple(outcomes),
+        jnp.stack(seconds),
+        totals,
+        _limits(problems, outcomes, times),
+        times,
+    )
 
 
 def workload_of(one: Service, step: StepKind, batch: Real) -> Workload:
-    """The workload of a step; promises are the service's, not the step's, where it has two steps."""
-    promise = jnp.full_like(one.promise, UNLIMITED) if isinstance(one.phase, Serving) else one.promise
+    """The workload of a step; promises are the service's, not the step's, where it has two
+    steps."""
+    promise = (
+        jnp.full_like(one.promise, UNLIMITED) if isinstance(one.phase, Serving) else one.promise
+    )
     return Workload(one.model, phase_of(one, batch, prefill=step.prefill), one.precision, promise)
 
 
-def transfer_seconds(one: Service, table: Any, sender: Design, receiver: Design, link_efficiency: Real) -> Real:
-    """Time to move one prompt's cache between machines over the scale-out network, all chips of the smaller at once [s]."""
+def transfer_seconds(
+    one: Service, table: Any, sender: Design, receiver: Design, link_efficiency: Real
+) -> Real:
+    """Time to move one prompt's cache between machines over the scale-out network, all chips of the
+    smaller at once [s]."""
     op = table.operators
-    kept = jnp.sum(op.state_stored * phases.stored_positions(one.phase.prefill, op.store_window) + op.state_fixed)
+    kept = jnp.sum(
+        op.state_stored * phases.stored_positions(one.phase.prefill, op.store_window)
+        + op.state_fixed
+    )
     wires = (machine.chips * machine.scale_out_bandwidth for machine in (sender, receiver))
     return kept / (jnp.minimum(*wires) * link_efficiency)
 
 
 def service_times(
-    problems: ProblemBatch, designs: tuple[Design, ...], outcomes: list[Outcome], batches: Float[Array, "services"]
-) -> ServiceTimes:  # fmt: skip
+    problems: ProblemBatch,
+    designs: tuple[Design, ...],
+    outcomes: list[Outcome],
+    batches: Float[Array, "services"],
+) -> ServiceTimes:
     """Time each service: between two tokens of a user, and to the first token."""
     tokens, firsts = [], []
     for s, one in enumerate(problems.services):
-        times = [outcomes[k].step_time for k, step in enumerate(problems.steps) if step.service == s]
+        times = [
+            outcomes[k].step_time for k, step in enumerate(problems.steps) if step.service == s
+        ]
         decode, prefill = token_times(one, batches[s])
         tokens.append(decode * times[0] + (prefill * times[1] if len(times) > 1 else 0.0))
         served = isinstance(one.phase, Serving)
-        firsts.append(first_token(problems, s, designs, times) if served else jnp.full_like(tokens[-1], jnp.nan))
+        firsts.append(
+            first_token(problems, s, designs, times)
+            if served
+            else jnp.full_like(tokens[-1], jnp.nan)
+        )
     return ServiceTimes(jnp.stack(tokens), jnp.stack(firsts))
 
 
-def _limits(problems: ProblemBatch, outcomes: list[Outcome], times: ServiceTimes) -> Float[Array, "limits"]:
+def _limits(
+    problems: ProblemBatch, outcomes: list[Outcome], times: ServiceTimes
+) -> Float[Array, "limits"]:
     """ln(used/allowed) of every limit, the worst over machines and services."""
     worst = jnp.max(jnp.stack([stack_limits(outcome.limits) for outcome in outcomes]), axis=0)
     promise = LIMIT_NAMES.index("promise")
@@ -156,8 +225,11 @@ def _limits(problems: ProblemBatch, outcomes: list[Outcome], times: ServiceTimes
     return jnp.append(worst.at[promise].set(jnp.max(jnp.stack(kept))), jnp.max(jnp.stack(first)))
 
 
-def first_token(problems: ProblemBatch, s: int, designs: tuple[Design, ...], times: list[Real]) -> Real:
-    """Mean time to the first token of a service with prompts, waiting and the cache's transfer included [s]."""
+def first_token(
+    problems: ProblemBatch, s: int, designs: tuple[Design, ...], times: list[Real]
+) -> Real:
+    """Mean time to the first token of a service with prompts, waiting and the cache's transfer
+    included [s]."""
     one = problems.services[s]
     on_decode, on_prefill = first_token_times(one)
     time = on_decode * times[0] + on_prefill * times[1] + request_time(problems.execution)
@@ -165,24 +237,43 @@ def first_token(problems: ProblemBatch, s: int, designs: tuple[Design, ...], tim
         return time
     k = next(k for k, step in enumerate(problems.steps) if step.service == s)
     efficiency = problems.kinds[one.prefill_kind].technology.attainable.link
-    return time + transfer_seconds(one, problems.tables[k], designs[one.prefill_kind], designs[one.decode_kind], efficiency)
+    return time + transfer_seconds(
+        one, problems.tables[k], designs[one.prefill_kind], designs[one.decode_kind], efficiency
+    )
 
 
 def _totals(
-    problems: ProblemBatch, kinds: tuple[Kind, ...], designs: tuple[Design, ...], outcomes: list[Outcome],
-    seconds: Float[Array, "kinds"], batches: Float[Array, "services"], pace: Real,
-) -> Totals:  # fmt: skip
+    problems: ProblemBatch,
+    kinds: tuple[Kind, ...],
+    designs: tuple[Design, ...],
+    outcomes: list[Outcome],
+    seconds: Float[Array, "kinds"],
+    batches: Float[Array, "services"],
+    pace: Real,
+) -> Totals:
     shares = [
-        (step.kind, machine_seconds(problems.services[step.service], step, batches[step.service]) * outcome.step_time, outcome)
+        (
+            step.kind,
+            machine_seconds(problems.services[step.service], step, batches[step.service])
+            * outcome.step_time,
+            outcome,
+        )
         for step, outcome in zip(problems.steps, outcomes, strict=True)
     ]
     capital = sum(share * outcome.capital_cost for _, share, outcome in shares)
     provisioned = sum(share * outcome.provisioned_power for _, share, outcome in shares)
     running = sum(share * outcome.running_cost for _, share, outcome in shares)
     economics = [kind.technology.economics for kind in kinds]
-    cost = sum(share * outcome.running_cost / economics[p].utilisation for p, share, outcome in shares)
+    cost = sum(
+        share * outcome.running_cost / economics[p].utilisation for p, share, outcome in shares
+    )
     energy = sum(
-        share * outcome.mean_power * designs[p].chips * economics[p].power_overhead * economics[p].pue for p, share, outcome in shares
+        share
+        * outcome.mean_power
+        * designs[p].chips
+        * economics[p].power_overhead
+        * economics[p].pue
+        for p, share, outcome in shares
     )
     first = problems.services[0]
     phase = phase_of(first, batches[0], prefill=False)
@@ -206,23 +297,31 @@ def _totals(
 
 LEAST_WHITE_SILICON, MOST_WHITE_SILICON = 1e-9, 1e-3  # [m²]
 OWN = len(CONTINUOUS) + 2
-"""Variables of each kind: the continuous quantities, white silicon, chips; after all kinds the batch of each service."""
+"""Variables of each kind: the continuous quantities, white silicon, chips; after all kinds the
+batch of each service."""
 
 
 def box(problems: ProblemBatch) -> tuple[np.ndarray, np.ndarray]:
     """Bounds of a lane's variables in logarithms, shapes (variables,).
 
-    In numpy, like all that prepares the search: every small JAX operation would be compiled before the large one.
+    In numpy, like all that prepares the search: every small JAX operation would be compiled before
+    the large one.
     """
     ends = []
     for side, white in ((0, LEAST_WHITE_SILICON), (1, MOST_WHITE_SILICON)):
-        own = [np.concatenate([np.asarray((space.low, space.high)[side]), [white, space.chips[side]]]) for space in problems.spaces]
+        own = [
+            np.concatenate([np.asarray((space.low, space.high)[side]), [white, space.chips[side]]])
+            for space in problems.spaces
+        ]
         ends.append(np.log(np.concatenate([*own, [one.batch[side] for one in problems.services]])))
     return ends[0], ends[1]
 
 
-def fleet_at(values: Float[Array, "variables"], problems: ProblemBatch, execution: Any = None) -> Fleet:
-    """The exact model at a lane's variables (SI); a buildable machine has the latency of its network."""
+def fleet_at(
+    values: Float[Array, "variables"], problems: ProblemBatch, execution: Any = None
+) -> Fleet:
+    """The exact model at a lane's variables (SI); a buildable machine has the latency of its
+    network."""
     count = len(problems.spaces)
     own = values[: count * OWN].reshape(count, OWN)
     continuous = own[:, : len(CONTINUOUS)]

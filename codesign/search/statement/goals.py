@@ -13,7 +13,8 @@ from codesign.search.statement.fleet import Totals
 
 @runtime_checkable
 class Goal(Protocol):
-    """An objective: a product of powers of outcomes, to be maximised (sense 1) or minimised (−1)."""
+    """An objective: a product of powers of outcomes, to be maximised (sense 1) or minimised
+    (−1)."""
 
     @property
     def name(self) -> str: ...
@@ -25,7 +26,8 @@ class Goal(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Bound:
-    """A limit on an outcome: at least and at most so much, in SI; what it means is ``fleet.Totals``'s field of that name.
+    """A limit on an outcome: at least and at most so much, in SI; what it means is
+    ``fleet.Totals``'s field of that name.
 
     A target is a bound on the side that costs something: nothing is gained beyond it.
     """
@@ -44,7 +46,9 @@ def log_goals(objectives: Sequence[Goal], totals: Totals) -> Any:
     logs = []
     for objective in objectives:
         powers = objective.exponents.items()
-        terms = [-objective.sense * power * numpy.log(getattr(totals, name)) for name, power in powers]
+        terms = [
+            -objective.sense * power * numpy.log(getattr(totals, name)) for name, power in powers
+        ]
         logs.append(sum(terms[1:], start=terms[0]))
     return numpy.stack(logs, axis=-1)
 
@@ -57,7 +61,11 @@ def bounds_exceeded(bounds: Sequence[Bound], totals: Totals) -> Any:
         log = numpy.log(getattr(totals, bound.outcome))
         found += [log - np.log(bound.most)] if bound.most is not None else []
         found += [np.log(bound.least) - log] if bound.least is not None else []
-    return numpy.stack(found, axis=-1) if found else numpy.zeros((*numpy.shape(totals.time_per_token), 0))
+    return (
+        numpy.stack(found, axis=-1)
+        if found
+        else numpy.zeros((*numpy.shape(totals.time_per_token), 0))
+    )
 
 
 class Wanted(eqx.Module):

@@ -1,4 +1,5 @@
-"""What a fleet must do: services, the steps that machines run for them, and how long their users wait."""
+"""What a fleet must do: services, the steps that machines run for them, and how long their users
+wait."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -17,9 +18,10 @@ from codesign.workload.workload import Workload
 class Service(eqx.Module):
     """A stream of requests to one model; the batch of ``phase`` is the search's to choose.
 
-    ``promise`` is the longest mean time between output tokens (in a ``Prefill`` alone: to the first), ``first_promise`` that to
-    the first token of a ``Serving``. ``share`` is the service's share of all output tokens of the fleet (of all new prompt
-    tokens where the phase is a ``Prefill`` alone). ``decode_kind`` and ``prefill_kind`` say which kind of machine runs what;
+    ``promise`` is the longest mean time between output tokens (in a ``Prefill`` alone: to the
+    first), ``first_promise`` that to the first token of a ``Serving``. ``share`` is the service's
+    share of all output tokens of the fleet (of all new prompt tokens where the phase is a
+    ``Prefill`` alone). ``decode_kind`` and ``prefill_kind`` say which kind of machine runs what;
     where they are the same, prefill is interleaved with decode.
     """
 
@@ -41,7 +43,9 @@ class Service(eqx.Module):
 
 def service(workload: Workload, batch: tuple[int, int]) -> Service:
     """The service of a workload in one phase, alone in its fleet."""
-    return Service(workload.model, workload.phase, workload.precision, promise=workload.promise, batch=batch)
+    return Service(
+        workload.model, workload.phase, workload.precision, promise=workload.promise, batch=batch
+    )
 
 
 class StepKind(NamedTuple):
@@ -77,7 +81,8 @@ def phase_of(one: Service, batch: Real, *, prefill: bool) -> phases.Phase:
 
 
 def machine_seconds(one: Service, step: StepKind, batch: Real) -> Real:
-    """Steps that one output token of the fleet asks for [1]: times the step's time, its machine-seconds."""
+    """Steps that one output token of the fleet asks for [1]: times the step's time, its
+    machine-seconds."""
     if step.prefill:
         return one.share / one.phase.output
     phase = phase_of(one, batch, prefill=False)
@@ -91,9 +96,11 @@ def waits(one: Service) -> Real:
 
 
 def token_times(one: Service, batch: Real) -> tuple[Real, Real]:
-    """Time between a user's tokens as a sum over the service's steps: slopes on decode and on prefill [1].
+    """Time between a user's tokens as a sum over the service's steps: slopes on decode and on
+    prefill [1].
 
-    Interleaved, every sequence that ends after ``output`` tokens makes room for one prefill (``performance.serving``).
+    Interleaved, every sequence that ends after ``output`` tokens makes room for one prefill
+    (``performance.serving``).
     """
     phase = phase_of(one, batch, prefill=False)
     decode = 1.0 / phases.tokens_per_step(phase)
@@ -103,7 +110,8 @@ def token_times(one: Service, batch: Real) -> tuple[Real, Real]:
 
 
 def first_token_times(one: Service) -> tuple[Real, Real]:
-    """Time to the first token, waiting included and transfer not: slopes on decode and on prefill [1]."""
+    """Time to the first token, waiting included and transfer not: slopes on decode and on prefill
+    [1]."""
     factor = 1.0 + waits(one)
     if not interleaved(one):
         return jnp.zeros_like(factor), factor

@@ -1,1 +1,2 @@
-"""What is proved of a design: the exact model, optimality, the audit of the program, infeasibility."""
+"""What is proved of a design: the exact model, optimality, the audit of the program,
+infeasibility."""

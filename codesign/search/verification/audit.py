@@ -1,8 +1,9 @@
 """Is the program the exact model? Asked at random points before anything is called more than LOCAL.
 
-A proof speaks of the program. Its coefficients were read off the exact model at one point, under the assumption that everything is
-affine in the monomials of the structure; so both are compared elsewhere in the box. A term that is declared wrongly, or a model that is
-not convex, shows as a difference.
+A proof speaks of the program. Its coefficients were read off the exact model at one point, under
+the assumption that everything is affine in the monomials of the structure; so both are compared
+elsewhere in the box. A term that is declared wrongly, or a model that is not convex, shows as a
+difference.
 """
 
 import functools
@@ -40,7 +41,8 @@ def differences(
     exact: Callable[[Formulation, Sequence[Subproblem], np.ndarray], Fleet],
     seed: int = 0,
 ) -> np.ndarray:
-    """Largest difference in log units between program and exact model at a random point of each subproblem, shape (subproblems,).
+    """Largest difference in log units between program and exact model at a random point of each
+    subproblem, shape (subproblems,).
 
     Args:
         search: the problem.
@@ -59,7 +61,8 @@ def differences(
 
 
 def least_bend(structure: Structure, programs: Program) -> np.ndarray:
-    """Least second derivative in log-log, over their ranges, of the functions of one variable, shape (lanes,).
+    """Least second derivative in log-log, over their ranges, of the functions of one variable,
+    shape (lanes,).
 
     They alone can break convexity: all else is a logarithm of a sum of monomials.
     """
@@ -67,14 +70,17 @@ def least_bend(structure: Structure, programs: Program) -> np.ndarray:
     low, high = programs.low[:, argument], programs.high[:, argument]
     shape = (len(low), structure.kinds, len(SPECIALS))
     bends = [
-        np.asarray(_special_values(programs.specials, (low + part * (high - low)).reshape(shape))[2]).min(axis=1)
+        np.asarray(
+            _special_values(programs.specials, (low + part * (high - low)).reshape(shape))[2]
+        ).min(axis=1)
         for part in np.linspace(0.0, 1.0, BENDS)
     ]
     return np.min(bends, axis=0)
 
 
 def lifted(structure: Structure, programs: Program, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Lifted variables set to what they are at least (silicon a little more), and all functions there."""
+    """Lifted variables set to what they are at least (silicon a little more), and all functions
+    there."""
     y, first = y.copy(), {name: row for row, name in enumerate(structure.functions)}
 
     def raise_to(variable: int, rows: list[int], more: float = 0.0) -> None:
@@ -82,12 +88,20 @@ def lifted(structure: Structure, programs: Program, y: np.ndarray) -> tuple[np.n
         y[:, variable] += values[:, rows].max(axis=1) + more
 
     for p in range(structure.kinds):
-        raise_to(structure.variable("silicon", p), [first[f"silicon {p}"], first[f"silicon_small {p}"]], np.log(WHITE))
+        raise_to(
+            structure.variable("silicon", p),
+            [first[f"silicon {p}"], first[f"silicon_small {p}"]],
+            np.log(WHITE),
+        )
     for k, operators in enumerate(structure.operators):
-        raise_to(structure.variable("time", k), [first[f"step {k} {r}"] for r in range(operators + 1)])
+        raise_to(
+            structure.variable("time", k), [first[f"step {k} {r}"] for r in range(operators + 1)]
+        )
     for p in range(structure.kinds):
         raise_to(structure.variable("machine seconds", p), [first[f"rate {p}"]])
-    raise_to(structure.variable("pace"), [first[f"pace {s}"] for s in range(len(structure.services))])
+    raise_to(
+        structure.variable("pace"), [first[f"pace {s}"] for s in range(len(structure.services))]
+    )
     return y, values_at(structure, programs, y)
 
 
@@ -98,7 +112,11 @@ def values_at(structure: Structure, programs: Program, y: np.ndarray) -> np.ndar
     """Logarithms of all functions, shape (lanes, functions); in numpy, to compile nothing large."""
     shape = exponents(structure)
     specials: Specials = programs.specials
-    special = np.asarray(_special_values(specials, y[:, shape.argument].reshape(len(y), structure.kinds, len(SPECIALS)))[0])
+    special = np.asarray(
+        _special_values(
+            specials, y[:, shape.argument].reshape(len(y), structure.kinds, len(SPECIALS))
+        )[0]
+    )
     logs = y @ shape.basis.T + special @ shape.special.T
     terms = programs.coefficients + logs[:, None, :]
     largest = terms.max(axis=2, keepdims=True)

@@ -1,8 +1,10 @@
-"""Proof that no design exists, which limits are in conflict, and the smallest relaxation that would admit one.
+"""Proof that no design exists, which limits are in conflict, and the smallest relaxation that would
+admit one.
 
-All limits are let off by one factor e^t, and t is minimised over all integers and choices by the same branch and bound: a bound above
-zero proves that there is no design; the multipliers at the best point say which limits stand against each other. Then each of those
-alone is let off, as little as admits a design.
+All limits are let off by one factor e^t, and t is minimised over all integers and choices by the
+same branch and bound: a bound above zero proves that there is no design; the multipliers at the
+best point say which limits stand against each other. Then each of those alone is let off, as little
+as admits a design.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,17 +35,26 @@ ROOM = 1e-6
 INVOLVED = 0.02
 """Least share of the multipliers with which a limit counts as in conflict."""
 
-SETTLED_BY_NUMBERS = ("stacks", "layers_most", "layers_fewest", "die_area", "clock_fewest", "clock_most")
+SETTLED_BY_NUMBERS = (
+    "stacks",
+    "layers_most",
+    "layers_fewest",
+    "die_area",
+    "clock_fewest",
+    "clock_most",
+)
 """Limits that a technology sets and that are rarely anybody's to relax: named, but tried last."""
 
 
 class Conflict(NamedTuple):
     """Why there is no design.
 
-    ``least`` is the proved least ln of the factor by which all limits in conflict must be relaxed together; ``relaxations`` the ln of the
-    factor of each alone that admits a design (absent where none up to e^30 does); ``proved`` is False where the bound does not exclude a
-    design. Below ``-ROOM``, ``least`` says that there is a design after all: ``subproblem`` is one. ``asked`` is what the user's bounds ask
-    for, in SI with unit. A bound that nothing meets even with the user's other wishes let off is among the limits.
+    ``least`` is the proved least ln of the factor by which all limits in conflict must be relaxed
+    together; ``relaxations`` the ln of the factor of each alone that admits a design (absent where
+    none up to e^30 does); ``proved`` is False where the bound does not exclude a design. Below
+    ``-ROOM``, ``least`` says that there is a design after all: ``subproblem`` is one. ``asked`` is
+    what the user's bounds ask for, in SI with unit. A bound that nothing meets even with the user's
+    other wishes let off is among the limits.
     """
 
     proved: bool
@@ -69,14 +80,23 @@ def conflict(formulation: Formulation, names: Sequence[str], *, most_boxes: int 
         return Conflict(False, value, (), {}, best)
     shares = {name: float(multipliers[own].sum()) for name, own in rows.items()}
     total = max(sum(shares.values()), 1e-300)
-    involved = sorted((name for name, share in shares.items() if share > INVOLVED * total), key=lambda name: -shares[name])
-    if np.isfinite(value) and value < MOST - 1.0:  # else no relaxation that is sought tells them apart
-        involved += _impossible(formulation, [name for name in rows if name not in involved], most_boxes)
+    involved = sorted(
+        (name for name, share in shares.items() if share > INVOLVED * total),
+        key=lambda name: -shares[name],
+    )
+    if (
+        np.isfinite(value) and value < MOST - 1.0
+    ):  # else no relaxation that is sought tells them apart
+        involved += _impossible(
+            formulation, [name for name in rows if name not in involved], most_boxes
+        )
     relaxations = {}
     for name in involved:
         alone = _least(formulation, {name: rows[name]}, most_boxes)
         if np.isfinite(alone[1]) and alone[1] < MOST - 1.0:
-            relaxations[name] = max(alone[1], 0.0) + TOLERANCE  # less leaves the search no room inside the limits
+            relaxations[name] = (
+                max(alone[1], 0.0) + TOLERANCE
+            )  # less leaves the search no room inside the limits
     told = {name: _full(name, names) for name in involved}
     return Conflict(
         bound > 0.0,
@@ -84,7 +104,10 @@ def conflict(formulation: Formulation, names: Sequence[str], *, most_boxes: int 
         tuple(told.values()),
         {told[name]: factor for name, factor in relaxations.items()},
         best,
-        {name: _asked(name, float(limit)) for name, limit in zip(names, np.asarray(formulation.bounds.limits), strict=True)},
+        {
+            name: _asked(name, float(limit))
+            for name, limit in zip(names, np.asarray(formulation.bounds.limits), strict=True)
+        },
     )
 
 
@@ -111,15 +134,20 @@ def _asked(name: str, limit: float) -> str:
     """What a bound asks for, from its name and the logarithm of its limit."""
     outcome, _, side = name.rpartition(" at ")
     unit = units_of(Totals).get(outcome, "1")
-    return f"{np.exp(limit if side == 'most' else -limit):.4g}" + (f" {unit}" if unit != "1" else "")
+    return f"{np.exp(limit if side == 'most' else -limit):.4g}" + (
+        f" {unit}" if unit != "1" else ""
+    )
 
 
 def _full(name: str, bounds: Sequence[str]) -> str:
     return bounds[int(name.split()[1])] if name.startswith("bound ") else name
 
 
-def _least(formulation: Formulation, relaxed: dict[str, list[int]], most_boxes: int) -> tuple[Subproblem, float, float, np.ndarray]:
-    """The subproblem and the least ln of the factor by which some limits must be let off; its proved bound; multipliers there."""
+def _least(
+    formulation: Formulation, relaxed: dict[str, list[int]], most_boxes: int
+) -> tuple[Subproblem, float, float, np.ndarray]:
+    """The subproblem and the least ln of the factor by which some limits must be let off; its
+    proved bound; multipliers there."""
     count = len(formulation.structure.functions) - len(OUTCOMES)
     slack = np.zeros(count)
     for own in relaxed.values():
@@ -127,12 +155,17 @@ def _least(formulation: Formulation, relaxed: dict[str, list[int]], most_boxes: 
     zero = np.zeros(1)
     only = Goals(zero, zero, np.zeros((1, len(OUTCOMES))), np.zeros((1, 3)), np.ones(1))
     easing = formulation._replace(
-        goals=only, memory=None, slack=np.concatenate([np.zeros(len(OUTCOMES)), slack]), slack_range=(-MOST, MOST)
+        goals=only,
+        memory=None,
+        slack=np.concatenate([np.zeros(len(OUTCOMES)), slack]),
+        slack_range=(-MOST, MOST),
     )
     pool = SolutionPool(easing, np.ones((1, 1)))
     low, high = integer_ranges(formulation.problems)
     middle = np.sqrt(np.maximum(low, 1) * np.maximum(high, 1)).round().astype(int)
-    start = [int(v) if most > 0 else 0 for v, most in zip(middle, high, strict=True)]  # whole memory: free stacks build nothing
+    start = [
+        int(v) if most > 0 else 0 for v, most in zip(middle, high, strict=True)
+    ]  # whole memory: free stacks build nothing
     choices = len(formulation.problems.kinds[0].dies)
     subproblems = [Subproblem(0, choice, tuple(start)) for choice in range(choices)]
     pool.learn(subproblems)
@@ -149,15 +182,31 @@ def sentence(found: Conflict, formulation: Formulation) -> str:
 
     at = ", ".join(
         f"{name} {number}"
-        for name, number in zip(integer_names(formulation.problems)[:counted], found.subproblem.integers[:counted], strict=True)
+        for name, number in zip(
+            integer_names(formulation.problems)[:counted],
+            found.subproblem.integers[:counted],
+            strict=True,
+        )
     )
-    told = {name: f"{limit_words(name)} {found.asked.get(name, '')}".strip() for name in found.limits}
+    told = {
+        name: f"{limit_words(name)} {found.asked.get(name, '')}".strip() for name in found.limits
+    }
     limits = " and ".join(told.values()) or "integrality"
-    ways = "; ".join(f"{limit_words(name)} relaxed by {_percent(factor)} alone would do" for name, factor in found.relaxations.items())
-    head = "no design in the space meets every limit (proved)" if found.proved else "no design was found that meets every limit"
+    ways = "; ".join(
+        f"{limit_words(name)} relaxed by {_percent(factor)} alone would do"
+        for name, factor in found.relaxations.items()
+    )
+    head = (
+        "no design in the space meets every limit (proved)"
+        if found.proved
+        else "no design was found that meets every limit"
+    )
     together = f"in conflict: {limits}; "
     if np.isfinite(found.least) and found.least < MOST - 1.0:
-        together += f"with every limit relaxed by {_percent(max(found.least, 0.0))} there would be one ({at})"
+        together += (
+            f"with every limit relaxed by {_percent(max(found.least, 0.0))} there would be one"
+            f" ({at})"
+        )
     else:
         together += f"there would be none with every limit relaxed by {_percent(MOST - 1.0)} either"
     return f"{head}; {together}{'; ' + ways if ways else ''}"

@@ -24,23 +24,34 @@ BINDING = 1e-4
 
 
 def audited(formulation: Formulation, subproblems: Sequence[Subproblem]) -> np.ndarray:
-    """Whether program and exact model agree at random points, for each subproblem's choice, shape (subproblems,) [bool]."""
-    asked = [subproblems[k] for k in np.linspace(0, len(subproblems) - 1, POINTS).round().astype(int)]
+    """Whether program and exact model agree at random points, for each subproblem's choice, shape
+    (subproblems,) [bool]."""
+    asked = [
+        subproblems[k] for k in np.linspace(0, len(subproblems) - 1, POINTS).round().astype(int)
+    ]
     asked += {subproblem.choice: subproblem for subproblem in subproblems}.values()
     wrong = {
         subproblem.choice
-        for subproblem, off in zip(asked, differences(formulation, asked, check_exactly), strict=True)
+        for subproblem, off in zip(
+            asked, differences(formulation, asked, check_exactly), strict=True
+        )
         if not off <= TOLERANCE
     }
     return np.array([subproblem.choice not in wrong for subproblem in subproblems])
 
 
 def residuals(
-    pool: SolutionPool, wanted: Wanted, subproblems: Sequence[Subproblem], designs: tuple[Design, ...], proved: np.ndarray
+    pool: SolutionPool,
+    wanted: Wanted,
+    subproblems: Sequence[Subproblem],
+    designs: tuple[Design, ...],
+    proved: np.ndarray,
 ) -> np.ndarray:
-    """Norm of Σ w ∇F + Σ λ ∇g of the exact model in logarithms of the free quantities, with the best λ ≥ 0 on what binds.
+    """Norm of Σ w ∇F + Σ λ ∇g of the exact model in logarithms of the free quantities, with the
+    best λ ≥ 0 on what binds.
 
-    NaN where proved: there the gap says more. At a tie of two resources the model has two slopes; JAX takes the one between.
+    NaN where proved: there the gap says more. At a tie of two resources the model has two slopes;
+    JAX takes the one between.
     """
     from scipy.optimize import nnls
 
@@ -49,38 +60,68 @@ def residuals(
     for k in map(int, np.flatnonzero(~proved)):
         own = jax.tree.map(lambda leaf, k=k: leaf[k], designs)
         values = [
-            np.array([*(float(getattr(design, name)) for name in CONTINUOUS), float(design.white_silicon), float(design.chips)])
+            np.array(
+                [
+                    *(float(getattr(design, name)) for name in CONTINUOUS),
+                    float(design.white_silicon),
+                    float(design.chips),
+                ]
+            )
             for design in own
         ]
         kinds = len(own)
-        lane = np.log(np.maximum(np.concatenate([*values, subproblems[k].integers[kinds : kinds + len(problems.services)]]), 1e-12))
-        slope, used, slopes = (np.array(part) for part in _slopes(lane, subproblems[k].choice, pool.formulation.packed, wanted))
+        lane = np.log(
+            np.maximum(
+                np.concatenate(
+                    [*values, subproblems[k].integers[kinds : kinds + len(problems.services)]]
+                ),
+                1e-12,
+            )
+        )
+        slope, used, slopes = (
+            np.array(part)
+            for part in _slopes(lane, subproblems[k].choice, pool.formulation.packed, wanted)
+        )
         used[-1] -= pool.pace_limit[subproblems[k].weighting]
-        free = np.concatenate([np.r_[np.ones(len(CONTINUOUS) + 1, bool), False]] * kinds + [np.zeros(len(problems.services), bool)])
+        free = np.concatenate(
+            [np.r_[np.ones(len(CONTINUOUS) + 1, bool), False]] * kinds
+            + [np.zeros(len(problems.services), bool)]
+        )
         binds = used > -BINDING
         target = -(pool.weights[subproblems[k].weighting] @ slope)[free]
-        found[k] = nnls(slopes[binds][:, free].T, target)[1] if binds.any() else np.linalg.norm(target)
+        found[k] = (
+            nnls(slopes[binds][:, free].T, target)[1] if binds.any() else np.linalg.norm(target)
+        )
     return found
 
 
 @compiled(SELDOM)
-def _slopes(lane: jax.Array, choice: jax.Array, problems: PackedProblems, wanted: Wanted) -> tuple[Any, Any, Any]:
-    """Slopes of the goals; ln(used/allowed) of limits and bounds and ln of the time per token, with slopes."""
+def _slopes(
+    lane: jax.Array, choice: jax.Array, problems: PackedProblems, wanted: Wanted
+) -> tuple[Any, Any, Any]:
+    """Slopes of the goals; ln(used/allowed) of limits and bounds and ln of the time per token, with
+    slopes."""
 
     def both(x: jax.Array) -> tuple[jax.Array, jax.Array]:
         found = fleet_at(jnp.exp(x), problems.problem(problems.rows[choice]))
-        used = jnp.maximum(jnp.concatenate([found.limits, bounds_exceeded(wanted.bounds, found.totals)]), -100.0)
-        return log_goals(wanted.objectives, found.totals), jnp.append(used, jnp.log(found.totals.time_per_token))
+        used = jnp.maximum(
+            jnp.concatenate([found.limits, bounds_exceeded(wanted.bounds, found.totals)]), -100.0
+        )
+        return log_goals(wanted.objectives, found.totals), jnp.append(
+            used, jnp.log(found.totals.time_per_token)
+        )
 
     slopes = jax.jacfwd(both)(lane)
     return slopes[0], both(lane)[1], slopes[1]
 
 
 def front_gaps(pool: SolutionPool, logs: np.ndarray, paces: np.ndarray) -> np.ndarray:
-    """How much all objectives together could still improve on each design, over all choices and integers [log]; NaN where none is proved.
+    """How much all objectives together could still improve on each design, over all choices and
+    integers [log]; NaN where none is proved.
 
-    The least, over the weightings with a proved bound, of the weighted sum above its bound. A weighting that asks for
-    a speed bounds what is at least as fast; so is all that improves on a design which is.
+    The least, over the weightings with a proved bound, of the weighted sum above its bound. A
+    weighting that asks for a speed bounds what is at least as fast; so is all that improves on a
+    design which is.
 
     Args:
         known: weightings and their bounds.
@@ -95,7 +136,8 @@ def front_gaps(pool: SolutionPool, logs: np.ndarray, paces: np.ndarray) -> np.nd
 def convex(problems: ProblemBatch, subproblems: Sequence[Subproblem]) -> np.ndarray:
     """Whether the program is the exact model for each subproblem, shape (subproblems,) [bool].
 
-    It is not where experts are exchanged beyond a scale-up domain: the slower of two networks then depends on the design.
+    It is not where experts are exchanged beyond a scale-up domain: the slower of two networks then
+    depends on the design.
     """
     choice = np.array([subproblem.choice for subproblem in subproblems])
     integers = np.array([subproblem.integers for subproblem in subproblems])
@@ -103,7 +145,10 @@ def convex(problems: ProblemBatch, subproblems: Sequence[Subproblem]) -> np.ndar
     for k, step in enumerate(problems.steps):
         if problems.tables[k].has_experts:
             dealt = np.asarray(problems.plans[k].expert)[choice] > 1.0
-            leaves = integers[:, step.kind] > np.asarray(problems.kinds[step.kind].scale_up_domain)[choice]
+            leaves = (
+                integers[:, step.kind]
+                > np.asarray(problems.kinds[step.kind].scale_up_domain)[choice]
+            )
             sure &= ~(dealt & leaves)
     return sure
 
@@ -112,7 +157,11 @@ def always_convex(problems: ProblemBatch) -> bool:
     """Whether the program is the exact model for every choice and all integers (see ``convex``)."""
     most = integer_ranges(problems)[1]
     count = len(problems.kinds[0].dies)
-    return bool(convex(problems, [Subproblem(0, choice, tuple(map(int, most))) for choice in range(count)]).all())
+    return bool(
+        convex(
+            problems, [Subproblem(0, choice, tuple(map(int, most))) for choice in range(count)]
+        ).all()
+    )
 
 
 def integer_bounds(problems: ProblemBatch, integers: np.ndarray) -> np.ndarray:
@@ -121,6 +170,8 @@ def integer_bounds(problems: ProblemBatch, integers: np.ndarray) -> np.ndarray:
     columns = []
     for k in range(count):
         # one chip or one sequence is a fact of life, not a bound of the box
-        at = np.where((integers[:, k] == low[k]) & (low[k] > 1), -1, np.where(integers[:, k] == high[k], 1, 0))
+        at = np.where(
+            (integers[:, k] == low[k]) & (low[k] > 1), -1, np.where(integers[:, k] == high[k], 1, 0)
+        )
         columns.append(at if high[k] > low[k] else np.zeros_like(at))
     return np.stack(columns, axis=1)

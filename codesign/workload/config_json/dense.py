@@ -1,23 +1,33 @@
 """Dense families with a gated MLP: every token passes through the same three matrices.
 
-Defaults are those of the ``configuration_*.py`` classes of Hugging Face transformers 4.57.1 (2025-10) and 5.24 (2026-11).
+Defaults are those of the ``configuration_*.py`` classes of Hugging Face transformers 4.57.1
+(2025-10) and 5.24 (2026-11).
 """
 
 from collections.abc import Sequence
 from typing import ClassVar
 
-from codesign.workload.config_json.family import Count, CountOrZero, Family, GroupedFamily, Part, Windowed
+from codesign.workload.config_json.family import (
+    Count,
+    CountOrZero,
+    Family,
+    GroupedFamily,
+    Part,
+    Windowed,
+)
 from codesign.workload.config_json.refusal import refuse_value
 
 
 class Llama(GroupedFamily):
-    """Llama 1 to 3.3 and its many kin; files that do not name ``num_key_value_heads`` mean that every head has its own."""
+    """Llama 1 to 3.3 and its many kin; files that do not name ``num_key_value_heads`` mean that
+    every head has its own."""
 
     num_key_value_heads: Count | None = None
 
 
 class LlavaLlama(Llama):
-    """The language model of LLaVA, whose file leaves out what equals the defaults of Llama's class: those of Llama 7B."""
+    """The language model of LLaVA, whose file leaves out what equals the defaults of Llama's class:
+    those of Llama 7B."""
 
     hidden_size: Count = 4096
     intermediate_size: Count = 11008
@@ -27,7 +37,8 @@ class LlavaLlama(Llama):
 
 
 class Mistral(GroupedFamily):
-    """Mistral 7B and its kin; only version 0.1 has a window, and an absent field means the default one."""
+    """Mistral 7B and its kin; only version 0.1 has a window, and an absent field means the default
+    one."""
 
     num_key_value_heads: Count | None = 8
     sliding_window: CountOrZero | None = 4096
@@ -53,7 +64,8 @@ class Phi3(Llama):
 
 
 class Qwen2(Windowed):
-    """Qwen2, Qwen2.5: no window unless ``use_sliding_window``; then in the layers from ``max_window_layers`` on."""
+    """Qwen2, Qwen2.5: no window unless ``use_sliding_window``; then in the layers from
+    ``max_window_layers`` on."""
 
     use_sliding_window: bool = False
     max_window_layers: CountOrZero = 28
@@ -70,11 +82,14 @@ class Qwen3(Qwen2):
 
 
 class Qwen1(GroupedFamily):
-    """The first Qwen: multi-head attention, and an MLP whose width is that of both its halves together."""
+    """The first Qwen: multi-head attention, and an MLP whose width is that of both its halves
+    together."""
 
     num_key_value_heads: Count | None = None
     kv_channels: Count | None = None
-    ignored: ClassVar[frozenset[str]] = frozenset({"seq_length", "use_dynamic_ntk", "use_logn_attn", "use_flash_attn"})
+    ignored: ClassVar[frozenset[str]] = frozenset(
+        {"seq_length", "use_dynamic_ntk", "use_logn_attn", "use_flash_attn"}
+    )
 
     def width_of_a_head(self) -> int:
         return self.kv_channels or super().width_of_a_head()
@@ -88,7 +103,9 @@ class SmolLm3(Llama):
 
     tie_word_embeddings: bool = True
     use_sliding_window: bool = False
-    ignored: ClassVar[frozenset[str]] = frozenset({"no_rope_layers", "no_rope_layer_interval", "max_window_layers"})
+    ignored: ClassVar[frozenset[str]] = frozenset(
+        {"no_rope_layers", "no_rope_layer_interval", "max_window_layers"}
+    )
     needs: ClassVar = {"layer_types": ("full_attention",), "use_sliding_window": (False,)}
 
 
@@ -99,13 +116,22 @@ class Interleaved(Windowed):
     sliding_window_pattern: Count | str | None = 4
 
     def is_windowed(self, layer: int) -> bool:
-        """``LLLG`` spells a pattern of local and global layers, a number is its length with the last one global."""
+        """``LLLG`` spells a pattern of local and global layers, a number is its length with the
+        last one global."""
         if self.sliding_window is None:
             return False
         if isinstance(self.sliding_window_pattern, str):
-            last = layer == self.num_hidden_layers - 1  # the last layer is global whatever its place (EXAONE 4)
-            return self.sliding_window_pattern[layer % len(self.sliding_window_pattern)] == "L" and not last
-        return bool(self.sliding_window_pattern) and (layer + 1) % (self.sliding_window_pattern or 1) != 0
+            last = (
+                layer == self.num_hidden_layers - 1
+            )  # the last layer is global whatever its place (EXAONE 4)
+            return (
+                self.sliding_window_pattern[layer % len(self.sliding_window_pattern)] == "L"
+                and not last
+            )
+        return (
+            bool(self.sliding_window_pattern)
+            and (layer + 1) % (self.sliding_window_pattern or 1) != 0
+        )
 
 
 class Exaone4(Interleaved):
@@ -140,7 +166,9 @@ class Cohere2(Interleaved):
     sliding_window: CountOrZero | None = 4096
     tie_word_embeddings: bool = True
     parallel: ClassVar[bool] = True
-    ignored: ClassVar[frozenset[str]] = frozenset({"order_of_interleaved_layers", "rotary_pct", "use_gated_activation"})
+    ignored: ClassVar[frozenset[str]] = frozenset(
+        {"order_of_interleaved_layers", "rotary_pct", "use_gated_activation"}
+    )
 
 
 class ChatGlm(GroupedFamily):
@@ -151,9 +179,27 @@ class ChatGlm(GroupedFamily):
     multi_query_attention: bool = True
     padded_vocab_size: Count | None = None
     ignored: ClassVar[frozenset[str]] = frozenset(
-        {"seq_length", "original_rope", "fp32_residual_connection", "apply_query_key_layer_scaling", "interleaved_qkv"}
-        | {"attention_softmax_in_fp32", "add_qkv_bias", "add_bias_linear", "bias_dropout_fusion", "use_flash_attn"}
-        | {"apply_residual_connection_post_layernorm", "post_layer_norm", "rmsnorm", "pre_seq_len", "prefix_projection"}
+        {
+            "seq_length",
+            "original_rope",
+            "fp32_residual_connection",
+            "apply_query_key_layer_scaling",
+            "interleaved_qkv",
+        }
+        | {
+            "attention_softmax_in_fp32",
+            "add_qkv_bias",
+            "add_bias_linear",
+            "bias_dropout_fusion",
+            "use_flash_attn",
+        }
+        | {
+            "apply_residual_connection_post_layernorm",
+            "post_layer_norm",
+            "rmsnorm",
+            "pre_seq_len",
+            "prefix_projection",
+        }
     )
 
     def width_of_a_head(self) -> int:
@@ -182,15 +228,39 @@ class Baichuan(Llama):
 
     def attention(self) -> Sequence[Part | None]:
         if self.num_key_value_heads not in (None, self.num_attention_heads):
-            raise refuse_value("num_key_value_heads", self.num_key_value_heads, [self.num_attention_heads])
+            raise refuse_value(
+                "num_key_value_heads", self.num_key_value_heads, [self.num_attention_heads]
+            )
         return super().attention()
 
 
 FAMILIES: dict[str, type[Family]] = {
     **dict.fromkeys(
-        ("llama", "yi", "aquila", "internlm", "internlm3", "xverse", "glm", "glm4", "granite", "seed_oss", "olmo", "olmo2",
-         "ernie4_5", "hunyuan_v1_dense", "helium", "minicpm", "exaone", "glm4v_text", "apriel",
-         "hyperclovax", "smollm", "solar", "orion"),
+        (
+            "llama",
+            "yi",
+            "aquila",
+            "internlm",
+            "internlm3",
+            "xverse",
+            "glm",
+            "glm4",
+            "granite",
+            "seed_oss",
+            "olmo",
+            "olmo2",
+            "ernie4_5",
+            "hunyuan_v1_dense",
+            "helium",
+            "minicpm",
+            "exaone",
+            "glm4v_text",
+            "apriel",
+            "hyperclovax",
+            "smollm",
+            "solar",
+            "orion",
+        ),
         Llama,
     ),
     "llava_llama": LlavaLlama,
@@ -216,4 +286,4 @@ FAMILIES: dict[str, type[Family]] = {
     "stablelm": StableLm,
     "internlm2": InternLm2,
     "baichuan": Baichuan,
-}  # fmt: skip
+}

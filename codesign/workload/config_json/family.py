@@ -1,7 +1,9 @@
-"""What every model family shares: checked fields, layers in Python numbers, and how equal layers are grouped.
+"""What every model family shares: checked fields, layers in Python numbers, and how equal layers
+are grouped.
 
-A family is the table of one ``model_type``: the fields that change cost as attributes, and which attention and which
-feed-forward part each layer has. What else a file may hold is judged by ``refusal``.
+A family is the table of one ``model_type``: the fields that change cost as attributes, and which
+attention and which feed-forward part each layer has. What else a file may hold is judged by
+``refusal``.
 """
 
 from collections import Counter
@@ -12,7 +14,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from codesign.numerics.fields import real
 from codesign.workload.config_json.refusal import refuse_value
-from codesign.workload.transformer import FeedForward, GroupedAttention, LayerKind, MixtureOfExperts, Transformer
+from codesign.workload.transformer import (
+    FeedForward,
+    GroupedAttention,
+    LayerKind,
+    MixtureOfExperts,
+    Transformer,
+)
 
 LARGEST = 10**12
 MOST_LAYERS = 10_000
@@ -30,7 +38,12 @@ class Part(NamedTuple):
 
     def build(self) -> Any:
         """The pytree of this part, and of the parts within it."""
-        return self.module(**{name: value.build() if isinstance(value, Part) else value for name, value in self.dimensions})
+        return self.module(
+            **{
+                name: value.build() if isinstance(value, Part) else value
+                for name, value in self.dimensions
+            }
+        )
 
 
 Layer = tuple[Part | None, Part | None]
@@ -38,15 +51,20 @@ Layer = tuple[Part | None, Part | None]
 
 
 def part(module: type, **dimensions: Any) -> Part:
-    """A part by its class and dimensions, of which ``None`` are left out; two parts are equal when both are."""
-    return Part(module, tuple(sorted((name, value) for name, value in dimensions.items() if value is not None)))
+    """A part by its class and dimensions, of which ``None`` are left out; two parts are equal when
+    both are."""
+    return Part(
+        module,
+        tuple(sorted((name, value) for name, value in dimensions.items() if value is not None)),
+    )
 
 
 class Family(BaseModel):
     """The fields of one ``model_type`` that change cost.
 
-    ``ignored`` names fields that sound like cost and are none; ``repeats`` those that must say the same as another;
-    ``needs`` fields with the one value that is understood, so that any other is refused by name.
+    ``ignored`` names fields that sound like cost and are none; ``repeats`` those that must say the
+    same as another; ``needs`` fields with the one value that is understood, so that any other is
+    refused by name.
     """
 
     model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False, defer_build=True)
@@ -116,9 +134,11 @@ class Family(BaseModel):
 
 
 class GroupedFamily(Family):
-    """Grouped-query attention and an MLP in every layer, with the field names that most families use.
+    """Grouped-query attention and an MLP in every layer, with the field names that most families
+    use.
 
-    ``num_key_value_heads: null`` gives every head its own. ``gated_mlp`` says whether the MLP has three matrices.
+    ``num_key_value_heads: null`` gives every head its own. ``gated_mlp`` says whether the MLP has
+    three matrices.
     """
 
     gated_mlp: ClassVar[bool] = True
@@ -136,7 +156,8 @@ class GroupedFamily(Family):
         return exact_share(self, "hidden_size", "num_attention_heads")
 
     def grouped(self, window: int | None = None, **others: Any) -> Part:
-        """Attention with these heads, over the whole context or a window of it; one that reaches its end is none."""
+        """Attention with these heads, over the whole context or a window of it; one that reaches
+        its end is none."""
         limit = self.max_position_embeddings
         window = None if window and limit and window >= limit else window
         if self.num_key_value_heads is None:
@@ -145,7 +166,14 @@ class GroupedFamily(Family):
             kv_heads = self.num_key_value_heads
             exact_share(self, "num_attention_heads", "num_key_value_heads")
         gated = others.pop("gated", self.gated_attention)
-        return grouped_attention(self.num_attention_heads, kv_heads, self.width_of_a_head(), window, gated=gated, **others)
+        return grouped_attention(
+            self.num_attention_heads,
+            kv_heads,
+            self.width_of_a_head(),
+            window,
+            gated=gated,
+            **others,
+        )
 
     def mlp(self, width: int | None = None) -> Part:
         """The family's MLP, of the usual width unless told."""
@@ -159,7 +187,8 @@ class GroupedFamily(Family):
 
 
 class Windowed(GroupedFamily):
-    """Some layers see a window only: an explicit ``layer_types``, else a rule of the family; a window of 0 is none."""
+    """Some layers see a window only: an explicit ``layer_types``, else a rule of the family; a
+    window of 0 is none."""
 
     layer_types: list[str] | None = None
     sliding_window: CountOrZero | None = None
@@ -174,15 +203,36 @@ class Windowed(GroupedFamily):
         return {"full_attention": self.grouped(), "sliding_attention": windowed}
 
     def attention(self) -> Sequence[Part | None]:
-        rule = ["sliding_attention" if self.is_windowed(i) else "full_attention" for i in range(self.num_hidden_layers)]
-        return layers_by_type("layer_types", self.layer_types or rule, self.num_hidden_layers, self.attention_choices())
+        rule = [
+            "sliding_attention" if self.is_windowed(i) else "full_attention"
+            for i in range(self.num_hidden_layers)
+        ]
+        return layers_by_type(
+            "layer_types",
+            self.layer_types or rule,
+            self.num_hidden_layers,
+            self.attention_choices(),
+        )
 
 
 def grouped_attention(
-    heads: int, kv_heads: int, head_dim: int, window: int | None = None, gated: bool = False, **others: Any
-) -> Part:  # fmt: skip
+    heads: int,
+    kv_heads: int,
+    head_dim: int,
+    window: int | None = None,
+    gated: bool = False,
+    **others: Any,
+) -> Part:
     """Grouped attention; no window means that every position is seen."""
-    return part(GroupedAttention, heads=heads, kv_heads=kv_heads, head_dim=head_dim, window=window, gated=gated, **others)
+    return part(
+        GroupedAttention,
+        heads=heads,
+        kv_heads=kv_heads,
+        head_dim=head_dim,
+        window=window,
+        gated=gated,
+        **others,
+    )
 
 
 def gated_mlp(width: int) -> Part:
@@ -195,26 +245,51 @@ def plain_mlp(width: int) -> Part:
     return part(FeedForward, width=width, gated=False)
 
 
-def mixture(experts: int, active: float, width: int, shared_width: int = 0, gated: bool = True, latent: int | None = None) -> Part:
+def mixture(
+    experts: int,
+    active: float,
+    width: int,
+    shared_width: int = 0,
+    gated: bool = True,
+    latent: int | None = None,
+) -> Part:
     """Experts; no token can be sent to more experts than there are."""
     if active > experts:
-        raise ValueError(f"a token is sent to {active} experts, expected at most the {experts} that the model has")
+        raise ValueError(
+            f"a token is sent to {active} experts, expected at most the {experts} that the"
+            " model has"
+        )
     shared = {"shared_width": shared_width, "has_shared": shared_width > 0}
-    return part(MixtureOfExperts, experts=experts, active=active, width=width, gated=gated, latent_width=latent, **shared)
+    return part(
+        MixtureOfExperts,
+        experts=experts,
+        active=active,
+        width=width,
+        gated=gated,
+        latent_width=latent,
+        **shared,
+    )
 
 
 def exact_share(family: Family, whole: str, parts: str) -> int:
     """``whole / parts``, refused unless it is a whole number."""
     total, count = getattr(family, whole), getattr(family, parts)
     if total % count:
-        raise ValueError(f"{parts} = {count} does not divide {whole} = {total}, expected a divisor of it")
+        raise ValueError(
+            f"{parts} = {count} does not divide {whole} = {total}, expected a divisor of it"
+        )
     return total // count
 
 
-def layers_by_type(field: str, values: Sequence[Any], layers: int, choices: Mapping[Any, Part | None]) -> list[Part | None]:
-    """One part per layer from an explicit list such as ``layer_types``; unknown entries are refused by name."""
+def layers_by_type(
+    field: str, values: Sequence[Any], layers: int, choices: Mapping[Any, Part | None]
+) -> list[Part | None]:
+    """One part per layer from an explicit list such as ``layer_types``; unknown entries are refused
+    by name."""
     if len(values) != layers:
-        raise ValueError(f"{field} has {len(values)} entries, expected one for each of the {layers} layers")
+        raise ValueError(
+            f"{field} has {len(values)} entries, expected one for each of the {layers} layers"
+        )
     for index, value in enumerate(values):
         if value not in choices:
             raise refuse_value(f"{field}[{index}]", value, list(choices))

@@ -1,7 +1,7 @@
 """Families that mix linear attention, whose state has a constant size, with full attention.
 
-Defaults are those of the ``configuration_*.py`` classes of Hugging Face transformers 4.57.1 (2025-10) and 5.24 (2026-11),
-and of the file beside the published weights for MiniMax-Text-01.
+Defaults are those of the ``configuration_*.py`` classes of Hugging Face transformers 4.57.1
+(2025-10) and 5.24 (2026-11), and of the file beside the published weights for MiniMax-Text-01.
 """
 
 from collections.abc import Sequence
@@ -42,7 +42,9 @@ class GatedDelta(GroupedFamily):
 
     def attention(self) -> Sequence[Part | None]:
         layers, interval = self.num_hidden_layers, self.full_attention_interval
-        by_interval = ["linear_attention" if (i + 1) % interval else "full_attention" for i in range(layers)]
+        by_interval = [
+            "linear_attention" if (i + 1) % interval else "full_attention" for i in range(layers)
+        ]
         linear = part(
             LinearAttention,
             key_heads=self.linear_num_key_heads,
@@ -53,7 +55,10 @@ class GatedDelta(GroupedFamily):
             controls=2 * self.linear_num_value_heads,
             gated=True,
         )
-        choices = {"full_attention": self.grouped(gated=self.attn_output_gate), "linear_attention": linear}
+        choices = {
+            "full_attention": self.grouped(gated=self.attn_output_gate),
+            "linear_attention": linear,
+        }
         return layers_by_type("layer_types", self.layer_types or by_interval, layers, choices)
 
 
@@ -65,38 +70,71 @@ class Qwen3Next(GatedDelta, SparseSteps):
 
 
 class MiniMax(Mixtral):
-    """MiniMax-Text-01: lightning attention, and softmax attention in every eighth layer; experts, none shared.
+    """MiniMax-Text-01: lightning attention, and softmax attention in every eighth layer; experts,
+    none shared.
 
-    ``attn_type_list`` (0 linear, 1 softmax) is the list of the published file, ``layer_types`` that of transformers.
+    ``attn_type_list`` (0 linear, 1 softmax) is the list of the published file, ``layer_types`` that
+    of transformers.
     """
 
     attn_type_list: list[CountOrZero] | None = None
     layer_types: list[str] | None = None
     ignored: ClassVar[frozenset[str]] = frozenset(
-        {"block_size", "postnorm", "shared_moe_mode", "layernorm_full_attention_alpha", "layernorm_full_attention_beta"}
-        | {"layernorm_linear_attention_alpha", "layernorm_linear_attention_beta", "layernorm_mlp_alpha"}
-        | {"layernorm_mlp_beta", "full_attn_alpha_factor", "full_attn_beta_factor", "linear_attn_alpha_factor"}
+        {
+            "block_size",
+            "postnorm",
+            "shared_moe_mode",
+            "layernorm_full_attention_alpha",
+            "layernorm_full_attention_beta",
+        }
+        | {
+            "layernorm_linear_attention_alpha",
+            "layernorm_linear_attention_beta",
+            "layernorm_mlp_alpha",
+        }
+        | {
+            "layernorm_mlp_beta",
+            "full_attn_alpha_factor",
+            "full_attn_beta_factor",
+            "linear_attn_alpha_factor",
+        }
         | {"linear_attn_beta_factor", "mlp_alpha_factor", "mlp_beta_factor"}
     )
 
     def attention(self) -> Sequence[Part | None]:
-        heads, dim, layers = self.num_attention_heads, self.width_of_a_head(), self.num_hidden_layers
+        heads, dim, layers = (
+            self.num_attention_heads,
+            self.width_of_a_head(),
+            self.num_hidden_layers,
+        )
         linear = part(
-            LinearAttention, key_heads=heads, value_heads=heads, key_dim=dim, value_dim=dim, gated=True, delta=False
-        )  # fmt: skip
+            LinearAttention,
+            key_heads=heads,
+            value_heads=heads,
+            key_dim=dim,
+            value_dim=dim,
+            gated=True,
+            delta=False,
+        )
         if self.attn_type_list is not None:
-            return layers_by_type("attn_type_list", self.attn_type_list, layers, {0: linear, 1: self.grouped()})
+            return layers_by_type(
+                "attn_type_list", self.attn_type_list, layers, {0: linear, 1: self.grouped()}
+            )
         if self.layer_types is not None:
             choices = {"full_attention": self.grouped(), "linear_attention": linear}
             return layers_by_type("layer_types", self.layer_types, layers, choices)
-        raise ValueError("the field attn_type_list is missing, expected it or layer_types to say which layers are linear")
+        raise ValueError(
+            "the field attn_type_list is missing, expected it or layer_types to say which layers"
+            " are linear"
+        )
 
 
 class DeltaLatent(LatentFamily):
-    """Kimi delta attention, whose decay is one of every channel, and latent attention in some layers; dense layers first.
+    """Kimi delta attention, whose decay is one of every channel, and latent attention in some
+    layers; dense layers first.
 
-    ``linear_attn_config`` (layers counted from one) is that of the published files, ``layer_types`` and ``linear_…`` those
-    of transformers.
+    ``linear_attn_config`` (layers counted from one) is that of the published files, ``layer_types``
+    and ``linear_…`` those of transformers.
     """
 
     intermediate_size: Count
@@ -115,22 +153,44 @@ class DeltaLatent(LatentFamily):
     expert_hidden_size: Count | None = None
     mla_use_output_gate: bool = False
     ignored: ClassVar[frozenset[str]] = LatentFamily.ignored | {
-        "mla_use_nope", "num_expert_group", "use_grouped_topk", "moe_renormalize", "moe_router_activation_func",
-        "latent_moe_use_norm", "attn_res_block_size", "activation_situ_beta", "activation_situ_linear_beta", "model_max_length",
-    }  # fmt: skip
+        "mla_use_nope",
+        "num_expert_group",
+        "use_grouped_topk",
+        "moe_renormalize",
+        "moe_router_activation_func",
+        "latent_moe_use_norm",
+        "attn_res_block_size",
+        "activation_situ_beta",
+        "activation_situ_linear_beta",
+        "model_max_length",
+    }
 
     def linear(self) -> Part:
-        """The linear layer; its decay goes through a rank of one head's width, and so does its gate unless told."""
+        """The linear layer; its decay goes through a rank of one head's width, and so does its gate
+        unless told."""
         own = self.linear_attn_config or {}
-        heads, dim = own.get("num_heads", self.linear_num_heads), own.get("head_dim", self.linear_head_dim)
+        heads, dim = (
+            own.get("num_heads", self.linear_num_heads),
+            own.get("head_dim", self.linear_head_dim),
+        )
         taps = own.get("short_conv_kernel_size", self.linear_conv_kernel_dim)
         if None in (heads, dim, taps):
-            raise ValueError("the field linear_attn_config is missing, expected it or linear_num_heads and linear_head_dim")
+            raise ValueError(
+                "the field linear_attn_config is missing, expected it or linear_num_heads and"
+                " linear_head_dim"
+            )
         full_gate = own.get("use_full_rank_gate", False)
         return part(
-            LinearAttention, key_heads=heads, value_heads=heads, key_dim=dim, value_dim=dim, convolution=taps, controls=heads,
-            decay_rank=dim, gate_rank=None if full_gate else dim,
-        )  # fmt: skip
+            LinearAttention,
+            key_heads=heads,
+            value_heads=heads,
+            key_dim=dim,
+            value_dim=dim,
+            convolution=taps,
+            controls=heads,
+            decay_rank=dim,
+            gate_rank=None if full_gate else dim,
+        )
 
     def full(self) -> Part:
         """The full layer."""
@@ -141,15 +201,26 @@ class DeltaLatent(LatentFamily):
         if types is None:
             full = (self.linear_attn_config or {}).get("full_attn_layers")
             if full is None:
-                raise ValueError("the field layer_types is missing, expected it or linear_attn_config.full_attn_layers")
-            types = ["full_attention" if i + 1 in full else "linear_attention" for i in range(layers)]
+                raise ValueError(
+                    "the field layer_types is missing, expected it or"
+                    " linear_attn_config.full_attn_layers"
+                )
+            types = [
+                "full_attention" if i + 1 in full else "linear_attention" for i in range(layers)
+            ]
         choices = {"full_attention": self.full(), "linear_attention": self.linear()}
         return layers_by_type("layer_types", types, layers, choices)
 
     def feed_forward(self) -> Sequence[Part | None]:
         width, layers = self.moe_intermediate_size, self.num_hidden_layers
         shared = (self.num_shared_experts or 0) * width
-        experts = mixture(self.num_experts, self.num_experts_per_tok, width, shared, latent=self.expert_hidden_size)
+        experts = mixture(
+            self.num_experts,
+            self.num_experts_per_tok,
+            width,
+            shared,
+            latent=self.expert_hidden_size,
+        )
         first, step = self.first_k_dense_replace, self.moe_layer_freq
         rule = ["sparse" if i >= first and i % step == 0 else "dense" for i in range(layers)]
         choices = {"sparse": experts, "dense": gated_mlp(self.intermediate_size)}
@@ -157,7 +228,8 @@ class DeltaLatent(LatentFamily):
 
 
 class BailingHybrid(DeltaLatent):
-    """Ling 2.5 and Ring 2.5: as Kimi Linear, with decay and gate projected in one step; a gate for every head of the rest."""
+    """Ling 2.5 and Ring 2.5: as Kimi Linear, with decay and gate projected in one step; a gate for
+    every head of the rest."""
 
     layer_group_size: Count = 6
     first_k_dense_replace: CountOrZero = 0
@@ -171,7 +243,9 @@ class BailingHybrid(DeltaLatent):
     def linear(self) -> Part:
         heads, dim = self.linear_num_heads or self.num_attention_heads, self.linear_head_dim
         if dim is None:
-            raise ValueError("the field linear_head_dim is missing, and model_type 'bailing_hybrid' needs it")
+            raise ValueError(
+                "the field linear_head_dim is missing, and model_type 'bailing_hybrid' needs it"
+            )
         return part(
             LinearAttention, key_heads=heads, value_heads=heads, key_dim=dim, value_dim=dim,
             convolution=self.linear_conv_kernel_dim or 4, controls=heads + heads * dim,
@@ -185,21 +259,33 @@ class BailingHybrid(DeltaLatent):
 
 
 class BailingLinear(Mixtral):
-    """Ling 2.0 linear: lightning attention in groups that end in a layer of grouped attention; dense layers first."""
+    """Ling 2.0 linear: lightning attention in groups that end in a layer of grouped attention;
+    dense layers first."""
 
     first_k_dense_replace: CountOrZero = 0
     layer_group_size: Count
-    ignored: ClassVar[frozenset[str]] = frozenset({"group_norm_size", "linear_silu", "max_window_layers"})
+    ignored: ClassVar[frozenset[str]] = frozenset(
+        {"group_norm_size", "linear_silu", "max_window_layers"}
+    )
 
     def has_experts(self, layer: int) -> bool:
         return layer >= self.first_k_dense_replace
 
     def attention(self) -> Sequence[Part | None]:
         heads, dim = self.num_attention_heads, self.width_of_a_head()
-        linear = part(LinearAttention, key_heads=heads, value_heads=heads, key_dim=dim, value_dim=dim, delta=False)
+        linear = part(
+            LinearAttention,
+            key_heads=heads,
+            value_heads=heads,
+            key_dim=dim,
+            value_dim=dim,
+            delta=False,
+        )
         layers, size = self.num_hidden_layers, self.layer_group_size
         whole = layers // size * size
-        return [self.grouped() if (i + 1) % size == 0 or i >= whole else linear for i in range(layers)]
+        return [
+            self.grouped() if (i + 1) % size == 0 or i >= whole else linear for i in range(layers)
+        ]
 
 
 FAMILIES: dict[str, type[Family]] = {

@@ -1,7 +1,8 @@
 """Families with routed experts and grouped-query attention.
 
-Defaults are those of the ``configuration_*.py`` classes of Hugging Face transformers 4.57.1 (2025-10) and 5.24 (2026-11),
-and of the files beside the published weights for MiniMax-M2, Step 3.5 and Ling.
+Defaults are those of the ``configuration_*.py`` classes of Hugging Face transformers 4.57.1
+(2025-10) and 5.24 (2026-11), and of the files beside the published weights for MiniMax-M2, Step 3.5
+and Ling.
 """
 
 from collections.abc import Sequence
@@ -24,8 +25,8 @@ from codesign.workload.config_json.family import (
 class Routed(GroupedFamily):
     """Experts in some layers, a dense MLP in the others.
 
-    The widths of shared experts are given together (``shared_expert_intermediate_size``) or as a number of experts of
-    the routed ones' width. ``mlp_layer_types`` goes before the family's rule.
+    The widths of shared experts are given together (``shared_expert_intermediate_size``) or as a
+    number of experts of the routed ones' width. ``mlp_layer_types`` goes before the family's rule.
     """
 
     num_experts: Count
@@ -54,14 +55,20 @@ class Routed(GroupedFamily):
     def feed_forward(self) -> Sequence[Part | None]:
         layers, sparse = self.num_hidden_layers, self.experts()
         rule = ["sparse" if self.has_experts(i) else "dense" for i in range(layers)]
-        choices = {"sparse": sparse, "moe": sparse, "hash_moe": sparse, "dense": None if "dense" not in rule else self.dense_layer()}
+        choices = {
+            "sparse": sparse,
+            "moe": sparse,
+            "hash_moe": sparse,
+            "dense": None if "dense" not in rule else self.dense_layer(),
+        }
         if self.mlp_layer_types and "dense" in self.mlp_layer_types:
             choices["dense"] = self.dense_layer()
         return layers_by_type("mlp_layer_types", self.mlp_layer_types or rule, layers, choices)
 
 
 class DenseFirst(Routed):
-    """Some dense layers first, then experts with shared ones: GLM-4.5 to 4.7, dots, Ling, Solar Open."""
+    """Some dense layers first, then experts with shared ones: GLM-4.5 to 4.7, dots, Ling, Solar
+    Open."""
 
     num_key_value_heads: Count | None = None
     first_k_dense_replace: CountOrZero = 0
@@ -98,7 +105,9 @@ class Afmoe(DenseFirst, Interleaved):
     sliding_window: CountOrZero | None = 1024
     global_attn_every_n_layers: Count = 4
     head_dim: Count | None = 128
-    ignored: ClassVar[frozenset[str]] = frozenset({"num_expert_groups", "num_limited_groups", "mup_enabled", "use_grouped_mm"})
+    ignored: ClassVar[frozenset[str]] = frozenset(
+        {"num_expert_groups", "num_limited_groups", "mup_enabled", "use_grouped_mm"}
+    )
 
     def is_windowed(self, layer: int) -> bool:
         return (layer + 1) % self.global_attn_every_n_layers != 0
@@ -116,11 +125,14 @@ class HunyuanV3(DenseFirst):
 
     head_dim: Count | None = 128
     first_k_dense_replace: CountOrZero = 1
-    ignored: ClassVar[frozenset[str]] = frozenset({"router_scaling_factor", "enable_moe_fp32_combine", "enable_attention_fp32_softmax"})
+    ignored: ClassVar[frozenset[str]] = frozenset(
+        {"router_scaling_factor", "enable_moe_fp32_combine", "enable_attention_fp32_softmax"}
+    )
 
 
 class Cohere2Moe(Routed, Interleaved):
-    """Command A with experts: attention and experts side by side, dense layers first by ``mlp_layer_types``."""
+    """Command A with experts: attention and experts side by side, dense layers first by
+    ``mlp_layer_types``."""
 
     head_dim: Count | None = 128
     sliding_window: CountOrZero | None = 4096
@@ -129,7 +141,11 @@ class Cohere2Moe(Routed, Interleaved):
     first_k_dense_replace: CountOrZero = 0
     parallel: ClassVar[bool] = True
     ignored: ClassVar[frozenset[str]] = frozenset(
-        {"expert_selection_fn", "shared_expert_combination_strategy", "prefix_dense_sliding_window_pattern"}
+        {
+            "expert_selection_fn",
+            "shared_expert_combination_strategy",
+            "prefix_dense_sliding_window_pattern",
+        }
     )
 
     def has_experts(self, layer: int) -> bool:
@@ -140,7 +156,8 @@ class Cohere2Moe(Routed, Interleaved):
 
 
 class Mellum(Routed, Interleaved):
-    """Mellum 2: windowed and global layers by ``layer_types``, experts in every layer unless told."""
+    """Mellum 2: windowed and global layers by ``layer_types``, experts in every layer unless
+    told."""
 
     head_dim: Count | None = 128
     sliding_window: CountOrZero | None = 1024
@@ -149,7 +166,8 @@ class Mellum(Routed, Interleaved):
 
 
 class Step3(DenseFirst, Windowed):
-    """Step 3.5 and 3.7: a global layer, then three windowed ones, which may have other heads; a shared expert.
+    """Step 3.5 and 3.7: a global layer, then three windowed ones, which may have other heads; a
+    shared expert.
 
     The gate of each head is a single number and not counted.
     """
@@ -161,9 +179,29 @@ class Step3(DenseFirst, Windowed):
     attention_other_setting: dict[str, Any] | None = None
     moe_layers_enum: str | list[CountOrZero] | None = None
     ignored: ClassVar[frozenset[str]] = frozenset(
-        {"use_head_wise_attn_gate", "gating", "swiglu_limits", "swiglu_limits_shared", "use_moe_router_bias", "moe_router_activation"}
-        | {"yarn_only_types", "need_fp32_gate", "moe_router_scaling_factor", "share_expert_dims", "use_moe", "moe_every_n_layer"}
-        | {"use_rope_layers", "partial_rotary_factors", "query_pre_attn_scalar", "mtp_layer_types", "mtp_mlp_layer_types"}
+        {
+            "use_head_wise_attn_gate",
+            "gating",
+            "swiglu_limits",
+            "swiglu_limits_shared",
+            "use_moe_router_bias",
+            "moe_router_activation",
+        }
+        | {
+            "yarn_only_types",
+            "need_fp32_gate",
+            "moe_router_scaling_factor",
+            "share_expert_dims",
+            "use_moe",
+            "moe_every_n_layer",
+        }
+        | {
+            "use_rope_layers",
+            "partial_rotary_factors",
+            "query_pre_attn_scalar",
+            "mtp_layer_types",
+            "mtp_mlp_layer_types",
+        }
     )
 
     def is_windowed(self, layer: int) -> bool:
@@ -173,11 +211,16 @@ class Step3(DenseFirst, Windowed):
         listed = self.moe_layers_enum
         if listed is None:
             return layer >= self.first_k_dense_replace
-        return layer in ([int(name) for name in listed.split(",")] if isinstance(listed, str) else listed)
+        return layer in (
+            [int(name) for name in listed.split(",")] if isinstance(listed, str) else listed
+        )
 
     def attention_choices(self) -> dict[str, Part]:
         own = self.attention_other_setting or {}
-        heads = own.get("num_attention_heads", self.num_sliding_attention_heads) or self.num_attention_heads
+        heads = (
+            own.get("num_attention_heads", self.num_sliding_attention_heads)
+            or self.num_attention_heads
+        )
         groups = own.get("num_attention_groups", self.num_key_value_heads)
         wide = self.model_copy(update={"num_attention_heads": heads, "num_key_value_heads": groups})
         windowed = GroupedFamily.grouped(wide, self.sliding_window or None)
@@ -185,7 +228,8 @@ class Step3(DenseFirst, Windowed):
 
 
 class Mixtral(Mistral, Routed):
-    """Mixtral, PhiMoE, Qwen's plan without shared experts: experts in every layer; the window is off unless set."""
+    """Mixtral, PhiMoE, Qwen's plan without shared experts: experts in every layer; the window is
+    off unless set."""
 
     sliding_window: CountOrZero | None = None
 
@@ -203,7 +247,8 @@ class GraniteMoeShared(PlainRouted):
 
 
 class SparseSteps(Routed):
-    """Experts in every ``decoder_sparse_step``-th layer, except those in ``mlp_only_layers``, as in Qwen's models.
+    """Experts in every ``decoder_sparse_step``-th layer, except those in ``mlp_only_layers``, as in
+    Qwen's models.
 
     The rule is ``(layer + 1) % decoder_sparse_step == 0`` (``modeling_qwen2_moe.py``).
     """
@@ -214,7 +259,10 @@ class SparseSteps(Routed):
     mlp_only_layers: list[CountOrZero] | None = None
 
     def has_experts(self, layer: int) -> bool:
-        return layer not in (self.mlp_only_layers or ()) and (layer + 1) % self.decoder_sparse_step == 0
+        return (
+            layer not in (self.mlp_only_layers or ())
+            and (layer + 1) % self.decoder_sparse_step == 0
+        )
 
 
 class Qwen2Moe(SparseSteps, Qwen2):
@@ -230,7 +278,8 @@ class Qwen3Moe(SparseSteps, Qwen2):
 
 
 class GptOss(Windowed, Routed):
-    """gpt-oss: experts in every layer; windowed and global layers take turns, beginning with a windowed one."""
+    """gpt-oss: experts in every layer; windowed and global layers take turns, beginning with a
+    windowed one."""
 
     head_dim: Count | None = 64
     sliding_window: CountOrZero | None = 128
@@ -242,10 +291,11 @@ class GptOss(Windowed, Routed):
 
 
 class Llama4(Windowed, Routed):
-    """Llama 4: experts in every k-th layer, one of them shared; three of four layers attend within a chunk.
+    """Llama 4: experts in every k-th layer, one of them shared; three of four layers attend within
+    a chunk.
 
-    A chunk is read as a window of its size, which is what a position sees at most; on average it sees half of it.
-    Layers without rotary positions are the global ones.
+    A chunk is read as a window of its size, which is what a position sees at most; on average it
+    sees half of it. Layers without rotary positions are the global ones.
     """
 
     head_dim: Count | None = 128
@@ -255,7 +305,9 @@ class Llama4(Windowed, Routed):
     no_rope_layers: list[CountOrZero] | None = None
     no_rope_layer_interval: Count = 4
     attention_chunk_size: Count | None = 8192
-    ignored: ClassVar[frozenset[str]] = frozenset({"attn_temperature_tuning", "attn_scale", "floor_scale", "for_llm_compressor"})
+    ignored: ClassVar[frozenset[str]] = frozenset(
+        {"attn_temperature_tuning", "attn_scale", "floor_scale", "for_llm_compressor"}
+    )
 
     def attention(self) -> Sequence[Part | None]:
         layers = self.num_hidden_layers
@@ -272,7 +324,12 @@ class Llama4(Windowed, Routed):
         return (layer + 1) % step == 0 if self.moe_layers is None else layer in self.moe_layers
 
     def experts(self) -> Part:
-        return mixture(self.num_experts, self.num_experts_per_tok, self.intermediate_size, shared_width=self.intermediate_size)
+        return mixture(
+            self.num_experts,
+            self.num_experts_per_tok,
+            self.intermediate_size,
+            shared_width=self.intermediate_size,
+        )
 
     def dense_layer(self) -> Part:
         return gated_mlp(self.intermediate_size_mlp)
@@ -301,26 +358,67 @@ class Ernie45Moe(Routed):
     moe_layer_end_index: int | None = None
     moe_layer_interval: Count = 1
     ignored: ClassVar[frozenset[str]] = frozenset(
-        {"moe_use_aux_free", "moe_capacity", "moe_gate", "moe_norm_gate_logits", "moe_group", "fuse_rms_norm", "num_acc_steps"}
-        | {"moe_norm_min", "use_moe", "moe_dense_experts_token_type_id", "moe_all_to_all_dropout", "moe_orthogonal_loss_lambda"}
+        {
+            "moe_use_aux_free",
+            "moe_capacity",
+            "moe_gate",
+            "moe_norm_gate_logits",
+            "moe_group",
+            "fuse_rms_norm",
+            "num_acc_steps",
+        }
+        | {
+            "moe_norm_min",
+            "use_moe",
+            "moe_dense_experts_token_type_id",
+            "moe_all_to_all_dropout",
+            "moe_orthogonal_loss_lambda",
+        }
     )
 
     def has_experts(self, layer: int) -> bool:
-        last = self.num_hidden_layers - 1 if self.moe_layer_end_index in (None, -1) else self.moe_layer_end_index
-        return (layer + 1) % self.moe_layer_interval == 0 and self.moe_layer_start_index <= layer <= last
+        last = (
+            self.num_hidden_layers - 1
+            if self.moe_layer_end_index in (None, -1)
+            else self.moe_layer_end_index
+        )
+        return (
+            layer + 1
+        ) % self.moe_layer_interval == 0 and self.moe_layer_start_index <= layer <= last
 
 
 class HunyuanMoe(Routed):
-    """Hunyuan with experts: the widths of routed and shared ones may be given as lists, of which all entries are equal."""
+    """Hunyuan with experts: the widths of routed and shared ones may be given as lists, of which
+    all entries are equal."""
 
     num_key_value_heads: Count | None = None
     head_dim: Count | None = None
     cla_share_factor: Count = 1
     use_cla: bool = False
     ignored: ClassVar[frozenset[str]] = frozenset(
-        {"use_mixed_mlp_moe", "moe_drop_tokens", "moe_random_routing_dropped_token", "attention_head_dim", "num_media_embeds"}
-        | {"moe_layer_num_skipped", "norm_type", "use_rotary_pos_emb", "capacity_factor", "use_qk_norm", "anyres_vit_max_image_size"}
-        | {"cla_share_factor", "group_limited_greedy", "route_scale", "pool_type", "class_num", "mask_init_id"}
+        {
+            "use_mixed_mlp_moe",
+            "moe_drop_tokens",
+            "moe_random_routing_dropped_token",
+            "attention_head_dim",
+            "num_media_embeds",
+        }
+        | {
+            "moe_layer_num_skipped",
+            "norm_type",
+            "use_rotary_pos_emb",
+            "capacity_factor",
+            "use_qk_norm",
+            "anyres_vit_max_image_size",
+        }
+        | {
+            "cla_share_factor",
+            "group_limited_greedy",
+            "route_scale",
+            "pool_type",
+            "class_num",
+            "mask_init_id",
+        }
     )
     needs: ClassVar = {"use_cla": (False,)}
 

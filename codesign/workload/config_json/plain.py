@@ -1,6 +1,7 @@
 """Dense families with a plain MLP of two matrices: GPT and its kin, Falcon, Phi, Nemotron.
 
-Defaults are those of the ``configuration_*.py`` classes of Hugging Face transformers 4.57.1 (2025-10) and 5.24 (2026-11).
+Defaults are those of the ``configuration_*.py`` classes of Hugging Face transformers 4.57.1
+(2025-10) and 5.24 (2026-11).
 """
 
 from collections.abc import Sequence
@@ -28,7 +29,9 @@ class Opt(PlainFamily):
     max_position_embeddings: Count  # pyright: ignore[reportIncompatibleVariableOverride, reportGeneralTypeIssues]
     word_embed_proj_dim: Count | None = None
     tie_word_embeddings: bool = True
-    ignored: ClassVar[frozenset[str]] = frozenset({"layerdrop", "do_layer_norm_before", "layer_norm_elementwise_affine"})
+    ignored: ClassVar[frozenset[str]] = frozenset(
+        {"layerdrop", "do_layer_norm_before", "layer_norm_elementwise_affine"}
+    )
 
     def attention(self) -> Sequence[Part | None]:
         if self.word_embed_proj_dim not in (None, self.hidden_size):
@@ -45,7 +48,13 @@ class Gpt2(PlainFamily):
     max_position_embeddings: Count = 1024  # pyright: ignore[reportIncompatibleVariableOverride]
     tie_word_embeddings: bool = True
     ignored: ClassVar[frozenset[str]] = frozenset(
-        {"n_ctx", "scale_attn_weights", "scale_attn_by_inverse_layer_idx", "reorder_and_upcast_attn", "n_special"}
+        {
+            "n_ctx",
+            "scale_attn_weights",
+            "scale_attn_by_inverse_layer_idx",
+            "reorder_and_upcast_attn",
+            "n_special",
+        }
     )
 
     def positions(self) -> int:
@@ -57,8 +66,18 @@ class GptBigCode(Gpt2):
 
     multi_query: bool = True
     ignored: ClassVar[frozenset[str]] = Gpt2.ignored | frozenset(
-        {"attention_softmax_in_fp32", "scale_attention_softmax_in_fp32", "runner_max_sequence_length"}
-        | {"inference_runner", "validate_runner_input", "pre_allocate_kv_cache", "max_sequence_length", "max_batch_size"}
+        {
+            "attention_softmax_in_fp32",
+            "scale_attention_softmax_in_fp32",
+            "runner_max_sequence_length",
+        }
+        | {
+            "inference_runner",
+            "validate_runner_input",
+            "pre_allocate_kv_cache",
+            "max_sequence_length",
+            "max_batch_size",
+        }
         | {"pad_key_length"}
     )
 
@@ -88,13 +107,26 @@ class Bloom(PlainFamily):
 
     tie_word_embeddings: bool = True
     ignored: ClassVar[frozenset[str]] = frozenset(
-        {"apply_residual_connection_post_layernorm", "slow_but_exact", "attention_softmax_in_fp32", "masked_softmax_fusion"}
-        | {"bias_dropout_fusion", "offset_alibi", "seq_length", "skip_bias_add", "skip_bias_add_qkv", "n_inner"}
+        {
+            "apply_residual_connection_post_layernorm",
+            "slow_but_exact",
+            "attention_softmax_in_fp32",
+            "masked_softmax_fusion",
+        }
+        | {
+            "bias_dropout_fusion",
+            "offset_alibi",
+            "seq_length",
+            "skip_bias_add",
+            "skip_bias_add_qkv",
+            "n_inner",
+        }
     )
 
 
 class Mpt(PlainFamily):
-    """MPT: multi-head or multi-query attention with linear biases, a learned position table only without them."""
+    """MPT: multi-head or multi-query attention with linear biases, a learned position table only
+    without them."""
 
     max_position_embeddings: Count = 2048  # pyright: ignore[reportIncompatibleVariableOverride]
     expansion_ratio: Count = 4
@@ -102,13 +134,26 @@ class Mpt(PlainFamily):
     learned_pos_emb: bool = True
     attn_config: dict[str, Any] | None = None
     ignored: ClassVar[frozenset[str]] = frozenset(
-        {"init_config", "init_device", "no_bias", "embedding_fraction", "norm_type", "emb_pdrop", "verbose", "use_pad_tok_in_ffn"}
+        {
+            "init_config",
+            "init_device",
+            "no_bias",
+            "embedding_fraction",
+            "norm_type",
+            "emb_pdrop",
+            "verbose",
+            "use_pad_tok_in_ffn",
+        }
     )
 
     def attention(self) -> Sequence[Part | None]:
         own = self.attn_config or {}
         kind = own.get("attn_type", "multihead_attention")
-        heads = {"multihead_attention": None, "multiquery_attention": 1, "grouped_query_attention": own.get("kv_n_heads")}
+        heads = {
+            "multihead_attention": None,
+            "multiquery_attention": 1,
+            "grouped_query_attention": own.get("kv_n_heads"),
+        }
         if kind not in heads:
             raise refuse_value("attn_config.attn_type", kind, list(heads))
         self.num_key_value_heads = heads[kind]
@@ -125,14 +170,17 @@ class Mpt(PlainFamily):
 class Falcon(PlainFamily):
     """Falcon: one key-value head for all (7B), or groups of them in the new decoder (40B, 180B).
 
-    Attention and MLP run side by side in the new decoder, and in the old one with ``parallel_attn``.
+    Attention and MLP run side by side in the new decoder, and in the old one with
+    ``parallel_attn``.
     """
 
     new_decoder_architecture: bool = False
     multi_query: bool = True
     tie_word_embeddings: bool = True
     parallel_attn: bool = True
-    ignored: ClassVar[frozenset[str]] = frozenset({"num_ln_in_parallel_attn", "alibi", "ffn_hidden_size"})
+    ignored: ClassVar[frozenset[str]] = frozenset(
+        {"num_ln_in_parallel_attn", "alibi", "ffn_hidden_size"}
+    )
 
     def parallel_blocks(self) -> bool:
         return self.new_decoder_architecture or self.parallel_attn
@@ -149,7 +197,13 @@ class Starcoder2(PlainFamily):
     sliding_window: CountOrZero | None = None
     tie_word_embeddings: bool = True
     ignored: ClassVar[frozenset[str]] = frozenset(
-        {"attention_softmax_in_fp32", "scale_attention_softmax_in_fp32", "scale_attn_weights", "mlp_type", "norm_type"}
+        {
+            "attention_softmax_in_fp32",
+            "scale_attention_softmax_in_fp32",
+            "scale_attn_weights",
+            "mlp_type",
+            "norm_type",
+        }
         | {"use_bias", "use_sliding_window"}
     )
 

@@ -1,8 +1,10 @@
-"""The precision that a checkpoint states: ``quantization_config``, ``hf_quant_config.json`` beside it, ``torch_dtype``.
+"""The precision that a checkpoint states: ``quantization_config``, ``hf_quant_config.json`` beside
+it, ``torch_dtype``.
 
-Tools say it in many ways; what they say is the same: a format for the weights of linear layers, the modules that keep the
-dtype of the file, the format of the inputs, and that of the cache. A part of the model of which only some modules are
-left out is read as left out as a whole: an upper bound, and said to be one.
+Tools say it in many ways; what they say is the same: a format for the weights of linear layers, the
+modules that keep the dtype of the file, the format of the inputs, and that of the cache. A part of
+the model of which only some modules are left out is read as left out as a whole: an upper bound,
+and said to be one.
 """
 
 import re
@@ -12,7 +14,16 @@ from typing import Any, NamedTuple
 from codesign.workload.config_json.refusal import refuse_value, shown
 from codesign.workload.precision import Part, PartPrecision, Precision
 
-DTYPES = {"float32": 32.0, "float": 32.0, "bfloat16": 16.0, "float16": 16.0, "half": 16.0, "float8_e4m3fn": 8.0, "fp8": 8.0, "fp4": 4.0}
+DTYPES = {
+    "float32": 32.0,
+    "float": 32.0,
+    "bfloat16": 16.0,
+    "float16": 16.0,
+    "half": 16.0,
+    "float8_e4m3fn": 8.0,
+    "fp8": 8.0,
+    "fp4": 4.0,
+}
 """Bits by the name of a dtype."""
 
 ASSUMED = 16.0  # bits of a checkpoint that does not say: published ones are in bfloat16
@@ -20,7 +31,8 @@ SERVED = 16.0  # the widest that engines serve unless told
 
 
 class Form(NamedTuple):
-    """A storage format: bits of a weight, of its share of a block scale, and of the inputs it is multiplied with."""
+    """A storage format: bits of a weight, of its share of a block scale, and of the inputs it is
+    multiplied with."""
 
     weight: float
     scale: float
@@ -28,7 +40,8 @@ class Form(NamedTuple):
 
 
 class Stated(NamedTuple):
-    """What a file says about precision: a format for each part, the cache, and how that was found."""
+    """What a file says about precision: a format for each part, the cache, and how that was
+    found."""
 
     parts: dict[Part, Form]
     cache: float
@@ -38,30 +51,55 @@ class Stated(NamedTuple):
 
     def precision(self) -> Precision:
         """The pytree."""
-        parts = {name: PartPrecision(form.weight, form.scale, form.inputs) for name, form in self.parts.items()}
+        parts = {
+            name: PartPrecision(form.weight, form.scale, form.inputs)
+            for name, form in self.parts.items()
+        }
         return Precision(
-            weight_bits=self.dtype, expert_weight_bits=self.parts["experts"].weight, state_bits=self.cache,
-            activation_bits=self.dtype, recurrent_bits=self.recurrent, **parts,
-        )  # fmt: skip
+            weight_bits=self.dtype,
+            expert_weight_bits=self.parts["experts"].weight,
+            state_bits=self.cache,
+            activation_bits=self.dtype,
+            recurrent_bits=self.recurrent,
+            **parts,
+        )
 
 
 LINEAR: tuple[Part, ...] = ("attention", "dense", "experts", "shared")
 """Parts that quantisers take to hold linear layers; tables and heads only where they say so."""
 
 BY_MODULE: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("outside", re.compile(r"vision|visual|vit\b|audio|multi_modal|mm_projector|projector|image|\bmtp\b|^mtp|eh_proj|draft")),
-    ("router", re.compile(r"(mlp|moe|feed_forward|mixer|ffn)\.gate(\.|$|\*|\b(?!_))|router|\bgate\$?$|shared_expert_gate|e_score")),
+    (
+        "outside",
+        re.compile(
+            r"vision|visual|vit\b|audio|multi_modal|mm_projector|projector|image|\bmtp\b|^mtp|eh_proj|draft"
+        ),
+    ),
+    (
+        "router",
+        re.compile(
+            r"(mlp|moe|feed_forward|mixer|ffn)\.gate(\.|$|\*|\b(?!_))|router|\bgate\$?$|shared_expert_gate|e_score"
+        ),
+    ),
     ("head", re.compile(r"lm_head|output_layer|embed_out")),
     ("embedding", re.compile(r"embed|wte|word_embeddings")),
     ("shared", re.compile(r"shared_expert")),
-    ("attention", re.compile(r"attn|attention|mixer|mamba|conv|linear_attn|[qkv]_proj|o_proj|q_a|q_b|kv_|qkv|in_proj|out_proj|indexer")),
+    (
+        "attention",
+        re.compile(
+            r"attn|attention|mixer|mamba|conv|linear_attn|[qkv]_proj|o_proj|q_a|q_b|kv_|qkv|in_proj|out_proj|indexer"
+        ),
+    ),
     ("experts", re.compile(r"expert")),
     ("dense", re.compile(r"mlp|feed_forward|ffn|gate_proj|up_proj|down_proj|gate_up|fc1|fc2")),
 )
-"""Which part of a model a module or pattern of modules speaks of, by its name; the first that fits."""
+"""Which part of a model a module or pattern of modules speaks of, by its name; the first that fits.
+"""
 
 
-def stated_precision(content: dict[str, Any], inner: dict[str, Any], beside: dict[str, Any] | None, layers: int) -> Stated:
+def stated_precision(
+    content: dict[str, Any], inner: dict[str, Any], beside: dict[str, Any] | None, layers: int
+) -> Stated:
     """Read what a checkpoint says of its precision.
 
     Args:
@@ -74,15 +112,39 @@ def stated_precision(content: dict[str, Any], inner: dict[str, Any], beside: dic
         ValueError: a method or format that is not known, named.
     """
     notes: list[str] = []
-    name = next((c[key] for c in (inner, content) for key in ("dtype", "torch_dtype") if isinstance(c.get(key), str)), None)
+    name = next(
+        (
+            c[key]
+            for c in (inner, content)
+            for key in ("dtype", "torch_dtype")
+            if isinstance(c.get(key), str)
+        ),
+        None,
+    )
     dtype = DTYPES.get(str(name).removeprefix("torch."), ASSUMED)
-    notes.append(f"{name}, as the file says" if dtype_known(name) else "no dtype in the file: 16 bit assumed")
+    notes.append(
+        f"{name}, as the file says" if dtype_known(name) else "no dtype in the file: 16 bit assumed"
+    )
     if dtype > SERVED:
         dtype = SERVED
-        notes.append("served in 16 bit, as engines do with checkpoints in float32 (vLLM 0.11, --dtype auto)")
-    said = next((c[key] for c in (inner, content) for key in ("quantization_config", "compression_config") if c.get(key)), None)
+        notes.append(
+            "served in 16 bit, as engines do with checkpoints in float32 (vLLM 0.11, --dtype auto)"
+        )
+    said = next(
+        (
+            c[key]
+            for c in (inner, content)
+            for key in ("quantization_config", "compression_config")
+            if c.get(key)
+        ),
+        None,
+    )
     if beside is not None and isinstance(beside.get("quantization"), dict):
-        said = {"quant_method": "modelopt", **beside["quantization"], **{k: v for k, v in (said or {}).items() if k == "quant_algo"}}
+        said = {
+            "quant_method": "modelopt",
+            **beside["quantization"],
+            **{k: v for k, v in (said or {}).items() if k == "quant_algo"},
+        }
         notes.append("quantised as hf_quant_config.json says")
     plain = Form(dtype, 0.0, dtype)
     parts: dict[Part, Form] = dict.fromkeys((*LINEAR, "embedding", "head"), plain)
@@ -98,10 +160,20 @@ def stated_precision(content: dict[str, Any], inner: dict[str, Any], beside: dic
         if expert not in DTYPES:
             raise refuse_value("expert_dtype", expert, DTYPES)
         bits = DTYPES[expert]
-        parts["experts"] = Form(bits, 0.25 if bits == 4.0 else parts["experts"].scale, parts["experts"].inputs)
-        notes.append(f"experts in {expert}" + (", with a scale for 32 weights" if bits == 4.0 else ""))
+        parts["experts"] = Form(
+            bits, 0.25 if bits == 4.0 else parts["experts"].scale, parts["experts"].inputs
+        )
+        notes.append(
+            f"experts in {expert}" + (", with a scale for 32 weights" if bits == 4.0 else "")
+        )
     state = next(
-        (c[k] for c in (inner, content) for k in ("mamba_ssm_dtype", "mamba_ssm_cache_dtype") if isinstance(c.get(k), str)), "float32"
+        (
+            c[k]
+            for c in (inner, content)
+            for k in ("mamba_ssm_dtype", "mamba_ssm_cache_dtype")
+            if isinstance(c.get(k), str)
+        ),
+        "float32",
     )
     return Stated(parts, cache, dtype, DTYPES.get(state, 32.0), tuple(notes))
 
@@ -111,10 +183,16 @@ def dtype_known(name: Any) -> bool:
     return str(name).removeprefix("torch.") in DTYPES
 
 
-def quantised(said: dict[str, Any], plain: Form, layers: int) -> tuple[dict[Part, Form], float | None, list[str]]:
+def quantised(
+    said: dict[str, Any], plain: Form, layers: int
+) -> tuple[dict[Part, Form], float | None, list[str]]:
     """Formats by part, bits of the cache if stated, and notes."""
     method = str(said.get("quant_method") or said.get("quant_algo") or "").lower()
-    method = "modelopt" if method.startswith("modelopt") or (not said.get("quant_method") and "quant_algo" in said) else method
+    method = (
+        "modelopt"
+        if method.startswith("modelopt") or (not said.get("quant_method") and "quant_algo" in said)
+        else method
+    )
     if method not in METHODS:
         raise refuse_value("quantization_config.quant_method", said.get("quant_method"), METHODS)
     form, kept, notes = METHODS[method](said, plain)
@@ -126,7 +204,9 @@ def quantised(said: dict[str, Any], plain: Form, layers: int) -> tuple[dict[Part
     for name in LINEAR:
         if name in left:
             parts[name] = plain
-    if said.get("lm_head") is True or (kept and "head" not in left and method in ("modelopt", "compressed-tensors")):
+    if said.get("lm_head") is True or (
+        kept and "head" not in left and method in ("modelopt", "compressed-tensors")
+    ):
         parts["head"] = form
     names = [name for name in (*LINEAR, "head") if name in left]
     if names and method != "mxfp4":
@@ -163,38 +243,64 @@ Parsed = tuple[Form | None, list[str], list[str]]
 def _fp8(said: dict[str, Any], plain: Form) -> Parsed:
     """DeepSeek's FP8: a 32-bit scale for a block of weights, inputs in FP8 too."""
     block = said.get("weight_block_size")
-    scale = 32.0 / (block[0] * block[1]) if isinstance(block, list) and len(block) == 2 and all(block) else 0.0
+    scale = (
+        32.0 / (block[0] * block[1])
+        if isinstance(block, list) and len(block) == 2 and all(block)
+        else 0.0
+    )
     kept = said.get("modules_to_not_convert") or said.get("ignored_layers") or []
     return Form(8.0, scale, 8.0), [*kept, "lm_head"], ["linear layers and their inputs in FP8"]
 
 
 def _mxfp4(said: dict[str, Any], plain: Form) -> Parsed:
     kept = said.get("modules_to_not_convert") or []
-    return Form(4.0, 8.0 / 32.0, plain.inputs), kept, ["experts in MXFP4, with a scale for 32 weights; all else as the dtype says"]
+    return (
+        Form(4.0, 8.0 / 32.0, plain.inputs),
+        kept,
+        ["experts in MXFP4, with a scale for 32 weights; all else as the dtype says"],
+    )
 
 
 def _compressed_tensors(said: dict[str, Any], plain: Form) -> Parsed:
-    """Groups of modules, each with the format of its weights and inputs; several groups are read as the widest."""
-    groups = [group for group in (said.get("config_groups") or {}).values() if isinstance(group, dict)]
+    """Groups of modules, each with the format of its weights and inputs; several groups are read as
+    the widest."""
+    groups = [
+        group for group in (said.get("config_groups") or {}).values() if isinstance(group, dict)
+    ]
     if not groups:
-        raise ValueError("quantization_config.config_groups is missing, expected the format of at least one group")
+        raise ValueError(
+            "quantization_config.config_groups is missing, expected the format of at least one"
+            " group"
+        )
     forms = [_group(group) for group in groups]
     form = max(forms, key=lambda f: f.weight + f.scale)
     note = f"linear layers at {form.weight:g} bit, inputs at {form.inputs:g}"
     note += f", scales {form.scale:g} bit a weight" if form.scale else ""
-    return form, list(said.get("ignore") or []), [note + (f" (the widest of {len(forms)} groups)" if len(set(forms)) > 1 else "")]
+    return (
+        form,
+        list(said.get("ignore") or []),
+        [note + (f" (the widest of {len(forms)} groups)" if len(set(forms)) > 1 else "")],
+    )
 
 
 def _group(group: dict[str, Any]) -> Form:
     weights, inputs = group.get("weights"), group.get("input_activations")
     if not isinstance(weights, dict) or not isinstance(weights.get("num_bits"), int):
-        raise ValueError(f"config_groups' weights = {shown(weights)}, expected an object with num_bits")
+        raise ValueError(
+            f"config_groups' weights = {shown(weights)}, expected an object with num_bits"
+        )
     bits, size = float(weights["num_bits"]), weights.get("group_size")
     is_float = weights.get("type") == "float"
-    per_group = 8.0 if is_float and bits == 4.0 else 16.0  # FP4 blocks have 8-bit scales, integers 16-bit ones
+    per_group = (
+        8.0 if is_float and bits == 4.0 else 16.0
+    )  # FP4 blocks have 8-bit scales, integers 16-bit ones
     zero_point = bits if weights.get("symmetric") is False else 0.0
     scale = (per_group + zero_point) / size if isinstance(size, int) and size > 0 else 0.0
-    return Form(bits, scale, float(inputs["num_bits"]) if isinstance(inputs, dict) and inputs.get("num_bits") else 16.0)
+    return Form(
+        bits,
+        scale,
+        float(inputs["num_bits"]) if isinstance(inputs, dict) and inputs.get("num_bits") else 16.0,
+    )
 
 
 MODELOPT = {
@@ -212,7 +318,8 @@ MODELOPT = {
     "MXFP4": Form(4.0, 8.0 / 32.0, 16.0),
     "MXFP8": Form(8.0, 8.0 / 32.0, 8.0),
 }
-"""Formats by the name that NVIDIA's Model Optimizer gives them (modelopt 0.41, ``QUANTIZATION_*``)."""
+"""Formats by the name that NVIDIA's Model Optimizer gives them (modelopt 0.41, ``QUANTIZATION_*``).
+"""
 
 
 def _modelopt(said: dict[str, Any], plain: Form) -> Parsed:
@@ -221,7 +328,14 @@ def _modelopt(said: dict[str, Any], plain: Form) -> Parsed:
     if algo == "MIXED_PRECISION":
         listed = said.get("quantized_layers")
         if not isinstance(listed, dict) or not listed:
-            return None, kept, ["mixed precision whose layers are not listed: all read as the dtype says, an upper bound"]
+            return (
+                None,
+                kept,
+                [
+                    "mixed precision whose layers are not listed: all read as the dtype says, an"
+                    " upper bound"
+                ],
+            )
         return _mixed(listed, kept)
     if algo is None and said.get("config_groups"):
         return _compressed_tensors(said, plain)
@@ -235,15 +349,31 @@ def _modelopt(said: dict[str, Any], plain: Form) -> Parsed:
 
 
 def _mixed(listed: dict[str, Any], kept: list[str]) -> Parsed:
-    """Each listed layer with a format; the widest holds for all, and parts without any keep the dtype."""
-    forms = [MODELOPT[entry["quant_algo"]] for entry in listed.values() if isinstance(entry, dict) and entry.get("quant_algo") in MODELOPT]
+    """Each listed layer with a format; the widest holds for all, and parts without any keep the
+    dtype."""
+    forms = [
+        MODELOPT[entry["quant_algo"]]
+        for entry in listed.values()
+        if isinstance(entry, dict) and entry.get("quant_algo") in MODELOPT
+    ]
     if not forms:
-        raise ValueError("quantized_layers names no known quant_algo, expected one of " + ", ".join(MODELOPT))
+        raise ValueError(
+            "quantized_layers names no known quant_algo, expected one of " + ", ".join(MODELOPT)
+        )
     form = max(forms, key=lambda f: f.weight + f.scale)
     covered = left_out(listed, 10**6)
-    module = {"attention": "self_attn", "shared": "shared_experts", "dense": "mlp", "head": "lm_head"}
+    module = {
+        "attention": "self_attn",
+        "shared": "shared_experts",
+        "dense": "mlp",
+        "head": "lm_head",
+    }
     missing = [module.get(part, part) for part in (*LINEAR, "head") if part not in covered]
-    return form, [*kept, *missing], [f"mixed precision, the widest of its formats: {form.weight:g} bit"]
+    return (
+        form,
+        [*kept, *missing],
+        [f"mixed precision, the widest of its formats: {form.weight:g} bit"],
+    )
 
 
 def _grouped_integers(said: dict[str, Any], plain: Form) -> Parsed:
@@ -254,7 +384,11 @@ def _grouped_integers(said: dict[str, Any], plain: Form) -> Parsed:
         raise refuse_value("quantization_config.bits", bits, (2, 3, 4, 8))
     scale = (16.0 + bits) / size if isinstance(size, int) and size > 0 else 0.0
     kept = [*(said.get("modules_to_not_convert") or []), "lm_head"]
-    return Form(float(bits), scale, plain.inputs), kept, [f"linear layers at {bits} bit in groups of {size}, inputs as the dtype says"]
+    return (
+        Form(float(bits), scale, plain.inputs),
+        kept,
+        [f"linear layers at {bits} bit in groups of {size}, inputs as the dtype says"],
+    )
 
 
 def _bitsandbytes(said: dict[str, Any], plain: Form) -> Parsed:
@@ -265,20 +399,36 @@ def _bitsandbytes(said: dict[str, Any], plain: Form) -> Parsed:
 
 
 def _fbgemm(said: dict[str, Any], plain: Form) -> Parsed:
-    return Form(8.0, 0.0, 8.0), [*(said.get("modules_to_not_convert") or []), "lm_head"], ["linear layers and their inputs in FP8"]
+    return (
+        Form(8.0, 0.0, 8.0),
+        [*(said.get("modules_to_not_convert") or []), "lm_head"],
+        ["linear layers and their inputs in FP8"],
+    )
 
 
 def _quark(said: dict[str, Any], plain: Form) -> Parsed:
     """AMD Quark: one format for all modules not excluded."""
     weight = ((said.get("global_quant_config") or {}).get("weight")) or {}
     inputs = (said.get("global_quant_config") or {}).get("input_tensors") or {}
-    bits = {"fp4": 4.0, "fp8_e4m3": 8.0, "int8": 8.0, "int4": 4.0, "uint4": 4.0, "fp6_e2m3": 6.0, "fp6_e3m2": 6.0}
+    bits = {
+        "fp4": 4.0,
+        "fp8_e4m3": 8.0,
+        "int8": 8.0,
+        "int4": 4.0,
+        "uint4": 4.0,
+        "fp6_e2m3": 6.0,
+        "fp6_e3m2": 6.0,
+    }
     if weight.get("dtype") not in bits:
         raise refuse_value("global_quant_config.weight.dtype", weight.get("dtype"), bits)
     size = weight.get("group_size")
     scale = 8.0 / size if isinstance(size, int) and size > 0 else 0.0
     form = Form(bits[weight["dtype"]], scale, bits.get(str(inputs.get("dtype")), plain.inputs))
-    return form, [*(said.get("exclude") or []), "lm_head"], [f"{weight['dtype']} with {scale:g} bit of scales a weight (Quark)"]
+    return (
+        form,
+        [*(said.get("exclude") or []), "lm_head"],
+        [f"{weight['dtype']} with {scale:g} bit of scales a weight (Quark)"],
+    )
 
 
 METHODS = {

@@ -7,7 +7,17 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from codesign.files import own_path, read_json
-from codesign.workload.config_json import dense, gemma, hybrid, latent, layerwise, mixture, plain, sparse, state_space
+from codesign.workload.config_json import (
+    dense,
+    gemma,
+    hybrid,
+    latent,
+    layerwise,
+    mixture,
+    plain,
+    sparse,
+    state_space,
+)
 from codesign.workload.config_json.family import MOST_LAYERS, Family
 from codesign.workload.config_json.refusal import (
     explain,
@@ -29,7 +39,15 @@ FAMILIES: dict[str, type[Family]] = {
 }
 """The families that can be read, by ``model_type``."""
 
-CONTEXT = ("max_position_embeddings", "n_positions", "max_seq_len", "model_max_length", "seq_length", "max_sequence_length", "n_ctx")
+CONTEXT = (
+    "max_position_embeddings",
+    "n_positions",
+    "max_seq_len",
+    "model_max_length",
+    "seq_length",
+    "max_sequence_length",
+    "n_ctx",
+)
 """Where files say how many positions a model was made for."""
 
 
@@ -44,21 +62,25 @@ class Structure(NamedTuple):
 
 
 def read_config(source: str | Path | dict[str, Any], name: str | None = None) -> Transformer:
-    """A model from a Hugging Face ``config.json``: a path to the file or its folder, or its content.
+    """A model from a Hugging Face ``config.json``: a path to the file or its folder, or its
+    content.
 
-    Read is what changes weights, cache or arithmetic of a plain forward pass. Not read are the precision
-    (``codesign.workload.reading`` does), modules for drafting (``num_nextn_predict_layers`` and the like) and vision towers.
+    Read is what changes weights, cache or arithmetic of a plain forward pass. Not read are the
+    precision (``codesign.workload.reading`` does), modules for drafting
+    (``num_nextn_predict_layers`` and the like) and vision towers.
 
     Args:
         source: the file, the folder that holds it, or the parsed content.
         name: what to call the model; by default its folder or file, or its ``model_type``.
 
     Raises:
-        ValueError: missing or malformed file, unknown ``model_type``, missing or impossible field, or a field that
-            changes cost and is not understood; one sentence that names the file and the field.
+        ValueError: missing or malformed file, unknown ``model_type``, missing or impossible field,
+            or a field that changes cost and is not understood; one sentence that names the file and
+            the field.
 
-    >>> tiny = dict(model_type="llama", hidden_size=64, num_hidden_layers=2, num_attention_heads=4, vocab_size=100,
-    ...             intermediate_size=256, num_key_value_heads=2)
+    >>> tiny = dict(model_type="llama", hidden_size=64, num_hidden_layers=2,
+    ...     num_attention_heads=4, vocab_size=100,
+    ...     intermediate_size=256, num_key_value_heads=2)
     >>> float(read_config(tiny).layers[0].attention.head_dim)
     16.0
     """
@@ -73,7 +95,9 @@ def read_structure(source: str | Path | dict[str, Any], name: str | None = None)
         built = family.transformer(name or default_name)
     except ValueError as problem:
         raise ValueError(f"{label}: {problem}.") from None
-    return Structure(built, model_type, context_limit(content, inner.fields), {**inner.outside, **ignored}, inner)
+    return Structure(
+        built, model_type, context_limit(content, inner.fields), {**inner.outside, **ignored}, inner
+    )
 
 
 def opened(source: str | Path | dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
@@ -88,7 +112,10 @@ def opened(source: str | Path | dict[str, Any]) -> tuple[str, str, dict[str, Any
 def load(path: Path) -> dict[str, Any]:
     """The content of a file, which must be one JSON object."""
     if not path.exists():
-        raise ValueError(f"{path}: there is no such file, expected a Hugging Face config.json or a folder with one.")
+        raise ValueError(
+            f"{path}: there is no such file, expected a Hugging Face config.json or a folder with"
+            " one."
+        )
     content = read_json(path)
     if not isinstance(content, dict):
         raise ValueError(f"{path}: holds a {type(content).__name__}, expected a JSON object.")
@@ -102,24 +129,39 @@ def checked_family(content: dict[str, Any]) -> tuple[Family, str, dict[str, str]
     family = FAMILIES.get(model_type)
     if family is None:
         known = sorted({*FAMILIES, *WRAPPERS})
-        some = "expected one of the types that are read, such as llama, qwen3_moe, deepseek_v3, gpt_oss"
-        raise ValueError(f"model_type = {shown(model_type)} is none of {len(known)} known ones, {some}{nearest_type(model_type, known)}")
+        some = (
+            "expected one of the types that are read, such as llama, qwen3_moe, deepseek_v3,"
+            " gpt_oss"
+        )
+        raise ValueError(
+            f"model_type = {shown(model_type)} is none of {len(known)} known ones,"
+            f" {some}{nearest_type(model_type, known)}"
+        )
     refuse_other_models(content)
     _refuse_endless(inner.fields)
     names = set(family.model_fields)
     quiet = family.ignored | family.repeats.keys()
-    fields = canonical_names({k: v for k, v in inner.fields.items() if k != "model_type"}, names, quiet)
-    fields = {name: one_number(value) if name in ONE_NUMBER else value for name, value in fields.items()}
+    fields = canonical_names(
+        {k: v for k, v in inner.fields.items() if k != "model_type"}, names, quiet
+    )
+    fields = {
+        name: one_number(value) if name in ONE_NUMBER else value for name, value in fields.items()
+    }
     unknown = {name: value for name, value in fields.items() if name not in names}
     try:
-        checked = family.model_validate({name: value for name, value in fields.items() if name in names})
+        checked = family.model_validate(
+            {name: value for name, value in fields.items() if name in names}
+        )
     except ValidationError as error:
         raise ValueError(explain(error, unknown, model_type)) from None
     refuse_other_values(family, fields)
     ignored = judge_unknown(unknown, sorted(names), quiet | family.needs.keys(), model_type)
     for name, original in family.repeats.items():
         if name in fields and fields[name] != getattr(checked, original):
-            raise ValueError(f"{name} = {fields[name]!r}, expected the same as {original} = {getattr(checked, original)}")
+            raise ValueError(
+                f"{name} = {fields[name]!r}, expected the same as {original} ="
+                f" {getattr(checked, original)}"
+            )
     return checked, model_type, ignored, inner
 
 
@@ -130,7 +172,9 @@ def _refuse_endless(fields: dict[str, Any]) -> None:
             raise ValueError(f"{name} = {count}, expected at most {MOST_LAYERS} layers")
 
 
-ONE_NUMBER = frozenset({"moe_intermediate_size", "num_experts_per_tok", "num_shared_experts", "num_key_value_heads"})
+ONE_NUMBER = frozenset(
+    {"moe_intermediate_size", "num_experts_per_tok", "num_shared_experts", "num_key_value_heads"}
+)
 """Fields that some files repeat for every layer."""
 
 
@@ -138,7 +182,13 @@ def refuse_other_values(family: type[Family], fields: dict[str, Any]) -> None:
     """Refuse a field that the family understands in one meaning only, with another one."""
     for name, allowed in family.needs.items():
         value = fields.get(name)
-        values: Iterable[Any] = value if isinstance(value, list) else () if name not in fields or is_unset(value) else [value]
+        values: Iterable[Any] = (
+            value
+            if isinstance(value, list)
+            else ()
+            if name not in fields or is_unset(value)
+            else [value]
+        )
         for entry in values:
             if entry not in allowed:
                 raise refuse_value(name, entry, allowed)
@@ -146,5 +196,10 @@ def refuse_other_values(family: type[Family], fields: dict[str, Any]) -> None:
 
 def context_limit(*contents: dict[str, Any]) -> int | None:
     """Positions that the model was made for, if the file says so [1]."""
-    found = (content[name] for content in contents for name in CONTEXT if isinstance(content.get(name), int))
+    found = (
+        content[name]
+        for content in contents
+        for name in CONTEXT
+        if isinstance(content.get(name), int)
+    )
     return next((int(value) for value in found if 0 < value < 10**12), None)

@@ -1,7 +1,8 @@
 """Families with Mamba layers, with short convolutions, and mixtures of both with attention.
 
-Mamba-2 is linear attention whose keys and queries are B and C, in groups (arXiv 2405.21060). Defaults are those of the
-``configuration_*.py`` classes of Hugging Face transformers 5.24 (2026-11).
+Mamba-2 is linear attention whose keys and queries are B and C, in groups (arXiv 2405.21060).
+Defaults are those of the ``configuration_*.py`` classes of Hugging Face transformers 5.24
+(2026-11).
 """
 
 import math
@@ -23,27 +24,75 @@ from codesign.workload.config_json.family import (
 )
 from codesign.workload.config_json.mixture import DenseFirst, Routed
 from codesign.workload.config_json.refusal import refuse_value
-from codesign.workload.transformer import FeedForward, LinearAttention, SelectiveScan, ShortConvolution
+from codesign.workload.transformer import (
+    FeedForward,
+    LinearAttention,
+    SelectiveScan,
+    ShortConvolution,
+)
 
 MAMBA_NOISE = frozenset(
-    {"mamba_chunk_size", "mamba_conv_bias", "mamba_proj_bias", "mamba_inner_layernorms", "mamba_ssm_cache_dtype", "chunk_size"}
-    | {"use_mamba_kernels", "num_logits_to_keep", "time_step_limit", "time_step_min", "time_step_max", "time_step_floor"}
-    | {"mamba_hidden_act", "mamba_ssm_dtype", "use_conv_bias", "use_bias", "mamba_use_mlp", "mamba_rms_norm", "mamba_norm_before_gate"}
-    | {"use_mambapy", "use_associative_scan", "residual_in_fp32", "rescale_prenorm_residual", "time_step_scale", "use_mem_eff_path"}
-    | {"time_step_init_scheme", "time_step_rank", "position_embedding_type", "mamba_expand", "expand", "mlp_hidden_act"}
+    {
+        "mamba_chunk_size",
+        "mamba_conv_bias",
+        "mamba_proj_bias",
+        "mamba_inner_layernorms",
+        "mamba_ssm_cache_dtype",
+        "chunk_size",
+    }
+    | {
+        "use_mamba_kernels",
+        "num_logits_to_keep",
+        "time_step_limit",
+        "time_step_min",
+        "time_step_max",
+        "time_step_floor",
+    }
+    | {
+        "mamba_hidden_act",
+        "mamba_ssm_dtype",
+        "use_conv_bias",
+        "use_bias",
+        "mamba_use_mlp",
+        "mamba_rms_norm",
+        "mamba_norm_before_gate",
+    }
+    | {
+        "use_mambapy",
+        "use_associative_scan",
+        "residual_in_fp32",
+        "rescale_prenorm_residual",
+        "time_step_scale",
+        "use_mem_eff_path",
+    }
+    | {
+        "time_step_init_scheme",
+        "time_step_rank",
+        "position_embedding_type",
+        "mamba_expand",
+        "expand",
+        "mlp_hidden_act",
+    }
 )
 
 
 def mamba2(heads: int, head_dim: int, groups: int, state: int, taps: int) -> Part:
     """A Mamba-2 layer; each head has one step size."""
     return part(
-        LinearAttention, key_heads=groups, value_heads=heads, key_dim=state, value_dim=head_dim, convolution=taps, controls=heads,
+        LinearAttention,
+        key_heads=groups,
+        value_heads=heads,
+        key_dim=state,
+        value_dim=head_dim,
+        convolution=taps,
+        controls=heads,
         delta=False,
-    )  # fmt: skip
+    )
 
 
 class NemotronH(Family):
-    """Nemotron-H and Nemotron 3: a pattern of Mamba-2 (M), attention (*), MLP (-) and experts (E), one to a layer.
+    """Nemotron-H and Nemotron 3: a pattern of Mamba-2 (M), attention (*), MLP (-) and experts (E),
+    one to a layer.
 
     Experts may work in a narrower width (``moe_latent_size``); all MLPs are plain.
     """
@@ -66,25 +115,46 @@ class NemotronH(Family):
     shared_expert_intermediate_size: CountOrZero | None = None
     num_shared_experts: CountOrZero | None = None
     moe_latent_size: Count | None = None
-    ignored: ClassVar[frozenset[str]] = MAMBA_NOISE | {"mtp_hybrid_override_pattern", "moe_shared_expert_overlap", "sliding_window"}
+    ignored: ClassVar[frozenset[str]] = MAMBA_NOISE | {
+        "mtp_hybrid_override_pattern",
+        "moe_shared_expert_overlap",
+        "sliding_window",
+    }
     letters: ClassVar[dict[str, str]] = {"M": "mamba", "*": "attention", "-": "mlp", "E": "moe"}
 
     def layers(self) -> Sequence[Layer]:
-        types = self.layer_types or [self.letters.get(letter, letter) for letter in self.hybrid_override_pattern or ""]
-        choices = {"mamba": (self.mamba(), None), "attention": (self.grouped(), None), "mlp": (None, plain_mlp(self.intermediate_size))}
+        types = self.layer_types or [
+            self.letters.get(letter, letter) for letter in self.hybrid_override_pattern or ""
+        ]
+        choices = {
+            "mamba": (self.mamba(), None),
+            "attention": (self.grouped(), None),
+            "mlp": (None, plain_mlp(self.intermediate_size)),
+        }
         choices |= {"linear_attention": choices["mamba"], "full_attention": choices["attention"]}
         if self.num_experts:
             choices["moe"] = (None, self.experts())
         if len(types) != (self.num_hidden_layers or len(types)) or not types:
-            raise ValueError(f"hybrid_override_pattern has {len(types)} layers, expected one for each of the {self.num_hidden_layers}")
+            raise ValueError(
+                f"hybrid_override_pattern has {len(types)} layers, expected one for each of the"
+                f" {self.num_hidden_layers}"
+            )
         for index, kind in enumerate(types):
             if kind not in choices:
-                raise refuse_value(f"hybrid_override_pattern[{index}]", kind, [*self.letters, *choices])
+                raise refuse_value(
+                    f"hybrid_override_pattern[{index}]", kind, [*self.letters, *choices]
+                )
         return [choices[kind] for kind in types]
 
     def mamba(self) -> Part:
         """A Mamba-2 layer."""
-        return mamba2(self.mamba_num_heads, self.mamba_head_dim, self.n_groups, self.ssm_state_size, self.conv_kernel)
+        return mamba2(
+            self.mamba_num_heads,
+            self.mamba_head_dim,
+            self.n_groups,
+            self.ssm_state_size,
+            self.conv_kernel,
+        )
 
     def grouped(self) -> Part:
         """An attention layer."""
@@ -97,7 +167,14 @@ class NemotronH(Family):
         shared = self.shared_expert_intermediate_size
         if shared is None:
             shared = (self.num_shared_experts or 0) * width
-        return mixture(self.num_experts or 1, self.num_experts_per_tok or 1, width, shared, gated=False, latent=self.moe_latent_size)
+        return mixture(
+            self.num_experts or 1,
+            self.num_experts_per_tok or 1,
+            width,
+            shared,
+            gated=False,
+            latent=self.moe_latent_size,
+        )
 
 
 class Mamba2Layers(GroupedFamily):
@@ -115,22 +192,33 @@ class Mamba2Layers(GroupedFamily):
     ignored: ClassVar[frozenset[str]] = MAMBA_NOISE
 
     def mamba(self, width: int | None = None) -> Part:
-        """A Mamba-2 layer of ``width`` channels, by default ``mamba_expand`` times the model width."""
+        """A Mamba-2 layer of ``width`` channels, by default ``mamba_expand`` times the model
+        width."""
         dim = self.mamba_d_head
         if dim == "auto":
             dim = (width or self.mamba_expand * self.hidden_size) // self.mamba_n_heads
-        return mamba2(self.mamba_n_heads, dim, self.mamba_n_groups, self.mamba_d_state, self.mamba_d_conv)
+        return mamba2(
+            self.mamba_n_heads, dim, self.mamba_n_groups, self.mamba_d_state, self.mamba_d_conv
+        )
 
     def attention(self) -> Sequence[Part | None]:
         full, mamba = self.grouped(), self.mamba()
-        choices = {"attention": full, "full_attention": full, "mamba": mamba, "linear_attention": mamba}
+        choices = {
+            "attention": full,
+            "full_attention": full,
+            "mamba": mamba,
+            "linear_attention": mamba,
+        }
         at = self.attn_layer_indices or ()
         rule = ["attention" if i in at else "mamba" for i in range(self.num_hidden_layers)]
-        return layers_by_type("layer_types", self.layer_types or rule, self.num_hidden_layers, choices)
+        return layers_by_type(
+            "layer_types", self.layer_types or rule, self.num_hidden_layers, choices
+        )
 
 
 class GraniteHybrid(Mamba2Layers, Routed):
-    """Granite 4: Mamba-2 with some attention layers; a shared MLP beside the experts, or alone where there are none."""
+    """Granite 4: Mamba-2 with some attention layers; a shared MLP beside the experts, or alone
+    where there are none."""
 
     num_experts: CountOrZero = 0
     num_experts_per_tok: CountOrZero = 0
@@ -145,18 +233,32 @@ class GraniteHybrid(Mamba2Layers, Routed):
 
 
 class FalconH1(Mamba2Layers):
-    """Falcon-H1: attention and Mamba-2 side by side in every layer, written as two layers, of which one has the MLP."""
+    """Falcon-H1: attention and Mamba-2 side by side in every layer, written as two layers, of which
+    one has the MLP."""
 
     mamba_d_ssm: Count | None = 1024
     ignored: ClassVar[frozenset[str]] = MAMBA_NOISE | {
-        "attention_in_multiplier", "attention_out_multiplier", "embedding_multiplier", "key_multiplier", "lm_head_multiplier",
-        "mlp_multipliers", "ssm_in_multiplier", "ssm_out_multiplier", "ssm_multipliers", "mlp_expansion_factor",
-        "projectors_bias", "attn_layer_indices", "layer_types",
-    }  # fmt: skip
+        "attention_in_multiplier",
+        "attention_out_multiplier",
+        "embedding_multiplier",
+        "key_multiplier",
+        "lm_head_multiplier",
+        "mlp_multipliers",
+        "ssm_in_multiplier",
+        "ssm_out_multiplier",
+        "ssm_multipliers",
+        "mlp_expansion_factor",
+        "projectors_bias",
+        "attn_layer_indices",
+        "layer_types",
+    }
 
     def layers(self) -> Sequence[Layer]:
         beside = (self.mamba(self.mamba_d_ssm or self.mamba_expand * self.hidden_size), None)
-        return [*[beside] * self.num_hidden_layers, *[(self.grouped(), self.mlp())] * self.num_hidden_layers]
+        return [
+            *[beside] * self.num_hidden_layers,
+            *[(self.grouped(), self.mlp())] * self.num_hidden_layers,
+        ]
 
 
 class Jamba(Routed):
@@ -173,11 +275,21 @@ class Jamba(Routed):
     ignored: ClassVar[frozenset[str]] = MAMBA_NOISE | {"layers_block_type", "layers_num_experts"}
 
     def attention(self) -> Sequence[Part | None]:
-        rank = self.mamba_dt_rank if self.mamba_dt_rank != "auto" else math.ceil(self.hidden_size / 16)
+        rank = (
+            self.mamba_dt_rank if self.mamba_dt_rank != "auto" else math.ceil(self.hidden_size / 16)
+        )
         width = self.mamba_expand * self.hidden_size
-        scan = part(SelectiveScan, width=width, state_dim=self.mamba_d_state, step_rank=rank, convolution=self.mamba_d_conv)
+        scan = part(
+            SelectiveScan,
+            width=width,
+            state_dim=self.mamba_d_state,
+            step_rank=rank,
+            convolution=self.mamba_d_conv,
+        )
         period, offset = self.attn_layer_period, self.attn_layer_offset
-        return [self.grouped() if i % period == offset else scan for i in range(self.num_hidden_layers)]
+        return [
+            self.grouped() if i % period == offset else scan for i in range(self.num_hidden_layers)
+        ]
 
     def has_experts(self, layer: int) -> bool:
         return self.num_experts > 1 and layer % self.expert_layer_period == self.expert_layer_offset
@@ -192,12 +304,29 @@ class PureMamba(Family):
     time_step_rank: Count | Literal["auto"] = "auto"
     intermediate_size: Count | None = None
     tie_word_embeddings: bool = True
-    ignored: ClassVar[frozenset[str]] = MAMBA_NOISE | {"d_model", "n_layer", "d_inner", "ssm_cfg", "mixer_rms_eps", "conv_1d_bias"}
+    ignored: ClassVar[frozenset[str]] = MAMBA_NOISE | {
+        "d_model",
+        "n_layer",
+        "d_inner",
+        "ssm_cfg",
+        "mixer_rms_eps",
+        "conv_1d_bias",
+    }
 
     def layers(self) -> Sequence[Layer]:
-        rank = self.time_step_rank if self.time_step_rank != "auto" else math.ceil(self.hidden_size / 16)
+        rank = (
+            self.time_step_rank
+            if self.time_step_rank != "auto"
+            else math.ceil(self.hidden_size / 16)
+        )
         width = self.intermediate_size or self.expand * self.hidden_size
-        scan = part(SelectiveScan, width=width, state_dim=self.state_size, step_rank=rank, convolution=self.conv_kernel)
+        scan = part(
+            SelectiveScan,
+            width=width,
+            state_dim=self.state_size,
+            step_rank=rank,
+            convolution=self.conv_kernel,
+        )
         return [(scan, None)] * self.num_hidden_layers
 
 
@@ -212,13 +341,22 @@ class PureMamba2(Family):
     ignored: ClassVar[frozenset[str]] = MAMBA_NOISE
 
     def layers(self) -> Sequence[Layer]:
-        return [(mamba2(self.num_heads, self.head_dim, self.n_groups, self.state_size, self.conv_kernel), None)] * self.num_hidden_layers
+        return [
+            (
+                mamba2(
+                    self.num_heads, self.head_dim, self.n_groups, self.state_size, self.conv_kernel
+                ),
+                None,
+            )
+        ] * self.num_hidden_layers
 
 
 class Zamba2(Family):
-    """Zamba 2: Mamba-2 layers, some of them behind a transformer block on twice the model width, whose weights they share.
+    """Zamba 2: Mamba-2 layers, some of them behind a transformer block on twice the model width,
+    whose weights they share.
 
-    What a use of a block has of its own (a projection, adapters of low rank) is read as a plain MLP of as many weights.
+    What a use of a block has of its own (a projection, adapters of low rank) is read as a plain MLP
+    of as many weights.
     """
 
     num_attention_heads: Count
@@ -235,16 +373,39 @@ class Zamba2(Family):
     layer_types: list[str] | None = None
     tie_word_embeddings: bool = True
     ignored: ClassVar[frozenset[str]] = MAMBA_NOISE | {
-        "attention_hidden_size", "attention_head_dim", "kv_channels", "num_query_groups", "hybrid_layer_ids", "mamba_headdim",
-        "use_mem_rope", "use_long_context", "add_bias_linear", "ffn_hidden_size", "gated_linear_unit", "state_size", "head_dim",
-    }  # fmt: skip
+        "attention_hidden_size",
+        "attention_head_dim",
+        "kv_channels",
+        "num_query_groups",
+        "hybrid_layer_ids",
+        "mamba_headdim",
+        "use_mem_rope",
+        "use_long_context",
+        "add_bias_linear",
+        "ffn_hidden_size",
+        "gated_linear_unit",
+        "state_size",
+        "head_dim",
+    }
 
     def layers(self) -> Sequence[Layer]:
-        width, inner = self.intermediate_size or 4 * self.hidden_size, self.mamba_expand * self.hidden_size
-        mamba = mamba2(self.n_mamba_heads, inner // self.n_mamba_heads, self.mamba_ngroups, self.mamba_d_state, self.mamba_d_conv)
+        width, inner = (
+            self.intermediate_size or 4 * self.hidden_size,
+            self.mamba_expand * self.hidden_size,
+        )
+        mamba = mamba2(
+            self.n_mamba_heads,
+            inner // self.n_mamba_heads,
+            self.mamba_ngroups,
+            self.mamba_d_state,
+            self.mamba_d_conv,
+        )
         types = self.layer_types
         if types is None or len(types) != self.num_hidden_layers:
-            raise ValueError(f"layers_block_type = {types!r}, expected an entry for each of the {self.num_hidden_layers} layers")
+            raise ValueError(
+                f"layers_block_type = {types!r}, expected an entry for each of the"
+                f" {self.num_hidden_layers} layers"
+            )
         own = self.hidden_size**2 + self.adapter_rank * (self.hidden_size + 2 * width)
         if self.use_shared_attention_adapter:
             own += 3 * self.adapter_rank * 4 * self.hidden_size
@@ -256,7 +417,9 @@ class Zamba2(Family):
         """The transformer block, before which hidden state and embedding are put side by side."""
         heads, width = self.num_attention_heads, self.intermediate_size or 4 * self.hidden_size
         dim = 2 * self.hidden_size // heads
-        attention = grouped_attention(heads, self.num_key_value_heads or heads, dim, input_width=2 * self.hidden_size)
+        attention = grouped_attention(
+            heads, self.num_key_value_heads or heads, dim, input_width=2 * self.hidden_size
+        )
         return attention, part(FeedForward, width=width, gated=True)
 
     def weight_sets(self) -> Mapping[Layer, int]:
@@ -264,9 +427,11 @@ class Zamba2(Family):
 
 
 class Lfm2(GroupedFamily):
-    """LFM2: gated short convolutions, and attention in the layers of ``full_attn_idxs`` or ``layer_types``.
+    """LFM2: gated short convolutions, and attention in the layers of ``full_attn_idxs`` or
+    ``layer_types``.
 
-    The width of the MLP is two thirds of the one told, rounded up, unless ``block_auto_adjust_ff_dim`` is off.
+    The width of the MLP is two thirds of the one told, rounded up, unless
+    ``block_auto_adjust_ff_dim`` is off.
     """
 
     num_key_value_heads: Count | None = 8
@@ -278,8 +443,22 @@ class Lfm2(GroupedFamily):
     block_auto_adjust_ff_dim: bool = True
     tie_word_embeddings: bool = True
     ignored: ClassVar[frozenset[str]] = frozenset(
-        {"conv_bias", "conv_dim", "conv_dim_out", "conv_use_xavier_init", "block_dim", "block_mlp_init_scale", "block_norm_eps"}
-        | {"block_out_init_scale", "block_use_swiglu", "block_use_xavier_init", "use_pos_enc", "theta"}
+        {
+            "conv_bias",
+            "conv_dim",
+            "conv_dim_out",
+            "conv_use_xavier_init",
+            "block_dim",
+            "block_mlp_init_scale",
+            "block_norm_eps",
+        }
+        | {
+            "block_out_init_scale",
+            "block_use_swiglu",
+            "block_use_xavier_init",
+            "use_pos_enc",
+            "theta",
+        }
     )
 
     def attention(self) -> Sequence[Part | None]:
@@ -287,7 +466,9 @@ class Lfm2(GroupedFamily):
         choices = {"full_attention": self.grouped(), "conv": convolution}
         at = range(self.num_hidden_layers) if self.full_attn_idxs is None else self.full_attn_idxs
         rule = ["full_attention" if i in at else "conv" for i in range(self.num_hidden_layers)]
-        return layers_by_type("layer_types", self.layer_types or rule, self.num_hidden_layers, choices)
+        return layers_by_type(
+            "layer_types", self.layer_types or rule, self.num_hidden_layers, choices
+        )
 
     def adjusted_width(self) -> int:
         """Width of the dense MLP."""

@@ -1,4 +1,5 @@
-"""Names that different tools and publishers give to one quantity, so that a family names it once."""
+"""Names that different tools and publishers give to one quantity, so that a family names it
+once."""
 
 from typing import Any
 
@@ -6,17 +7,31 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "hidden_size": ("n_embd", "d_model"),
     "num_hidden_layers": ("n_layer", "n_layers", "num_layers"),
     "num_attention_heads": ("n_head", "n_heads"),
-    "num_key_value_heads": ("num_kv_heads", "n_head_kv", "multi_query_group_num", "num_attention_groups"),
+    "num_key_value_heads": (
+        "num_kv_heads",
+        "n_head_kv",
+        "multi_query_group_num",
+        "num_attention_groups",
+    ),
     "head_dim": ("attention_head_dim", "attention_head_size"),
     "intermediate_size": ("n_inner", "ffn_dim", "ffn_hidden_size", "block_ff_dim"),
     "vocab_size": ("padded_vocab_size",),
     "max_position_embeddings": ("n_positions", "max_seq_len"),
     "num_experts": ("num_local_experts", "n_routed_experts", "moe_num_experts"),
-    "num_experts_per_tok": ("num_experts_per_token", "moe_topk", "moe_top_k", "moe_k", "top_k_experts", "experts_per_token"),
+    "num_experts_per_tok": (
+        "num_experts_per_token",
+        "moe_topk",
+        "moe_top_k",
+        "moe_k",
+        "top_k_experts",
+        "experts_per_token",
+    ),
     "moe_intermediate_size": ("expert_ffn_hidden_size", "moe_ffn_hidden_size"),
     "num_shared_experts": ("n_shared_experts", "moe_num_shared_experts", "num_shared_expert"),
     "shared_expert_intermediate_size": (
-        "moe_shared_expert_intermediate_size", "shared_intermediate_size", "share_expert_dim",
+        "moe_shared_expert_intermediate_size",
+        "shared_intermediate_size",
+        "share_expert_dim",
     ),
     "first_k_dense_replace": ("num_dense_layers",),
     "layer_types": ("layers_block_type",),
@@ -25,11 +40,14 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "conv_kernel": ("mamba_d_conv",),
     "n_groups": ("mamba_n_groups",),
     "tie_word_embeddings": ("tie_embedding",),
-}  # fmt: skip
-"""The name that families use, and the others, among them those of transformers' ``attribute_map``."""
+}
+"""The name that families use, and the others, among them those of transformers' ``attribute_map``.
+"""
 
 
-def canonical_names(fields: dict[str, Any], family_fields: set[str], untouched: frozenset[str]) -> dict[str, Any]:
+def canonical_names(
+    fields: dict[str, Any], family_fields: set[str], untouched: frozenset[str]
+) -> dict[str, Any]:
     """The fields by the names of the family; null in one name gives way to another.
 
     Raises:
@@ -47,10 +65,16 @@ def canonical_names(fields: dict[str, Any], family_fields: set[str], untouched: 
             elif found[other] is None or found[other] == found[name]:
                 del found[other]
             elif other not in untouched:
-                raise ValueError(f"{other} = {found[other]!r}, expected the same as {name} = {found[name]!r}")
+                raise ValueError(
+                    f"{other} = {found[other]!r}, expected the same as {name} = {found[name]!r}"
+                )
     return found
 
 
 def one_number(value: Any) -> Any:
     """A list that repeats one number for every layer as that number."""
-    return value[0] if isinstance(value, list) and value and all(entry == value[0] for entry in value) else value
+    return (
+        value[0]
+        if isinstance(value, list) and value and all(entry == value[0] for entry in value)
+        else value
+    )

@@ -8,7 +8,19 @@ from codesign.workload.config_json.refusal import judge_unknown, nearest, refuse
 INNER = ("text_config", "language_config", "llm_config", "thinker_config")
 """Where the fields of the language model are kept."""
 
-ANY_TEXT_MODEL = ("llama", "mistral", "qwen2", "qwen3", "qwen2_moe", "qwen3_moe", "gemma", "gemma2", "phi3", "internlm2", "mixtral")
+ANY_TEXT_MODEL = (
+    "llama",
+    "mistral",
+    "qwen2",
+    "qwen3",
+    "qwen2_moe",
+    "qwen3_moe",
+    "gemma",
+    "gemma2",
+    "phi3",
+    "internlm2",
+    "mixtral",
+)
 
 WRAPPERS: dict[str, tuple[str, ...]] = {
     "gemma3": ("gemma3_text",),
@@ -41,11 +53,30 @@ WRAPPERS: dict[str, tuple[str, ...]] = {
     "lfm2_vl": ("lfm2",),
     "exaone4_5": ("exaone4",),
     **dict.fromkeys(
-        ("llava", "llava_next", "llava_next_video", "llava_onevision", "vipllava", "video_llava", "internvl", "internvl_chat",
-         "paligemma", "idefics3", "smolvlm", "voxtral", "qwen2_audio", "got_ocr2", "fuyu", "pixtral", "ovis", "tarsier", "h2ovl_chat"),
+        (
+            "llava",
+            "llava_next",
+            "llava_next_video",
+            "llava_onevision",
+            "vipllava",
+            "video_llava",
+            "internvl",
+            "internvl_chat",
+            "paligemma",
+            "idefics3",
+            "smolvlm",
+            "voxtral",
+            "qwen2_audio",
+            "got_ocr2",
+            "fuyu",
+            "pixtral",
+            "ovis",
+            "tarsier",
+            "h2ovl_chat",
+        ),
         ANY_TEXT_MODEL,
     ),
-}  # fmt: skip
+}
 """Multimodal types, and the types that their language model may have, the default first."""
 
 FLAT = frozenset({"qwen2_vl", "qwen2_5_vl", "step3p7", "glm4v"})
@@ -62,14 +93,23 @@ BESIDE = re.compile(
 
 NESTED_DEFAULTS: dict[str, dict[str, Any]] = {
     "llama": {
-        "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32, "num_attention_heads": 32, "vocab_size": 32000,
+        "hidden_size": 4096,
+        "intermediate_size": 11008,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+        "vocab_size": 32000,
     },
     "mistral": {
-        "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32, "num_attention_heads": 32, "vocab_size": 32000,
+        "hidden_size": 4096,
+        "intermediate_size": 14336,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+        "vocab_size": 32000,
         "num_key_value_heads": 8,
     },
-}  # fmt: skip
-"""What the text model of a wrapper means by leaving a field out: the defaults of its class, as transformers saves it."""
+}
+"""What the text model of a wrapper means by leaving a field out: the defaults of its class, as
+transformers saves it."""
 
 
 class LanguageModel(NamedTuple):
@@ -93,10 +133,21 @@ def language_model(content: dict[str, Any], known: set[str]) -> LanguageModel:
     types = WRAPPERS[model_type]
     if inner_name is None:
         if model_type not in FLAT:
-            raise ValueError(f"text_config = {content.get('text_config')!r}, expected an object, for {model_type!r} keeps its fields there")
-        outside = {name: towers(name, value) for name, value in content.items() if BESIDE.search(name) and name != "model_type"}
+            raise ValueError(
+                f"text_config = {content.get('text_config')!r}, expected an object, for"
+                f" {model_type!r} keeps its fields there"
+            )
+        outside = {
+            name: towers(name, value)
+            for name, value in content.items()
+            if BESIDE.search(name) and name != "model_type"
+        }
         outside.pop("tie_word_embeddings", None)
-        return LanguageModel(types[0], {name: value for name, value in content.items() if name not in outside}, outside)
+        return LanguageModel(
+            types[0],
+            {name: value for name, value in content.items() if name not in outside},
+            outside,
+        )
     inner = content[inner_name]
     if isinstance(inner.get("text_config"), dict):  # the thinker of an omni model wraps once more
         inner = inner["text_config"]
@@ -104,35 +155,73 @@ def language_model(content: dict[str, Any], known: set[str]) -> LanguageModel:
     if inner_type not in types:
         raise refuse_value(f"{inner_name}.model_type", inner_type, types)
     beside = {name: value for name, value in content.items() if name != inner_name}
-    outside = {name: towers(name, value) for name, value in beside.items() if BESIDE.search(name) and name != "model_type"}
-    rest = {name: value for name, value in beside.items() if name not in outside and name != "model_type"}
+    outside = {
+        name: towers(name, value)
+        for name, value in beside.items()
+        if BESIDE.search(name) and name != "model_type"
+    }
+    rest = {
+        name: value
+        for name, value in beside.items()
+        if name not in outside and name != "model_type"
+    }
     shared = {name: rest.pop(name) for name in ("vocab_size",) if name in rest}
     shared |= {name: content[name] for name in ("tie_word_embeddings",) if name in content}
-    repeated = {name: value for name, value in rest.items() if inner.get(name, value) == value and name in inner}
+    repeated = {
+        name: value
+        for name, value in rest.items()
+        if inner.get(name, value) == value and name in inner
+    }
     outside |= dict.fromkeys(repeated, "repeats the language model's")
-    outside |= judge_unknown({name: value for name, value in rest.items() if name not in repeated}, (), (), model_type)
+    outside |= judge_unknown(
+        {name: value for name, value in rest.items() if name not in repeated}, (), (), model_type
+    )
     outside.pop("tie_word_embeddings", None)
-    inner = {name: value for name, value in inner.items() if name == "model_type" or not name.endswith("_config") or name in KEPT}
-    return LanguageModel(inner_type, {**NESTED_DEFAULTS.get(inner_type, {}), **shared, **inner}, outside)
+    inner = {
+        name: value
+        for name, value in inner.items()
+        if name == "model_type" or not name.endswith("_config") or name in KEPT
+    }
+    return LanguageModel(
+        inner_type, {**NESTED_DEFAULTS.get(inner_type, {}), **shared, **inner}, outside
+    )
 
 
-KEPT = frozenset({"quantization_config", "linear_attn_config", "sparse_attention_config", "attn_config", "block_configs"})
+KEPT = frozenset(
+    {
+        "quantization_config",
+        "linear_attn_config",
+        "sparse_attention_config",
+        "attn_config",
+        "block_configs",
+    }
+)
 """Objects within a language model that are read."""
 
 
 def towers(name: str, value: Any) -> str:
-    """Why something beside the language model is not read; a tower with its kind and, where its file tells, its weights."""
+    """Why something beside the language model is not read; a tower with its kind and, where its
+    file tells, its weights."""
     if not isinstance(value, dict) or not name.endswith("_config"):
         return "beside the language model"
     kind = value.get("model_type") or name.removesuffix("_config")
     count = tower_parameters(value)
-    return f"a tower ({kind}) that is no part of the language model" + ("" if count is None else f": about {count / 1e9:.2f}e9 parameters")
+    return f"a tower ({kind}) that is no part of the language model" + (
+        "" if count is None else f": about {count / 1e9:.2f}e9 parameters"
+    )
 
 
 def tower_parameters(config: dict[str, Any]) -> float | None:
-    """About how many weights a vision or audio tower has, by its layers alone, or None if its file does not say."""
-    names = (("num_hidden_layers", "depth", "num_layers"), ("hidden_size", "embed_dim", "width"), ("intermediate_size",))
-    layers, hidden, width = (next((config[n] for n in group if isinstance(config.get(n), int)), None) for group in names)
+    """About how many weights a vision or audio tower has, by its layers alone, or None if its file
+    does not say."""
+    names = (
+        ("num_hidden_layers", "depth", "num_layers"),
+        ("hidden_size", "embed_dim", "width"),
+        ("intermediate_size",),
+    )
+    layers, hidden, width = (
+        next((config[n] for n in group if isinstance(config.get(n), int)), None) for group in names
+    )
     if layers is None or hidden is None:
         return None
     return float(layers) * (4.0 * hidden**2 + 2.0 * hidden * (width or 4 * hidden))

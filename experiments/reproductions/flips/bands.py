@@ -1,4 +1,5 @@
-"""A number with its 90 % band over the priors, and the point of an axis where something changes sign."""
+"""A number with its 90 % band over the priors, and the point of an axis where something changes
+sign."""
 
 import math
 from collections.abc import Callable
@@ -42,17 +43,27 @@ class Finding(NamedTuple):
 
 
 def technologies(seed: int, draws: int = DRAWS, **choices: Any) -> Any:
-    """The nominal technology first, then whole technologies drawn from the ranges; leaves of shape (draws + 1,)."""
+    """The nominal technology first, then whole technologies drawn from the ranges; leaves of shape
+    (draws + 1,)."""
     drawn = hardware_priors.sample_technologies(jax.random.key(seed), draws, **choices)
     nominal = hardware_priors.technology(**choices)
-    return jax.tree.map(lambda first, rest: jnp.concatenate([jnp.reshape(first, (1,)).astype(rest.dtype), rest]), nominal, drawn)
+    return jax.tree.map(
+        lambda first, rest: jnp.concatenate([jnp.reshape(first, (1,)).astype(rest.dtype), rest]),
+        nominal,
+        drawn,
+    )
 
 
 def band(values: Any) -> Band:
-    """The band of values whose first is the nominal one; 0, infinity and NaN mean that there is no such point."""
+    """The band of values whose first is the nominal one; 0, infinity and NaN mean that there is no
+    such point."""
     values = np.asarray(values, dtype=float)
     # whole draws, not interpolated: half-way to infinity is no number
-    low, high = np.quantile(np.where(np.isnan(values[1:]), np.inf, values[1:]), [0.05, 0.95], method="closest_observation")
+    low, high = np.quantile(
+        np.where(np.isnan(values[1:]), np.inf, values[1:]),
+        [0.05, 0.95],
+        method="closest_observation",
+    )
     return Band(_known(values[0]), _known(low), _known(high))
 
 
@@ -66,15 +77,18 @@ def certain(value: float) -> Band:
 
 
 def percent(meets: Any) -> str:
-    """The share of the draws for which something holds (the first entry is nominal, no draw), for a sentence: ``12 %``."""
+    """The share of the draws for which something holds (the first entry is nominal, no draw), for a
+    sentence: ``12 %``."""
     return f"{100 * np.mean(np.asarray(meets, dtype=float)[1:]):.0f} %"
 
 
 def crossing(surplus: Callable[[Real], Real], low: float, high: float) -> Real:
-    """Where a falling scalar ``surplus`` passes through zero between ``low`` and ``high`` > 0, by halving the log axis.
+    """Where a falling scalar ``surplus`` passes through zero between ``low`` and ``high`` > 0, by
+    halving the log axis.
 
-    0 where it is not positive at ``low`` (the crossing lies before), infinity where it still is at ``high``. The ends are tried
-    in the same loop as the middles, so that ``surplus`` is compiled once.
+    0 where it is not positive at ``low`` (the crossing lies before), infinity where it still is at
+    ``high``. The ends are tried in the same loop as the middles, so that ``surplus`` is compiled
+    once.
 
     >>> import jax.numpy as jnp
     >>> round(float(crossing(lambda x: 3.0 - x, 0.1, 100.0)), 6)
@@ -88,9 +102,14 @@ def crossing(surplus: Callable[[Real], Real], low: float, high: float) -> Real:
         positive = surplus(jnp.exp(middle)) > 0
         return jnp.where(positive, middle, ends[0]), jnp.where(positive, ends[1], middle)
 
-    # begins with both ends undecided: what the first two tries leave at infinity tells on which side there is no crossing
-    below, above = jax.lax.fori_loop(0, HALVINGS + 2, halve, (-jnp.inf * jnp.ones_like(first), jnp.inf * jnp.ones_like(first)))
-    return jnp.where(jnp.isinf(below), 0.0, jnp.where(jnp.isinf(above), jnp.inf, jnp.exp(0.5 * (below + above))))
+    # begins with both ends undecided: what the first two tries leave at infinity tells on which
+    # side there is no crossing
+    below, above = jax.lax.fori_loop(
+        0, HALVINGS + 2, halve, (-jnp.inf * jnp.ones_like(first), jnp.inf * jnp.ones_like(first))
+    )
+    return jnp.where(
+        jnp.isinf(below), 0.0, jnp.where(jnp.isinf(above), jnp.inf, jnp.exp(0.5 * (below + above)))
+    )
 
 
 def shown(value: float | None, unit: str = "") -> str:

@@ -1,4 +1,5 @@
-"""The machines that the questions are asked of: whole stacks of a memory, laid out in every way on offer.
+"""The machines that the questions are asked of: whole stacks of a memory, laid out in every way on
+offer.
 
 Everything that the questions take from a ``Technology`` beyond ``codesign.evaluate`` is here.
 """
@@ -31,14 +32,21 @@ STACKS = {
     "3D-DRAM": ((4, 4), (4, 8), (8, 4), (8, 8)),
     "SRAM": ((1, 1), (2, 1), (3, 1), (4, 1)),
 }
-"""Stacks (tiles, slabs) of a chip and layers of each; four slabs of SRAM and the rest of the chip fill a reticle.
-As many each, so that two memories share a program."""
+"""Stacks (tiles, slabs) of a chip and layers of each; four slabs of SRAM and the rest of the chip
+fill a reticle. As many each, so that two memories share a program."""
 
-MATRIX_RATE = {"HBM3": 2.25 * PETA, "HBM4": 2.25 * PETA, "3D-DRAM": 2.25 * PETA, "SRAM": 1.13 * PETA}
+MATRIX_RATE = {
+    "HBM3": 2.25 * PETA,
+    "HBM4": 2.25 * PETA,
+    "3D-DRAM": 2.25 * PETA,
+    "SRAM": 1.13 * PETA,
+}
 """Dense 8-bit rate of a chip in the limit study [FLOP/s]."""
 
 LINK_BANDWIDTH = 900 * GIGA  # one direction, NVLink5 [B/s]
-ABOVE_FLOOR = 1.0 * MICRO  # of the sync latency: with the floor's nominal 0.5 µs, the 1.5 µs of the study [s]
+ABOVE_FLOOR = (
+    1.0 * MICRO
+)  # of the sync latency: with the floor's nominal 0.5 µs, the 1.5 µs of the study [s]
 STAGE = 128  # the most chips that share a layer: the study's largest tensor degree
 
 LIMIT = codesign.Limit()
@@ -59,7 +67,10 @@ class Choices(NamedTuple):
 
 
 def choices(
-    memory: str, batches: Sequence[float], pipelines: Sequence[float] = (1, 4, 16, 64), whole_experts: Sequence[bool] = (False,)
+    memory: str,
+    batches: Sequence[float],
+    pipelines: Sequence[float] = (1, 4, 16, 64),
+    whole_experts: Sequence[bool] = (False,),
 ) -> Choices:
     """Every combination on offer with that memory; stages of 1, 2, 4 … 128 chips."""
     stages, contexts = [2**k for k in range(STAGE.bit_length())], (1, 4, 16)
@@ -76,23 +87,32 @@ def choices(
 
 @functools.cache
 def transformer(name: str) -> Transformer:
-    """A model at its nominal number of parameters, as papers count them, without its name: equal shapes share a program."""
+    """A model at its nominal number of parameters, as papers count them, without its name: equal
+    shapes share a program."""
     return dataclasses.replace(model(name, nominal_parameters=True), name="model")
 
 
 def execution_of(kind: str, name: str) -> codesign.Execution:
-    """The study's execution for a model: with experts, the reading that keeps its claims (two further syncs a layer)."""
+    """The study's execution for a model: with experts, the reading that keeps its claims (two
+    further syncs a layer)."""
     return LIMIT_WITH_EXPERTS if kind == "limit" and name == "deepseek-v3" else EXECUTIONS[kind]
 
 
 @functools.cache
 def world(memory: str, seed: int) -> Any:
     """Nominal and drawn technologies with that memory, on N3 with NVLink5."""
-    return technologies(seed, node="N3", memory=memory, link="NVLink5", cooling="3d-stack" if memory == "3D-DRAM" else "cold-plate")
+    return technologies(
+        seed,
+        node="N3",
+        memory=memory,
+        link="NVLink5",
+        cooling="3d-stack" if memory == "3D-DRAM" else "cold-plate",
+    )
 
 
 def sync_floor(technology: codesign.Technology, chips: Real) -> Real:
-    """The least sync latency that any money buys, over so many chips of one scale-up network [s]."""
+    """The least sync latency that any money buys, over so many chips of one scale-up network
+    [s]."""
     return latency.sync_floor(chips, chips, technology.links)
 
 
@@ -101,7 +121,9 @@ def usual_sync(technology: codesign.Technology, chips: Real) -> Real:
     return sync_floor(technology, chips) + ABOVE_FLOOR
 
 
-def design(technology: codesign.Technology, choice: Choices, matrix_rate: Real, sync_scale: Real) -> codesign.Design:
+def design(
+    technology: codesign.Technology, choice: Choices, matrix_rate: Real, sync_scale: Real
+) -> codesign.Design:
     """One machine of whole stacks; its sync latency is the usual one times ``sync_scale``."""
     stack = technology.memory
     return codesign.Design(
@@ -115,14 +137,22 @@ def design(technology: codesign.Technology, choice: Choices, matrix_rate: Real, 
 
 
 def plan_of(choice: Choices) -> codesign.Plan:
-    """Its layout; switches that add keep a collective at one sync, so time is affine in the latency."""
+    """Its layout; switches that add keep a collective at one sync, so time is affine in the
+    latency."""
     in_network = jnp.asarray(codesign.ALGORITHMS["in-network"])[None]
-    return codesign.Plan(pipeline=choice.pipeline, context=choice.context, expert=choice.expert, all_reduce=in_network)
+    return codesign.Plan(
+        pipeline=choice.pipeline,
+        context=choice.context,
+        expert=choice.expert,
+        all_reduce=in_network,
+    )
 
 
 def ideal_if_limit(plan: codesign.Plan, execution: codesign.Execution) -> codesign.Plan:
     """The study divides the cache over all chips."""
-    return dataclasses.replace(plan, kv_ideal=1.0) if isinstance(execution, codesign.Limit) else plan
+    return (
+        dataclasses.replace(plan, kv_ideal=1.0) if isinstance(execution, codesign.Limit) else plan
+    )
 
 
 def memory_price(technology: codesign.Technology) -> Real:
@@ -135,22 +165,31 @@ def access_energy(technology: codesign.Technology) -> Real:
     return technology.memory.access_energy / BITS_PER_BYTE / PICO
 
 
-def with_memory(technology: codesign.Technology, price: float = 1.0, energy: float = 1.0) -> codesign.Technology:
+def with_memory(
+    technology: codesign.Technology, price: float = 1.0, energy: float = 1.0
+) -> codesign.Technology:
     """The technology with its price of layers and its access energy scaled."""
     scaled = (technology.memory.layer_price * price, technology.memory.access_energy * energy)
     return eqx.tree_at(lambda t: (t.memory.layer_price, t.memory.access_energy), technology, scaled)
 
 
 def evaluated(
-    technology: codesign.Technology, offered: Choices, matrix_rate: Real, work: Transformer, context: Real,
-    execution: codesign.Execution, sync_scale: Real,
-) -> codesign.Outcome:  # fmt: skip
+    technology: codesign.Technology,
+    offered: Choices,
+    matrix_rate: Real,
+    work: Transformer,
+    context: Real,
+    execution: codesign.Execution,
+    sync_scale: Real,
+) -> codesign.Outcome:
     """Every choice in one technology; leaves of shape (choices,)."""
 
     def one(choice: Choices) -> codesign.Outcome:
         machine = design(technology, choice, matrix_rate, sync_scale)
         workload = codesign.Workload(work, codesign.Decode(batch=choice.batch, context=context))
         plan = ideal_if_limit(plan_of(choice), execution)
-        return codesign.evaluate(machine, workload, plan, technology=technology, execution=execution)
+        return codesign.evaluate(
+            machine, workload, plan, technology=technology, execution=execution
+        )
 
     return jax.vmap(one)(offered)

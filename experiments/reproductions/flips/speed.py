@@ -1,4 +1,5 @@
-"""The most tokens/s/user of each memory and model, what the step's time goes to, and what stands between it and 10,000."""
+"""The most tokens/s/user of each memory and model, what the step's time goes to, and what stands
+between it and 10,000."""
 
 from typing import Any, NamedTuple
 
@@ -11,7 +12,15 @@ from codesign.numerics.compilation import SELDOM, compiled
 from codesign.numerics.fields import Real
 from codesign.numerics.units import KIBI, MICRO
 from codesign.workload.transformer import Transformer
-from experiments.reproductions.flips.bands import Band, Finding, Row, band, percent, shown, with_band
+from experiments.reproductions.flips.bands import (
+    Band,
+    Finding,
+    Row,
+    band,
+    percent,
+    shown,
+    with_band,
+)
 from experiments.reproductions.flips.machines import (
     EXECUTIONS,
     MATRIX_RATE,
@@ -40,23 +49,42 @@ class Fastest(NamedTuple):
     chips: Real
     shares: Real  # (…, 4) of the step's time, in the order of CAUSES [1]
     halved: Real  # (…, 4) speed-up when that cause's time is halved [1]
-    sync_needed: Real  # longest sync latency at which some machine reaches the goal, 0 if none does [s]
+    sync_needed: (
+        Real  # longest sync latency at which some machine reaches the goal, 0 if none does [s]
+    )
 
 
 @compiled(SELDOM)
-def fastest(technology: Any, offered: Choices, matrix_rate: Real, work: Transformer, context: Real, execution) -> Fastest:
+def fastest(
+    technology: Any,
+    offered: Choices,
+    matrix_rate: Real,
+    work: Transformer,
+    context: Real,
+    execution,
+) -> Fastest:
     """Search all choices in every technology (leading axis)."""
 
     def one(technology: codesign.Technology) -> Fastest:
-        found = evaluated(technology, offered, matrix_rate, work, context, execution, jnp.asarray(1.0))
+        found = evaluated(
+            technology, offered, matrix_rate, work, context, execution, jnp.asarray(1.0)
+        )
         time = jnp.where(found.fits_memory, found.time_per_token, jnp.inf)
         at = jnp.argmin(time)
         here = jax.tree.map(lambda leaf: leaf[at], found.step)
         latency = jnp.sum(found.step.latency, axis=-1)
         spare = jnp.where(found.fits_memory, 1.0 / GOAL - (found.step.time - latency), -jnp.inf)
-        needed = jnp.max(jnp.where(found.step.syncs > 0, spare / jnp.maximum(found.step.syncs, 1.0), spare))
+        needed = jnp.max(
+            jnp.where(found.step.syncs > 0, spare / jnp.maximum(found.step.syncs, 1.0), spare)
+        )
         chips = offered.stage * offered.pipeline
-        return Fastest(1.0 / time[at], chips[at], shares(here), halvings(here, execution), jnp.maximum(needed, 0.0))
+        return Fastest(
+            1.0 / time[at],
+            chips[at],
+            shares(here),
+            halvings(here, execution),
+            jnp.maximum(needed, 0.0),
+        )
 
     return jax.vmap(one)(technology)
 
@@ -70,9 +98,15 @@ def _scheduled(step: Any, compute: Real, memory: Real, execution: codesign.Execu
 
 
 def shares(step: Any) -> Real:
-    """Where the time of one step goes; an operator's time belongs to the resource that binds it [1]."""
+    """Where the time of one step goes; an operator's time belongs to the resource that binds it
+    [1]."""
     by_memory = jnp.where(step.memory >= step.operators, step.operators, 0.0)
-    parts = (jnp.sum(by_memory), jnp.sum(step.operators - by_memory), jnp.sum(step.latency), jnp.sum(step.transfer))
+    parts = (
+        jnp.sum(by_memory),
+        jnp.sum(step.operators - by_memory),
+        jnp.sum(step.latency),
+        jnp.sum(step.transfer),
+    )
     return jnp.stack(parts) / step.time
 
 
@@ -98,11 +132,27 @@ def finding(seed: int) -> Finding:
             for kind in EXECUTIONS:
                 found[name, memory, kind] = numbers = _searched(name, memory, kind, seed)
                 setting = f"{TITLES[name]}, {memory}, {kind}"
-                rows.append(Row("most tokens/s/user", setting, band(numbers.speed), "token/s/user", _decomposed(numbers)))
+                rows.append(
+                    Row(
+                        "most tokens/s/user",
+                        setting,
+                        band(numbers.speed),
+                        "token/s/user",
+                        _decomposed(numbers),
+                    )
+                )
                 never = percent(numbers.sync_needed <= 0)
-                told = f"longest sync latency that reaches 10,000; no sync at all would not do in {never} of the draws"
-                rows.append(Row("sync for 10,000", setting, band(numbers.sync_needed / MICRO), "µs", told))
-    floor = band(jax.vmap(lambda technology: sync_floor(technology, jnp.asarray(8.0)))(world("HBM4", seed)) / MICRO)
+                told = (
+                    "longest sync latency that reaches 10,000; no sync at all would not do in"
+                    f" {never} of the draws"
+                )
+                rows.append(
+                    Row("sync for 10,000", setting, band(numbers.sync_needed / MICRO), "µs", told)
+                )
+    floor = band(
+        jax.vmap(lambda technology: sync_floor(technology, jnp.asarray(8.0)))(world("HBM4", seed))
+        / MICRO
+    )
     return Finding(rows, _summary(found, floor), list(_NOTES))
 
 
@@ -111,14 +161,22 @@ def _searched(name: str, memory: str, kind: str, seed: int) -> Fastest:
     experts = (True,) if kind == "limit" else (False, True)
     offered = choices(memory, batches=(1,), whole_experts=experts if whole else (False,))
     rate, context = jnp.asarray(MATRIX_RATE[memory]), jnp.asarray(CONTEXT)
-    numbers = fastest(world(memory, seed), offered, rate, transformer(name), context, execution_of(kind, name))
+    numbers = fastest(
+        world(memory, seed), offered, rate, transformer(name), context, execution_of(kind, name)
+    )
     return jax.tree.map(np.asarray, numbers)
 
 
 def _decomposed(found: Fastest) -> str:
-    parts = ", ".join(f"{cause} {shown(round(100 * share))} %" for cause, share in zip(CAUSES, found.shares[0], strict=True))
+    parts = ", ".join(
+        f"{cause} {shown(round(100 * share))} %"
+        for cause, share in zip(CAUSES, found.shares[0], strict=True)
+    )
     best = int(np.argmax(found.halved[0]))
-    return f"{shown(found.chips[0])} chips: {parts}; halving {CAUSES[best]} helps most, {shown(found.halved[0, best])}x"
+    return (
+        f"{shown(found.chips[0])} chips: {parts}; halving {CAUSES[best]} helps most,"
+        f" {shown(found.halved[0, best])}x"
+    )
 
 
 def _summary(found: dict, floor: Band) -> list[str]:
@@ -130,32 +188,43 @@ def _summary(found: dict, floor: Band) -> list[str]:
             for memory in MEMORIES
         )
         lines.append(f"Most tokens/s/user of {TITLES[name]} (one user at 4 Ki): {told}.")
-    syncs = [found[name, memory, "operatorwise"].shares[0, 2] for name in MODELS for memory in MEMORIES]
+    syncs = [
+        found[name, memory, "operatorwise"].shares[0, 2] for name in MODELS for memory in MEMORIES
+    ]
     helped = [CAUSES[int(np.argmax(one.halved[0]))] for one in found.values()]
     lines.append(
-        f"There syncs take {100 * min(syncs):.0f} to {100 * max(syncs):.0f} % of the step operator by operator; "
-        f"halving sync helps most in {helped.count('sync')} of {len(helped)} cases, memory in {helped.count('memory')}, "
-        f"compute in {helped.count('compute')}."
+        f"There syncs take {100 * min(syncs):.0f} to {100 * max(syncs):.0f} % of the step operator"
+        f" by operator; halving sync helps most in {helped.count('sync')} of {len(helped)} cases,"
+        f" memory in {helped.count('memory')}, compute in {helped.count('compute')}."
     )
     needed = "; ".join(f"{TITLES[name]} {_needed(found, name)}" for name in MODELS)
     lines.append(
-        f"10,000 tokens/s/user needs syncs of at most: {needed} (operator by operator; the floor of 8 chips with NVLink5 "
-        f"is {with_band(floor)} µs)."
+        f"10,000 tokens/s/user needs syncs of at most: {needed} (operator by operator; the floor of"
+        f" 8 chips with NVLink5 is {with_band(floor)} µs)."
     )
     return lines
 
 
 def _needed(found: dict, name: str) -> str:
-    reached = {memory: band(found[name, memory, "operatorwise"].sync_needed / MICRO) for memory in MEMORIES}
-    told = [f"{with_band(reached[memory], 'µs')} on {memory}" for memory in MEMORIES if reached[memory].nominal is not None]
+    reached = {
+        memory: band(found[name, memory, "operatorwise"].sync_needed / MICRO) for memory in MEMORIES
+    }
+    told = [
+        f"{with_band(reached[memory], 'µs')} on {memory}"
+        for memory in MEMORIES
+        if reached[memory].nominal is not None
+    ]
     never = [memory for memory in MEMORIES if reached[memory].nominal is None]
     return ", ".join(told + ([f"never on {' and '.join(never)}"] if never else []))
 
 
 _NOTES = (
-    f"Most tokens/s/user: 4 to 8 stacks a chip (SRAM: 1 to 4 slabs of 100 mm²), stages of 1 to {STAGE} chips (the "
-    "study's largest tensor degree), 1 to 64 pipeline stages, context degrees 1 to 16, experts whole or sliced, sync "
-    "latency 1 µs above the floor of so many chips; limits of edge, heat and price are not imposed. DeepSeek-V3 in "
-    "the limit has whole experts and two further syncs a layer, the reading that keeps the study's 'no HBM3 system "
-    "reaches 1,000' at its 4 TiB/s; eight stacks of HBM3 have 6.6 TB/s.",
+    (
+        "Most tokens/s/user: 4 to 8 stacks a chip (SRAM: 1 to 4 slabs of 100 mm²), stages of 1 to"
+        f" {STAGE} chips (the study's largest tensor degree), 1 to 64 pipeline stages, context"
+        " degrees 1 to 16, experts whole or sliced, sync latency 1 µs above the floor of so many"
+        " chips; limits of edge, heat and price are not imposed. DeepSeek-V3 in the limit has"
+        " whole experts and two further syncs a layer, the reading that keeps the study's 'no HBM3"
+        " system reaches 1,000' at its 4 TiB/s; eight stacks of HBM3 have 6.6 TB/s."
+    ),
 )

@@ -1,4 +1,5 @@
-"""Small synthetic files of measured results: the schema, with numbers that the terms themselves made."""
+"""Small synthetic files of measured results: the schema, with numbers that the terms themselves
+made."""
 
 from pathlib import Path
 
@@ -11,10 +12,24 @@ COLUMNS = (
 def line(**fields: object) -> str:
     """One row; columns left out are blank."""
     values = {
-        "source": "synthetic", "model": "meta-llama/Llama-3.1-8B-Instruct", "hardware": "H100-SXM", "n_chips": 1, "tp": 1, "pp": 1, "ep": 1,
-        "precision_weights": "bf16", "phase": "decode+interleaved_prefill", "batch_or_concurrency": 8, "input_len": 1024,
-        "output_len": 1024, "metric": "tpot_mean", "value": 10.0, "unit": "ms", "software": "vllm-0.19.0", "date": "2026-01",
-    } | fields  # fmt: skip
+        "source": "synthetic",
+        "model": "meta-llama/Llama-3.1-8B-Instruct",
+        "hardware": "H100-SXM",
+        "n_chips": 1,
+        "tp": 1,
+        "pp": 1,
+        "ep": 1,
+        "precision_weights": "bf16",
+        "phase": "decode+interleaved_prefill",
+        "batch_or_concurrency": 8,
+        "input_len": 1024,
+        "output_len": 1024,
+        "metric": "tpot_mean",
+        "value": 10.0,
+        "unit": "ms",
+        "software": "vllm-0.19.0",
+        "date": "2026-01",
+    } | fields
     return ",".join(str(values.get(column, "")) for column in COLUMNS.split(","))
 
 

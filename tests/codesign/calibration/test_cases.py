@@ -55,7 +55,9 @@ def test_printed_device_names_are_found():
 
 def test_releases_are_half_years_by_version_and_else_by_date():
     assert engine("vllm-0.12.0").release == "2025H2"
-    assert engine("vllm [vllm-openai:v0.19.0-cu130]", "2025-01").release == "2026H1"  # the version knows better
+    assert (
+        engine("vllm [vllm-openai:v0.19.0-cu130]", "2025-01").release == "2026H1"
+    )  # the version knows better
     assert engine("trtllm", "2025-11-02").release == "2025H2"
     assert engine("vllm").release == ""
 
@@ -74,7 +76,10 @@ def test_4_bit_means_four_things():
     assert formats("int3?", "", "llama-3.3-70b", "b200", "vllm") is None
 
 
-@pytest.mark.parametrize(("printed", "hardware"), [("fp8", "h100"), ("fp4", "b200"), ("bf16", "h100"), ("q4", "rtx-4090")])
+@pytest.mark.parametrize(
+    ("printed", "hardware"),
+    [("fp8", "h100"), ("fp4", "b200"), ("bf16", "h100"), ("q4", "rtx-4090")],
+)
 def test_a_precision_goes_by_the_name_of_the_formats_that_it_was_made_of(printed, hardware):
     for model in ("llama-3.1-8b", "deepseek-r1", "gpt-oss-120b"):
         measured = formats(printed, "", model, hardware, "vllm")
@@ -125,21 +130,51 @@ def test_rows_that_cannot_be_read_say_why(tmp_path, fields, words):
 
 def test_times_are_in_seconds_and_throughput_is_of_one_replica(tmp_path):
     assert only(tmp_path, value=12.5).value == pytest.approx(0.0125)
-    case = only(tmp_path, metric="output_throughput", unit="tok/s", value=800.0, n_chips=8, tp=2, batch_or_concurrency=64)
+    case = only(
+        tmp_path,
+        metric="output_throughput",
+        unit="tok/s",
+        value=800.0,
+        n_chips=8,
+        tp=2,
+        batch_or_concurrency=64,
+    )
     assert (case.replicas, case.value, case.concurrency) == (4.0, 200.0, 16.0)
 
 
 def test_concurrency_of_max_load_is_what_fits(tmp_path):
-    case = only(tmp_path, phase="mixed_prefill+decode_max_load", metric="output_throughput", unit="tok/s", batch_or_concurrency="")
+    case = only(
+        tmp_path,
+        phase="mixed_prefill+decode_max_load",
+        metric="output_throughput",
+        unit="tok/s",
+        batch_or_concurrency="",
+    )
     assert math.isnan(case.concurrency) and not case.fitted
 
 
 def test_pools_are_read_by_worker(tmp_path):
-    text = line(phase="decode(disagg)", n_chips=24, tp=8, batch_or_concurrency=128, model="DeepSeek-R1", precision_weights="fp8")
+    text = line(
+        phase="decode(disagg)",
+        n_chips=24,
+        tp=8,
+        batch_or_concurrency=128,
+        model="DeepSeek-R1",
+        precision_weights="fp8",
+    )
     path = tmp_path / "pools.csv"
     header = write(tmp_path, []).read_text().strip()
-    path.write_text(f"{header},prefill_layout,decode_layout\n{text},1x(tp8 ep8 dpattn1) on 8 GPUs,2x(tp8 ep8 dpattn1) on 16 GPUs\n")
+    path.write_text(
+        f"{header},prefill_layout,decode_layout\n{text},1x(tp8 ep8 dpattn1) on 8 GPUs,2x(tp8 ep8"
+        " dpattn1) on 16 GPUs\n"
+    )
     cases, _ = map_rows(read_measurements(path), find_machine, index().get)
     case = cases[0]
-    assert (case.replicas, case.concurrency, case.data, case.tensor, case.expert) == (2.0, 64.0, 8.0, 1.0, 8.0)
+    assert (case.replicas, case.concurrency, case.data, case.tensor, case.expert) == (
+        2.0,
+        64.0,
+        8.0,
+        1.0,
+        8.0,
+    )
     assert case.prefill_chips == 4.0  # of eight, for each of two workers

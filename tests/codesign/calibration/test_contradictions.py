@@ -4,7 +4,14 @@ import pytest
 
 from codesign.calibration.calibrate import count
 from codesign.calibration.cases import map_rows
-from codesign.calibration.contradictions import FALLING, FASTER, REPEATS, SPIKE, contradictions, honest
+from codesign.calibration.contradictions import (
+    FALLING,
+    FASTER,
+    REPEATS,
+    SPIKE,
+    contradictions,
+    honest,
+)
 from codesign.calibration.measurements import read_measurements
 from codesign.workload.catalogue import index
 from hardware_priors.machines import find_machine
@@ -34,22 +41,38 @@ def test_a_plausible_series_is_left_alone(tmp_path):
 
 @pytest.mark.parametrize(
     ("changed", "rule", "row"),
-    [({"b256": 4.9}, FASTER, 4), ({"b256": 7.0}, FALLING, 4), ({"b16": 45.0}, FALLING, 2), ({"b64": 90.0, "b256": 60.0}, SPIKE, 3)],
+    [
+        ({"b256": 4.9}, FASTER, 4),
+        ({"b256": 7.0}, FALLING, 4),
+        ({"b16": 45.0}, FALLING, 2),
+        ({"b64": 90.0, "b256": 60.0}, SPIKE, 3),
+    ],
 )
 def test_each_rule_finds_its_row(tmp_path, changed, rule, row):
-    """8.03e9 weights of 16 bit take 4.8 ms at 3.35 TB/s, of which the embedding table, not read, is 0.3."""
+    """8.03e9 weights of 16 bit take 4.8 ms at 3.35 TB/s, of which the embedding table, not read, is
+    0.3."""
     changed = {"b256": 4.0} if rule == FASTER else changed
     assert found(tmp_path, series(**changed)) == {row: rule}
 
 
 def test_a_static_batch_is_held_to_its_cache_too(tmp_path):
-    static = {"phase": "static_batch_prefill+decode", "metric": "tpot_mean_derived", "batch_or_concurrency": 64, "input_len": 2048}
-    assert found(tmp_path, [line(value=6.0, output_len=2048, **static)]) == {0: FASTER}  # 64 caches take 7 ms beside the weights
+    static = {
+        "phase": "static_batch_prefill+decode",
+        "metric": "tpot_mean_derived",
+        "batch_or_concurrency": 64,
+        "input_len": 2048,
+    }
+    assert found(tmp_path, [line(value=6.0, output_len=2048, **static)]) == {
+        0: FASTER
+    }  # 64 caches take 7 ms beside the weights
     assert found(tmp_path, [line(value=20.0, output_len=2048, **static)]) == {}
 
 
 def test_a_row_far_from_its_repeats_goes(tmp_path):
-    rows = [line(value=value, date=date) for value, date in ((9.0, "2026-01"), (9.2, "2026-02"), (9.1, "2026-03"), (30.0, "2026-04"))]
+    rows = [
+        line(value=value, date=date)
+        for value, date in ((9.0, "2026-01"), (9.2, "2026-02"), (9.1, "2026-03"), (30.0, "2026-04"))
+    ]
     assert found(tmp_path, rows) == {3: REPEATS}
 
 

@@ -1,4 +1,5 @@
-"""Fitting: parameters that made the data are found, wrong rows pull little, a profile survives its file, statistics by hand."""
+"""Fitting: parameters that made the data are found, wrong rows pull little, a profile survives its
+file, statistics by hand."""
 
 import dataclasses
 
@@ -16,10 +17,17 @@ RNG = np.random.default_rng(1)
 
 
 def line_block(values: np.ndarray, slopes: np.ndarray) -> Block:
-    """Rows ln y = a + b·x, each with its own x; a and b are coefficients 0 and 1 and parameters 0 and 1."""
+    """Rows ln y = a + b·x, each with its own x; a and b are coefficients 0 and 1 and parameters 0
+    and 1."""
     members = np.tile(np.array([[[0], [1]]]), (len(values), 1, 1))
     derivative = np.stack([np.ones_like(slopes), slopes], axis=1)
-    return Block(members, values, np.full(len(values), 0.1), lambda logs: logs[:, 0] + logs[:, 1] * slopes, lambda logs: derivative)
+    return Block(
+        members,
+        values,
+        np.full(len(values), 0.1),
+        lambda logs: logs[:, 0] + logs[:, 1] * slopes,
+        lambda logs: derivative,
+    )
 
 
 def test_a_line_is_found_with_the_covariance_of_least_squares():
@@ -28,7 +36,9 @@ def test_a_line_is_found_with_the_covariance_of_least_squares():
     found = fit([line_block(noisy, x)], np.zeros(2), np.full(2, 100.0))
     assert found.converged
     np.testing.assert_allclose(found.mean, [0.7, -0.3], atol=0.03)
-    expected = 0.1 / np.sqrt(400) * np.sqrt(7.0 / 5.0)  # information of t(4): (ν + 1)/(ν + 3) of the normal's
+    expected = (
+        0.1 / np.sqrt(400) * np.sqrt(7.0 / 5.0)
+    )  # information of t(4): (ν + 1)/(ν + 3) of the normal's
     assert np.sqrt(found.covariance[0, 0]) == pytest.approx(expected, rel=0.25)
 
 
@@ -53,7 +63,11 @@ def test_layers_add_up_and_unknown_members_widen():
     row = {"generic": "", "vendor": "nvidia", "architecture": "hopper", "device": "h100"}
     made = parameters([row], {})
     theta = np.zeros(len(made.names) + 1)
-    for name, value in (("product_floor|generic|", -12.0), ("product_floor|architecture|hopper", 0.5), ("product_floor|device|h100", 0.25)):
+    for name, value in (
+        ("product_floor|generic|", -12.0),
+        ("product_floor|architecture|hopper", 0.5),
+        ("product_floor|device|h100", 0.25),
+    ):
         theta[made.index[name]] = value
     members, unknown = membership([row, row | {"device": "h300"}], made.index, {})
     first = list(PRIORS).index("product_floor")
@@ -75,7 +89,11 @@ def test_a_profile_survives_its_file(tmp_path):
     )
     save(made, tmp_path / "x.npz")
     again = load(tmp_path / "x.npz")
-    assert (again.names, again.noise, again.spreads) == (made.names, {"power": 1.25}, {"queue|engine": 0.4})
+    assert (again.names, again.noise, again.spreads) == (
+        made.names,
+        {"power": 1.25},
+        {"queue|engine": 0.4},
+    )
     assert again.about == {"name": "x", "date": "2026"}
     np.testing.assert_allclose(again.covariance, made.covariance, rtol=1e-6)
 
@@ -94,7 +112,12 @@ def test_profiles_that_share_a_parameter_cannot_be_joined():
 
 def test_a_prior_profile_wins_over_the_layers():
     prior = Profile(("product_floor|generic|",), np.array([-9.0]), np.array([[0.04]]))
-    names, mean, covariance = combine(("product_floor|generic|", "queue|generic|"), np.array([-12.0, -2.0]), np.array([0.5, 1.0]), prior)
+    names, mean, covariance = combine(
+        ("product_floor|generic|", "queue|generic|"),
+        np.array([-12.0, -2.0]),
+        np.array([0.5, 1.0]),
+        prior,
+    )
     assert names == ("product_floor|generic|", "queue|generic|")
     np.testing.assert_allclose(mean, [-9.0, -2.0])
     np.testing.assert_allclose(np.diag(covariance), [0.04, 1.0])
@@ -107,12 +130,15 @@ def test_completing_adds_every_generic_coefficient_once():
 
 
 def test_layers_learn_how_far_their_members_lie_apart():
-    """Ten engines with queues half a unit apart: the judged spread gives way; one engine says next to nothing."""
+    """Ten engines with queues half a unit apart: the judged spread gives way; one engine says next
+    to nothing."""
     judged = PRIORS["queue"].layers["engine"]
 
     def learnt(values):
         names = tuple(f"queue|engine|{k}" for k in range(len(values)))
-        return learnt_spreads(Profile(names, np.array(values), 1e-6 * np.eye(len(names))))["queue|engine"]
+        return learnt_spreads(Profile(names, np.array(values), 1e-6 * np.eye(len(names))))[
+            "queue|engine"
+        ]
 
     assert learnt([0.02, -0.02] * 20) < 0.4 * judged
     assert learnt([1.5, -1.5] * 20) == pytest.approx(1.5, rel=0.1)
@@ -130,18 +156,30 @@ def test_an_unmeasured_member_is_as_wide_as_its_layer_was_learnt_to_be():
 
 def test_intervals_that_held_too_seldom_are_widened_for_what_nobody_measured():
     made = Profile(("queue|generic|",), np.zeros(1), np.eye(1), spreads={"queue|engine": 0.5})
-    left = {"device": {"quantities": {"time_per_token": {"interval_coverage": 0.6827}}}}  # one standard deviation of a normal
+    left = {
+        "device": {"quantities": {"time_per_token": {"interval_coverage": 0.6827}}}
+    }  # one standard deviation of a normal
     wider = widen(made, left)
     assert wider.spreads["queue|engine"] == pytest.approx(0.5 * 1.645, rel=1e-3)
-    assert wider.spreads["queue|variant"] == pytest.approx(PRIORS["queue"].layers["variant"] * 1.645, rel=1e-3)
-    assert wider.about["widened"] == pytest.approx(1.645, rel=1e-3) and wider.about["left_out"] == left
-    enough = widen(made, {"device": {"quantities": {"time_per_token": {"interval_coverage": 0.95}}}})
+    assert wider.spreads["queue|variant"] == pytest.approx(
+        PRIORS["queue"].layers["variant"] * 1.645, rel=1e-3
+    )
+    assert (
+        wider.about["widened"] == pytest.approx(1.645, rel=1e-3) and wider.about["left_out"] == left
+    )
+    enough = widen(
+        made, {"device": {"quantities": {"time_per_token": {"interval_coverage": 0.95}}}}
+    )
     assert enough.spreads["queue|engine"] == 0.5
 
 
 def test_pruning_keeps_what_was_learnt():
     spread = PRIORS["queue"].layers["engine"]
-    made = Profile(("queue|generic|", "queue|engine|vllm", "queue|engine|other"), np.zeros(3), np.diag([1.0, 0.5 * spread**2, spread**2]))
+    made = Profile(
+        ("queue|generic|", "queue|engine|vllm", "queue|engine|other"),
+        np.zeros(3),
+        np.diag([1.0, 0.5 * spread**2, spread**2]),
+    )
     assert prune(made).names == ("queue|generic|", "queue|engine|vllm")
 
 
@@ -153,13 +191,18 @@ def test_statistics_by_hand():
     assert told.interval_coverage == pytest.approx(2.0 / 3.0)  # ln 2 is more than 1.645 · 0.2
     assert told.interval_width == pytest.approx(np.expm1(1.6448536 * 0.2), rel=1e-6)
     exact = score(np.log([1.0, 2.0]), Predictions(np.log([1.0, 2.0]), np.zeros(2), np.full(2, 0.2)))
-    assert exact.crps == pytest.approx(0.2 * (2.0 / np.sqrt(2.0 * np.pi) - 1.0 / np.sqrt(np.pi)))  # standard normal at its mean
+    assert exact.crps == pytest.approx(
+        0.2 * (2.0 / np.sqrt(2.0 * np.pi) - 1.0 / np.sqrt(np.pi))
+    )  # standard normal at its mean
 
 
 def test_blocks_predict_each_configuration_once():
     block = line_block(np.zeros(3), np.array([0.0, 1.0, 2.0]))
     shared = dataclasses.replace(
-        block, members=block.members[:1], configuration=np.zeros(3, int), differentiate=lambda logs: np.ones((3, 2))
+        block,
+        members=block.members[:1],
+        configuration=np.zeros(3, int),
+        differentiate=lambda logs: np.ones((3, 2)),
     )
     assert shared.coefficients(np.array([1.0, 2.0])).shape == (1, 2)
     assert shared.jacobian(np.array([1.0, 2.0])).shape == (3, 2)

@@ -1,4 +1,5 @@
-"""Files of strangers: other delimiters, columns and gaps are read; what is no file of the kind is refused in a sentence."""
+"""Files of strangers: other delimiters, columns and gaps are read; what is no file of the kind is
+refused in a sentence."""
 
 import pytest
 
@@ -18,8 +19,12 @@ def plain(tmp_path):
 
 @pytest.mark.parametrize("delimiter", [";", "\t", "|"])
 def test_other_delimiters_say_the_same(tmp_path, delimiter):
-    same = rewritten(tmp_path, "\n".join([COLUMNS, line(), line(value=12.5)]).replace(",", delimiter))
-    assert [(row.text, row.value) for row in same] == [(row.text, row.value) for row in plain(tmp_path)]
+    same = rewritten(
+        tmp_path, "\n".join([COLUMNS, line(), line(value=12.5)]).replace(",", delimiter)
+    )
+    assert [(row.text, row.value) for row in same] == [
+        (row.text, row.value) for row in plain(tmp_path)
+    ]
 
 
 def test_decimal_commas_are_read_between_semicolons(tmp_path):
@@ -28,13 +33,20 @@ def test_decimal_commas_are_read_between_semicolons(tmp_path):
 
 
 def test_columns_may_come_in_any_order_number_and_case(tmp_path):
-    rows = rewritten(tmp_path, "Note,UNIT,value , metric,phase,hardware,model\nx,ms,3,tpot_mean,decode,H100,llama-3.1-8b\n\n  \n")
+    rows = rewritten(
+        tmp_path,
+        "Note,UNIT,value ,"
+        " metric,phase,hardware,model\nx,ms,3,tpot_mean,decode,H100,llama-3.1-8b\n\n  \n",
+    )
     assert len(rows) == 1 and rows[0].value == pytest.approx(0.003) and rows[0].line == 2
     assert rows[0].number("tp") is None and rows[0].text["software"] == ""
 
 
 def test_short_and_long_rows_are_read_as_far_as_they_go(tmp_path):
-    rows = rewritten(tmp_path, "model,hardware,phase,metric,value,unit\na,b\na,b,decode,tpot_mean,4,ms,more,and more\n")
+    rows = rewritten(
+        tmp_path,
+        "model,hardware,phase,metric,value,unit\na,b\na,b,decode,tpot_mean,4,ms,more,and more\n",
+    )
     assert rows[0].text["phase"] == "" and rows[0].value != rows[0].value
     assert rows[1].value == pytest.approx(0.004)
 

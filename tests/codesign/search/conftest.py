@@ -1,7 +1,8 @@
-"""Problems that the tests of the search share: one structure, so that each stage compiles once for all of them.
+"""Problems that the tests of the search share: one structure, so that each stage compiles once for
+all of them.
 
-Technologies, plans, promises, contexts and continuous ranges are numbers; only the ranges of integers, build mode, the number of
-choices and the shape of the model are structure.
+Technologies, plans, promises, contexts and continuous ranges are numbers; only the ranges of
+integers, build mode, the number of choices and the shape of the model are structure.
 """
 
 import dataclasses
@@ -30,25 +31,55 @@ COSTS = tuple(objectives.objective(name) for name in ("$/token", "J/token", "tok
 CHIPS, BATCH = (1, 128), (1, 1024)
 """Ranges of integers of all problems but those that are enumerated."""
 
-LOWEST = {"memory_bandwidth": 5e11, "memory_capacity": 8e9, "peak_flops": 5e13, "sync_latency": 3e-7, "link_bandwidth": 2e10}
-HIGHEST = {"memory_bandwidth": 5e13, "memory_capacity": 2e12, "peak_flops": 2e16, "sync_latency": 2e-5, "link_bandwidth": 4e12}
-"""Box of the continuous quantities; the clock's is a little wider than what processes allow, so that its limits bind first."""
+LOWEST = {
+    "memory_bandwidth": 5e11,
+    "memory_capacity": 8e9,
+    "peak_flops": 5e13,
+    "sync_latency": 3e-7,
+    "link_bandwidth": 2e10,
+}
+HIGHEST = {
+    "memory_bandwidth": 5e13,
+    "memory_capacity": 2e12,
+    "peak_flops": 2e16,
+    "sync_latency": 2e-5,
+    "link_bandwidth": 4e12,
+}
+"""Box of the continuous quantities; the clock's is a little wider than what processes allow, so
+that its limits bind first."""
 
 TIGHT_PROMISE, BUILD_PROMISE = 1.2e-3, 6e-4
-"""[s] No single chip keeps them for an 8B model: all designs have links, none of which then rests at its least bandwidth."""
+"""[s] No single chip keeps them for an 8B model: all designs have links, none of which then rests
+at its least bandwidth."""
 
 
 def space(chips: tuple[int, int] = CHIPS, *, buildable: bool = False, **frozen: float) -> Space:
     """The box that tests search; ``frozen`` quantities have one value."""
-    low, high = ({**side, "clock": clock, **frozen} for side, clock in ((LOWEST, 0.45), (HIGHEST, 1.3)))
-    base = codesign.Design(1e12, 1e11, 1e15, 8, 1e-6, 1e11, scale_out_bandwidth=5e10, scale_out_latency=2e-5, sram_bandwidth=1e12)
+    low, high = (
+        {**side, "clock": clock, **frozen} for side, clock in ((LOWEST, 0.45), (HIGHEST, 1.3))
+    )
+    base = codesign.Design(
+        1e12,
+        1e11,
+        1e15,
+        8,
+        1e-6,
+        1e11,
+        scale_out_bandwidth=5e10,
+        scale_out_latency=2e-5,
+        sram_bandwidth=1e12,
+    )
     return Space(base, list(low.values()), list(high.values()), chips=chips, buildable=buildable)
 
 
-def work(context: float = 8192.0, promise: float = TIGHT_PROMISE, **precision: float) -> codesign.Workload:
+def work(
+    context: float = 8192.0, promise: float = TIGHT_PROMISE, **precision: float
+) -> codesign.Workload:
     """Decoding by an 8B model."""
     phase = codesign.Decode(batch=1, context=context)
-    return codesign.Workload(model("llama-3.1-8b"), phase, codesign.Precision(**precision), promise=promise)
+    return codesign.Workload(
+        model("llama-3.1-8b"), phase, codesign.Precision(**precision), promise=promise
+    )
 
 
 def plan(algorithm: str = "one-shot", **degrees: float) -> codesign.Plan:
@@ -56,7 +87,9 @@ def plan(algorithm: str = "one-shot", **degrees: float) -> codesign.Plan:
     return codesign.Plan(all_reduce=codesign.ALGORITHMS[algorithm][None], **degrees)
 
 
-def choices(technology: Technology, *, dies: float = 1.0, sram_capacity: float = 60e6) -> list[Choice]:
+def choices(
+    technology: Technology, *, dies: float = 1.0, sram_capacity: float = 60e6
+) -> list[Choice]:
     """Two choices, which differ in the all-reduce."""
     kind = Kind(technology, dies, sram_capacity, 72)
     return [Choice(name, (plan(name),), (kind,)) for name in ("one-shot", "two-shot")]
@@ -88,8 +121,16 @@ class Posed:
             return verify(self.pool, self.goals, (), list(subproblems))
 
 
-def posed(spaces: Space, workload: codesign.Workload, among: Sequence[Choice], goals: Any = GOALS, weights: Any = None,
-          batch: tuple[int, int] = BATCH, execution: Any = None, bounds: Sequence[Bound] = ()) -> Posed:  # fmt: skip
+def posed(
+    spaces: Space,
+    workload: codesign.Workload,
+    among: Sequence[Choice],
+    goals: Any = GOALS,
+    weights: Any = None,
+    batch: tuple[int, int] = BATCH,
+    execution: Any = None,
+    bounds: Sequence[Bound] = (),
+) -> Posed:
     """A problem in the program's terms, nothing solved yet."""
     weights = np.array([[0.4, 0.3, 0.3]]) if weights is None else np.asarray(weights, float)
     with double_precision():
@@ -99,7 +140,13 @@ def posed(spaces: Space, workload: codesign.Workload, among: Sequence[Choice], g
         return Posed(SolutionPool(formulation, weights), tuple(goals))
 
 
-def run(spaces: Space, workload: codesign.Workload, among: Sequence[Choice], goals: Any = GOALS, **options: Any) -> Front:
+def run(
+    spaces: Space,
+    workload: codesign.Workload,
+    among: Sequence[Choice],
+    goals: Any = GOALS,
+    **options: Any,
+) -> Front:
     """A small search."""
     return optimize(spaces, service(workload, BATCH), among, goals, weights=6, **options)
 
@@ -117,8 +164,14 @@ def build_front(technology) -> Front:
 @pytest.fixture(scope="session")
 def technologies() -> list[Technology]:
     """Different nodes, memories, links and coolings."""
-    names = [("N3", "HBM4", "NVLink6"), ("N5", "HBM3", "NVLink4"), ("N7", "HBM2E", "NVLink3"), ("N2", "HBM4E", "UALink"),
-             ("N4", "HBM3E", "ICI"), ("N3", "HBM3E", "Infinity-Fabric")]  # fmt: skip
+    names = [
+        ("N3", "HBM4", "NVLink6"),
+        ("N5", "HBM3", "NVLink4"),
+        ("N7", "HBM2E", "NVLink3"),
+        ("N2", "HBM4E", "UALink"),
+        ("N4", "HBM3E", "ICI"),
+        ("N3", "HBM3E", "Infinity-Fabric"),
+    ]
     return [hardware_priors.technology(*name) for name in names]
 
 

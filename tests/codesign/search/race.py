@@ -18,27 +18,41 @@ NAMES = ("tokens/s/$", "tokens/s/W", "tokens/s/user", "$/token", "J/token")
 
 
 class Contest(NamedTuple):
-    """One random problem: by how much the unproved search misses the proved best of each weighting, in log units."""
+    """One random problem: by how much the unproved search misses the proved best of each weighting,
+    in log units."""
 
     told: str
     loss: np.ndarray
     closed: bool
 
 
-def contest(random: np.random.Generator, technologies: list[Any], *, buildable: bool, goals: int) -> Contest | None:
+def contest(
+    random: np.random.Generator, technologies: list[Any], *, buildable: bool, goals: int
+) -> Contest | None:
     """Search a random problem without a proof, then prove it; None where it has no design."""
     at = random.integers(len(technologies))
     context, promise = np.exp(random.uniform(np.log([1024, 8e-4]), np.log([131072, 0.2])))
-    bits = {"weight_bits": random.choice([4.0, 8.0, 16.0]), "state_bits": random.choice([8.0, 16.0])}
+    bits = {
+        "weight_bits": random.choice([4.0, 8.0, 16.0]),
+        "state_bits": random.choice([8.0, 16.0]),
+    }
     among = choices(technologies[at], dies=random.choice([1.0, 2.0]))
     names = list(map(str, random.choice(NAMES, goals, replace=False)))
     weights = [stretched(random.dirichlet(np.ones(goals))) for _ in range(4 if goals > 1 else 1)]
     wanted = tuple(objectives.objective(name) for name in names)
-    problem = posed(space(CHIPS, buildable=buildable), work(float(context), float(promise), **bits), among, wanted, weights)
+    problem = posed(
+        space(CHIPS, buildable=buildable),
+        work(float(context), float(promise), **bits),
+        among,
+        wanted,
+        weights,
+    )
     told = f"technology {at}, {context:.0f} positions, {promise * 1e3:.3g} ms, {bits}, {names}"
     with double_precision():
         try:
-            subproblems, _ = search_weightings(problem.pool, Wanted(wanted), bound_rows(()), seed=0, prove=False)
+            subproblems, _ = search_weightings(
+                problem.pool, Wanted(wanted), bound_rows(()), seed=0, prove=False
+            )
         except Infeasible:
             return None
         best = complete(problem.pool, subproblems)[: len(weights)]

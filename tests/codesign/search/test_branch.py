@@ -17,12 +17,20 @@ WEIGHTS = ((0.4, 0.3, 0.3), (1.0, 1e-4, 1e-4), (1e-4, 1e-4, 1.0))
 
 
 def enumerated(problem: Posed) -> tuple[np.ndarray, int]:
-    """The least value of each weighting over all integers of all choices, and how many were solved."""
+    """The least value of each weighting over all integers of all choices, and how many were
+    solved."""
     low, high = integer_ranges(problem.problems)
     every = list(itertools.product(*(range(a, b + 1) for a, b in zip(low, high, strict=True))))
-    subproblems = [Subproblem(k, c, tuple(map(int, one))) for k in range(len(problem.pool.weights)) for c in range(2) for one in every]
+    subproblems = [
+        Subproblem(k, c, tuple(map(int, one)))
+        for k in range(len(problem.pool.weights))
+        for c in range(2)
+        for one in every
+    ]
     problem.solve(subproblems)
-    values = np.array([problem.pool.value(subproblem) for subproblem in subproblems]).reshape(len(problem.pool.weights), -1)
+    values = np.array([problem.pool.value(subproblem) for subproblem in subproblems]).reshape(
+        len(problem.pool.weights), -1
+    )
     assert np.isfinite(values).any(axis=1).all()
     return values.min(axis=1), len(subproblems)
 
@@ -39,7 +47,9 @@ def test_branch_and_bound_agrees_with_enumeration(mode, technology, record_prope
     fresh = posed(box, workload, choices(technology, dies=2.0), weights=WEIGHTS, batch=batch)
     low, _ = integer_ranges(fresh.problems)
     starts = [Subproblem(k, 0, tuple(map(int, low))) for k in range(len(WEIGHTS))]
-    starts = [subproblem._replace(integers=(4, 8, *subproblem.integers[2:])) for subproblem in starts]  # feasible, and far from the best
+    starts = [
+        subproblem._replace(integers=(4, 8, *subproblem.integers[2:])) for subproblem in starts
+    ]  # feasible, and far from the best
     fresh.solve(starts)
     with double_precision():
         proof = prove(fresh.pool, starts)
@@ -48,9 +58,14 @@ def test_branch_and_bound_agrees_with_enumeration(mode, technology, record_prope
     met = len(fresh.pool.done)
     best, count = enumerated(fresh)
     record_property("proof", (int(proof.boxes), int(proof.solves), int(count)))
-    print(f"{mode}: {proof.boxes} boxes, {proof.solves} relaxations, {met} solves against {count} enumerated;")
+    print(
+        f"{mode}: {proof.boxes} boxes, {proof.solves} relaxations, {met} solves against {count}"
+        " enumerated;"
+    )
     print(f"best found above best there is {values - best}, bounds below it {best - proof.bounds}")
-    assert (values - best <= TOLERANCE).all(), "something better by more than the tolerance was missed"
+    assert (values - best <= TOLERANCE).all(), (
+        "something better by more than the tolerance was missed"
+    )
     assert (proof.bounds <= best + 1e-9).all(), "a bound above the best there is"
     assert (values - proof.bounds <= TOLERANCE * 1.001).all()
     assert met < count / 10
@@ -74,7 +89,9 @@ def test_roots_hold_everything_once_and_end_at_the_domain(technology):
     found = roots(problem.pool.formulation)
     chips = sorted((box.low[0], box.high[0]) for box in found if box.choice == 1)
     assert chips == [(1, 72), (73, 128)]
-    assert {box.low[1:] for box in found} == {(1, 0, 0)} and {box.high[1:] for box in found} == {(64, 0, 0)}
+    assert {box.low[1:] for box in found} == {(1, 0, 0)} and {box.high[1:] for box in found} == {
+        (64, 0, 0)
+    }
 
 
 def test_halves_hold_everything_once():
@@ -85,7 +102,9 @@ def test_halves_hold_everything_once():
         if box.single:
             continue
         one, other = halves(box)
-        sizes = [int(np.prod(np.array(part.high) - np.array(part.low) + 1)) for part in (box, one, other)]
+        sizes = [
+            int(np.prod(np.array(part.high) - np.array(part.low) + 1)) for part in (box, one, other)
+        ]
         assert sizes[0] == sizes[1] + sizes[2] and min(sizes[1:]) >= 1
         assert one.low == box.low and other.high == box.high
 

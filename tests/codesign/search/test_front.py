@@ -1,4 +1,5 @@
-"""The front: feasible, integer, non-dominated, robust against perturbation, and mostly inside the box; in limit and in build mode."""
+"""The front: feasible, integer, non-dominated, robust against perturbation, and mostly inside the
+box; in limit and in build mode."""
 
 import dataclasses
 import functools
@@ -60,8 +61,11 @@ def exactly(problems: Any, choice: Any, design: Any, batch: Any) -> tuple[Any, A
 
 @pytest.fixture
 def exact(mode, technology):
-    """The exact model of the front's own problem, in one compiled size: (designs, batches, choices) → (log goals, limits)."""
-    problems = posed(space(buildable=mode == "build"), work(promise=PROMISES[mode]), choices(technology)).problems
+    """The exact model of the front's own problem, in one compiled size: (designs, batches, choices)
+    → (log goals, limits)."""
+    problems = posed(
+        space(buildable=mode == "build"), work(promise=PROMISES[mode]), choices(technology)
+    ).problems
     lanes = 4096
 
     def evaluate(design: Any, batch: Any, choice: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -74,7 +78,10 @@ def exact(mode, technology):
         whole = jax.tree.map(padded, (np.asarray(choice), design, np.asarray(batch, float)))
         with double_precision():
             rows = len(padded(batch))
-            parts = [exactly(problems, *jax.tree.map(lambda leaf, row=row: leaf[row], whole)) for row in range(rows)]
+            parts = [
+                exactly(problems, *jax.tree.map(lambda leaf, row=row: leaf[row], whole))
+                for row in range(rows)
+            ]
         return tuple(np.concatenate(part)[:count] for part in zip(*parts, strict=True))  # pyright: ignore[reportReturnType]
 
     return evaluate
@@ -98,22 +105,34 @@ def test_designs_are_not_dominated(front):
 def test_every_design_is_certified(front):
     assert set(front.status) == {"GLOBAL"}
     assert np.abs(front.certified_gap).max() < 1e-6
-    assert front.certified_gap.min() > -1e-9, "an exact value below its proved bound: bound or program is wrong"
+    assert front.certified_gap.min() > -1e-9, (
+        "an exact value below its proved bound: bound or program is wrong"
+    )
 
 
 def test_few_designs_rest_on_the_box(front):
     assert (front.box != 0).any(axis=1).mean() <= 0.05
 
 
-def test_buildable_memory_is_whole_and_latency_is_what_network_and_software_give(build_front, technology):
+def test_buildable_memory_is_whole_and_latency_is_what_network_and_software_give(
+    build_front, technology
+):
     design, memory, links = build_front.design, technology.memory, technology.links
     stacks, layers = build_front.integers[:, 2], build_front.integers[:, 3] * 4
     assert (stacks >= 1).all() and (stacks <= float(memory.max_stacks)).all()
     assert (layers >= float(memory.min_layers)).all() and (layers <= float(memory.max_layers)).all()
-    np.testing.assert_allclose(design.memory_bandwidth, stacks * float(memory.stack_bandwidth), rtol=1e-9)
-    np.testing.assert_allclose(design.memory_capacity, stacks * layers * float(memory.layer_capacity), rtol=1e-9)
-    floor = jax.vmap(lambda chips: sync_floor(chips, jnp.asarray(72.0), links))(jnp.asarray(design.chips))
-    np.testing.assert_allclose(design.sync_latency, np.asarray(floor) + float(links.software_latency), rtol=1e-9)
+    np.testing.assert_allclose(
+        design.memory_bandwidth, stacks * float(memory.stack_bandwidth), rtol=1e-9
+    )
+    np.testing.assert_allclose(
+        design.memory_capacity, stacks * layers * float(memory.layer_capacity), rtol=1e-9
+    )
+    floor = jax.vmap(lambda chips: sync_floor(chips, jnp.asarray(72.0), links))(
+        jnp.asarray(design.chips)
+    )
+    np.testing.assert_allclose(
+        design.sync_latency, np.asarray(floor) + float(links.software_latency), rtol=1e-9
+    )
     assert build_front.buildable
 
 
@@ -122,38 +141,63 @@ def test_limit_studies_leave_stacks_free(limit_front):
 
 
 def dominating(logs: np.ndarray, limits: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Rows that are feasible, nowhere worse than the reference and somewhere better by more than 0.1 %."""
+    """Rows that are feasible, nowhere worse than the reference and somewhere better by more than
+    0.1 %."""
     better = reference - logs
-    return (limits <= LAST_DIGITS).all(axis=1) & (better >= 0.0).all(axis=1) & (better > 1e-3).any(axis=1)
+    return (
+        (limits <= LAST_DIGITS).all(axis=1)
+        & (better >= 0.0).all(axis=1)
+        & (better > 1e-3).any(axis=1)
+    )
 
 
 def test_no_perturbation_dominates(mode, front, exact):
-    """Random steps of 0.1 to 10 % in everything that is free: in build mode bandwidth, capacity and latency are not."""
+    """Random steps of 0.1 to 10 % in everything that is free: in build mode bandwidth, capacity and
+    latency are not."""
     random, count = np.random.default_rng(0), 4096
     names = [*CONTINUOUS, "white_silicon"]
     held = ("memory_bandwidth", "memory_capacity", "sync_latency") if mode == "build" else ()
     free = np.array([name not in held for name in names])
     for k in range(len(front)):
-        size = 10 ** random.uniform(-3, -1, (count, 1)) * random.choice([-1.0, 1.0], (count, len(names)))
-        factors = 1.0 + size * (random.random((count, len(names))) < random.uniform(0.2, 1.0, (count, 1))) * free
+        size = 10 ** random.uniform(-3, -1, (count, 1)) * random.choice(
+            [-1.0, 1.0], (count, len(names))
+        )
+        factors = (
+            1.0
+            + size
+            * (random.random((count, len(names))) < random.uniform(0.2, 1.0, (count, 1)))
+            * free
+        )
         design = jax.tree.map(lambda leaf, k=k: np.full(count, leaf[k]), front.design)
         moved = {name: getattr(design, name) * factors[:, j] for j, name in enumerate(names)}
-        found = exact(dataclasses.replace(design, **moved), np.full(count, front.batch[k]), np.full(count, front.choice[k]))
+        found = exact(
+            dataclasses.replace(design, **moved),
+            np.full(count, front.batch[k]),
+            np.full(count, front.choice[k]),
+        )
         assert not dominating(*found, -np.log(front.values[k])).any(), k
 
 
 def test_no_neighbouring_integers_dominate(mode, front, exact, technology):
-    shifts = [(a, b, c, d) for a in (-1, 0, 1) for b in (-1, 0, 1) for c in (-1, 0, 1) for d in (-1, 0, 1)]
+    shifts = [
+        (a, b, c, d) for a in (-1, 0, 1) for b in (-1, 0, 1) for c in (-1, 0, 1) for d in (-1, 0, 1)
+    ]
     memory = technology.memory
     for k in range(len(front)):
-        near = front.integers[k] + np.array([shift for shift in shifts if mode == "build" or shift[2:] == (0, 0)])
+        near = front.integers[k] + np.array(
+            [shift for shift in shifts if mode == "build" or shift[2:] == (0, 0)]
+        )
         near = near[(near[:, :2] >= 1).all(axis=1)]
         near = near[(near[:, 2:] >= 1).all(axis=1)] if mode == "build" else near
-        design = jax.tree.map(lambda leaf, k=k, like=near[:, 0]: np.full(like.shape, leaf[k]), front.design)
+        design = jax.tree.map(
+            lambda leaf, k=k, like=near[:, 0]: np.full(like.shape, leaf[k]), front.design
+        )
         design = dataclasses.replace(design, chips=near[:, 0].astype(float))
         if mode == "build":
             count = near[:, 2].astype(float)
-            floor = jax.vmap(lambda n: sync_floor(n, jnp.asarray(72.0), technology.links))(jnp.asarray(near[:, 0], float))
+            floor = jax.vmap(lambda n: sync_floor(n, jnp.asarray(72.0), technology.links))(
+                jnp.asarray(near[:, 0], float)
+            )
             design = dataclasses.replace(
                 design,
                 memory_bandwidth=count * float(memory.stack_bandwidth),
@@ -193,7 +237,13 @@ def test_a_bound_on_an_outcome_is_kept_and_priced(technology):
     free = posed(space(), work(), choices(technology), weights=weights)
     free.solve([subproblem])
     spent = float(free.exact([subproblem]).fleet.totals.capital_cost[0])
-    bounded = posed(space(), work(), choices(technology), weights=weights, bounds=(Bound("capital_cost", most=0.85 * spent),))
+    bounded = posed(
+        space(),
+        work(),
+        choices(technology),
+        weights=weights,
+        bounds=(Bound("capital_cost", most=0.85 * spent),),
+    )
     bounded.solve([subproblem])
     assert np.isfinite(bounded.pool.value(subproblem))
     found = bounded.exact([subproblem])
@@ -213,7 +263,9 @@ def test_impossible_promise_is_infeasible_and_named(technology):
     "refused",
     [
         codesign.Plan(tiers=codesign.TierShares()),
-        codesign.Plan(all_reduce=np.stack([codesign.ALGORITHMS["one-shot"], codesign.ALGORITHMS["two-shot"]])),
+        codesign.Plan(
+            all_reduce=np.stack([codesign.ALGORITHMS["one-shot"], codesign.ALGORITHMS["two-shot"]])
+        ),
     ],
 )
 def test_what_cannot_be_proved_is_refused(technology, refused):

@@ -1,4 +1,5 @@
-"""Each limit in turn made impossible: no design is proved, the right limit is named, and what the message says would do, does."""
+"""Each limit in turn made impossible: no design is proved, the right limit is named, and what the
+message says would do, does."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -23,7 +24,8 @@ SETS = {case.limit: (case.sets, case.sense) for case in CASES}
 
 
 class Problem(NamedTuple):
-    """A problem by what a user may let off: numbers of the technology, the promise, the range of memory, a budget."""
+    """A problem by what a user may let off: numbers of the technology, the promise, the range of
+    memory, a budget."""
 
     technology: Technology
     promise: float = 1.2e-3
@@ -37,7 +39,13 @@ def formulation(problem: Problem) -> Front:
     """Search it."""
     box = space(problem.chips, buildable=problem.buildable)
     box = with_memory(box, problem.memory) if problem.memory else box
-    return searched(problem.technology, batch=BATCH, workload=work(promise=problem.promise), box=box, budget=problem.budget)
+    return searched(
+        problem.technology,
+        batch=BATCH,
+        workload=work(promise=problem.promise),
+        box=box,
+        budget=problem.budget,
+    )
 
 
 def with_memory(box: Space, capacity: float) -> Space:
@@ -95,7 +103,11 @@ def refused(problem: Problem) -> tuple[Conflict, str]:
     return caught.value.conflict, str(caught.value)
 
 
-@pytest.mark.parametrize("case", IMPOSSIBLE, ids=lambda case: case.limit + (" built" if case.others.get("buildable") else ""))
+@pytest.mark.parametrize(
+    "case",
+    IMPOSSIBLE,
+    ids=lambda case: case.limit + (" built" if case.others.get("buildable") else ""),
+)
 def test_the_impossible_limit_is_named_and_its_relaxation_admits_a_design(case, technology):
     problem = Problem(changed(technology, **case.setting), **case.others)
     found, message = refused(problem)
@@ -109,15 +121,26 @@ def test_the_impossible_limit_is_named_and_its_relaxation_admits_a_design(case, 
 
 
 def test_every_bound_that_nothing_meets_is_named_with_what_it_asks(technology):
-    """Of two budgets out of reach the multipliers name one; the other would have been the next refusal."""
+    """Of two budgets out of reach the multipliers name one; the other would have been the next
+    refusal."""
     bounds = [Bound("capital_cost", most=5.0), Bound("user_tokens_per_second", least=1e7)]
     problem = Problem(technology)
     box = space(problem.chips, buildable=False)
     with pytest.raises(Infeasible) as caught:
-        optimize(box, service(work(promise=problem.promise), BATCH), [Choice("only", (plan(),), (Kind(technology),))], GOALS, bounds=bounds)
+        optimize(
+            box,
+            service(work(promise=problem.promise), BATCH),
+            [Choice("only", (plan(),), (Kind(technology),))],
+            GOALS,
+            bounds=bounds,
+        )
     assert caught.value.conflict is not None and caught.value.conflict.proved
-    assert {"capital_cost at most", "user_tokens_per_second at least"} <= set(caught.value.conflict.limits)
-    assert "capital cost at most 5 USD" in str(caught.value) and "user tokens per second at least 1e+07 token/s" in str(caught.value)
+    assert {"capital_cost at most", "user_tokens_per_second at least"} <= set(
+        caught.value.conflict.limits
+    )
+    assert "capital cost at most 5 USD" in str(
+        caught.value
+    ) and "user tokens per second at least 1e+07 token/s" in str(caught.value)
 
 
 def test_a_bound_beyond_all_relaxations_is_told_so(technology):

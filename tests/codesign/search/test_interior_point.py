@@ -34,18 +34,27 @@ def test_an_ill_conditioned_system_is_solved_as_well_as_by_cholesky():
     with double_precision():
         ours = np.asarray(solve_positive_definite(jnp.asarray(matrix), jnp.asarray(right)))
     lapack = np.linalg.solve(matrix, right)
-    assert np.abs(matrix @ ours - right).max() <= 1e-14 + 10.0 * np.abs(matrix @ lapack - right).max()
+    assert (
+        np.abs(matrix @ ours - right).max() <= 1e-14 + 10.0 * np.abs(matrix @ lapack - right).max()
+    )
 
 
 def test_what_has_no_design_is_shown_to_have_none(technology):
-    """Integers at which the promise cannot be kept, by far and by a hair: the bound is above everything, not only the value."""
+    """Integers at which the promise cannot be kept, by far and by a hair: the bound is above
+    everything, not only the value."""
     fast = work(promise=1.2e-3)
     subproblem = Subproblem(0, 0, (8, 32, 0, 0))
     roomy = posed(space(), fast, choices(technology), weights=[[1e-4, 1e-4, 0.9998]])
     roomy.solve([subproblem])
     fastest = float(np.exp(roomy.pool.done[subproblem][2].y[roomy.structure.variable("pace")]))
-    for promise, feasible in ((0.5 * fastest, False), (fastest * (1.0 - 1e-3), False), (fastest * (1.0 + 1e-3), True)):
-        problem = posed(space(), work(promise=promise), choices(technology), weights=[[1e-4, 1e-4, 0.9998]])
+    for promise, feasible in (
+        (0.5 * fastest, False),
+        (fastest * (1.0 - 1e-3), False),
+        (fastest * (1.0 + 1e-3), True),
+    ):
+        problem = posed(
+            space(), work(promise=promise), choices(technology), weights=[[1e-4, 1e-4, 0.9998]]
+        )
         problem.solve([subproblem])
         value, bound, _ = problem.pool.done[subproblem]
         assert np.isfinite(value) == feasible

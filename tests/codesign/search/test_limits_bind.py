@@ -1,6 +1,8 @@
-"""Each limit in turn is the one that binds: the search lands on it, says so, and its multiplier foretells what 1 % more gains.
+"""Each limit in turn is the one that binds: the search lands on it, says so, and its multiplier
+foretells what 1 % more gains.
 
-One decode step of an 8B model at fixed chips and batch, so that all cases are numbers of one compiled program.
+One decode step of an 8B model at fixed chips and batch, so that all cases are numbers of one
+compiled program.
 """
 
 from typing import Any, NamedTuple
@@ -29,20 +31,27 @@ from tests.codesign.search.conftest import GOALS, plan, space, work
 CHIPS, BATCH = 8, 32
 
 ACTIVE = 1e-4
-"""[1] A multiplier above this is a limit's that binds: the interior point leaves about 1e-9 on slack ones."""
+"""[1] A multiplier above this is a limit's that binds: the interior point leaves about 1e-9 on
+slack ones."""
 
 EASED = 0.005
 """Relative change of a limit, both ways: over 1 % in all, its multiplier must foretell the gain."""
 
 FORETOLD = 0.1
-"""Relative error of that: third order, and where a neighbouring limit comes or goes within that 1 %."""
+"""Relative error of that: third order, and where a neighbouring limit comes or goes within that 1
+%."""
 
 
 def changed(technology: Technology, **numbers: float) -> Technology:
-    """A technology with other numbers, named ``part__field``; its structure stays, so nothing is compiled again."""
+    """A technology with other numbers, named ``part__field``; its structure stays, so nothing is
+    compiled again."""
     for name, number in numbers.items():
         part, field = name.split("__")
-        technology = eqx.tree_at(lambda t, part=part, field=field: getattr(getattr(t, part), field), technology, np.asarray(number, float))
+        technology = eqx.tree_at(
+            lambda t, part=part, field=field: getattr(getattr(t, part), field),
+            technology,
+            np.asarray(number, float),
+        )
     return technology
 
 
@@ -53,16 +62,31 @@ def number(technology: Technology, name: str) -> float:
 
 
 def searched(
-    technology: Technology, *, chips: tuple[int, int] = (CHIPS, CHIPS), batch: tuple[int, int] = (BATCH, BATCH),
-    workload: Workload | None = None, sram_capacity: float = 60e6, budget: float = 1e12, box: Space | None = None,
-) -> Front:  # fmt: skip
-    """The best design by tokens/s/$ with one way to build it, whose machines cost at most ``budget`` [USD].
+    technology: Technology,
+    *,
+    chips: tuple[int, int] = (CHIPS, CHIPS),
+    batch: tuple[int, int] = (BATCH, BATCH),
+    workload: Workload | None = None,
+    sram_capacity: float = 60e6,
+    budget: float = 1e12,
+    box: Space | None = None,
+) -> Front:
+    """The best design by tokens/s/$ with one way to build it, whose machines cost at most
+    ``budget`` [USD].
 
-    All tests bound the capital, mostly to no effect: they then share compiled programs with those that need it.
+    All tests bound the capital, mostly to no effect: they then share compiled programs with those
+    that need it.
     """
     choice = Choice("only", (plan(),), (Kind(technology, 1.0, sram_capacity, 72.0),))
     asked = service(work() if workload is None else workload, batch)
-    return optimize(space(chips) if box is None else box, asked, [choice], GOALS, weights=1, bounds=(Bound("capital_cost", most=budget),))
+    return optimize(
+        space(chips) if box is None else box,
+        asked,
+        [choice],
+        GOALS,
+        weights=1,
+        bounds=(Bound("capital_cost", most=budget),),
+    )
 
 
 def loss(front: Front) -> float:
@@ -72,7 +96,8 @@ def loss(front: Front) -> float:
 
 
 class Case(NamedTuple):
-    """Numbers under which a limit binds, and the number that sets it: ``sense`` −1 where a smaller one allows more."""
+    """Numbers under which a limit binds, and the number that sets it: ``sense`` −1 where a smaller
+    one allows more."""
 
     limit: str
     setting: dict[str, float]
@@ -95,19 +120,26 @@ CASES = (
     Case("power_density", {"cooling__power_density": 5e5}, "cooling__power_density"),
     Case("package_power", {"cooling__package_power": 500.0}, "cooling__package_power"),
     Case("temperature", {"cooling__logic_temperature": 340.0}, "cooling__logic_temperature"),
-    Case("memory_temperature", {"cooling__memory_temperature": 333.0}, "cooling__memory_temperature"),
+    Case(
+        "memory_temperature", {"cooling__memory_temperature": 333.0}, "cooling__memory_temperature"
+    ),
     Case("interposer", {"packaging__interposer_most": 1.2e-3}, "packaging__interposer_most"),
     Case("warpage", {"packaging__warpage_most": 2e-5}, "packaging__warpage_most"),
     Case("clock_fewest", {"logic__clock_fewest": 0.9}, "logic__clock_fewest", -1.0),
-    Case("clock_most", {"logic__matrix_density": 2.6e17}, "logic__clock_most", 1.0, 256, 8192.0, 1.0),
+    Case(
+        "clock_most", {"logic__matrix_density": 2.6e17}, "logic__clock_most", 1.0, 256, 8192.0, 1.0
+    ),
     Case("promise", {"logic__wafer_price": 1e6}, "promise", promise=6e-4),
     Case("capacity", {}, "", **LONG),
 )
 
 
 def let_off(technology: Technology, sets: str, sense: float, factor: float) -> Technology:
-    """A technology whose limit allows ``factor`` times as much; of a temperature that is the rise above the coolant."""
-    base = number(technology, "cooling__coolant_temperature") if sets.endswith("_temperature") else 0.0
+    """A technology whose limit allows ``factor`` times as much; of a temperature that is the rise
+    above the coolant."""
+    base = (
+        number(technology, "cooling__coolant_temperature") if sets.endswith("_temperature") else 0.0
+    )
     return changed(technology, **{sets: base + (number(technology, sets) - base) * factor**sense})
 
 
@@ -128,7 +160,9 @@ def test_the_limit_binds_and_its_multiplier_foretells_the_gain(case, technology)
     assert case.limit in front.binding[0]
     multipliers = {name: float(values[0]) for name, values in front.multipliers.items()}
     assert multipliers[case.limit] > 5e-3
-    assert {name for name, value in multipliers.items() if value > ACTIVE} == set(front.binding[0]), "what binds has a price, and only that"
+    assert {name for name, value in multipliers.items() if value > ACTIVE} == set(
+        front.binding[0]
+    ), "what binds has a price, and only that"
     if case.sets:
         gain = loss(solved(case, technology, -EASED)) - loss(solved(case, technology, EASED))
         assert gain == pytest.approx(multipliers[case.limit] * 2.0 * EASED, rel=FORETOLD)
@@ -136,7 +170,9 @@ def test_the_limit_binds_and_its_multiplier_foretells_the_gain(case, technology)
 
 def test_every_limit_has_its_case():
     """Dies are checked before the search and the floor of latency is never reached: both below."""
-    assert {case.limit for case in CASES} | {"dies", "sync_floor", "first_token"} == set(FLEET_LIMITS)
+    assert {case.limit for case in CASES} | {"dies", "sync_floor", "first_token"} == set(
+        FLEET_LIMITS
+    )
 
 
 def test_without_its_cause_the_limit_does_not_bind(technology):
@@ -146,7 +182,8 @@ def test_without_its_cause_the_limit_does_not_bind(technology):
 
 
 def test_latency_never_reaches_its_floor(technology):
-    """Its price rises as 1/(latency − floor): a hundredth of the price leaves about a tenth of the slack; only free it reaches it."""
+    """Its price rises as 1/(latency − floor): a hundredth of the price leaves about a tenth of the
+    slack; only free it reaches it."""
     floor = 2e-7 + 2.5e-7 + 2e-8  # [s] endpoints, switch and wire of NVLink6, one tier
     price = number(technology, "links__sync_price")
     slack = []
@@ -162,28 +199,37 @@ def test_latency_never_reaches_its_floor(technology):
 
 
 def test_too_many_dies_are_refused_before_the_search(technology):
-    choice = Choice("two", (plan(),), (Kind(changed(technology, packaging__max_dies=1.0), 2.0, 60e6, 72.0),))
+    choice = Choice(
+        "two", (plan(),), (Kind(changed(technology, packaging__max_dies=1.0), 2.0, 60e6, 72.0),)
+    )
     with pytest.raises(ValueError, match="has 2 dies; expected at most 1"):
         optimize(space((CHIPS, CHIPS)), service(work(), (BATCH, BATCH)), [choice], GOALS, weights=1)
 
 
 def test_the_time_to_the_first_token_binds(technology):
-    """Chat on one kind of machine, prefill between decode steps: nine tenths of the time that the first token takes unasked."""
+    """Chat on one kind of machine, prefill between decode steps: nine tenths of the time that the
+    first token takes unasked."""
     serving = Serving(prompt=2048.0, output=256.0, batch=1.0, chunk=2048.0, load=0.5)
     choice = Choice("only", (plan(), plan()), (Kind(technology, 1.0, 60e6, 72.0),))
     subproblem = Subproblem(0, 0, (CHIPS, BATCH, 0, 0))
 
     def first_token(promise: float) -> tuple[float, Any, dict[str, float]]:
-        one = Service(model("llama-3.1-8b"), serving, codesign.Precision(), 1.0, promise, batch=(BATCH, BATCH))
+        one = Service(
+            model("llama-3.1-8b"), serving, codesign.Precision(), 1.0, promise, batch=(BATCH, BATCH)
+        )
         with double_precision():
-            parts = _in_double(((space((CHIPS, CHIPS)),), (one,), (choice,), codesign.Operatorwise()))
+            parts = _in_double(
+                ((space((CHIPS, CHIPS)),), (one,), (choice,), codesign.Operatorwise())
+            )
             goals = (GOALS[0],)
             formulation, _ = pose(assemble(*parts), goals, ())
             pool = SolutionPool(formulation, np.ones((1, 1)))
             pool.learn([subproblem])
             seen = verify(pool, goals, (), [subproblem])
         prices = pool.done[subproblem][2].multipliers
-        named = {name: float(prices[rows].sum()) for name, rows in formulation.structure.limits.items()}
+        named = {
+            name: float(prices[rows].sum()) for name, rows in formulation.structure.limits.items()
+        }
         return pool.value(subproblem), seen.limits[0], named
 
     _, limits, prices = first_token(1.0)

@@ -1,9 +1,10 @@
 """CVXPY's geometric programming and SciPy's SLSQP against the interior point.
 
-CVXPY solves a transcription of its own (``dgp_value``): areas, powers, prices, limits and times written as posynomials from the
-technology's numbers and the operators' loads, exact in every term, the price of a die too:
-A/(gross · (1 − 2√2·√A/d)) · (1 + A·c·D/α)^α. None of the program's coefficients enter it. SLSQP descends the exact model itself
-(``evaluate.assess`` with the step's time and the silicon as variables, as the search has them) with JAX's gradients.
+CVXPY solves a transcription of its own (``dgp_value``): areas, powers, prices, limits and times
+written as posynomials from the technology's numbers and the operators' loads, exact in every term,
+the price of a die too: A/(gross · (1 − 2√2·√A/d)) · (1 + A·c·D/α)^α. None of the program's
+coefficients enter it. SLSQP descends the exact model itself (``evaluate.assess`` with the step's
+time and the silicon as variables, as the search has them) with JAX's gradients.
 """
 
 import dataclasses
@@ -34,7 +35,8 @@ from tests.codesign.search.conftest import COSTS, GOALS, Posed, plan, posed, spa
 
 
 class Case(NamedTuple):
-    """A problem of the oracles: position of its technology, integers, layout, requests and weights."""
+    """A problem of the oracles: position of its technology, integers, layout, requests and
+    weights."""
 
     technology: int
     chips: int
@@ -58,7 +60,16 @@ CASES = [
     Case(2, 2, 16, (0.6, 0.4, 0.0), promise=2e-2),
     Case(3, 12, 200, (0.3, 0.3, 0.4), dies=4.0, bits=4.0, plan=plan("ring")),
     Case(3, 32, 512, (0.2, 0.5, 0.3), COSTS, plan=plan("two-shot", data=4.0)),
-    Case(4, 16, 48, (0.5, 0.4, 0.1), COSTS, plan=plan("tree", context=2.0), context=65536.0, promise=1e-2),
+    Case(
+        4,
+        16,
+        48,
+        (0.5, 0.4, 0.1),
+        COSTS,
+        plan=plan("tree", context=2.0),
+        context=65536.0,
+        promise=1e-2,
+    ),
     Case(5, 8, 24, (1.0, 0.0, 0.0), COSTS, bits=16.0),
     Case(4, 24, 96, (0.0, 1.0, 0.0), COSTS, plan=plan("in-network", pipeline=2.0), promise=1e-2),
 ]
@@ -73,7 +84,13 @@ def solved(technologies) -> list[Posed]:
 def solve(case: Case, technologies: list) -> Posed:
     kind = Kind(technologies[case.technology], case.dies, 60e6, 72)
     among = [Choice(f"{k}", (case.plan,), (kind,)) for k in range(2)]
-    workload = work(case.context, case.promise, weight_bits=case.bits, state_bits=case.bits, activation_bits=case.bits)
+    workload = work(
+        case.context,
+        case.promise,
+        weight_bits=case.bits,
+        state_bits=case.bits,
+        activation_bits=case.bits,
+    )
     problem = posed(space(), workload, among, case.goals, [stretched(case.weights)])
     problem.solve([task_of(case)])
     return problem
@@ -98,11 +115,20 @@ def parts_of(case: Case, problem: Posed) -> Parts:
     table = codesign.operator_table(one.model, one.precision, slice_columns=64.0)
     kind = jax.tree.map(lambda leaf: jnp.asarray(leaf[0]), problem.problems.kinds[0])
     values = jnp.sqrt(problem.problems.spaces[0].low * problem.problems.spaces[0].high)
-    design = design_at(problem.problems.spaces[0], values, jnp.asarray(float(case.chips)), jnp.asarray(0.0))
-    design = dataclasses.replace(design, dies=kind.dies, sram_capacity=kind.sram_capacity, scale_up_domain=kind.scale_up_domain)
+    design = design_at(
+        problem.problems.spaces[0], values, jnp.asarray(float(case.chips)), jnp.asarray(0.0)
+    )
+    design = dataclasses.replace(
+        design,
+        dies=kind.dies,
+        sram_capacity=kind.sram_capacity,
+        scale_up_domain=kind.scale_up_domain,
+    )
     phase = dataclasses.replace(one.phase, batch=jnp.asarray(float(case.batch)))
     workload = codesign.Workload(one.model, phase, one.precision, one.promise)
-    return Parts(table, workload, kind.technology, degrees(design, case.plan, table.experts), design)
+    return Parts(
+        table, workload, kind.technology, degrees(design, case.plan, table.experts), design
+    )
 
 
 def numbers(tree: Any) -> Any:
@@ -111,13 +137,28 @@ def numbers(tree: Any) -> Any:
 
 
 def step_time(case: Case, parts: Parts, x: dict[str, cp.Variable]) -> Any:
-    """Σ over operators of the slowest resource, then latency and wire, as a generalised posynomial [s]."""
+    """Σ over operators of the slowest resource, then latency and wire, as a generalised posynomial
+    [s]."""
     t, execution = numbers(parts.technology), codesign.Operatorwise()
-    load = step_load(parts.table, parts.workload.phase, case.plan, parts.degree, parts.design.sram_capacity, ideal=False)
+    load = step_load(
+        parts.table,
+        parts.workload.phase,
+        case.plan,
+        parts.degree,
+        parts.design.sram_capacity,
+        ideal=False,
+    )
     moved = np.maximum(load.weights + load.state + load.activations, load.reused)
     bits = parts.table.compute_bits
-    wide = float(precision_ratio(bits, parts.technology.logic.density_gain_8bit, parts.technology.logic.density_gain_4bit))
-    vector = load.vector * wide / t.logic.vector_ratio + load.exponential * wide / t.logic.exponential_ratio
+    wide = float(
+        precision_ratio(
+            bits, parts.technology.logic.density_gain_8bit, parts.technology.logic.density_gain_4bit
+        )
+    )
+    vector = (
+        load.vector * wide / t.logic.vector_ratio
+        + load.exponential * wide / t.logic.exponential_ratio
+    )
     matrix = np.maximum(load.flops / t.attainable.compute, vector)
     terms = []
     for flops, size in zip(np.asarray(matrix), np.asarray(moved), strict=True):
@@ -125,15 +166,20 @@ def step_time(case: Case, parts: Parts, x: dict[str, cp.Variable]) -> Any:
         own += [float(size) / (t.attainable.memory * x["memory_bandwidth"])] if size > 0 else []
         terms += [own[0] if len(own) == 1 else cp.maximum(*own)] if own else []
     link = parts.technology.attainable.link
-    together = communication(parts.design, parts.table, parts.workload.phase, case.plan, link, execution)
+    together = communication(
+        parts.design, parts.table, parts.workload.phase, case.plan, link, execution
+    )
     syncs, inner = float(jnp.sum(together.syncs)), float(jnp.sum(together.inner))
     pool = syncs * parts.design.sync_latency + inner / parts.design.link_bandwidth
-    assert float(jnp.sum(together.latency + together.transfer) / pool - 1.0) < 1e-9, "a network beyond the domain"
+    assert float(jnp.sum(together.latency + together.transfer) / pool - 1.0) < 1e-9, (
+        "a network beyond the domain"
+    )
     return sum(terms) + syncs * x["sync_latency"] + inner / x["link_bandwidth"]
 
 
 def areas_and_powers(case: Case, parts: Parts, x: dict[str, Any]) -> tuple[Any, Any, Any, Any, Any]:
-    """Sum of the parts [m²], peak and idle power [W], interposer [m²], edge needed [m]; posynomials."""
+    """Sum of the parts [m²], peak and idle power [W], interposer [m²], edge needed [m];
+    posynomials."""
     t, d = numbers(parts.technology), numbers(parts.design)
     logic, memory, links = t.logic, t.memory, t.links
     gain, energy = (
@@ -144,14 +190,26 @@ def areas_and_powers(case: Case, parts: Parts, x: dict[str, Any]) -> tuple[Any, 
         )
     )
     core = x["peak_flops"] / (logic.matrix_density * gain * x["clock"])
-    sram = max(d.sram_capacity / logic.sram_density, d.sram_bandwidth / logic.sram_bandwidth_density)
+    sram = max(
+        d.sram_capacity / logic.sram_density, d.sram_bandwidth / logic.sram_bandwidth_density
+    )
     count = x["memory_bandwidth"] / memory.stack_bandwidth
     layers = x["memory_capacity"] / memory.layer_capacity
-    silicon = core + sram + count * memory.phy_area + x["link_bandwidth"] * links.area + logic.fixed_area * d.dies
+    silicon = (
+        core
+        + sram
+        + count * memory.phy_area
+        + x["link_bandwidth"] * links.area
+        + logic.fixed_area * d.dies
+    )
     silicon = silicon + (d.dies - 1.0) * t.packaging.die_to_die_area if d.dies > 1 else silicon
     silicon = silicon / (1.0 - logic.overhead_fraction)
     ratio = cp.power(logic.voltage_floor + (1.0 - logic.voltage_floor) * x["clock"], 2)
-    idle = logic.leakage * ratio * x["silicon"] + layers * memory.layer_power + links.idle_power * x["link_bandwidth"]
+    idle = (
+        logic.leakage * ratio * x["silicon"]
+        + layers * memory.layer_power
+        + links.idle_power * x["link_bandwidth"]
+    )
     matrix = logic.matrix_energy * energy * ratio
     byte = memory.access_energy + 2.0 * logic.sram_energy
     wire = links.energy - links.idle_power
@@ -165,11 +223,24 @@ def areas_and_powers(case: Case, parts: Parts, x: dict[str, Any]) -> tuple[Any, 
 def dynamic(case: Case, parts: Parts, x: dict[str, Any]) -> Any:
     """Energy of a step on one chip beyond its idle power [J]."""
     t, energy = numbers(parts.technology), parts.technology.logic
-    load = step_load(parts.table, parts.workload.phase, case.plan, parts.degree, parts.design.sram_capacity, ideal=False)
+    load = step_load(
+        parts.table,
+        parts.workload.phase,
+        case.plan,
+        parts.degree,
+        parts.design.sram_capacity,
+        ideal=False,
+    )
     moved = float(jnp.sum(jnp.maximum(load.weights + load.state + load.activations, load.reused)))
     link = parts.technology.attainable.link
-    together = communication(parts.design, parts.table, parts.workload.phase, case.plan, link, codesign.Operatorwise())
-    each = float(precision_ratio(parts.table.compute_bits, energy.energy_ratio_8bit, energy.energy_ratio_4bit))
+    together = communication(
+        parts.design, parts.table, parts.workload.phase, case.plan, link, codesign.Operatorwise()
+    )
+    each = float(
+        precision_ratio(
+            parts.table.compute_bits, energy.energy_ratio_8bit, energy.energy_ratio_4bit
+        )
+    )
     ratio = cp.power(t.logic.voltage_floor + (1.0 - t.logic.voltage_floor) * x["clock"], 2)
     byte = t.memory.access_energy + 2.0 * t.logic.sram_energy
     wire = (t.links.energy - t.links.idle_power) * float(jnp.sum(together.wire))
@@ -180,22 +251,41 @@ def dynamic(case: Case, parts: Parts, x: dict[str, Any]) -> Any:
 def die_price(logic: Any, die: Any) -> Any:
     """Wafer over (dies on it × share that sells), for dies far smaller than a wafer [USD]."""
     usable = logic.wafer_diameter - 2.0 * logic.edge_exclusion
-    per_die = die / (np.pi * (usable / 2.0) ** 2) / cp.one_minus_pos(2.0 * np.sqrt(2.0) / usable * cp.sqrt(die))
+    per_die = (
+        die
+        / (np.pi * (usable / 2.0) ** 2)
+        / cp.one_minus_pos(2.0 * np.sqrt(2.0) / usable * cp.sqrt(die))
+    )
     killed = logic.critical_fraction * logic.defect_density / logic.defect_clustering
     return logic.wafer_price * per_die * cp.power(1.0 + killed * die, logic.defect_clustering)
 
 
-def money(case: Case, parts: Parts, x: dict[str, Any], peak: Any, interposer: Any) -> tuple[Any, Any]:
+def money(
+    case: Case, parts: Parts, x: dict[str, Any], peak: Any, interposer: Any
+) -> tuple[Any, Any]:
     """Equipment and facility of one chip [USD]."""
     t, d = numbers(parts.technology), numbers(parts.design)
     economics, links, packaging = t.economics, t.links, t.packaging
-    floor = float(sync_floor(parts.design.chips, parts.design.scale_up_domain, parts.technology.links))
-    joined = float(tiers(jnp.minimum(parts.design.chips, parts.design.scale_up_domain), parts.technology.links.radix))
+    floor = float(
+        sync_floor(parts.design.chips, parts.design.scale_up_domain, parts.technology.links)
+    )
+    joined = float(
+        tiers(
+            jnp.minimum(parts.design.chips, parts.design.scale_up_domain),
+            parts.technology.links.radix,
+        )
+    )
     logic = d.dies * die_price(t.logic, x["silicon"] / d.dies)
     memory = x["memory_bandwidth"] / t.memory.stack_bandwidth * t.memory.stack_price
     memory = memory + x["memory_capacity"] / t.memory.layer_capacity * t.memory.layer_price
-    package = packaging.area_price * interposer + packaging.assembly_price + packaging.multi_die_price * min(d.dies - 1.0, 1.0)
-    network = links.price * joined * x["link_bandwidth"] + links.scale_out_price * d.scale_out_bandwidth
+    package = (
+        packaging.area_price * interposer
+        + packaging.assembly_price
+        + packaging.multi_die_price * min(d.dies - 1.0, 1.0)
+    )
+    network = (
+        links.price * joined * x["link_bandwidth"] + links.scale_out_price * d.scale_out_bandwidth
+    )
     latency = links.sync_price / (x["sync_latency"] * cp.one_minus_pos(floor / x["sync_latency"]))
     equipment = economics.chip_markup * (logic + memory + package) + network + latency
     equipment = equipment + economics.server_price + t.cooling.price
@@ -222,7 +312,10 @@ def dgp_value(case: Case, parts: Parts, low: np.ndarray, high: np.ndarray) -> fl
         "tokens/s/$": time * (equipment + facility) * chips / batch,
         "tokens/s/W": time * peak * chips * overhead * economics.pue / batch,
         "tokens/s/user": time,
-        "$/token": paid * time * chips / (batch * economics.utilisation) + energy * economics.electricity_price,
+        "$/token": (
+            paid * time * chips / (batch * economics.utilisation)
+            + energy * economics.electricity_price
+        ),
         "J/token": energy,
     }
     weights = stretched(case.weights)
@@ -246,12 +339,14 @@ def dgp_value(case: Case, parts: Parts, low: np.ndarray, high: np.ndarray) -> fl
         flux <= cooling.power_density,
         peak <= cooling.package_power,
         flux * cooling.area_resistance <= cooling.logic_temperature - cooling.coolant_temperature,
-        flux * cooling.area_resistance * memory.thermal_coupling <= cooling.memory_temperature - cooling.coolant_temperature,
+        flux * cooling.area_resistance * memory.thermal_coupling
+        <= cooling.memory_temperature - cooling.coolant_temperature,
         interposer <= packaging.interposer_most,
         interposer * bow <= packaging.warpage_most,
         t.logic.clock_fewest <= x["clock"],
         x["clock"] <= t.logic.clock_most,
-        float(kept.weights + kept.state) <= parts.technology.attainable.capacity * x["memory_capacity"],
+        float(kept.weights + kept.state)
+        <= parts.technology.attainable.capacity * x["memory_capacity"],
         time <= case.promise,
     ]
     for name, bottom, top in zip(CONTINUOUS, low, high, strict=True):
@@ -283,8 +378,8 @@ def test_geometric_programming_agrees(solved, record_property):
 def exact_functions(case: Case, parts: Parts) -> Any:
     """The exact model in smooth pieces: y → (weighted goal, what must be at most 0).
 
-    y: logarithms of the continuous quantities, silicon, step time, and the time of each operator. First in what must be at most 0
-    come the limits of ``LIMIT_NAMES``.
+    y: logarithms of the continuous quantities, silicon, step time, and the time of each operator.
+    First in what must be at most 0 come the limits of ``LIMIT_NAMES``.
     """
     execution, count = codesign.Operatorwise(), len(CONTINUOUS)
     kept = footprint(parts.table, parts.workload.phase, case.plan, parts.degree, ideal=False)
@@ -294,7 +389,9 @@ def exact_functions(case: Case, parts: Parts) -> Any:
         x = jnp.exp(y)
         chosen = {name: x[k] for k, name in enumerate(CONTINUOUS)}
         design = dataclasses.replace(parts.design, **chosen)
-        timed = run_step(design, parts.table, parts.workload, case.plan, parts.technology, execution)
+        timed = run_step(
+            design, parts.table, parts.workload, case.plan, parts.technology, execution
+        )
         silicon, time, each = x[count], x[count + 1], x[count + 2 :]
         own = area(design, parts.technology, parts.table.compute_bits)
         judged = (parts.workload, case.plan, parts.technology, parts.table.compute_bits)
@@ -302,33 +399,65 @@ def exact_functions(case: Case, parts: Parts) -> Any:
         busy = jnp.maximum(timed.compute, timed.vector)
         together = jnp.sum(each) + jnp.sum(timed.latency) + jnp.sum(timed.transfer)
         lifted = [jnp.log(own.total / silicon)[None], jnp.log(together / time)[None]]
-        lifted += [jnp.maximum(busy / each, 1e-9) - 1.0, jnp.maximum(timed.memory / each, 1e-9) - 1.0]
-        return weights @ log_goals(case.goals, outcome), jnp.concatenate([stack_limits(outcome.limits), *lifted])
+        lifted += [
+            jnp.maximum(busy / each, 1e-9) - 1.0,
+            jnp.maximum(timed.memory / each, 1e-9) - 1.0,
+        ]
+        return weights @ log_goals(case.goals, outcome), jnp.concatenate(
+            [stack_limits(outcome.limits), *lifted]
+        )
 
     return jax.jit(both), jax.jit(jax.jacfwd(both))
 
 
 def descend_by_kind(case: Case, problem: Posed) -> tuple[float, dict[str, float]]:
-    """Optimum of the exact model by SLSQP from the middle of the box, and the multiplier of each limit."""
+    """Optimum of the exact model by SLSQP from the middle of the box, and the multiplier of each
+    limit."""
     box, parts = problem.problems.spaces[0], parts_of(case, problem)
     value, slope = exact_functions(case, parts)
-    timed = run_step(parts.design, parts.table, parts.workload, case.plan, parts.technology, codesign.Operatorwise())
+    timed = run_step(
+        parts.design,
+        parts.table,
+        parts.workload,
+        case.plan,
+        parts.technology,
+        codesign.Operatorwise(),
+    )
     each = np.log(np.maximum(np.asarray(jnp.maximum(timed.operators, 0.0)), 1e-12))
     low, high = np.log(np.asarray(box.low)), np.log(np.asarray(box.high))
     silicon = np.log(1e-4 * case.dies), np.log(1e-3 * case.dies)
-    start = np.concatenate([0.5 * (low + high), [np.mean(silicon), np.log(float(timed.time))], each])
-    bounds = [*zip(low, high, strict=True), silicon, (-25.0, 5.0), *((e - 12.0, e + 12.0) for e in each)]
+    start = np.concatenate(
+        [0.5 * (low + high), [np.mean(silicon), np.log(float(timed.time))], each]
+    )
+    bounds = [
+        *zip(low, high, strict=True),
+        silicon,
+        (-25.0, 5.0),
+        *((e - 12.0, e + 12.0) for e in each),
+    ]
     found = minimize(
-        lambda y: float(value(y)[0]), start, jac=lambda y: np.asarray(slope(y)[0]), bounds=bounds, method="SLSQP",
-        constraints={"type": "ineq", "fun": lambda y: -np.asarray(value(y)[1]), "jac": lambda y: -np.asarray(slope(y)[1])},
+        lambda y: float(value(y)[0]),
+        start,
+        jac=lambda y: np.asarray(slope(y)[0]),
+        bounds=bounds,
+        method="SLSQP",
+        constraints={
+            "type": "ineq",
+            "fun": lambda y: -np.asarray(value(y)[1]),
+            "jac": lambda y: -np.asarray(slope(y)[1]),
+        },
         options={"maxiter": 500, "ftol": 1e-13},
-    )  # fmt: skip
+    )
     assert found.success, found.message
     assert float(value(found.x)[1].max()) < 1e-9
-    return float(found.fun), dict(zip(LIMIT_NAMES, found.multipliers[: len(LIMIT_NAMES)], strict=True))
+    return float(found.fun), dict(
+        zip(LIMIT_NAMES, found.multipliers[: len(LIMIT_NAMES)], strict=True)
+    )
 
 
-def test_sequential_quadratic_programming_agrees_on_optimum_and_multipliers(solved, record_property):
+def test_sequential_quadratic_programming_agrees_on_optimum_and_multipliers(
+    solved, record_property
+):
     """Optimum to 1e-6, multipliers of all limits to 1e-4, at four problems whose limits bind."""
     off, apart, priced = [], [], set()
     for k in (0, 4, 7, 9):

@@ -1,4 +1,5 @@
-"""The unproved search against its own branch and bound; a hundred problems and more in ``tests/benchmarks/test_search_race.py``."""
+"""The unproved search against its own branch and bound; a hundred problems and more in
+``tests/benchmarks/test_search_race.py``."""
 
 import numpy as np
 import pytest
@@ -14,7 +15,11 @@ PROBLEMS = 20 if thorough() else 3
 @pytest.mark.parametrize("goals", [1, 3])
 def test_the_search_finds_what_branch_and_bound_proves(goals, buildable, technologies):
     random = np.random.default_rng([goals, buildable])
-    found = [one for _ in range(PROBLEMS) if (one := contest(random, technologies, buildable=buildable, goals=goals))]
+    found = [
+        one
+        for _ in range(PROBLEMS)
+        if (one := contest(random, technologies, buildable=buildable, goals=goals))
+    ]
     losses = np.concatenate([one.loss for one in found])
     assert len(found) >= PROBLEMS / 3
     assert all(one.closed for one in found)

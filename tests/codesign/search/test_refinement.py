@@ -23,7 +23,9 @@ def test_one_design_has_no_gap():
 
 
 def test_a_speed_is_asked_for_where_the_ends_differ_in_speed():
-    speed = Goals(np.array([0.0, 1.0]), np.zeros(2), np.zeros((2, 4)), np.zeros((2, 3)), np.zeros(2))
+    speed = Goals(
+        np.array([0.0, 1.0]), np.zeros(2), np.zeros((2, 4)), np.zeros((2, 3)), np.zeros(2)
+    )
     logs = np.array([[0.0, -5.0], [0.1, -9.0], [2.0, -9.1]])
     weights = np.array([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]])
     asked, pace_limit = asked_between([(0, 1), (1, 2)], weights, logs, logs[:, 1], speed)

@@ -1,4 +1,5 @@
-"""A relaxation of a problem never has a worse optimum than the problem: properties of the proved search."""
+"""A relaxation of a problem never has a worse optimum than the problem: properties of the proved
+search."""
 
 import dataclasses
 
@@ -40,7 +41,11 @@ def test_more_choices_are_no_worse(technology, tight):
 def test_a_wider_box_is_no_worse(technology, tight):
     narrow = space(buildable=True)
     middle = np.sqrt(np.asarray(narrow.low) * np.asarray(narrow.high))
-    inner = dataclasses.replace(narrow, low=np.maximum(narrow.low, middle * 0.1), high=np.minimum(narrow.high, middle * 10.0))
+    inner = dataclasses.replace(
+        narrow,
+        low=np.maximum(narrow.low, middle * 0.1),
+        high=np.minimum(narrow.high, middle * 10.0),
+    )
     assert no_worse(tight, best(inner, choices(technology)[:1] * 2))
 
 
@@ -51,4 +56,6 @@ def test_wider_ranges_of_integers_are_no_worse(technology, tight):
 
 @pytest.mark.parametrize("factor", [0.3, 0.7])
 def test_a_looser_promise_is_no_worse(factor, technology, tight):
-    assert no_worse(tight, best(space(buildable=True), choices(technology)[:1] * 2, promise=factor * PROMISE))
+    assert no_worse(
+        tight, best(space(buildable=True), choices(technology)[:1] * 2, promise=factor * PROMISE)
+    )

@@ -21,7 +21,9 @@ def arrows() -> set[tuple[str, str]]:
         if parts == ("__init__",):
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("codesign.search."):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(
+                "codesign.search."
+            ):
                 found.add((parts[0], room(node.module or "")))
     return {(one, other) for one, other in found if one != other}
 
@@ -31,7 +33,12 @@ def test_imports_between_rooms_have_no_circle():
     for one, other in arrows():
         needs.setdefault(one, set()).add(other)
     order = list(TopologicalSorter(needs).static_order())
-    assert order.index("statement") < order.index("program") < order.index("solver") < order.index("integers")
+    assert (
+        order.index("statement")
+        < order.index("program")
+        < order.index("solver")
+        < order.index("integers")
+    )
     assert order[-1] == "optimize"
 
 

@@ -1,4 +1,5 @@
-"""Weightings that ask for a speed: what they find, what their bounds hold for, and the dents that they fill."""
+"""Weightings that ask for a speed: what they find, what their bounds hold for, and the dents that
+they fill."""
 
 import numpy as np
 import pytest
@@ -28,9 +29,13 @@ def test_the_most_frugal_design_of_a_speed_is_as_fast_as_asked_and_proved(proble
     subproblems = [SUBPROBLEM._replace(weighting=first + k) for k in range(4)]
     problem.solve(subproblems)
     slack, near, fast, impossible = subproblems
-    assert pool.value(slack) == pytest.approx(pool.value(SUBPROBLEM), abs=1e-9), "a speed that is reached anyway costs nothing"
+    assert pool.value(slack) == pytest.approx(pool.value(SUBPROBLEM), abs=1e-9), (
+        "a speed that is reached anyway costs nothing"
+    )
     assert pool.value(SUBPROBLEM) < pool.value(near) < pool.value(fast)
-    np.testing.assert_allclose(paces(pool, [near, fast]), free + np.array([-0.02, -0.05]), atol=1e-8)
+    np.testing.assert_allclose(
+        paces(pool, [near, fast]), free + np.array([-0.02, -0.05]), atol=1e-8
+    )
     assert np.isinf(pool.value(impossible))
     assert np.max(problem.exact([near, fast]).gap) <= 1e-8
 
@@ -38,7 +43,10 @@ def test_the_most_frugal_design_of_a_speed_is_as_fast_as_asked_and_proved(proble
 def test_a_bound_speaks_only_of_designs_as_fast_as_asked():
     class Asked(SolutionPool):
         def __init__(self):
-            self.weights, self.pace_limit = np.array([[0.5, 0.5], [0.5, 0.5]]), np.array([np.inf, -1.0])
+            self.weights, self.pace_limit = (
+                np.array([[0.5, 0.5], [0.5, 0.5]]),
+                np.array([np.inf, -1.0]),
+            )
             self.bounds = np.array([0.9, 1.95])
 
     logs = np.array([[1.0, 1.0], [2.0, 2.0]])
@@ -49,11 +57,14 @@ def test_a_bound_speaks_only_of_designs_as_fast_as_asked():
 
 
 def test_dents_of_the_front_are_filled(build_front):
-    """With whole chips, batches and memory, weights alone leave gaps in speed; asking for a speed fills them."""
+    """With whole chips, batches and memory, weights alone leave gaps in speed; asking for a speed
+    fills them."""
     bound = [SPEED_ASKED in names for names in build_front.binding]
     assert any(bound)
     assert np.isfinite(build_front.time_asked[bound]).all()
-    np.testing.assert_allclose(build_front.totals.time_per_token[bound], build_front.time_asked[bound], rtol=1e-6)
+    np.testing.assert_allclose(
+        build_front.totals.time_per_token[bound], build_front.time_asked[bound], rtol=1e-6
+    )
     assert (build_front.multipliers[SPEED_ASKED][bound] > 0.0).all()
 
 

@@ -5,7 +5,19 @@ import dataclasses
 import pytest
 
 from experiments.reproductions import backcast
-from experiments.reproductions.backcast import CASES, JUDGED, SHOWN, Machine, Result, chosen, explained, factors, misses, published, told
+from experiments.reproductions.backcast import (
+    CASES,
+    JUDGED,
+    SHOWN,
+    Machine,
+    Result,
+    chosen,
+    explained,
+    factors,
+    misses,
+    published,
+    told,
+)
 
 H100 = published("h100")
 
@@ -21,12 +33,15 @@ def result(change: str = "", **by: float) -> Result:
 
 
 def test_published_devices_by_hand():
-    """3.35 TB/s over 989.4 TFLOP/s; B200 7.7 TB/s over 2250 TFLOP/s, 183,359 MiB, two dies of 800 mm² together."""
+    """3.35 TB/s over 989.4 TFLOP/s; B200 7.7 TB/s over 2250 TFLOP/s, 183,359 MiB, two dies of 800
+    mm² together."""
     h100, b200 = H100.quantities, published("b200").quantities
     assert h100["bytes per FLOP, 16 bit"] == pytest.approx(3.35 / 989.4)
     assert h100["bytes per FLOP, 8 bit"] == pytest.approx(3.35 / 1979)
     assert b200["bytes per FLOP, 16 bit"] == pytest.approx(7.7 / 2250)
-    assert (b200["capacity"], b200["area"], b200["power"]) == pytest.approx((183359 * 2**20, 1600e-6, 1000))
+    assert (b200["capacity"], b200["area"], b200["power"]) == pytest.approx(
+        (183359 * 2**20, 1600e-6, 1000)
+    )
 
 
 def test_a_device_is_once_itself():
@@ -41,7 +56,9 @@ def test_factors_are_ours_over_published():
     assert misses(found) == ["bytes per FLOP, 8 bit", "capacity"]
 
 
-@pytest.mark.parametrize(("factor", "outside"), [(0.49, True), (0.51, False), (1.99, False), (2.01, True)])
+@pytest.mark.parametrize(
+    ("factor", "outside"), [(0.49, True), (0.51, False), (1.99, False), (2.01, True)]
+)
 @pytest.mark.parametrize("name", JUDGED)
 def test_within_is_twofold_either_way(name, factor, outside):
     assert misses(dict.fromkeys(SHOWN, 1.0) | {name: factor}) == ([name] if outside else [])
@@ -64,11 +81,22 @@ def test_told_has_numbers_range_and_verdict():
 
 
 def test_explained_names_what_moves_most_and_what_cures():
-    lines = explained(result(capacity=4.0), [result("small", capacity=3.0), result("large", capacity=9.0), result("cure", capacity=1.9)])
+    lines = explained(
+        result(capacity=4.0),
+        [
+            result("small", capacity=3.0),
+            result("large", capacity=9.0),
+            result("cure", capacity=1.9),
+        ],
+    )
     (line,) = (line for line in lines if "capacity" in line)
     assert "capacity (4.00): large moves it most, to 9.00; outside" in line
     assert line.endswith("outside as stated, brought within by cure (1.90).")
-    (line,) = (line for line in explained(result(capacity=4.0), [result("large", capacity=9.0)]) if "capacity" in line)
+    (line,) = (
+        line
+        for line in explained(result(capacity=4.0), [result("large", capacity=9.0)])
+        if "capacity" in line
+    )
     assert line.endswith("nothing that was tried brings it within.")
 
 
@@ -82,13 +110,19 @@ def test_explained_where_nothing_moves():
 
 
 def test_explained_where_nothing_misses():
-    assert not any("outside" in line for line in explained(result(), [result("other", capacity=1.5)]))
+    assert not any(
+        "outside" in line for line in explained(result(), [result("other", capacity=1.5)])
+    )
 
 
 def test_changes_change_one_thing():
     case = CASES[0]
     told_apart = {
-        name: {f.name for f in dataclasses.fields(case) if getattr(change(case), f.name) != getattr(case, f.name)}
+        name: {
+            f.name
+            for f in dataclasses.fields(case)
+            if getattr(change(case), f.name) != getattr(case, f.name)
+        }
         for name, change in backcast.CHANGES.items()
     }
     assert told_apart == {
@@ -110,8 +144,14 @@ def test_every_case_has_its_changes_and_its_device():
 
 def test_the_table_of_results():
     table = backcast.tabulated([result(capacity=4.0), result("all generated", capacity=1.0)])
-    first, second = ({c.name: v for c, v in zip(table.columns, row, strict=True)} for row in table.rows)
-    assert (first["device"], first["change"], first["within 2x"]) == ("H100", "as stated", "outside: capacity")
+    first, second = (
+        {c.name: v for c, v in zip(table.columns, row, strict=True)} for row in table.rows
+    )
+    assert (first["device"], first["change"], first["within 2x"]) == (
+        "H100",
+        "as stated",
+        "outside: capacity",
+    )
     assert (second["change"], second["within 2x"]) == ("all generated", "all within")
     assert first["cost"] == pytest.approx(1e6)
     assert len(table.summary) == 1

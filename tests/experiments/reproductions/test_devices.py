@@ -63,7 +63,9 @@ def test_a_device_is_either_compared_or_the_reason_is_told(record):
 
 @pytest.mark.parametrize("left_out", ["NVIDIA", "AMD", "Google"])
 def test_a_vendor_left_out_does_not_move_its_own_prediction(left_out):
-    doubled = dataclasses.replace(EVERYTHING, published=changed(2.0, lambda name: vendor(name) == left_out))
+    doubled = dataclasses.replace(
+        EVERYTHING, published=changed(2.0, lambda name: vendor(name) == left_out)
+    )
     before, after = predictions(EVERYTHING), predictions(doubled)
     own = np.array([seller == left_out for seller in EVERYTHING.vendors])
     assert np.array_equal(before[own], after[own])
@@ -71,7 +73,9 @@ def test_a_vendor_left_out_does_not_move_its_own_prediction(left_out):
 
 
 def test_what_is_not_fitted_on_moves_nothing():
-    doubled = dataclasses.replace(EVERYTHING, published=changed(2.0, lambda name: name in NOT_FITTED))
+    doubled = dataclasses.replace(
+        EVERYTHING, published=changed(2.0, lambda name: name in NOT_FITTED)
+    )
     assert np.array_equal(predictions(EVERYTHING), predictions(doubled))
 
 
@@ -89,7 +93,9 @@ def test_the_reported_shares_are_a_recount_of_the_rows(record):
     everything = recount(record["rows"])
     named = recount([row for row in record["rows"] if row["device"] in NAMED])
     assert line["within, all devices"].endswith(everything)
-    assert next(text for text in record["summary"] if text.startswith("within (area")).endswith(named)
+    assert next(text for text in record["summary"] if text.startswith("within (area")).endswith(
+        named
+    )
 
 
 def test_every_miss_is_explained(record):
@@ -108,11 +114,15 @@ def test_ratios_follow_from_the_rows(record):
         said = a["predicted, vendor left out [1]"] / b["predicted, vendor left out [1]"]
         told = a["published [1]"] / b["published [1]"]
         verdict = "within" if abs(said / told - 1) <= 0.1 else "outside"
-        assert f"{quantity} {said:.2f} against {told:.2f} ({100 * (said / told - 1):+.1f} %, {verdict})" in line
+        assert (
+            f"{quantity} {said:.2f} against {told:.2f} ({100 * (said / told - 1):+.1f} %,"
+            f" {verdict})" in line
+        )
 
 
 def test_h100_by_hand():
-    # N4, HBM3, NVLink4 at nominal priors; 989.4 TFLOP/s of BF16, 50 MB of L2, five stacks of 8 layers, 450 GB/s a direction.
+    # N4, HBM3, NVLink4 at nominal priors; 989.4 TFLOP/s of BF16, 50 MB of L2, five stacks of 8
+    # layers, 450 GB/s a direction.
     area = (989.4 / 2.0 + 50 / 0.55 + 5 * 14.5 + 450 * 0.064 + 11.0) / 0.9  # [mm^2]
     memory = 3.35e12 * 8 * (4.8 + 2 * 0.13) * 1e-12
     power = 989.4 * 0.32 + memory + 450e9 * 8 * 10e-12 + 0.1 * area + 40 * 0.4  # [W]
@@ -121,13 +131,17 @@ def test_h100_by_hand():
     interposer = 0.37 * 1.2 * (area + 5 * 110)
     bill = 16500 / (wafer * good) + 5 * 73.7455 + 40 * 24.5818 + interposer + 600
     cell = {cell.quantity: cell for cell in FOUND if cell.device == "h100"}
-    assert [cell[quantity].prior_only for quantity in FACTS] == approx([area, power, bill], rel=1e-6)
+    assert [cell[quantity].prior_only for quantity in FACTS] == approx(
+        [area, power, bill], rel=1e-6
+    )
 
 
 def test_mi300x_by_hand():
     above, below = silicon(machine("mi300x"))
     compute = (1307.4 / 2.0 + 8 * 11.0) / 0.9  # matrix units in N5
-    base = (256 / 0.39 + 8 * 16.0 + 448 * 0.128 + 3 * 15.0 + 4 * 11.0) / 0.9  # cache, HBM, links and joints in N7
+    base = (
+        256 / 0.39 + 8 * 16.0 + 448 * 0.128 + 3 * 15.0 + 4 * 11.0
+    ) / 0.9  # cache, HBM, links and joints in N7
     assert float(above) == approx(compute * 1e-6) and float(below) == approx(base * 1e-6)
 
 
@@ -176,7 +190,10 @@ def test_a_deviate_of_1_645_is_the_end_of_the_range():
     coefficient = 1  # matrix density, N5 and N4: 2.0 (1.6-2.5) TFLOP/s/mm^2
     at = jnp.zeros(len(EVERYTHING.model.leaves)).at[coefficient].set(1.6448536)
     row = EVERYTHING.names.index("h100")
-    moved, still = predicted(EVERYTHING.model, np.asarray(at))[row], predicted(EVERYTHING.model, np.zeros(at.shape))[row]
+    moved, still = (
+        predicted(EVERYTHING.model, np.asarray(at))[row],
+        predicted(EVERYTHING.model, np.zeros(at.shape))[row],
+    )
     assert (still[0] - moved[0]) * 1e6 == approx((989.4 / 2.0 - 989.4 / 2.5) / 0.9, rel=1e-6)
 
 
