@@ -16,6 +16,7 @@ from codesign.numerics.compilation import computed_once
 from codesign.numerics.fields import Real
 from codesign.numerics.ties import at_least, greater, lesser
 from codesign.performance.plan import Degrees, Plan, from_fewer
+from codesign.performance.whole_parts import excess, nearest_whole
 from codesign.workload import phases
 from codesign.workload.experts import busiest, touched_experts
 from codesign.workload.operators import ATTENTION, EXPERT, HEAD, OperatorTable
@@ -80,15 +81,19 @@ class ExpertLoad(eqx.Module):
     mean_rows: Real
 
 
-def expert_load(table: OperatorTable, plan: Plan, degree: Degrees, rows: Real) -> ExpertLoad:
+def expert_load(
+    table: OperatorTable, plan: Plan, degree: Degrees, rows: Real, *, ideal: bool = False
+) -> ExpertLoad:
     """Statistics of routing ``rows`` tokens over the expert groups of a plan.
 
     Copies count as experts of their own among which the tokens are dealt: the touched copies of one
     expert all stream it.
     """
     experts, active = table.experts * plan.expert_copies, table.active
+    whole = (degree.whole.kept > 0) & (not ideal)
+    groups = degree.expert / jnp.where(whole, degree.whole.expert_excess, 1.0)
     most_touched, most_rows = computed_once(
-        busiest(*computed_once((experts, active, rows, degree.expert)))
+        busiest(*computed_once((experts, active, rows, groups)))
     )
     return ExpertLoad(
         busiest_touched=most_touched,
@@ -117,15 +122,16 @@ def step_load(
     divided = jnp.where(op.division == ATTENTION, degree.tensor, degree.feed_forward)
     if table.has_experts:
         divided = jnp.where(op.division == EXPERT, degree.expert_slices, divided)
-    slices = divided if ideal else used(divided, op.slices, degree)
+    extra, state_extra = uneven(table, plan, degree, ideal=ideal)
+    slices = divided if ideal else used(divided, op.slices, degree) / extra
     state_ranks = jnp.where(
-        plan.kv_ideal > 0, degree.tensor, used(degree.tensor, op.state_slices, degree)
+        plan.kv_ideal > 0, degree.tensor, used(degree.tensor, op.state_slices, degree) / state_extra
     )
 
     rows = jnp.where(op.division == HEAD, batch.head_rows, batch.rows)
     read, mean_flops, mean_touched = 1.0, jnp.ones_like(op.streamed), jnp.ones_like(op.streamed)
     if table.has_experts:
-        routed = expert_load(table, plan, degree, batch.stage_rows)
+        routed = expert_load(table, plan, degree, batch.stage_rows, ideal=ideal)
         is_expert = op.division == EXPERT
         # a row of the table is one token through its `active` experts: pairs on the chip / active
         # tokens
@@ -154,7 +160,8 @@ def step_load(
         op.row_bytes * row_share + op.whole_row_bytes * rows,
     )
     moved = weights + activations + state
-    mean_moved = weights * mean_touched + activations * mean_flops + state
+    mean_flops, mean_touched = mean_flops / extra, mean_touched / extra
+    mean_moved = weights * mean_touched + activations * mean_flops + state / state_extra
     return Load(
         flops=row_work + context_work,
         vector=op.row_vector * row_share + op.context_vector * scores,
@@ -166,6 +173,28 @@ def step_load(
         mean_flops=mean_flops,
         mean_bytes=jnp.where(moved > 0, mean_moved / jnp.where(moved > 0, moved, 1.0), 1.0),
     )
+
+
+def uneven(
+    table: OperatorTable, plan: Plan, degree: Degrees, *, ideal: bool
+) -> tuple[PerOperator, PerOperator]:
+    """What the busiest chip has over an even share of an operator, and of its cache, because heads
+    are whole and groups of chips are not all of one size [1]."""
+    op, whole = table.operators, degree.whole
+    heads = excess(op.slices, whole.tensor, whole.smallest_tensor)
+    caches = excess(op.state_slices, whole.tensor, whole.smallest_tensor)
+    columns = nearest_whole(op.slices)
+
+    def cut(even: Real, smallest: Real) -> PerOperator:
+        return jnp.minimum(even, columns) / jnp.minimum(smallest, columns)
+
+    each = cut(whole.tensor * whole.context, whole.smallest_tensor * whole.context)
+    each = jnp.where(op.division == ATTENTION, heads, each)
+    if table.has_experts:
+        among = cut(whole.expert_slices, whole.smallest_expert_slices)
+        each = jnp.where(op.division == EXPERT, among, each)
+    kept = (whole.kept > 0) & (not ideal)
+    return jnp.where(kept, each, 1.0), jnp.where(kept & (plan.kv_ideal <= 0), caches, 1.0)
 
 
 def used(ranks: Real, most: PerOperator, degree: Degrees) -> PerOperator:
@@ -207,16 +236,19 @@ def footprint(
     projections) are counted."""
     op = table.operators
     divided = jnp.where(op.division == ATTENTION, degree.tensor, degree.feed_forward)
-    slices = divided if ideal else used(divided, op.slices, degree)
+    extra, state_extra = uneven(table, plan, degree, ideal=ideal)
+    slices = divided if ideal else used(divided, op.slices, degree) / extra
     stored = op.stored
     if table.has_experts:
         is_expert = op.division == EXPERT
-        slices = jnp.where(
-            is_expert, degree.stage, slices
-        )  # experts never lie idle in a copy that nobody asked for
+        whole = degree.whole
+        fullest = whole.expert_excess * whole.expert_slices / whole.smallest_expert_slices
+        fullest = jnp.where((whole.kept > 0) & (not ideal), fullest, 1.0)
+        # experts never lie idle in a copy that nobody asked for
+        slices = jnp.where(is_expert, degree.stage / fullest, slices)
         stored = stored * jnp.where(is_expert, plan.expert_copies, 1.0)
     state_ranks = jnp.where(
-        plan.kv_ideal > 0, degree.tensor, used(degree.tensor, op.state_slices, degree)
+        plan.kv_ideal > 0, degree.tensor, used(degree.tensor, op.state_slices, degree) / state_extra
     )
     positions = phases.stored_positions(phase, op.store_window) / plan.context
     sequences = (

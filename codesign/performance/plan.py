@@ -13,6 +13,7 @@ from codesign.hardware.design import Design
 from codesign.numerics.fields import Real, quantity, real
 from codesign.numerics.ties import NEITHER, Slopes, at_least, lesser
 from codesign.performance.collectives import ALGORITHMS
+from codesign.performance.whole_parts import excess, nearest_whole, smallest_group
 from codesign.workload.transformer import UNLIMITED
 
 
@@ -36,6 +37,8 @@ class Plan(eqx.Module):
     sliced within its group. ``all_reduce`` has shape (algorithms, 6); the fastest of them is taken,
     one alone keeps the problem convex. ``kv_ideal = 1`` divides the cache over all tensor ranks,
     even beyond the number of KV heads, as the limit study does (arXiv 2507.14397).
+    ``whole_parts = 0`` divides heads and experts evenly, whatever their number: a bound that is
+    smooth in chips (``whole_parts.excess``).
     """
 
     pipeline: Real = quantity("1", "pipeline stages", default=1.0)
@@ -50,6 +53,11 @@ class Plan(eqx.Module):
     )
     kv_ideal: Real = quantity(
         "1", "1 divides the cache over all tensor ranks, 0 over KV heads", default=0.0
+    )
+    whole_parts: Real = quantity(
+        "1",
+        "1 keeps heads and experts whole (the busiest chip decides), 0 divides them evenly",
+        default=1.0,
     )
     all_reduce: Float[Array, "... algorithms 6"] = eqx.field(
         converter=real, default_factory=lambda: ALGORITHMS["two-shot"][None]
@@ -73,6 +81,22 @@ class Degrees(eqx.Module):
     stage: Real  # chips of one pipeline stage
     expert: Real  # expert groups
     expert_slices: Real  # ranks that share one expert
+    whole: "WholeDegrees"
+
+
+class WholeDegrees(eqx.Module):
+    """The same of the nearest whole numbers of chips and groups, without derivatives [1].
+
+    ``tensor`` is real: 31 chips in 8 groups have 3.875 each, the smallest group has 3.
+    """
+
+    tensor: Real
+    smallest_tensor: Real
+    context: Real
+    expert_excess: Real  # experts of the fullest group over an even share
+    expert_slices: Real
+    smallest_expert_slices: Real
+    kept: Real  # 1 where heads and experts are whole
 
 
 def degrees(design: Design, plan: Plan, experts: Real) -> Degrees:
@@ -82,6 +106,7 @@ def degrees(design: Design, plan: Plan, experts: Real) -> Degrees:
     groups = lesser(plan.expert, experts * plan.expert_copies, NEITHER)
     expert = at_least(lesser(stage, groups, from_fewer(tensor)), 1.0)
     return Degrees(
+        whole=_whole_degrees(design.chips, plan, expert, experts * plan.expert_copies),
         pipeline=plan.pipeline,
         context=plan.context,
         data=plan.data,
@@ -97,3 +122,17 @@ def from_fewer(tensor: Real) -> Slopes:
     """Slopes of a minimum of a group's chips and of what it can use: from fewer chips, unless the
     plan needs each of them."""
     return jnp.where(tensor > 1.0, 1.0, 0.0), 0.0
+
+
+def _whole_degrees(chips: Real, plan: Plan, expert: Real, experts: Real) -> WholeDegrees:
+    groups = nearest_whole(plan.pipeline * plan.context * plan.data)
+    stage, dealt = nearest_whole(chips) / nearest_whole(plan.pipeline), nearest_whole(expert)
+    return WholeDegrees(
+        tensor=jnp.maximum(nearest_whole(chips) / groups, 1.0),
+        smallest_tensor=smallest_group(chips, groups),
+        context=nearest_whole(plan.context),
+        expert_excess=excess(experts, dealt, dealt),
+        expert_slices=jnp.maximum(stage / dealt, 1.0),
+        smallest_expert_slices=smallest_group(stage, dealt),
+        kept=plan.whole_parts,
+    )

@@ -12,6 +12,7 @@ from codesign.performance.execution import Execution, Operatorwise
 from codesign.search.ahead_of_time import compile_ahead
 from codesign.search.assembly import assemble_front
 from codesign.search.integers.block_pattern_search import descend_by_kind, improve_by_kind
+from codesign.search.integers.branch_and_bound import prove as cut_boxes
 from codesign.search.integers.descent import descend
 from codesign.search.integers.formulation import Formulation, Memory, Subproblem
 from codesign.search.integers.lagrangian_decomposition import prove as prove_bounds
@@ -42,6 +43,10 @@ from codesign.search.statement.space import Space
 from codesign.search.verification.infeasibility import ROOM, conflict, sentence
 
 Progress = Callable[[str, int, int], None]
+
+BEAM = 16
+"""Boxes of a weighting that are cut further at a time where one kind of machine is searched without
+a proof."""
 
 STARTS = 2
 """Random starts of the penalty search for each weighting and choice."""
@@ -254,6 +259,8 @@ def search_weightings(
         )
     if together:
         subproblems = prove_bounds(pool, complete(pool, subproblems), progress=told).best
+    elif formulation.structure.kinds == 1:
+        subproblems = cut_boxes(pool, complete(pool, subproblems), beam=BEAM).best
     tell("integers", 1, 1 + ROUNDS)
     lap("integers")
     for done in range(ROUNDS):

@@ -47,6 +47,7 @@ def prove(
     tolerance: float | np.ndarray = TOLERANCE,
     most_boxes: int = 20_000,
     enough: float = -np.inf,
+    beam: int | None = None,
     progress: Callable[[int, int], None] = lambda done, still_open: None,
 ) -> Proof:
     """Bound the weighted sums of subproblems over all choices and integers.
@@ -59,6 +60,9 @@ def prove(
         most_boxes: stop after so many boxes; the bounds are then what is proved so far.
         enough: stop where every value is at most this, and until then close no box that may hold
             such a design.
+        beam: of each weighting only so many boxes are cut further, those with the best bounds: a
+            search that finds good integers and proves little (filtered beam search; Ow and Morton,
+            1988, doi:10.1080/00207548808947840).
         progress: told (boxes done, pairs open).
     """
     formulation = pool.formulation
@@ -92,9 +96,10 @@ def prove(
             if pool.value(subproblem) < values[k]:
                 values[k], best[k] = pool.value(subproblem), subproblem
         still = []
-        for (box, k), bound in zip(open_pairs, found.bound, strict=True):
+        cut = _cut_further(open_pairs, found.bound, beam)
+        for (box, k), bound, further in zip(open_pairs, found.bound, cut, strict=True):
             short = values[k] - tolerance[k] - bound
-            if (short <= 0 and bound > enough) or box.single:
+            if (short <= 0 and bound > enough) or box.single or not further:
                 proved[k] = min(proved[k], bound)
             else:
                 still += [(part, k) for part in halves(box)]
@@ -108,6 +113,21 @@ def prove(
     rows = [subproblem.weighting for subproblem in best]
     pool.bounds[rows] = np.maximum(pool.bounds[rows], bounds)
     return Proof(bounds, best, boxes, solves, bool((values - bounds <= tolerance * 1.001).all()))
+
+
+def _cut_further(pairs: list[tuple[Box, int]], bounds: np.ndarray, beam: int | None) -> np.ndarray:
+    """Whether a pair is among the ``beam`` best bounds of its row; boxes that are one vector of
+    integers take no place."""
+    further = np.ones(len(pairs), dtype=bool)
+    if beam is None:
+        return further
+    taken: dict[int, int] = {}
+    for row in np.argsort(bounds, kind="stable"):
+        box, k = pairs[row]
+        if not box.single:
+            further[row] = taken.get(k, 0) < beam
+            taken[k] = taken.get(k, 0) + 1
+    return further
 
 
 def _bounded(

@@ -9,6 +9,7 @@ program whose optimum is below that of every integer in the box. A box of one in
 program.
 """
 
+import dataclasses
 import functools
 from typing import Any, NamedTuple
 
@@ -57,11 +58,14 @@ def underestimate(
     """Monomials below all coefficients from ``low`` to ``high``: chips of each kind, then batch of
     each service."""
     count = structure.counted
+    problems = _divided_evenly(structure, problems, low, high)
     first, last = jnp.log(low), jnp.log(high)
     fractions = [np.linspace(0.0, 1.0, number)[:, None] for number in SAMPLES]
     chips, batch = (
         jnp.clip(jnp.round(jnp.exp(first + part * (last - first))), low, high) for part in fractions
     )
+    one_by_one = jnp.minimum(low + np.arange(SAMPLES[0])[:, None], high)
+    chips = jnp.where(high - low < SAMPLES[0], one_by_one, chips)
     is_chips = np.arange(count) < structure.kinds
     lattice = jnp.where(is_chips, chips[:, None, :], batch[None, :, :]).reshape(-1, count)
     middle = sample(structure, problems, jnp.exp(0.5 * (first + last)))
@@ -72,6 +76,26 @@ def underestimate(
         structure, samples, (jnp.log(chips), jnp.log(batch)), posynomial=posynomial
     )
     return Underestimators(coefficients, tilt, samples._replace(coefficients=None, orders=()))
+
+
+def _divided_evenly(
+    structure: Structure,
+    problems: ProblemBatch,
+    low: Float[Array, "counted"],
+    high: Float[Array, "counted"],
+) -> ProblemBatch:
+    """The problem with work divided evenly where not every number of chips is sampled: never above
+    what whole heads and experts take, and smooth between integers."""
+    plans = tuple(
+        dataclasses.replace(
+            plan,
+            whole_parts=jnp.where(
+                high[step.kind] - low[step.kind] < SAMPLES[0], plan.whole_parts, 0.0
+            ),
+        )
+        for plan, step in zip(problems.plans, problems.steps, strict=True)
+    )
+    return dataclasses.replace(problems, plans=plans)
 
 
 def boxed_program(

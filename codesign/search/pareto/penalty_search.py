@@ -6,6 +6,7 @@ last word. Everything is in logarithms; operators' maxima are smoothed with a te
 while the penalty rises.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -86,7 +87,8 @@ def lane_loss(
         if isinstance(problems.execution, Operatorwise)
         else problems.execution
     )
-    found = fleet_at(jnp.exp(x), problems, softened)
+    even = tuple(dataclasses.replace(plan, whole_parts=0.0) for plan in problems.plans)
+    found = fleet_at(jnp.exp(x), dataclasses.replace(problems, plans=even), softened)
     used = jnp.concatenate([found.limits, bounds_exceeded(wanted.bounds, found.totals)])
     broken = jnp.maximum(used, 0.0)
     return weights @ log_goals(wanted.objectives, found.totals) + penalty * jnp.sum(broken**2)

@@ -100,7 +100,7 @@ def framed(
         )
     times_low, times_high = (
         jnp.min(samples.fastest, axis=0) * 0.5,
-        jnp.max(samples.slowest, axis=0) * 2.0,
+        jnp.max(samples.slowest, axis=0) * 4.0,  # whole heads may take four times an even share
     )
     bottom += [jnp.log(times_low), jnp.log(low[chips : chips + services])]
     top += [jnp.log(times_high), jnp.log(high[chips : chips + services])]
