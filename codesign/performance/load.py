@@ -10,13 +10,14 @@ import dataclasses
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.lax import stop_gradient
 from jaxtyping import Array, Float
 
 from codesign.numerics.compilation import computed_once
 from codesign.numerics.fields import Real
 from codesign.numerics.ties import at_least, greater, lesser
 from codesign.performance.plan import Degrees, Plan, from_fewer
-from codesign.performance.whole_parts import excess, nearest_whole
+from codesign.performance.whole_parts import excess
 from codesign.workload import phases
 from codesign.workload.experts import busiest, touched_experts
 from codesign.workload.operators import ATTENTION, EXPERT, HEAD, OperatorTable
@@ -183,10 +184,9 @@ def uneven(
     op, whole = table.operators, degree.whole
     heads = excess(op.slices, whole.tensor, whole.smallest_tensor)
     caches = excess(op.state_slices, whole.tensor, whole.smallest_tensor)
-    columns = nearest_whole(op.slices)
 
     def cut(even: Real, smallest: Real) -> PerOperator:
-        return jnp.minimum(even, columns) / jnp.minimum(smallest, columns)
+        return stop_gradient(jnp.minimum(even, op.slices) / jnp.minimum(smallest, op.slices))
 
     each = cut(whole.tensor * whole.context, whole.smallest_tensor * whole.context)
     each = jnp.where(op.division == ATTENTION, heads, each)

@@ -7,6 +7,7 @@ real-valued.
 
 import equinox as eqx
 import jax.numpy as jnp
+from jax.lax import stop_gradient
 from jaxtyping import Array, Float
 
 from codesign.hardware.design import Design
@@ -106,7 +107,7 @@ def degrees(design: Design, plan: Plan, experts: Real) -> Degrees:
     groups = lesser(plan.expert, experts * plan.expert_copies, NEITHER)
     expert = at_least(lesser(stage, groups, from_fewer(tensor)), 1.0)
     return Degrees(
-        whole=_whole_degrees(design.chips, plan, expert, experts * plan.expert_copies),
+        whole=_whole_degrees(design.chips, plan, experts * plan.expert_copies),
         pipeline=plan.pipeline,
         context=plan.context,
         data=plan.data,
@@ -124,15 +125,19 @@ def from_fewer(tensor: Real) -> Slopes:
     return jnp.where(tensor > 1.0, 1.0, 0.0), 0.0
 
 
-def _whole_degrees(chips: Real, plan: Plan, expert: Real, experts: Real) -> WholeDegrees:
+def _whole_degrees(chips: Real, plan: Plan, experts: Real) -> WholeDegrees:
     groups = nearest_whole(plan.pipeline * plan.context * plan.data)
-    stage, dealt = nearest_whole(chips) / nearest_whole(plan.pipeline), nearest_whole(expert)
+    stage = nearest_whole(chips) / nearest_whole(plan.pipeline)
+    smallest_stage = smallest_group(chips, plan.pipeline)
+    asked = jnp.minimum(plan.expert, experts)
+    dealt = nearest_whole(jnp.minimum(asked, smallest_stage))
+    expert = stop_gradient(jnp.maximum(jnp.minimum(asked, stage), 1.0))
     return WholeDegrees(
         tensor=jnp.maximum(nearest_whole(chips) / groups, 1.0),
         smallest_tensor=smallest_group(chips, groups),
         context=nearest_whole(plan.context),
-        expert_excess=excess(experts, dealt, dealt),
-        expert_slices=jnp.maximum(stage / dealt, 1.0),
-        smallest_expert_slices=smallest_group(stage, dealt),
+        expert_excess=excess(experts, expert, dealt),
+        expert_slices=jnp.maximum(stage / expert, 1.0),
+        smallest_expert_slices=smallest_group(smallest_stage, dealt),
         kept=plan.whole_parts,
     )

@@ -68,17 +68,19 @@ class PointArguments:
     ) = None
     """bits of an activation; arithmetic runs at the wider of weights and activations; as the file
     says unless told"""
-    execution: Annotated[
-        str, one_of("execution", ("operatorwise", "limit", "dataflow", "calibrated"))
-    ] = "operatorwise"
-    """how operators follow each other; limit: the limit study of arXiv 2507.14397; calibrated:
-    fitted to measurements, with intervals"""
+    execution: (
+        Annotated[str, one_of("execution", ("operatorwise", "limit", "dataflow", "calibrated"))]
+        | None
+    ) = None
+    """how operators follow each other; calibrated, the default for machines that exist: fitted to
+    measurements, with intervals; operatorwise: attainable rates; limit: the limit study of arXiv
+    2507.14397"""
     profile: str | None = None
     """calibration profile (execution calibrated): a shipped name or the path of one of your own;
     the newest shipped one unless told"""
     engine: str | None = None
-    """serving software (execution calibrated), such as vllm, sglang or tensorrt-llm; left out,
-    intervals are as wide as that"""
+    """serving software (execution calibrated), such as vllm, sglang or tensorrt-llm; left out, vllm
+    on machines of NVIDIA and AMD, and on others any, with intervals as wide as that"""
     compare_executions: bool = False
     """also the limit study, operator-wise and calibrated times side by side, by part"""
     kv_split: Annotated[str, one_of("kv-split", ("heads", "ideal"))] = "heads"
@@ -162,13 +164,13 @@ class PointArguments:
             if getattr(self, option) is not None and self.execution != "limit":
                 name = option.replace("_", "-")
                 raise Refused(
-                    f"--{name} is given with --execution {self.execution}; expected --execution"
-                    " limit"
+                    f"--{name} is given with --execution {self.execution or 'calibrated'}; expected"
+                    " --execution limit"
                 )
         for option in ("profile", "engine"):
             if (
                 getattr(self, option) is not None
-                and self.execution != "calibrated"
+                and self.execution not in (None, "calibrated")
                 and not self.compare_executions
             ):
                 raise Refused(

@@ -23,6 +23,7 @@ from codesign.workload.transformer import (
 from experiments.points.cautions import refuse_more_stages, too_long
 from experiments.points.parallelism import Parallelism
 from experiments.terminal.refusal import Refused
+from hardware_priors.machines import machine_of
 from hardware_priors.quantities import parse
 from hardware_priors.technologies import choice
 
@@ -93,6 +94,8 @@ def operating_point(arguments: "PointArguments", shares: Parallelism) -> Operati
         )
     refuse_more_stages(shares.pipeline, transformer, "--pipeline")
     device = hardware_priors.device(arguments.device)
+    if arguments.execution is None:
+        arguments = dataclasses.replace(arguments, execution=usual_execution(arguments, device))
     precision = computable(device, stated_precision(arguments, read))
     design = machine(arguments, device, float(precision.compute_bits))
     choices = technology_choices(arguments, device)
@@ -236,6 +239,18 @@ def plan(arguments: "PointArguments", shares: Parallelism) -> codesign.Plan:
         ),
         tiers=tiers,
     )
+
+
+def usual_execution(arguments: "PointArguments", device: Any) -> str:
+    """Calibrated for a machine that exists; operator-wise for the limit study's, which nobody
+    measured or will, and for one whose rates are not published in full."""
+    if device.name.startswith("xpu-") and arguments.profile is None and arguments.engine is None:
+        return "operatorwise"
+    try:
+        machine_of(device, arguments.chips)
+    except ValueError:
+        return "operatorwise"
+    return "calibrated"
 
 
 def execution(

@@ -34,6 +34,12 @@ def remarks(
     stage = float(design.chips / plan.pipeline)
     tensor = stage / float(plan.context * plan.data)
     found = [*_heads(model, tensor), *_experts(model, plan, stage), *_groups(model, phase, plan)]
+    if not _whole(tensor) and tensor > 1.0:
+        groups = float(plan.pipeline * plan.context * plan.data)
+        found.append(
+            f"{float(design.chips):g} chips over {groups:g} groups are"
+            f" {tensor:.4g} each: the time is that of a group of {math.floor(tensor)}"
+        )
     return list(dict.fromkeys(found))
 
 
@@ -56,17 +62,22 @@ def _heads(model: Transformer, tensor: float) -> Iterator[str]:
         elif not _whole(heads / tensor):
             yield (
                 f"tensor degree {tensor:g} does not divide the {heads:g} {what}: engines such as"
-                f" vLLM refuse it, and the time is that of {heads / tensor:.3g} heads a rank where"
-                f" the busiest has {math.ceil(heads / tensor)}; {_divisors(heads, tensor)}"
+                f" vLLM refuse it, and the time is that of the busiest rank, which has"
+                f" {_most(heads, tensor)} of them; {_divisors(heads, tensor)}"
             )
         if isinstance(attention, GroupedAttention):
             shared = float(attention.kv_heads)
             if tensor <= heads and not _whole(shared / tensor) and not _whole(tensor / shared):
                 yield (
                     f"tensor degree {tensor:g} neither divides the {shared:g} KV heads nor is a"
-                    f" multiple of them: the cache is charged as {shared / min(tensor, shared):.3g}"
-                    f" heads a rank; {_divisors(shared, tensor)}"
+                    " multiple of them: the cache is charged as that of the busiest rank, which has"
+                    f" {_most(shared, min(tensor, shared))}; {_divisors(shared, tensor)}"
                 )
+
+
+def _most(heads: float, tensor: float) -> int:
+    """Heads of the busiest rank of the smallest group of chips."""
+    return math.ceil(heads / max(math.floor(tensor + 1e-9), 1) - 1e-9)
 
 
 def _whole(ratio: float) -> bool:
@@ -100,8 +111,8 @@ def _experts(model: Transformer, plan: codesign.Plan, stage: float) -> Iterator[
             )
         elif groups > 1.0 and not _whole(copies / groups):
             yield (
-                f"{groups:g} expert groups do not divide the {copies:g} experts: the groups are"
-                " taken as equal"
+                f"{groups:g} expert groups do not divide the {copies:g} experts: the time is that"
+                f" of the fullest group, which holds {math.ceil(copies / groups)}"
             )
 
 

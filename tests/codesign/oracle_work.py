@@ -140,6 +140,10 @@ class Chip:
         self.stage = self.chips / self.pipeline
         self.tensor = self.stage / (self.context * self.data)
         self.feed_forward = self.tensor * self.context
+        # what the smallest stage and the smallest attention group have, whole chips each
+        self.least_stage = max(math.floor(self.chips / self.pipeline + 1e-9), 1)
+        groups = self.pipeline * self.context * self.data
+        self.least_tensor = max(math.floor(self.chips / groups + 1e-9), 1)
         self.work = Work(workload.phase, self.pipeline * self.data, drafted)
         self.stage_rows = self.work.rows * self.data
         self.hidden, self.vocabulary = float(self.model.hidden), float(self.model.vocabulary)
@@ -208,8 +212,14 @@ class Chip:
             yield from self.mlp(float(kind.feed_forward.width), kind.feed_forward.gated, "dense")
         yield from self.residual()
 
-    def slices(self, ranks: float, limit: float) -> float:
-        return ranks if self.ideal else min(ranks, limit)
+    def slices(self, ranks: float, limit: float, *, heads: bool = True) -> float:
+        """What divides the busiest chip's part: whole heads of the smallest attention group,
+        columns anywhere."""
+        if self.ideal:
+            return ranks
+        if heads:
+            return limit / math.ceil(limit / min(self.least_tensor, limit) - 1e-9)
+        return min(self.least_tensor * self.context, limit)
 
     def columns(self, width: float) -> float:
         """Slices of a matrix that keep the matrix unit busy."""
@@ -232,7 +242,7 @@ class Chip:
         """Weights cut by columns (reads its input whole) or by rows (writes its output whole, a
         partial sum)."""
         rows = self.work.rows if rows is None else rows
-        slices = self.slices(ranks, limit)
+        slices = self.slices(ranks, limit, heads=half == "attention")
         elements = inner / slices + outer if by_rows else inner + outer / slices
         weights = inner * outer / blocks * self.parts[part].weight / slices
         return Operator(
@@ -267,7 +277,11 @@ class Chip:
             )
 
     def state_ranks(self, heads: float) -> float:
-        return self.tensor if float(self.plan.kv_ideal) == 1.0 else min(self.tensor, heads)
+        if float(self.plan.kv_ideal) == 1.0:
+            return self.tensor
+        if self.ideal:
+            return min(self.tensor, heads)
+        return heads / math.ceil(heads / min(self.least_tensor, heads) - 1e-9)
 
     def grouped(self, part: GroupedAttention) -> Iterator[Operator]:
         heads, kv_heads, width = float(part.heads), float(part.kv_heads), float(part.head_dim)
@@ -510,7 +524,7 @@ class Chip:
         up = self.product(
             self.hidden, width * (2 if gated else 1), self.feed_forward, limit, half=half, part=part
         )
-        per_row = width * self.work.rows / self.slices(self.feed_forward, limit)
+        per_row = width * self.work.rows / self.slices(self.feed_forward, limit, heads=False)
         yield dataclasses.replace(up, vector=4 * per_row, exponential=per_row)
         yield self.product(
             width, self.hidden, self.feed_forward, limit, by_rows=True, half=half, part=part
@@ -523,12 +537,19 @@ class Chip:
     def mixture(self, part: MixtureOfExperts) -> Iterator[Operator]:
         yield self.product(self.hidden, float(part.experts), self.tensor, 1.0)
         copies = float(part.experts) * float(self.plan.expert_copies)
-        width, groups = float(part.width), self.expert_groups(part)
+        width, groups, ranks = float(part.width), self.expert_groups(part), self.stage
+        ranks /= groups
+        fullest = groups * ranks
+        if not self.ideal:
+            dealt = max(round(min(groups, self.least_stage)), 1)
+            groups = copies / math.ceil(copies / dealt - 1e-9)
+            ranks = max(self.least_stage // dealt, 1)
+            fullest = groups * ranks
         touched = busiest_touched(copies, float(part.active), self.stage_rows, groups)
         pairs = busiest_rows(copies, float(part.active), self.stage_rows, groups) * float(
             self.plan.routing_skew
         )
-        slices = self.slices(self.stage / groups, self.columns(width))
+        slices = ranks if self.ideal else min(ranks, self.columns(width))
         expanded = width * (2 if part.gated else 1)
         if part.latent_width is None:
             travelling = self.hidden
@@ -558,7 +579,7 @@ class Chip:
                 exponential=0.0 if by_rows else width * pairs / slices,
                 streamed=expert * touched / slices,
                 activations=elements * self.activation * pairs,
-                stored=expert * copies / self.stage,
+                stored=expert * copies / fullest,
             )
         if float(part.shared_width) > 0:
             yield from self.mlp(float(part.shared_width), part.gated, "shared")
@@ -575,7 +596,7 @@ class Chip:
             stored=entries
             * self.hidden
             * self.parts["embedding"].weight
-            / self.slices(self.feed_forward, limit),
+            / self.slices(self.feed_forward, limit, heads=False),
         )
         yield self.product(
             self.hidden,

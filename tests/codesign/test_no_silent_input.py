@@ -51,7 +51,10 @@ UNUSED: dict[str, str] = {
 }
 """What may be stated and does nothing in an evaluation, with the reason."""
 
-SWITCHES: dict[str, tuple[float, float]] = {"Plan.kv_ideal": (0.0, 1.0)}
+SWITCHES: dict[str, tuple[float, float]] = {
+    "Plan.kv_ideal": (0.0, 1.0),
+    "Plan.whole_parts": (0.0, 1.0),
+}
 """Numbers that choose between two formulas: no derivative, but these two values must give different
 outcomes."""
 

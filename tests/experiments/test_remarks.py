@@ -40,13 +40,14 @@ def test_an_ordinary_point_has_none(run):
 @pytest.mark.parametrize(
     ("name", "arguments", "told"),
     [
-        ("llama-3.1-70b", {"chips": 3}, "tensor degree 3 does not divide the 64 query heads.* 22; the nearest that divide .* 2 and 4"),
-        ("llama-3.1-70b", {"chips": 12}, "tensor degree 12 neither divides the 8 KV heads nor is a multiple"),
+        ("llama-3.1-70b", {"chips": 3}, "tensor degree 3 does not divide the 64 query heads.* 22 of them; the nearest that divide .* 2 and 4"),
+        ("llama-3.1-70b", {"chips": 12}, "tensor degree 12 neither divides the 8 KV heads nor is a multiple.* which has 1;"),
         ("llama-3.1-70b", {"chips": 4000}, "tensor degree 4000 exceeds the 64 query heads.* 3936 of 4000 ranks have none"),
         ("deepseek-v3", {"chips": 256}, "tensor degree 256 exceeds the 128 query heads"),
-        ("deepseek-v3", {"chips": 48, "data": 48, "expert": 48, "batch": 480}, "48 expert groups do not divide the 256 experts"),
+        ("deepseek-v3", {"chips": 48, "data": 48, "expert": 48, "batch": 480}, "48 expert groups do not divide the 256 experts: .* holds 6"),
         ("mixtral-8x7b", {"chips": 16, "data": 16, "expert": 1e18, "batch": 64}, "16 expert groups for 8 experts: .* over 2 chips"),
         ("llama-3.1-70b", {"chips": 8, "data": 8, "batch": 2}, "batch 2 over 8 data groups and pipeline stages: 6 of them wait"),
+        ("llama-3.1-70b", {"chips": 31, "data": 8, "batch": 8}, "31 chips over 8 groups are 3.875 each: .* a group of 3"),
         ("gpt2", {"chips": 16, "pipeline": 16, "batch": 16, "context": 1024}, "pipeline 16 exceeds the 12 layers"),
     ],
 )  # fmt: skip
