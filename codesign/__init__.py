@@ -11,7 +11,7 @@ SI.
   ``Build``, ``realize``, ``built``.
 - **Plan**: ``Plan`` (degrees of parallelism, collectives), ``TierShares``, ``ALGORITHMS``,
   ``WHOLE_EXPERTS``.
-- **Execution**: ``Operatorwise``, ``Dataflow``, ``Limit``: how operators share time;
+- **Execution**: ``Operatorwise``, ``Dataflow``, ``LimitStudy``: how operators share time;
   ``Calibrated``: as machines were measured.
 - **Answers**: ``evaluate`` → ``Outcome``, ``Limits``; ``serve`` → ``ServingOutcome``, ``Pool``;
   ``elasticities``, ``exchange_rate``.
@@ -32,8 +32,8 @@ True
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from codesign.evaluate import evaluate as evaluate
-from codesign.evaluate import evaluate_table as evaluate_table
+from codesign.evaluation import evaluate as evaluate
+from codesign.evaluation import evaluate_table as evaluate_table
 from codesign.hardware.build import Build as Build
 from codesign.hardware.design import DESIGN_VARIABLES as DESIGN_VARIABLES
 from codesign.hardware.design import Design as Design
@@ -41,12 +41,12 @@ from codesign.hardware.technology import Technology as Technology
 from codesign.outcome import LIMIT_NAMES as LIMIT_NAMES
 from codesign.outcome import Limits as Limits
 from codesign.outcome import Outcome as Outcome
-from codesign.performance.coefficients import Calibrated as Calibrated
 from codesign.performance.collectives import ALGORITHMS as ALGORITHMS
 from codesign.performance.execution import Dataflow as Dataflow
 from codesign.performance.execution import Execution as Execution
-from codesign.performance.execution import Limit as Limit
+from codesign.performance.execution import LimitStudy as LimitStudy
 from codesign.performance.execution import Operatorwise as Operatorwise
+from codesign.performance.kernel_coefficients import Calibrated as Calibrated
 from codesign.performance.plan import WHOLE_EXPERTS as WHOLE_EXPERTS
 from codesign.performance.plan import Plan as Plan
 from codesign.performance.plan import TierShares as TierShares
@@ -54,9 +54,9 @@ from codesign.physical.realize import built as built
 from codesign.physical.realize import realize as realize
 from codesign.sensitivity.elasticities import elasticities as elasticities
 from codesign.sensitivity.elasticities import exchange_rate as exchange_rate
-from codesign.serve import Pool as Pool
-from codesign.serve import ServingOutcome as ServingOutcome
-from codesign.serve import serve as serve
+from codesign.serving import Pool as Pool
+from codesign.serving import ServingOutcome as ServingOutcome
+from codesign.serving import serve as serve
 from codesign.workload.operators import OperatorTable as OperatorTable
 from codesign.workload.operators import operator_table as operator_table
 from codesign.workload.operators import pad as pad

@@ -9,7 +9,7 @@ from codesign.hardware.design import Design
 from codesign.numerics.fields import Real
 from codesign.performance import collectives
 from codesign.performance.collectives import Cost
-from codesign.performance.execution import Execution, Limit
+from codesign.performance.execution import Execution, LimitStudy
 from codesign.performance.load import micro_batch
 from codesign.performance.plan import Plan, degrees
 from codesign.workload.operators import OperatorTable
@@ -27,7 +27,7 @@ COLLECTIVES = (
 """Where a step communicates; the rows of ``Step.latency`` and ``Step.transfer``."""
 
 
-def _exposed_syncs(design: Design, table: OperatorTable, execution: Limit) -> Cost:
+def _exposed_syncs(design: Design, table: OperatorTable, execution: LimitStudy) -> Cost:
     """The limit study charges a latency per sync, and no bytes."""
     syncs = jnp.where(design.chips > 1.0, 1.0, 0.0)
     one = dataclasses.replace(
@@ -57,7 +57,7 @@ def communication(
     dense MLP; dealt to groups they need two all-to-alls, and an all-reduce within a group if it
     slices its experts, and one for a shared expert.
     """
-    if isinstance(execution, Limit):
+    if isinstance(execution, LimitStudy):
         return _exposed_syncs(design, table, execution)
     degree = degrees(design, plan, table.experts)
     net = collectives.network(design, efficiency)

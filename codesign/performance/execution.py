@@ -7,10 +7,10 @@ import jax.numpy as jnp
 
 from codesign.hardware.technology import Attainable
 from codesign.numerics.fields import Real, quantity, real
-from codesign.performance.coefficients import Calibrated
+from codesign.performance.kernel_coefficients import Calibrated
 
 
-class Limit(eqx.Module):
+class LimitStudy(eqx.Module):
     """The limit study (arXiv 2507.14397): everything overlaps but synchronisation, at the full
     peaks, on ideal slices.
 
@@ -43,7 +43,7 @@ class Dataflow(eqx.Module):
     chip (arXiv 2502.18403)."""
 
 
-Execution: TypeAlias = Limit | Operatorwise | Dataflow | Calibrated
+Execution: TypeAlias = LimitStudy | Operatorwise | Dataflow | Calibrated
 
 
 def request_time(execution: Execution) -> Real | float:
@@ -59,8 +59,10 @@ def waited_share(execution: Execution) -> Real | float:
 
 
 def fillable_share(attainable: Attainable, execution: Execution) -> Real:
-    """Share of main memory that weights and caches may fill [1]; all of it in ``Limit``, which has
-    no activations."""
+    """Share of main memory that weights and caches may fill [1]; all of it in ``LimitStudy``, which
+    has no activations."""
     return (
-        jnp.ones_like(attainable.capacity) if isinstance(execution, Limit) else attainable.capacity
+        jnp.ones_like(attainable.capacity)
+        if isinstance(execution, LimitStudy)
+        else attainable.capacity
     )

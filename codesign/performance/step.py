@@ -14,9 +14,9 @@ from codesign.numerics.fields import Real
 from codesign.numerics.smooth import smooth_maximum
 from codesign.numerics.ties import at_least, greater
 from codesign.performance import calibrated
-from codesign.performance.coefficients import Calibrated
 from codesign.performance.communication import communication
-from codesign.performance.execution import Dataflow, Execution, Limit, Operatorwise
+from codesign.performance.execution import Dataflow, Execution, LimitStudy, Operatorwise
+from codesign.performance.kernel_coefficients import Calibrated
 from codesign.performance.load import Load, expert_load, micro_batch, repeated, step_load
 from codesign.performance.plan import Plan, degrees
 from codesign.workload.operators import OperatorTable
@@ -98,7 +98,7 @@ def step(
     if isinstance(execution, Calibrated):
         return calibrated_step(design, table, phase, plan, rates, execution)
     degree = degrees(design, plan, table.experts)
-    ideal = isinstance(execution, Limit)
+    ideal = isinstance(execution, LimitStudy)
     load = step_load(table, phase, plan, degree, design.sram_capacity, ideal=ideal)
     together = communication(design, table, phase, plan, link_efficiency, execution)
     draft, group = _draft(phase), table.operators.group
@@ -266,14 +266,14 @@ def operator_names(table: OperatorTable, phase: Phase) -> tuple[str, ...]:
 
 
 def traffic(load: Load, plan: Plan, execution: Execution) -> Traffic:
-    """What an execution moves: ``Limit`` only weights and cache, ``Dataflow`` no activations, both
-    tiers as the plan says."""
+    """What an execution moves: ``LimitStudy`` only weights and cache, ``Dataflow`` no activations,
+    both tiers as the plan says."""
     activations = (
         jnp.zeros_like(load.activations)
-        if isinstance(execution, Limit | Dataflow)
+        if isinstance(execution, LimitStudy | Dataflow)
         else load.activations
     )
-    reused = jnp.zeros_like(load.reused) if isinstance(execution, Limit) else load.reused
+    reused = jnp.zeros_like(load.reused) if isinstance(execution, LimitStudy) else load.reused
     tiers = plan.tiers
     if tiers is None:
         none = jnp.zeros_like(load.weights)
@@ -314,7 +314,7 @@ def _schedule(
                 jnp.stack([compute, vector, memory]), execution.temperature
             )
         return times * greater(greater(compute, vector), memory)
-    if isinstance(execution, Limit):
+    if isinstance(execution, LimitStudy):
         return times * jnp.where(
             jnp.sum(times * compute) >= jnp.sum(times * memory), compute, memory
         )
@@ -335,13 +335,13 @@ def attained_rates(
     exponential_rate: Real,
     execution: Execution,
 ) -> Rates:
-    """Rates of one chip: the full peaks in ``Limit`` and ``Calibrated``, which has its own losses;
-    attainable fractions otherwise.
+    """Rates of one chip: the full peaks in ``LimitStudy`` and ``Calibrated``, which has its own
+    losses; attainable fractions otherwise.
 
     ``speed`` is each operator's matrix rate over that at the width for which the design states its
     peak [1].
     """
-    full = isinstance(execution, Limit | Calibrated)
+    full = isinstance(execution, LimitStudy | Calibrated)
     matrix = design.peak_flops * (1.0 if full else attainable.compute)
     return Rates(
         matrix=matrix * speed,

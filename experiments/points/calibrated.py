@@ -243,7 +243,7 @@ def executions(point: "OperatingPoint") -> dict[str, dict[str, Any]]:
         )
     found: dict[str, dict[str, Any]] = {}
     for name, execution in (
-        ("limit", codesign.Limit()),
+        ("limit", codesign.LimitStudy()),
         ("operatorwise", codesign.Operatorwise()),
         ("calibrated", made),
     ):

@@ -251,7 +251,7 @@ def execution(
         told = {
             name: real(value) for name in names if (value := getattr(arguments, name)) is not None
         }
-        return codesign.Limit(**told)
+        return codesign.LimitStudy(**told)
     return codesign.Dataflow() if arguments.execution == "dataflow" else codesign.Operatorwise()
 
 

@@ -18,7 +18,7 @@ from jaxtyping import Array, Float
 from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
 from codesign.numerics.fields import Real
-from codesign.performance.execution import Limit, fillable_share, request_time
+from codesign.performance.execution import LimitStudy, fillable_share, request_time
 from codesign.performance.load import footprint
 from codesign.performance.plan import degrees
 from codesign.physical.area import area, interposer_area, needed_edge, usable_edge
@@ -134,7 +134,11 @@ def sample(
         _step_rows(structure, rows, k, timed, order, asked, energy, designs[step.kind], technology)
         degree = degrees(designs[step.kind], plans[k], tables[k].experts)
         kept = footprint(
-            tables[k], work.phase, plans[k], degree, ideal=isinstance(problems.execution, Limit)
+            tables[k],
+            work.phase,
+            plans[k],
+            degree,
+            ideal=isinstance(problems.execution, LimitStudy),
         )
         groups = plans[k].pipeline * plans[k].context * plans[k].data
         enough = designs[step.kind].chips >= groups * (1.0 - 1e-9)

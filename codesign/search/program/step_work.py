@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from codesign.evaluate import mean_work, run_step
+from codesign.evaluation import mean_work, run_step
 from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
 from codesign.numerics.fields import Real
-from codesign.performance.execution import Dataflow, Execution, Limit
+from codesign.performance.execution import Dataflow, Execution, LimitStudy
 from codesign.performance.plan import Plan
 from codesign.performance.step import Step, operator_names
 from codesign.physical.power import Work, dynamic_energy
@@ -42,7 +42,7 @@ def step_work(design: Design, timed: Step, execution: Execution) -> StepWork:
     """
     matrix = jnp.stack([timed.compute, timed.vector]) * design.peak_flops
     memory = timed.memory * design.memory_bandwidth
-    if isinstance(execution, Limit):
+    if isinstance(execution, LimitStudy):
         matrix = (
             jnp.zeros_like(matrix).at[:, 0].set(jnp.sum(matrix, axis=1) * jnp.array([1.0, 0.0]))
         )

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from codesign.evaluate import judge_table
+from codesign.evaluation import judge_table
 from codesign.hardware.design import Design
 from codesign.numerics.fields import Real, quantity
 from codesign.outcome import LIMIT_NAMES, Outcome, stack_limits

@@ -92,7 +92,7 @@ def fastest(
 def _scheduled(step: Any, compute: Real, memory: Real, execution: codesign.Execution) -> Real:
     """Time of the operators with their compute and memory times scaled."""
     arithmetic, moved = jnp.maximum(step.compute, step.vector) * compute, step.memory * memory
-    if isinstance(execution, codesign.Limit):
+    if isinstance(execution, codesign.LimitStudy):
         return jnp.maximum(jnp.sum(step.compute) * compute, jnp.sum(moved))
     return jnp.sum(jnp.maximum(arithmetic, moved))
 

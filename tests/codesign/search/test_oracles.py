@@ -18,7 +18,7 @@ import pytest
 from scipy.optimize import minimize
 
 import codesign
-from codesign.evaluate import assess, run_step
+from codesign.evaluation import assess, run_step
 from codesign.outcome import LIMIT_NAMES, stack_limits
 from codesign.performance.communication import communication
 from codesign.performance.load import footprint, step_load

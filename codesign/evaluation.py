@@ -13,8 +13,8 @@ from codesign.numerics.fields import Real
 from codesign.numerics.ties import at_least, at_most, greater
 from codesign.outcome import Limits, Outcome
 from codesign.performance.calibrated import mean_power
-from codesign.performance.coefficients import Calibrated
-from codesign.performance.execution import Execution, Limit, Operatorwise, fillable_share
+from codesign.performance.execution import Execution, LimitStudy, Operatorwise, fillable_share
+from codesign.performance.kernel_coefficients import Calibrated
 from codesign.performance.load import Footprint, footprint
 from codesign.performance.plan import Plan, degrees
 from codesign.performance.step import Step, attained_rates, step
@@ -137,7 +137,7 @@ def judge_table(
     timed = computed_once(run_step(design, table, workload, plan, technology, execution))
     silicon = area(design, technology, table.compute_bits)
     degree = degrees(design, plan, table.experts)
-    kept = footprint(table, workload.phase, plan, degree, ideal=isinstance(execution, Limit))
+    kept = footprint(table, workload.phase, plan, degree, ideal=isinstance(execution, LimitStudy))
     filled = fillable_share(technology.attainable, execution)
     outcome = (
         timed,

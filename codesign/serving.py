@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
-from codesign.evaluate import evaluate_table
+from codesign.evaluation import evaluate_table
 from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
 from codesign.numerics.compilation import computed_once
@@ -17,7 +17,7 @@ from codesign.numerics.units import GIBI
 from codesign.outcome import Limits, Outcome
 from codesign.performance.execution import Execution, Operatorwise, request_time, waited_share
 from codesign.performance.plan import Plan
-from codesign.performance.serving import Service, aggregated, disaggregated
+from codesign.performance.queueing import Service, aggregated, disaggregated
 from codesign.validity import check, check_part, far_from_legal, legal, spoiled
 from codesign.workload import phases
 from codesign.workload.operators import OperatorTable, operator_table
