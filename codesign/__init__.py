@@ -12,7 +12,7 @@ SI.
 - **Plan**: ``Plan`` (degrees of parallelism, collectives), ``TierShares``, ``ALGORITHMS``,
   ``WHOLE_EXPERTS``.
 - **Execution**: ``Operatorwise``, ``Dataflow``, ``LimitStudy``: how operators share time;
-  ``Calibrated``: as machines were measured.
+  ``Calibrated``: as machines were measured; ``Execution``, ``OperatorTimes``: your own.
 - **Answers**: ``evaluate`` → ``Outcome``, ``Limits``; ``serve`` → ``ServingOutcome``, ``Pool``;
   ``elasticities``, ``exchange_rate``.
 - **Search**: ``optimize`` → ``Front``; ``Space``, ``Choice``, ``Kind``, ``Service``, ``service``,
@@ -41,15 +41,16 @@ from codesign.hardware.technology import Technology as Technology
 from codesign.outcome import LIMIT_NAMES as LIMIT_NAMES
 from codesign.outcome import Limits as Limits
 from codesign.outcome import Outcome as Outcome
+from codesign.performance.calibrated_execution import Calibrated as Calibrated
 from codesign.performance.collectives import ALGORITHMS as ALGORITHMS
-from codesign.performance.execution import Dataflow as Dataflow
 from codesign.performance.execution import Execution as Execution
-from codesign.performance.execution import LimitStudy as LimitStudy
-from codesign.performance.execution import Operatorwise as Operatorwise
-from codesign.performance.kernel_coefficients import Calibrated as Calibrated
+from codesign.performance.execution import OperatorTimes as OperatorTimes
 from codesign.performance.plan import WHOLE_EXPERTS as WHOLE_EXPERTS
 from codesign.performance.plan import Plan as Plan
 from codesign.performance.plan import TierShares as TierShares
+from codesign.performance.schedules import Dataflow as Dataflow
+from codesign.performance.schedules import LimitStudy as LimitStudy
+from codesign.performance.schedules import Operatorwise as Operatorwise
 from codesign.physical.realize import built as built
 from codesign.physical.realize import realize as realize
 from codesign.sensitivity.elasticities import elasticities as elasticities

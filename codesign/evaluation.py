@@ -12,12 +12,11 @@ from codesign.numerics.curvature import Curvature, declares
 from codesign.numerics.fields import Real
 from codesign.numerics.ties import at_least, at_most, greater
 from codesign.outcome import Limits, Outcome
-from codesign.performance.calibrated import mean_power
-from codesign.performance.execution import Execution, LimitStudy, Operatorwise, fillable_share
-from codesign.performance.kernel_coefficients import Calibrated
+from codesign.performance.execution import Execution, attained_rates
 from codesign.performance.load import Footprint, footprint
 from codesign.performance.plan import Plan, degrees
-from codesign.performance.step import Step, attained_rates, step
+from codesign.performance.schedules import Operatorwise
+from codesign.performance.step import Step
 from codesign.physical import cost as costs
 from codesign.physical.area import (
     Area,
@@ -137,8 +136,8 @@ def judge_table(
     timed = computed_once(run_step(design, table, workload, plan, technology, execution))
     silicon = area(design, technology, table.compute_bits)
     degree = degrees(design, plan, table.experts)
-    kept = footprint(table, workload.phase, plan, degree, ideal=isinstance(execution, LimitStudy))
-    filled = fillable_share(technology.attainable, execution)
+    kept = footprint(table, workload.phase, plan, degree, ideal=execution.ideal)
+    filled = execution.fillable(technology.attainable)
     outcome = (
         timed,
         timed.time,
@@ -155,9 +154,7 @@ def measured_power(
     design: Design, technology: Technology, table: OperatorTable, timed: Step, execution: Execution
 ) -> Real | None:
     """Mean power of a chip as measurements of it say [W], None where the execution knows none
-    (``Calibrated.rated_power``)."""
-    if not isinstance(execution, Calibrated) or execution.rated_power is None:
-        return None
+    (``Execution.mean_power``)."""
     work = mean_work(timed)
     operations = (
         work.flops
@@ -165,7 +162,7 @@ def measured_power(
         * energy_ratio(design.clock, technology.logic)
     )
     moved = work.memory_bytes + work.pool_bytes
-    return mean_power(moved, operations, timed.time, execution.rated_power, execution.coefficients)
+    return execution.mean_power(moved, operations, timed.time)
 
 
 @declares(
@@ -195,7 +192,7 @@ def run_step(
     rates = attained_rates(
         design, technology.attainable, own_gain / gain, at_16_bit, vector, exponential, execution
     )
-    return step(design, table, workload.phase, plan, rates, technology.attainable.link, execution)
+    return execution.step(design, table, workload.phase, plan, rates, technology.attainable.link)
 
 
 def mean_work(timed: Step) -> Work:
@@ -235,7 +232,7 @@ def assess(
         timed: the step, for the work that it does.
         step_time: time between the starts of two steps [s].
         kept: bytes on the fullest chip [B].
-        filled: share of main memory that they may fill (``fillable_share``) [1].
+        filled: share of main memory that they may fill (``Execution.fillable``) [1].
         parts: area by part, for the report.
         silicon: logic area of a package [m²].
         power: mean power of a chip, if measurements say it; what the technology's energies add up

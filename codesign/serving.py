@@ -15,9 +15,10 @@ from codesign.numerics.fields import Number, Real, quantity
 from codesign.numerics.ties import lesser
 from codesign.numerics.units import GIBI
 from codesign.outcome import Limits, Outcome
-from codesign.performance.execution import Execution, Operatorwise, request_time, waited_share
+from codesign.performance.execution import Execution
 from codesign.performance.plan import Plan
 from codesign.performance.queueing import Service, aggregated, disaggregated
+from codesign.performance.schedules import Operatorwise
 from codesign.validity import check, check_part, far_from_legal, legal, spoiled
 from codesign.workload import phases
 from codesign.workload.operators import OperatorTable, operator_table
@@ -163,8 +164,8 @@ def _serve(
             serving.load,
             first_promise,
             token_promise,
-            waited_share(execution),
-            request_time(execution),
+            execution.waited_share(),
+            execution.request_time(),
         )
         each = decode.instances
         service = dataclasses.replace(
@@ -184,7 +185,7 @@ def _serve(
             decode.instances,
             first_promise,
             token_promise,
-            request_time(execution),
+            execution.request_time(),
         )
         pools = [(decode, decoding), (prefill, filling)]
     limits = jax.tree.map(jnp.maximum, decoding.limits, filling.limits)

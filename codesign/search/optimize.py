@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from codesign.performance.execution import Execution, Operatorwise
+from codesign.performance.execution import Execution
+from codesign.performance.schedules import Operatorwise
 from codesign.search.ahead_of_time import compile_ahead
 from codesign.search.assembly import assemble_front
 from codesign.search.integers.block_pattern_search import descend_by_kind, improve_by_kind

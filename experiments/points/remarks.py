@@ -177,7 +177,7 @@ def device_remarks(point: "OperatingPoint", report: dict[str, Any]) -> list[str]
     share = (
         math.exp(report["limits"]["capacity"]) if report["limits"]["capacity"] is not None else 0.0
     )
-    if isinstance(point.execution, codesign.LimitStudy) and FULL < share <= 1.0:
+    if point.execution.ideal and FULL < share <= 1.0:
         found.append(
             f"memory is {share:.0%} full and the limit study reserves nothing for activations,"
             " graphs and the engine itself (vLLM leaves 10 % by default): it may not fit in"

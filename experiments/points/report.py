@@ -12,7 +12,6 @@ import codesign
 from codesign.numerics.fields import Real
 from codesign.numerics.units import GIBI, MILLI
 from codesign.outcome import Outcome
-from codesign.performance.execution import fillable_share, request_time
 from codesign.validity import check
 from codesign.workload.operators import operator_table
 from codesign.workload.precision import PARTS
@@ -175,7 +174,7 @@ def point_report(point: OperatingPoint) -> dict[str, Any]:
 
         if point.arguments.phase == "prefill":
             report["time_to_first_token_s"] = report["step_time_s"] + float(
-                request_time(point.execution)
+                point.execution.request_time()
             )
         report |= {
             "interval": intervals(point, point.execution, report),
@@ -340,7 +339,7 @@ def _advice(point: OperatingPoint) -> str:
     if not least:
         return f"no tensor degree up to {MOST_CHIPS} chips makes it fit"
     beyond = f", beyond the scale-up domain of {domain:g}" if least > domain else ""
-    kept = 1.0 - float(fillable_share(point.technology.attainable, point.execution))
+    kept = 1.0 - float(point.execution.fillable(point.technology.attainable))
     reserve = f"{kept:.0%} of memory" if kept > 0 else "nothing"
     return (
         f"the least number of chips that fits is {least} (by bytes alone, {reserve} reserved for"

@@ -31,7 +31,7 @@ import numpy as np
 import codesign
 import hardware_priors
 from codesign.numerics.fields import real
-from codesign.performance.execution import Operatorwise
+from codesign.performance.schedules import Operatorwise
 from codesign.search import Choice, Kind, Service, Space, optimize, service
 from codesign.search.integers.formulation import Subproblem
 from codesign.search.optimize import pose

@@ -18,7 +18,6 @@ from jaxtyping import Array, Float
 from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
 from codesign.numerics.fields import Real
-from codesign.performance.execution import LimitStudy, fillable_share, request_time
 from codesign.performance.load import footprint
 from codesign.performance.plan import degrees
 from codesign.physical.area import area, interposer_area, needed_edge, usable_edge
@@ -138,7 +137,7 @@ def sample(
             work.phase,
             plans[k],
             degree,
-            ideal=isinstance(problems.execution, LimitStudy),
+            ideal=problems.execution.ideal,
         )
         groups = plans[k].pipeline * plans[k].context * plans[k].data
         enough = designs[step.kind].chips >= groups * (1.0 - 1e-9)
@@ -147,7 +146,7 @@ def sample(
             0,
             jnp.where(enough, 1e-30, groups / designs[step.kind].chips),
         )
-        filled = fillable_share(technology.attainable, problems.execution)
+        filled = problems.execution.fillable(technology.attainable)
         rows.put(structure.function("capacity", k), 0, (kept.weights + kept.state) / filled)
         space = problems.spaces[step.kind]
         fastest.append(
@@ -354,7 +353,7 @@ def _service_rows(
             continue
         first = structure.function("first_token", s)
         rows.put(first, columns, jnp.stack(first_token_times(one)) / one.first_promise)
-        fixed = jnp.asarray(request_time(problems.execution))
+        fixed = jnp.asarray(problems.execution.request_time())
         if not interleaved(one):
             efficiency = kinds[one.prefill_kind].technology.attainable.link
             fixed = fixed + transfer_seconds(

@@ -18,7 +18,7 @@ from codesign.evaluation import judge_table
 from codesign.hardware.design import Design
 from codesign.numerics.fields import Real, quantity
 from codesign.outcome import LIMIT_NAMES, Outcome, stack_limits
-from codesign.performance.execution import Execution, request_time
+from codesign.performance.execution import Execution
 from codesign.physical.latency import sync_floor
 from codesign.search.statement.choices import Kind
 from codesign.search.statement.problem import ProblemBatch
@@ -232,7 +232,7 @@ def first_token(
     included [s]."""
     one = problems.services[s]
     on_decode, on_prefill = first_token_times(one)
-    time = on_decode * times[0] + on_prefill * times[1] + request_time(problems.execution)
+    time = on_decode * times[0] + on_prefill * times[1] + problems.execution.request_time()
     if interleaved(one):
         return time
     k = next(k for k, step in enumerate(problems.steps) if step.service == s)

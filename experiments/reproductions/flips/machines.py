@@ -150,11 +150,7 @@ def plan_of(choice: Choices) -> codesign.Plan:
 
 def ideal_if_limit(plan: codesign.Plan, execution: codesign.Execution) -> codesign.Plan:
     """The study divides the cache over all chips."""
-    return (
-        dataclasses.replace(plan, kv_ideal=1.0)
-        if isinstance(execution, codesign.LimitStudy)
-        else plan
-    )
+    return dataclasses.replace(plan, kv_ideal=1.0) if execution.ideal else plan
 
 
 def memory_price(technology: codesign.Technology) -> Real:
