@@ -5,12 +5,14 @@ SI.
 
 - **Model**: ``model`` (by name or config.json), ``dense``, ``Transformer``, ``LayerKind``,
   attention kinds ``GroupedAttention``, ``LatentAttention``, ``LinearAttention``, feed-forward kinds
-  ``FeedForward``, ``MixtureOfExperts``; ``Precision``, ``uniform``.
+  ``FeedForward``, ``MixtureOfExperts``; ``Precision``, ``uniform``. Your own kinds:
+  ``AttentionKind``, ``FeedForwardKind``, made of ``Matrix``, ``Cache`` and ``Operator`` by a
+  ``Writer``.
 - **Work**: ``Workload``, phases ``Decode``, ``Prefill``, ``Serving``; ``Draft``.
 - **Machine**: ``Design`` (what a chip can do), ``Technology`` (what that takes and costs),
   ``Build``, ``realize``, ``built``.
 - **Plan**: ``Plan`` (degrees of parallelism, collectives), ``TierShares``, ``ALGORITHMS``,
-  ``WHOLE_EXPERTS``.
+  ``WHOLE_EXPERTS``; ``AllReduce``: your own.
 - **Execution**: ``Operatorwise``, ``Dataflow``, ``LimitStudy``: how operators share time;
   ``Calibrated``: as machines were measured; ``Execution``, ``OperatorTimes``: your own.
 - **Answers**: ``evaluate`` → ``Outcome``, ``Limits``; ``serve`` → ``ServingOutcome``, ``Pool``;
@@ -43,6 +45,7 @@ from codesign.outcome import Limits as Limits
 from codesign.outcome import Outcome as Outcome
 from codesign.performance.calibrated_execution import Calibrated as Calibrated
 from codesign.performance.collectives import ALGORITHMS as ALGORITHMS
+from codesign.performance.collectives import AllReduce as AllReduce
 from codesign.performance.execution import Execution as Execution
 from codesign.performance.execution import OperatorTimes as OperatorTimes
 from codesign.performance.plan import WHOLE_EXPERTS as WHOLE_EXPERTS
@@ -58,6 +61,9 @@ from codesign.sensitivity.elasticities import exchange_rate as exchange_rate
 from codesign.serving import Pool as Pool
 from codesign.serving import ServingOutcome as ServingOutcome
 from codesign.serving import serve as serve
+from codesign.workload.attention import AttentionKind as AttentionKind
+from codesign.workload.feed_forward import FeedForwardKind as FeedForwardKind
+from codesign.workload.operator import Operator as Operator
 from codesign.workload.operators import OperatorTable as OperatorTable
 from codesign.workload.operators import operator_table as operator_table
 from codesign.workload.operators import pad as pad
@@ -68,6 +74,8 @@ from codesign.workload.phases import Prefill as Prefill
 from codesign.workload.phases import Serving as Serving
 from codesign.workload.precision import Precision as Precision
 from codesign.workload.precision import uniform as uniform
+from codesign.workload.shapes import Cache as Cache
+from codesign.workload.shapes import Matrix as Matrix
 from codesign.workload.transformer import FeedForward as FeedForward
 from codesign.workload.transformer import GroupedAttention as GroupedAttention
 from codesign.workload.transformer import LatentAttention as LatentAttention
@@ -77,6 +85,7 @@ from codesign.workload.transformer import MixtureOfExperts as MixtureOfExperts
 from codesign.workload.transformer import Transformer as Transformer
 from codesign.workload.transformer import dense as dense
 from codesign.workload.workload import Workload as Workload
+from codesign.workload.writer import Writer as Writer
 
 if TYPE_CHECKING:
     from codesign.search import Bound as Bound

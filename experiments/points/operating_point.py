@@ -15,8 +15,6 @@ from codesign.workload.precision import PARTS
 from codesign.workload.reading import Reading, one_width, override
 from codesign.workload.transformer import (
     UNLIMITED,
-    GroupedAttention,
-    LinearAttention,
     Transformer,
     has_experts,
 )
@@ -195,12 +193,8 @@ def computable(device: Any, precision: codesign.Precision) -> codesign.Precision
 
 def kv_heads(transformer: Transformer) -> float:
     """The most ranks that a layer's cache divides over; a latent counts as one head [1]."""
-    counts = [1.0]
-    for kind in transformer.layers:
-        if isinstance(kind.attention, GroupedAttention):
-            counts.append(float(kind.attention.kv_heads))
-        elif isinstance(kind.attention, LinearAttention):
-            counts.append(float(kind.attention.value_heads))
+    kinds = (kind.attention for kind in transformer.layers if kind.attention is not None)
+    counts = [1.0, *(float(heads) for kind in kinds if (heads := kind.cache_heads()) is not None)]
     return max(counts)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from codesign.numerics.compilation import SELDOM, compiled
 from codesign.numerics.fields import Real
+from codesign.performance.collectives import AllReduce
 from codesign.performance.execution import Execution
 from codesign.performance.plan import Plan
 from codesign.search.statement.choices import Choice, Kind, stacked
@@ -116,7 +117,7 @@ def _check(choice: Choice, kinds: int, count: int, services: int) -> None:
             f"choice {choice.name!r} has {found}; expected {kinds} and {count}, one a step"
         )
     for plan in choice.plans:
-        algorithms = plan.all_reduce.shape[-2]
+        algorithms = 1 if isinstance(plan.all_reduce, AllReduce) else plan.all_reduce.shape[-2]
         if plan.tiers is not None or algorithms != 1:
             raise ValueError(
                 f"choice {choice.name!r} has memory tiers or {algorithms} all-reduce algorithms;"

@@ -9,6 +9,7 @@ import numpy as np
 
 from codesign.hardware.design import Design
 from codesign.numerics.compilation import SELDOM, compiled
+from codesign.performance.collectives import AllReduce
 from codesign.search.integers.formulation import Formulation, Subproblem
 from codesign.search.integers.solution_pool import SolutionPool
 from codesign.search.solver.packing import PackedProblems
@@ -155,6 +156,8 @@ def convex(problems: ProblemBatch, subproblems: Sequence[Subproblem]) -> np.ndar
 
 def always_convex(problems: ProblemBatch) -> bool:
     """Whether the program is the exact model for every choice and all integers (see ``convex``)."""
+    if any(isinstance(plan.all_reduce, AllReduce) for plan in problems.plans):
+        return False  # nobody knows how a user's own algorithm depends on chips between samples
     most = integer_ranges(problems)[1]
     count = len(problems.kinds[0].dies)
     return bool(
