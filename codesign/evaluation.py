@@ -5,6 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
+from codesign.argument_types import check_types
 from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
 from codesign.numerics.compilation import computed_once
@@ -66,6 +67,7 @@ def evaluate(
         execution: ``Operatorwise()`` unless told.
 
     Raises:
+        TypeError: an argument of another type, or an array where one number is meant.
         ValueError: a concrete argument is outside its range. A traced one spoils the outcome: every
             limit is violated, every gain next to nothing and every cost next to infinite
             (``validity.spoiled``).
@@ -83,6 +85,7 @@ def evaluate(
     """
     plan = Plan() if plan is None else plan
     execution = Operatorwise() if execution is None else execution
+    check_types(design, workload, plan, technology, execution)
     check(design, workload, plan, technology)
     return _evaluate(*computed_once((design, workload, plan, technology, execution)))
 

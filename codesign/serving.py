@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
+from codesign.argument_types import check_types, require_type
 from codesign.evaluation import evaluate_table
 from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
@@ -90,19 +91,26 @@ def serve(
             tokens [s].
 
     Raises:
+        TypeError: an argument of another type, or an array where one number is meant.
         ValueError: a concrete argument is outside its range, or weights and caches of concrete ones
             do not fit. Traced ones that do not fit have ``limits.capacity`` above zero and no
             goodput; illegal ones spoil both phases (``codesign.evaluate``).
     """
     precision = Precision() if precision is None else precision
     execution = Operatorwise() if execution is None else execution
+    require_type("model", model, Transformer, "codesign.model('llama-3.1-8b'), say")
+    require_type("serving", serving, Serving, "codesign.Serving(prompt=…, output=…, batch=…)")
+    for name, pool in (("decode", decode), ("prefill", decode if prefill is None else prefill)):
+        require_type(name, pool, Pool, "codesign.Pool(design, plan)")
     other = decode if prefill is None else prefill
     check_part("phase", serving)
     check_part("first_promise", first_promise)
     check_part("token_promise", token_promise)
     for pool, phase in ((decode, serving.decode), (other, serving.prefill)):
         check_part("instances", pool.instances)
-        check(pool.design, Workload(model, phase, precision), pool.plan, technology)
+        work = Workload(model, phase, precision)
+        check_types(pool.design, work, pool.plan, technology, execution)
+        check(pool.design, work, pool.plan, technology)
     given = (
         model,
         serving,

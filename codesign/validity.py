@@ -18,6 +18,7 @@ import numpy as np
 from jax.core import Tracer
 from jax.tree_util import GetAttrKey, keystr
 
+from codesign.argument_types import check_scalars
 from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
 from codesign.numerics.fields import Real, Truth
@@ -166,6 +167,7 @@ def check(design: Design, workload: Workload, plan: Plan, technology: Technology
     """Refuse concrete arguments outside their range, by name and value; traced ones pass.
 
     Raises:
+        TypeError: an array where one number is meant.
         ValueError: naming the first offending quantity, its value and what was expected.
     """
     stated = (
@@ -182,6 +184,8 @@ def check(design: Design, workload: Workload, plan: Plan, technology: Technology
     _check_mixtures(workload.model)
     for one in _derived(design, plan):
         _require(one)
+    for what, tree in stated[:-1]:
+        check_scalars(what, tree)
 
 
 def check_part(what: str, tree: Any) -> None:

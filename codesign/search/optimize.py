@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from codesign.argument_types import require_type
 from codesign.performance.execution import Execution
 from codesign.performance.schedules import Operatorwise
 from codesign.search.ahead_of_time import compile_ahead
@@ -109,10 +110,15 @@ def optimize(
     """
     spaces = (spaces,) if isinstance(spaces, Space) else tuple(spaces)
     services = (services,) if isinstance(services, Service) else tuple(services)
+    execution = Operatorwise() if execution is None else execution
+    require_type("execution", execution, Execution)
+    for name, found, expected in (("space", spaces, Space), ("service", services, Service)):
+        for one in found:
+            require_type(name, one, expected)
+    for one in choices:
+        require_type("choice", one, Choice)
     with double_precision():
-        parts = _in_double(
-            (spaces, services, tuple(choices), Operatorwise() if execution is None else execution)
-        )
+        parts = _in_double((spaces, services, tuple(choices), execution))
         check_dies(parts[2])
         problems = assemble(*parts)
         return _optimize(

@@ -69,6 +69,16 @@ class LayerKind(eqx.Module):
         "1", "sets of weights that these layers share", default=None
     )
 
+    def __check_init__(self) -> None:
+        parts = (("attention", AttentionKind), ("feed_forward", FeedForwardKind))
+        for name, expected in parts:
+            part = getattr(self, name)
+            if part is not None and not isinstance(part, expected):
+                told = repr(part) if isinstance(part, str) else type(part).__name__
+                raise TypeError(
+                    f"{name} is {told}; expected None or a subclass of codesign.{expected.__name__}"
+                )
+
     @property
     def stored_count(self) -> Real:
         """Layers whose weights are stored [1]."""
