@@ -40,8 +40,8 @@ from codesign.hardware.build import Build as Build
 from codesign.hardware.design import DESIGN_VARIABLES as DESIGN_VARIABLES
 from codesign.hardware.design import Design as Design
 from codesign.hardware.technology import Technology as Technology
-from codesign.outcome import LIMIT_NAMES as LIMIT_NAMES
-from codesign.outcome import Limits as Limits
+from codesign.limits import LIMIT_NAMES as LIMIT_NAMES
+from codesign.limits import Limits as Limits
 from codesign.outcome import Outcome as Outcome
 from codesign.performance.calibrated_execution import Calibrated as Calibrated
 from codesign.performance.collectives import ALGORITHMS as ALGORITHMS

@@ -11,11 +11,12 @@ from codesign.argument_types import check_types, require_type
 from codesign.evaluation import evaluate_table
 from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
+from codesign.limits import Limits
 from codesign.numerics.compilation import computed_once
 from codesign.numerics.fields import Number, Real, quantity
 from codesign.numerics.ties import lesser
 from codesign.numerics.units import GIBI
-from codesign.outcome import Limits, Outcome
+from codesign.outcome import Outcome
 from codesign.performance.execution import Execution
 from codesign.performance.plan import Plan
 from codesign.performance.queueing import Service, aggregated, disaggregated
@@ -197,7 +198,7 @@ def _serve(
         )
         pools = [(decode, decoding), (prefill, filling)]
     limits = jax.tree.map(jnp.maximum, decoding.limits, filling.limits)
-    limits = dataclasses.replace(limits, promise=jnp.log(service.time_per_token / token_promise))
+    limits = Limits({**limits.values, "promise": jnp.log(service.time_per_token / token_promise)})
     service = dataclasses.replace(
         service, goodput=jnp.where(limits.capacity <= 0.0, service.goodput, 0.0)
     )

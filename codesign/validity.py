@@ -21,8 +21,9 @@ from jax.tree_util import GetAttrKey, keystr
 from codesign.argument_types import check_scalars
 from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
+from codesign.limits import Limits
 from codesign.numerics.fields import Real, Truth
-from codesign.outcome import GAINS, Limits, Outcome
+from codesign.outcome import GAINS, Outcome
 from codesign.performance.plan import Plan
 from codesign.workload.phases import Phase
 from codesign.workload.transformer import Transformer, routings

@@ -16,8 +16,9 @@ from jaxtyping import Array, Float
 
 from codesign.evaluation import judge_table
 from codesign.hardware.design import Design
+from codesign.limits import LIMIT_NAMES, stack_limits
 from codesign.numerics.fields import Real, quantity
-from codesign.outcome import LIMIT_NAMES, Outcome, stack_limits
+from codesign.outcome import Outcome
 from codesign.performance.execution import Execution
 from codesign.physical.latency import sync_floor
 from codesign.search.statement.choices import Kind

@@ -13,8 +13,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from codesign.limits import LIMIT_NAMES
 from codesign.numerics.compilation import SELDOM, compiled
-from codesign.outcome import LIMIT_NAMES
 from codesign.search.integers.formulation import Formulation, Subproblem, programs_of
 from codesign.search.program.functions import special_values
 from codesign.search.program.geometric_program import Program, Specials

@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from codesign.limits import limit_words
 from codesign.numerics.fields import units_of
-from codesign.outcome import limit_words
 from codesign.search.integers.branch_and_bound import prove
 from codesign.search.integers.formulation import Formulation, Subproblem
 from codesign.search.integers.solution_pool import SolutionPool

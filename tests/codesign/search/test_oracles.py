@@ -19,7 +19,7 @@ from scipy.optimize import minimize
 
 import codesign
 from codesign.evaluation import assess, run_step
-from codesign.outcome import LIMIT_NAMES, stack_limits
+from codesign.limits import LIMIT_NAMES, stack_limits
 from codesign.performance.communication import communication
 from codesign.performance.load import footprint, step_load
 from codesign.performance.plan import degrees
