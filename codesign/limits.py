@@ -119,15 +119,19 @@ class LimitRow:
         """What people read."""
         return self.words or self.name.replace("_", " ")
 
-    def log_ratio(self, judged: Judged) -> Real:
-        """ln(used / allowed) on the exact model [1]."""
-        if self.share is None:
-            return self.exact(judged)  # pyright: ignore[reportOptionalCall]
-        total = jnp.log(self.share(judged.sums, judged.machine))
+    def log_ratio(self, sums: Sums, machine: Machine, silicon: Real) -> Real:
+        """ln(used / allowed) of a machine's limit on the exact model [1]."""
+        total = jnp.log(self.share(sums, machine))  # pyright: ignore[reportOptionalCall]
         for name, power in self.powers.items():
-            value = judged.silicon if name == "silicon" else getattr(judged.machine.design, name)
+            value = silicon if name == "silicon" else getattr(machine.design, name)
             total = total + power * jnp.log(value)
         return total
+
+    def judge(self, judged: Judged) -> Real:
+        """ln(used / allowed) on the exact model, of whatever owns it [1]."""
+        if self.exact is not None:
+            return self.exact(judged)
+        return self.log_ratio(judged.sums, judged.machine, judged.silicon)
 
 
 def _fullest_tier(judged: Judged) -> Real:
@@ -297,7 +301,7 @@ class Limits(eqx.Module):
 
 def judge_limits(judged: Judged) -> Limits:
     """Judge every limit on the exact model."""
-    return Limits({row.name: row.log_ratio(judged) for row in ROWS})
+    return Limits({row.name: row.judge(judged) for row in ROWS})
 
 
 def stack_limits(limits: Limits) -> Real:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from codesign.search.program.structure import OUTCOMES
+from codesign.search.program.keys import OUTCOMES
 from codesign.search.statement.goals import Bound, Goal
 
 

@@ -6,6 +6,7 @@ as its services keep busy, in proportion. So everything is said per output token
 machine-seconds, dollars, joules.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
+from codesign.limits import FIRST_TOKEN, LIMIT_NAMES, LimitRow
 from codesign.numerics.compilation import SELDOM, compiled
 from codesign.numerics.fields import Real
 from codesign.performance.collectives import AllReduce
@@ -39,6 +41,13 @@ class ProblemBatch(eqx.Module):
     plans: tuple[Plan, ...]
     tables: tuple[OperatorTable, ...]
     execution: Execution
+    limits: tuple[LimitRow, ...] = eqx.field(static=True, default=())
+
+    @property
+    def limit_names(self) -> tuple[str, ...]:
+        """Names of a fleet's limits: those of its machines, the time to the first token, and the
+        user's own."""
+        return (*LIMIT_NAMES, FIRST_TOKEN.name, *(row.name for row in self.limits))
 
     @property
     def steps(self) -> tuple[StepKind, ...]:
@@ -51,7 +60,7 @@ class ProblemBatch(eqx.Module):
         kinds, plans, tables = jax.tree.map(
             lambda leaf: leaf[choice], (self.kinds, self.plans, self.tables)
         )
-        return ProblemBatch(self.spaces, self.services, kinds, plans, tables, self.execution)
+        return dataclasses.replace(self, kinds=kinds, plans=plans, tables=tables)
 
 
 def assemble(
@@ -59,6 +68,7 @@ def assemble(
     services: Sequence[Service],
     choices: Sequence[Choice],
     execution: Execution,
+    limits: Sequence[LimitRow] = (),
 ) -> ProblemBatch:
     """Check and stack a problem's parts.
 
@@ -82,6 +92,7 @@ def assemble(
         plans=tuple(stacked([choice.plans[k] for choice in choices]) for k in range(len(wanted))),
         tables=tables,
         execution=execution,
+        limits=tuple(limits),
     )
 
 

@@ -466,7 +466,7 @@ def test_sequential_quadratic_programming_agrees_on_optimum_and_multipliers(
             value, theirs = descend_by_kind(case, problem)
         off.append(value - problem.pool.value(task_of(case)))
         multipliers = problem.pool.done[task_of(case)][2].multipliers
-        ours = {name: multipliers[rows].sum() for name, rows in problem.structure.limits.items()}
+        ours = {key.name: multipliers[rows].sum() for key, rows in problem.structure.limits.items()}
         shared = [name for name in LIMIT_NAMES if name in ours]
         apart += [abs(ours[name] - theirs[name]) for name in shared]
         priced |= {name for name in shared if ours[name] > 1e-2}
