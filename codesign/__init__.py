@@ -18,7 +18,7 @@ SI.
 - **Answers**: ``evaluate`` → ``Outcome``, ``Limits``; ``serve`` → ``ServingOutcome``, ``Pool``;
   ``elasticities``, ``exchange_rate``.
 - **Search**: ``optimize`` → ``Front``; ``Space``, ``Choice``, ``Kind``, ``Service``, ``service``,
-  ``Bound``, ``Infeasible``.
+  ``Bound``, ``LimitRow``, ``Infeasible``.
 - **Many at once**: ``operator_table``, ``pad``, ``evaluate_table``, ``DESIGN_VARIABLES``,
   ``LIMIT_NAMES``.
 
@@ -41,6 +41,7 @@ from codesign.hardware.design import DESIGN_VARIABLES as DESIGN_VARIABLES
 from codesign.hardware.design import Design as Design
 from codesign.hardware.technology import Technology as Technology
 from codesign.limits import LIMIT_NAMES as LIMIT_NAMES
+from codesign.limits import LimitRow as LimitRow
 from codesign.limits import Limits as Limits
 from codesign.outcome import Outcome as Outcome
 from codesign.performance.calibrated_execution import Calibrated as Calibrated

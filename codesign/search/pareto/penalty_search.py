@@ -81,9 +81,12 @@ def lane_loss(
     """Weighted goals plus penalties of the broken limits, at temperature > 0 with smoothed maxima
     [1]."""
     found = fleet_at(jnp.exp(x), problems, problems.execution.softened(temperature))
-    used = jnp.concatenate([found.limits, bounds_exceeded(wanted.bounds, found.totals)])
+    used = jnp.concatenate(
+        [found.limits, bounds_exceeded(wanted.bounds, found.totals, found.outcomes)]
+    )
     broken = jnp.maximum(used, 0.0)
-    return weights @ log_goals(wanted.objectives, found.totals) + penalty * jnp.sum(broken**2)
+    logs = log_goals(wanted.objectives, found.totals, found.outcomes)
+    return weights @ logs + penalty * jnp.sum(broken**2)
 
 
 @compiled(SELDOM)
