@@ -5,18 +5,20 @@ SI.
 
 - **Model**: ``model`` (by name or config.json), ``dense``, ``Transformer``, ``LayerKind``,
   attention kinds ``GroupedAttention``, ``LatentAttention``, ``LinearAttention``, feed-forward kinds
-  ``FeedForward``, ``MixtureOfExperts``; ``Precision``, ``uniform``.
+  ``FeedForward``, ``MixtureOfExperts``; ``Precision``, ``uniform``. Your own kinds:
+  ``AttentionKind``, ``FeedForwardKind``, made of ``Matrix``, ``Cache`` and ``Operator`` by a
+  ``Writer``.
 - **Work**: ``Workload``, phases ``Decode``, ``Prefill``, ``Serving``; ``Draft``.
 - **Machine**: ``Design`` (what a chip can do), ``Technology`` (what that takes and costs),
   ``Build``, ``realize``, ``built``.
 - **Plan**: ``Plan`` (degrees of parallelism, collectives), ``TierShares``, ``ALGORITHMS``,
-  ``WHOLE_EXPERTS``.
-- **Execution**: ``Operatorwise``, ``Dataflow``, ``Limit``: how operators share time;
-  ``Calibrated``: as machines were measured.
+  ``WHOLE_EXPERTS``; ``AllReduce``: your own.
+- **Execution**: ``Operatorwise``, ``Dataflow``, ``LimitStudy``: how operators share time;
+  ``Calibrated``: as machines were measured; ``Execution``, ``OperatorTimes``: your own.
 - **Answers**: ``evaluate`` → ``Outcome``, ``Limits``; ``serve`` → ``ServingOutcome``, ``Pool``;
   ``elasticities``, ``exchange_rate``.
 - **Search**: ``optimize`` → ``Front``; ``Space``, ``Choice``, ``Kind``, ``Service``, ``service``,
-  ``Bound``, ``Infeasible``.
+  ``Bound``, ``LimitRow``, ``Infeasible``.
 - **Many at once**: ``operator_table``, ``pad``, ``evaluate_table``, ``DESIGN_VARIABLES``,
   ``LIMIT_NAMES``.
 
@@ -32,31 +34,37 @@ True
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from codesign.evaluate import evaluate as evaluate
-from codesign.evaluate import evaluate_table as evaluate_table
+from codesign.evaluation import evaluate as evaluate
+from codesign.evaluation import evaluate_table as evaluate_table
 from codesign.hardware.build import Build as Build
 from codesign.hardware.design import DESIGN_VARIABLES as DESIGN_VARIABLES
 from codesign.hardware.design import Design as Design
 from codesign.hardware.technology import Technology as Technology
-from codesign.outcome import LIMIT_NAMES as LIMIT_NAMES
-from codesign.outcome import Limits as Limits
+from codesign.limits import LIMIT_NAMES as LIMIT_NAMES
+from codesign.limits import LimitRow as LimitRow
+from codesign.limits import Limits as Limits
 from codesign.outcome import Outcome as Outcome
-from codesign.performance.coefficients import Calibrated as Calibrated
+from codesign.performance.calibrated_execution import Calibrated as Calibrated
 from codesign.performance.collectives import ALGORITHMS as ALGORITHMS
-from codesign.performance.execution import Dataflow as Dataflow
+from codesign.performance.collectives import AllReduce as AllReduce
 from codesign.performance.execution import Execution as Execution
-from codesign.performance.execution import Limit as Limit
-from codesign.performance.execution import Operatorwise as Operatorwise
+from codesign.performance.execution import OperatorTimes as OperatorTimes
 from codesign.performance.plan import WHOLE_EXPERTS as WHOLE_EXPERTS
 from codesign.performance.plan import Plan as Plan
 from codesign.performance.plan import TierShares as TierShares
+from codesign.performance.schedules import Dataflow as Dataflow
+from codesign.performance.schedules import LimitStudy as LimitStudy
+from codesign.performance.schedules import Operatorwise as Operatorwise
 from codesign.physical.realize import built as built
 from codesign.physical.realize import realize as realize
 from codesign.sensitivity.elasticities import elasticities as elasticities
 from codesign.sensitivity.elasticities import exchange_rate as exchange_rate
-from codesign.serve import Pool as Pool
-from codesign.serve import ServingOutcome as ServingOutcome
-from codesign.serve import serve as serve
+from codesign.serving import Pool as Pool
+from codesign.serving import ServingOutcome as ServingOutcome
+from codesign.serving import serve as serve
+from codesign.workload.attention import AttentionKind as AttentionKind
+from codesign.workload.feed_forward import FeedForwardKind as FeedForwardKind
+from codesign.workload.operator import Operator as Operator
 from codesign.workload.operators import OperatorTable as OperatorTable
 from codesign.workload.operators import operator_table as operator_table
 from codesign.workload.operators import pad as pad
@@ -67,6 +75,8 @@ from codesign.workload.phases import Prefill as Prefill
 from codesign.workload.phases import Serving as Serving
 from codesign.workload.precision import Precision as Precision
 from codesign.workload.precision import uniform as uniform
+from codesign.workload.shapes import Cache as Cache
+from codesign.workload.shapes import Matrix as Matrix
 from codesign.workload.transformer import FeedForward as FeedForward
 from codesign.workload.transformer import GroupedAttention as GroupedAttention
 from codesign.workload.transformer import LatentAttention as LatentAttention
@@ -76,6 +86,7 @@ from codesign.workload.transformer import MixtureOfExperts as MixtureOfExperts
 from codesign.workload.transformer import Transformer as Transformer
 from codesign.workload.transformer import dense as dense
 from codesign.workload.workload import Workload as Workload
+from codesign.workload.writer import Writer as Writer
 
 if TYPE_CHECKING:
     from codesign.search import Bound as Bound

@@ -18,13 +18,15 @@ import numpy as np
 from jax.core import Tracer
 from jax.tree_util import GetAttrKey, keystr
 
+from codesign.argument_types import check_scalars
 from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
+from codesign.limits import Limits
 from codesign.numerics.fields import Real, Truth
-from codesign.outcome import GAINS, Limits, Outcome
+from codesign.outcome import GAINS, Outcome
 from codesign.performance.plan import Plan
 from codesign.workload.phases import Phase
-from codesign.workload.transformer import MixtureOfExperts, Transformer
+from codesign.workload.transformer import Transformer, routings
 from codesign.workload.workload import Workload
 
 
@@ -158,14 +160,6 @@ def _derived(design: Design, plan: Plan) -> Iterator[Stated]:
     yield Stated("pool bandwidth of a plan that keeps bytes in a pool", reached, POSITIVE)
 
 
-def _mixtures(model: Transformer) -> list[MixtureOfExperts]:
-    return [
-        kind.feed_forward
-        for kind in model.layers
-        if isinstance(kind.feed_forward, MixtureOfExperts)
-    ]
-
-
 # --- concrete values ------------------------------------------------------------------------------
 # -------------------------------
 
@@ -174,6 +168,7 @@ def check(design: Design, workload: Workload, plan: Plan, technology: Technology
     """Refuse concrete arguments outside their range, by name and value; traced ones pass.
 
     Raises:
+        TypeError: an array where one number is meant.
         ValueError: naming the first offending quantity, its value and what was expected.
     """
     stated = (
@@ -190,6 +185,8 @@ def check(design: Design, workload: Workload, plan: Plan, technology: Technology
     _check_mixtures(workload.model)
     for one in _derived(design, plan):
         _require(one)
+    for what, tree in stated[:-1]:
+        check_scalars(what, tree)
 
 
 def check_part(what: str, tree: Any) -> None:
@@ -205,7 +202,7 @@ def check_part(what: str, tree: Any) -> None:
 def _check_mixtures(model: Transformer) -> None:
     """All layers with experts must have the same number of them: routing is computed once per
     step."""
-    mixtures = _mixtures(model)
+    mixtures = routings(model)
     for mixture in mixtures:
         experts, active = _concrete(mixture.experts), _concrete(mixture.active)
         if experts is not None and active is not None:
@@ -314,7 +311,7 @@ def far_from_legal(
         for one in _leaves(what, tree)
     ]
     more = [
-        Stated("", mixture.experts - mixture.active, NOT_NEGATIVE) for mixture in _mixtures(model)
+        Stated("", mixture.experts - mixture.active, NOT_NEGATIVE) for mixture in routings(model)
     ]
     between = [one for machine in machines for one in _derived(*machine)]
     return _distance([*stated, *more, *between])

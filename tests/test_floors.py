@@ -17,7 +17,13 @@ FLOORS = [
     ["codesign.hardware"],
     ["codesign.performance"],
     ["codesign.physical"],
-    ["codesign.outcome", "codesign.validity", "codesign.evaluate", "codesign.serve"],
+    [
+        "codesign.argument_types",
+        "codesign.outcome",
+        "codesign.validity",
+        "codesign.evaluation",
+        "codesign.serving",
+    ],
     ["codesign.calibration"],
     ["codesign.search"],
     ["codesign.sensitivity"],
@@ -77,7 +83,7 @@ def test_objectives_and_priors_do_not_know_each_other():
 
 def test_an_upward_import_is_seen():
     assert upward("codesign.workload.phases", "from codesign.search.optimize import optimize")
-    assert upward("codesign.evaluate", "import hardware_priors")
+    assert upward("codesign.evaluation", "import hardware_priors")
     assert upward("hardware_priors.devices", "import experiments.cli")
 
 

@@ -17,7 +17,8 @@ from codesign.calibration.machine import Machine
 from codesign.calibration.names import Engine, Formats
 from codesign.calibration.profile import Profile
 from codesign.numerics.compilation import SELDOM, compiled
-from codesign.performance.coefficients import COEFFICIENTS, Calibrated
+from codesign.performance.calibrated_execution import Calibrated
+from codesign.performance.kernel_coefficients import COEFFICIENTS
 
 ANY_ENGINE = Engine("", "")
 """An engine that is not said: its offsets are unknown, and the intervals are as wide as that."""

@@ -28,10 +28,10 @@ from codesign.performance.calibrated import (
 )
 from codesign.performance.collectives import ALGORITHMS
 from codesign.performance.communication import communication
-from codesign.performance.execution import Operatorwise
+from codesign.performance.execution import traffic
 from codesign.performance.load import expert_load, footprint, micro_batch, step_load
 from codesign.performance.plan import Plan, degrees
-from codesign.performance.step import traffic
+from codesign.performance.schedules import Operatorwise
 from codesign.workload.operators import OperatorTable, pad
 from codesign.workload.phases import Decode, Phase, Prefill
 
@@ -342,9 +342,7 @@ def _step_work(table: OperatorTable, row: _Inputs, phase: Phase) -> StepWork:
 
     def together(algorithm: str) -> CollectiveWork:
         chosen = row.plan(algorithm)
-        cost = communication(
-            design, table, phase, chosen, jnp.ones_like(row.prompt), Operatorwise()
-        )
+        cost = communication(design, table, phase, chosen, jnp.ones_like(row.prompt))
         return collective_work(design, table, phase, chosen, degree, cost)
 
     return StepWork(

@@ -30,7 +30,7 @@ from codesign.performance.calibrated import (
     CollectiveWork,
     KernelWork,
 )
-from codesign.performance.coefficients import from_logs
+from codesign.performance.kernel_coefficients import from_logs
 from codesign.workload.experts import busiest_rows, busiest_touched
 
 WIDTHS = {

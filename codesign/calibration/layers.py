@@ -15,7 +15,7 @@ from codesign.calibration.cases import Case
 from codesign.calibration.machine import Machine
 from codesign.calibration.names import Engine, Formats
 from codesign.calibration.profile import Profile, join
-from codesign.performance.coefficients import COEFFICIENTS
+from codesign.performance.kernel_coefficients import COEFFICIENTS
 
 
 @dataclasses.dataclass(frozen=True)

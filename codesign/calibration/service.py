@@ -21,7 +21,7 @@ from jaxtyping import Array, Float
 
 from codesign.calibration.features import Features, StepWork
 from codesign.performance.calibrated import ChipRates, collective_times, kernel_times, mean_power
-from codesign.performance.coefficients import Coefficients, from_logs
+from codesign.performance.kernel_coefficients import Coefficients, from_logs
 
 QUANTITIES = (
     "decode",

@@ -23,8 +23,8 @@ from codesign.hardware.design import Design
 from codesign.numerics.fields import Number, Real
 from codesign.numerics.ties import lesser
 from codesign.performance import collectives
-from codesign.performance.coefficients import Coefficients
 from codesign.performance.collectives import Cost
+from codesign.performance.kernel_coefficients import Coefficients
 from codesign.performance.load import Load
 from codesign.performance.plan import Degrees, Plan
 from codesign.workload.operators import EXPERT, OperatorTable

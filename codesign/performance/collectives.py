@@ -8,7 +8,11 @@ chips for a message of M bytes is ``steps(n)·α + volume(n)·M/β`` with
 
 Forms: Thakur, Rabenseifner, Gropp, "Optimization of Collective Communication Operations in MPICH"
 (IJHPCA 2005), §4. α is one exposed minimal collective: what a small one-shot all-reduce takes.
+
+An algorithm of another form is a class of the user's own (``AllReduce``).
 """
+
+import abc
 
 import equinox as eqx
 import jax
@@ -33,6 +37,35 @@ ALGORITHMS: dict[str, np.ndarray] = {
     ),  # the switch adds (NVLink SHARP): each sends and receives once
 }
 """All-reduce algorithms by name: (s₀, s₁, s₂, v₀, v₁, v₂)."""
+
+
+class AllReduce(eqx.Module):
+    """Abstract: an all-reduce whose steps and volume are functions of the user's own.
+
+        time = steps(n) · α + volume(n) · message / β
+
+    Both are functions of a real-valued number of chips n > 1, with a gradient; nothing is sent at
+    n = 1. Pass one to ``Plan(all_reduce=…)``. Nothing is proved over chips for it: designs of a
+    search come out ``GLOBAL AT ITS INTEGERS`` at most.
+
+    >>> import codesign, jax.numpy as jnp
+    >>> class Torus(codesign.AllReduce):  # two rings, one after the other
+    ...     def steps_and_volume(self, n):
+    ...         return 4.0 * (jnp.sqrt(n) - 1.0), 2.0 * (n - 1.0) / n
+    >>> [float(part) for part in Torus().steps_and_volume(jnp.asarray(16.0))]
+    [12.0, 1.875]
+    """
+
+    @abc.abstractmethod
+    def steps_and_volume(self, n: Real) -> tuple[Real, Real]:
+        """Latency steps, and bytes that a chip sends per byte of message.
+
+        Args:
+            n: chips in the group, more than one [1].
+
+        Returns:
+            Steps [1] and volume [1].
+        """
 
 
 class Cost(eqx.Module):
@@ -86,9 +119,13 @@ def network(design: Design, efficiency: Number = 1.0) -> Network:
     )
 
 
-def steps_and_volume(algorithm: Float[Array, "... 6"], n: Real) -> tuple[Real, Real]:
+def steps_and_volume(algorithm: Float[Array, "... 6"] | AllReduce, n: Real) -> tuple[Real, Real]:
     """Latency steps and bytes sent per byte of message, over n ≥ 1 chips [1]. Both are 0 at n =
     1."""
+    if isinstance(algorithm, AllReduce):
+        own = algorithm.steps_and_volume(jnp.where(several(n), n, 2.0))
+        steps, volume = (jnp.where(several(n), part, 0.0)[None] for part in own)
+        return steps, volume
     beyond = jnp.where(several(n), n - 1.0, 0.0)
     steps = (
         algorithm[..., 0]
@@ -110,7 +147,7 @@ def several(n: Real) -> Truth:
 
 
 def all_reduce(
-    network: Network, algorithms: Float[Array, "algorithms 6"], n: Real, message: Real
+    network: Network, algorithms: Float[Array, "algorithms 6"] | AllReduce, n: Real, message: Real
 ) -> Cost:
     """Sum a message over n chips and give the sum to all of them.
 
@@ -120,7 +157,7 @@ def all_reduce(
 
     Args:
         network: both tiers.
-        algorithms: candidates, one a row of six numbers.
+        algorithms: candidates, one a row of six numbers, or one of the user's own.
         n: chips in the group [1].
         message: bytes of the vector [B].
     """
@@ -129,7 +166,7 @@ def all_reduce(
     outer = jnp.where(leaves, n / inner, 1.0)
     steps, volume = steps_and_volume(algorithms, inner)
     latency, transfer = steps * network.inner_latency, volume * message / network.inner_bandwidth
-    best = jnp.argmin(latency + transfer) if algorithms.shape[0] > 1 else 0
+    best = jnp.argmin(latency + transfer) if latency.shape[0] > 1 else 0
     outer_wire = 2.0 * (outer - 1.0) / outer * message / inner
     return Cost(
         latency=latency[best] + jnp.where(leaves, 2.0, 0.0) * network.outer_latency,

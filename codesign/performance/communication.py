@@ -1,7 +1,5 @@
 """Which collectives a step needs, and what they cost."""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 
@@ -9,7 +7,6 @@ from codesign.hardware.design import Design
 from codesign.numerics.fields import Real
 from codesign.performance import collectives
 from codesign.performance.collectives import Cost
-from codesign.performance.execution import Execution, Limit
 from codesign.performance.load import micro_batch
 from codesign.performance.plan import Plan, degrees
 from codesign.workload.operators import OperatorTable
@@ -27,28 +24,12 @@ COLLECTIVES = (
 """Where a step communicates; the rows of ``Step.latency`` and ``Step.transfer``."""
 
 
-def _exposed_syncs(design: Design, table: OperatorTable, execution: Limit) -> Cost:
-    """The limit study charges a latency per sync, and no bytes."""
-    syncs = jnp.where(design.chips > 1.0, 1.0, 0.0)
-    one = dataclasses.replace(
-        collectives.nothing(syncs), latency=syncs * design.sync_latency, syncs=syncs
-    )
-    none = collectives.nothing(syncs)
-    layers, experts = (
-        table.layers * execution.syncs_per_layer,
-        table.expert_layers * execution.syncs_per_expert_layer,
-    )
-    costs = (one.times(layers), none, one.times(experts), none, none, none, none)
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *costs)
-
-
 def communication(
     design: Design,
     table: OperatorTable,
     phase: Phase,
     plan: Plan,
     efficiency: Real,
-    execution: Execution,
 ) -> Cost:
     """Collectives of one step, leaves of shape (collectives,) in the order of ``COLLECTIVES``.
 
@@ -57,8 +38,6 @@ def communication(
     dense MLP; dealt to groups they need two all-to-alls, and an all-reduce within a group if it
     slices its experts, and one for a shared expert.
     """
-    if isinstance(execution, Limit):
-        return _exposed_syncs(design, table, execution)
     degree = degrees(design, plan, table.experts)
     net = collectives.network(design, efficiency)
     batch = micro_batch(phase, degree)

@@ -116,7 +116,7 @@ def step_load(
         degree: see ``plan.degrees``.
         sram: on-chip SRAM of a chip [B].
         ideal: ignore how finely heads and columns can be cut, and writes of a growing cache
-            (execution ``Limit``).
+            (execution ``LimitStudy``).
     """
     op = table.operators
     batch = micro_batch(phase, degree)

@@ -5,6 +5,8 @@ A plan is data, not structure: plans of one shape go through one compiled progra
 real-valued.
 """
 
+from typing import Any
+
 import equinox as eqx
 import jax.numpy as jnp
 from jax.lax import stop_gradient
@@ -13,7 +15,7 @@ from jaxtyping import Array, Float
 from codesign.hardware.design import Design
 from codesign.numerics.fields import Real, quantity, real
 from codesign.numerics.ties import NEITHER, Slopes, at_least, lesser
-from codesign.performance.collectives import ALGORITHMS
+from codesign.performance.collectives import ALGORITHMS, AllReduce
 from codesign.performance.whole_parts import excess, nearest_whole, smallest_group
 from codesign.workload.transformer import UNLIMITED
 
@@ -26,6 +28,11 @@ class TierShares(eqx.Module):
     state_in_pool: Real = quantity("1", "share of the cache in the memory pool", default=0.0)
 
 
+def _algorithms(value: Any) -> Any:
+    """Numbers of algorithms as an array; one of the user's own as it is."""
+    return value if isinstance(value, AllReduce) else real(value)
+
+
 class Plan(eqx.Module):
     """Degrees of parallelism of one model instance over all chips of a design.
 
@@ -36,8 +43,9 @@ class Plan(eqx.Module):
     ``expert`` is the number of groups that whole experts are dealt to (1: every expert is sliced
     over all chips of a stage; ``WHOLE_EXPERTS``: as many groups as there are chips), each expert
     sliced within its group. ``all_reduce`` has shape (algorithms, 6); the fastest of them is taken,
-    one alone keeps the problem convex. ``kv_ideal = 1`` divides the cache over all tensor ranks,
-    even beyond the number of KV heads, as the limit study does (arXiv 2507.14397).
+    one alone keeps the problem convex. It may be an ``AllReduce`` of the user's own instead.
+    ``kv_ideal = 1`` divides the cache over all tensor ranks, even beyond the number of KV heads, as
+    the limit study does (arXiv 2507.14397).
     ``whole_parts = 0`` divides heads and experts evenly, whatever their number: a bound that is
     smooth in chips (``whole_parts.excess``).
     """
@@ -60,8 +68,8 @@ class Plan(eqx.Module):
         "1 keeps heads and experts whole (the busiest chip decides), 0 divides them evenly",
         default=1.0,
     )
-    all_reduce: Float[Array, "... algorithms 6"] = eqx.field(
-        converter=real, default_factory=lambda: ALGORITHMS["two-shot"][None]
+    all_reduce: Float[Array, "... algorithms 6"] | AllReduce = eqx.field(
+        converter=_algorithms, default_factory=lambda: ALGORITHMS["two-shot"][None]
     )
     tiers: TierShares | None = None
 

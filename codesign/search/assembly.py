@@ -13,9 +13,9 @@ from codesign.search.pareto.dominance import non_dominated
 from codesign.search.pareto.front import GLOBAL, GLOBAL_AT_ITS_INTEGERS, LOCAL, Front, Infeasible
 from codesign.search.pareto.penalty_search import PenaltyOptima
 from codesign.search.pareto.starts import points
+from codesign.search.program.keys import Key, Of
 from codesign.search.program.objectives import BoundRows
 from codesign.search.statement.choices import Choice
-from codesign.search.statement.fleet import FLEET_LIMITS
 from codesign.search.statement.goals import Bound, Goal, Wanted
 from codesign.search.statement.problem import integer_names
 from codesign.search.statement.space import CONTINUOUS, at_bound
@@ -86,13 +86,13 @@ def assemble_front(
         boxes.append(at_bound(space, values[:, first : first + len(CONTINUOUS)], integers[:, p]))
     lambdas = np.stack([pool.done[subproblem][2].multipliers for subproblem in kept])
     prices = {
-        _full_name(name, rows.names): lambdas[:, columns].sum(axis=1)
-        for name, columns in structure.limits.items()
+        _told(key, rows.names): lambdas[:, columns].sum(axis=1)
+        for key, columns in structure.limits.items()
     }
     upper = np.array(
         [pool.done[subproblem][2].upper[structure.variable("pace")] for subproblem in kept]
     )
-    names = (*FLEET_LIMITS, *rows.names, SPEED_ASKED)
+    names = (*problems.limit_names, *rows.names, SPEED_ASKED)
     gaps = front_gaps(pool, seen.logs[keep], paces)
     if np.isfinite(gaps).any() and not (
         always_convex(problems) and audited(pool.formulation, _each_choice(pool, kept[0])).all()
@@ -154,5 +154,6 @@ def _spread(relaxed: PenaltyOptima | None, subproblem: Subproblem) -> float:
     return float(np.ptp(ends[np.isfinite(ends)])) if np.isfinite(ends).any() else float("nan")
 
 
-def _full_name(name: str, bounds: tuple[str, ...]) -> str:
-    return bounds[int(name.split()[1])] if name.startswith("bound ") else name
+def _told(limit: Key, bounds: tuple[str, ...]) -> str:
+    """What a limit is called: a bound by what it is on."""
+    return bounds[limit.index] if limit.of is Of.BOUND else limit.name

@@ -8,7 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from codesign.performance.execution import Execution, Operatorwise
+from codesign.argument_types import require_type
+from codesign.limits import LimitRow
+from codesign.performance.execution import Execution
+from codesign.performance.schedules import Operatorwise
 from codesign.search.ahead_of_time import compile_ahead
 from codesign.search.assembly import assemble_front
 from codesign.search.integers.block_pattern_search import descend_by_kind, improve_by_kind
@@ -18,6 +21,7 @@ from codesign.search.integers.formulation import Formulation, Memory, Subproblem
 from codesign.search.integers.lagrangian_decomposition import prove as prove_bounds
 from codesign.search.integers.shrinking_boxes import approach
 from codesign.search.integers.solution_pool import SolutionPool
+from codesign.search.local_front import search_locally
 from codesign.search.pareto.front import Front, Infeasible
 from codesign.search.pareto.gaps import ROUNDS
 from codesign.search.pareto.penalty_search import PenaltyOptima, lanes, search_by_penalty
@@ -36,7 +40,7 @@ from codesign.search.program.structure import structure_of
 from codesign.search.solver.lanes import double_precision
 from codesign.search.solver.packing import pack
 from codesign.search.statement.choices import Choice, Tree
-from codesign.search.statement.goals import Bound, Goal, Wanted
+from codesign.search.statement.goals import Bound, Goal, Wanted, as_row, check_objective
 from codesign.search.statement.problem import ProblemBatch, assemble, check_dies, integer_ranges
 from codesign.search.statement.services import Service
 from codesign.search.statement.space import Space
@@ -84,6 +88,7 @@ def optimize(
     objectives: Sequence[Goal],
     *,
     bounds: Sequence[Bound] = (),
+    limits: Sequence[LimitRow] = (),
     execution: Execution | None = None,
     weights: int = 48,
     seed: int = 0,
@@ -97,8 +102,10 @@ def optimize(
         spaces: box, ranges and base design of each kind of machine.
         services: what the fleet must do.
         choices: technologies, packages and plans to choose among.
-        objectives: what is wanted (``objectives.objective``).
+        objectives: what is wanted (``objectives.objective``); products of powers of totals keep the
+            proof, other functions of an outcome are searched by gradients and come out ``LOCAL``.
         bounds: limits on outcomes.
+        limits: limits on machines, of the user's own.
         execution: ``Operatorwise()`` unless told.
         weights: number of weightings.
         seed: of weightings and starts.
@@ -109,27 +116,36 @@ def optimize(
 
     Raises:
         Infeasible: no design in the space meets the limits; those in conflict are named.
+        TypeError: an argument of another type, or an objective that says two things.
         ValueError: an objective that cannot be proved, or a problem that does not fit together.
     """
     spaces = (spaces,) if isinstance(spaces, Space) else tuple(spaces)
     services = (services,) if isinstance(services, Service) else tuple(services)
+    execution = Operatorwise() if execution is None else execution
+    require_type("execution", execution, Execution)
+    for name, found, expected in (("space", spaces, Space), ("service", services, Service)):
+        for one in found:
+            require_type(name, one, expected)
+    for name, found, expected in (
+        ("choice", choices, Choice),
+        ("bound", bounds, Bound),
+        ("limit", limits, LimitRow),
+    ):
+        for one in found:
+            require_type(name, one, expected)
+    for objective in objectives:
+        check_objective(objective)
     with double_precision():
-        parts = _in_double(
-            (spaces, services, tuple(choices), Operatorwise() if execution is None else execution)
-        )
+        parts = _in_double((spaces, services, tuple(choices), execution))
         check_dies(parts[2])
-        problems = assemble(*parts)
-        return _optimize(
-            problems,
-            parts[2],
-            tuple(objectives),
-            tuple(bounds),
-            weights,
-            seed,
-            prove,
-            memory,
-            progress,
-        )
+        own = [as_row(bound) for bound in bounds]
+        kept = tuple(bound for bound, row in zip(bounds, own, strict=True) if row is None)
+        problems = assemble(*parts, (*limits, *filter(None, own)))
+        wanted = Wanted(tuple(objectives), kept)
+        if not execution.log_convex or not wanted.has_program():
+            rows = weightings(weights, len(wanted.objectives), seed)
+            return search_locally(problems, parts[2], wanted, rows, seed)
+        return _optimize(problems, parts[2], wanted, weights, seed, prove, memory, progress)
 
 
 def _in_double(tree: Tree) -> Tree:
@@ -163,8 +179,7 @@ def pose(
 def _optimize(
     problems: ProblemBatch,
     choices: tuple[Choice, ...],
-    objectives: tuple[Goal, ...],
-    bounds: tuple[Bound, ...],
+    wanted: Wanted,
     weights: int,
     seed: int,
     prove: bool,
@@ -179,10 +194,11 @@ def _optimize(
         nonlocal clock
         timings[name], clock = time.perf_counter() - clock, time.perf_counter()
 
+    objectives, bounds = wanted.objectives, wanted.bounds
     formulation, rows = pose(problems, objectives, bounds, memory)
     pool = SolutionPool(formulation, weightings(weights, len(objectives), seed))
     subproblems, relaxed = search_weightings(
-        pool, Wanted(objectives, bounds), rows, seed=seed, prove=prove, tell=tell, lap=lap
+        pool, wanted, rows, seed=seed, prove=prove, tell=tell, lap=lap
     )
     front = assemble_front(pool, choices, objectives, bounds, rows, subproblems, relaxed, timings)
     lap("exact check")

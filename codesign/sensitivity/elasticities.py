@@ -8,6 +8,7 @@ import jax
 from codesign.numerics.fields import Real
 
 Tree = TypeVar("Tree")
+Beside = TypeVar("Beside")
 
 
 def elasticities(outcome: Callable[[Tree], Real], at: Tree) -> Tree:
@@ -43,8 +44,30 @@ def elasticities(outcome: Callable[[Tree], Real], at: Tree) -> Tree:
     >>> 0 < float(found.memory_bandwidth) < 1 and float(found.sync_latency) < 0
     True
     """
-    value, gradient = jax.value_and_grad(outcome)(at)
-    return jax.tree.map(lambda slope, x: slope * x / value, gradient, at)
+    return elasticities_beside(lambda x: (outcome(x), None), at)[0]
+
+
+def elasticities_beside(
+    outcome: Callable[[Tree], tuple[Real, Beside]], at: Tree
+) -> tuple[Tree, Beside]:
+    """Take elasticities, and hand on what the outcome was computed beside.
+
+    Args:
+        outcome: gives a scalar, and anything else.
+        at: where (``elasticities``).
+
+    Returns:
+        The elasticities [1], and what else the outcome gave there: one evaluation serves both.
+
+    Raises:
+        TypeError: the outcome is not a scalar (by ``jax.grad``).
+
+    >>> slopes, area = elasticities_beside(lambda x: (x**3, x * x), 2.0)
+    >>> float(slopes), float(area)
+    (3.0, 4.0)
+    """
+    (value, beside), gradient = jax.value_and_grad(outcome, has_aux=True)(at)
+    return jax.tree.map(lambda slope, x: slope * x / value, gradient, at), beside
 
 
 def exchange_rate(

@@ -4,7 +4,9 @@ moves."""
 import equinox as eqx
 
 from codesign.numerics.fields import Real, real
-from codesign.workload.attention import UNLIMITED
+
+UNLIMITED = 1e18
+"""A window that never binds. Finite, so that padded rows times zero stay zero."""
 
 ATTENTION, FEED_FORWARD, EXPERT, HEAD = range(4)
 """How an operator is divided among chips; see ``performance.plan``."""

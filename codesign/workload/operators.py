@@ -19,19 +19,7 @@ from codesign.numerics.units import BITS_PER_BYTE
 from codesign.workload.layer_operators import LayerWriter
 from codesign.workload.operator import ATTENTION, EXPERT, FEED_FORWARD, HEAD, Operator
 from codesign.workload.precision import Precision, uniform
-from codesign.workload.shapes import expert_input
-from codesign.workload.transformer import (
-    AttentionKind,
-    CompressedAttention,
-    CrossAttention,
-    FeedForward,
-    GroupedAttention,
-    LatentAttention,
-    LayerKind,
-    LinearAttention,
-    MixtureOfExperts,
-    Transformer,
-)
+from codesign.workload.transformer import LayerKind, Routing, Transformer
 
 __all__ = [
     "ATTENTION",
@@ -163,19 +151,21 @@ def _finish(
 ) -> OperatorTable:
     zero = jnp.zeros_like(model.hidden)
     attention, reductions, dense, expert, shared, merge = zero, zero, zero, zero, zero, zero
-    mixtures: list[MixtureOfExperts] = []
+    dealt: list[Routing] = []
     for kind in model.layers:
+        routing = None if kind.feed_forward is None else kind.feed_forward.routing(model.hidden)
+        undivided = kind.feed_forward is not None and routing is None
         if kind.attention is not None:
             attention = attention + kind.count
-            merge = merge + kind.count * _merge_elements(kind.attention)
-            joined = model.parallel_blocks and isinstance(kind.feed_forward, FeedForward)
+            merge = merge + kind.count * kind.attention.merged_elements()
+            joined = model.parallel_blocks and undivided
             reductions = reductions + (0.0 if joined else 1.0) * kind.count
-        if isinstance(kind.feed_forward, FeedForward):
+        if undivided:
             dense = dense + kind.count
-        if isinstance(kind.feed_forward, MixtureOfExperts):
-            mixtures.append(kind.feed_forward)
+        if routing is not None:
+            dealt.append(routing)
             expert = expert + kind.count
-            shared = shared + kind.count * jnp.where(kind.feed_forward.shared_width > 0, 1.0, 0.0)
+            shared = shared + kind.count * routing.shared
     one = jnp.ones_like(model.hidden)
     message = precision.message_bits / BITS_PER_BYTE
     return OperatorTable(
@@ -186,34 +176,17 @@ def _finish(
         expert_layers=expert,
         shared_layers=shared,
         layers=sum((kind.count for kind in model.layers), start=zero),
-        experts=mixtures[0].experts if mixtures else one,
-        active=mixtures[0].active if mixtures else one,
+        experts=dealt[0].experts if dealt else one,
+        active=dealt[0].active if dealt else one,
         hidden_bytes=model.hidden * message,
-        expert_bytes=(expert_input(mixtures[0], model.hidden) if mixtures else model.hidden)
-        * message,
+        expert_bytes=(dealt[0].input_width if dealt else model.hidden) * message,
         merge_bytes=merge / at_least(attention, 1.0) * message,
         logit_bytes=model.vocabulary * message,
         activation_bytes=precision.activation_bits / BITS_PER_BYTE,
         compute_bits=precision.compute_bits,
         names=names,
-        has_experts=bool(mixtures),
+        has_experts=bool(dealt),
     )
-
-
-def _merge_elements(attention: AttentionKind) -> Real:
-    """Elements of one row's partial attention output with its running maximum and sum, per head;
-    states are not split."""
-    match attention:
-        case GroupedAttention():
-            return attention.heads * (attention.value_width + 2.0)
-        case CrossAttention() | CompressedAttention():
-            return attention.heads * (attention.head_dim + 2.0)
-        case LatentAttention():
-            return attention.heads * (attention.latent_rank + 2.0)
-        case LinearAttention():
-            return attention.value_heads * attention.value_dim
-        case _:
-            return attention.width
 
 
 def pad(table: OperatorTable, length: int) -> OperatorTable:

@@ -9,11 +9,9 @@ vision towers are no part of a ``Transformer``.
 import jax.numpy as jnp
 
 from codesign.numerics.fields import Number, Real
-from codesign.workload import shapes
 from codesign.workload.transformer import (
     UNLIMITED,
     LayerKind,
-    MixtureOfExperts,
     Transformer,
     layer_count,
 )
@@ -39,18 +37,23 @@ def active_parameter_count(model: Transformer) -> Real:
     Both embedding tables count, as in most model cards; gpt-oss's leaves out the input table.
     """
     idle = [
-        kind.stored_count * (part.experts - part.active) * shapes.expert_weights(part, model.hidden)
+        kind.stored_count * (routing.experts - routing.active) * routing.weights
         for kind in model.layers
-        if isinstance(part := kind.feed_forward, MixtureOfExperts)
+        if kind.feed_forward is not None
+        and (routing := kind.feed_forward.routing(model.hidden)) is not None
     ]
     return parameter_count(model) - sum(idle, start=jnp.zeros(()))
 
 
 def layer_parameters(kind: LayerKind, hidden: Real) -> Real:
     """Weights of one layer [1]."""
-    matrices = [matrix.weights for matrix in shapes.attention_matrices(kind.attention, hidden)]
-    attention = sum(matrices, start=shapes.other_weights(kind.attention))
-    return attention + shapes.feed_forward_weights(kind.feed_forward, hidden)
+    attention, feed_forward = jnp.zeros(()), jnp.zeros_like(hidden)
+    if kind.attention is not None:
+        matrices = [matrix.weights for matrix in kind.attention.matrices(hidden)]
+        attention = sum(matrices, start=kind.attention.other_weights())
+    if kind.feed_forward is not None:
+        feed_forward = kind.feed_forward.weights(hidden)
+    return attention + feed_forward
 
 
 def residual_parameters(model: Transformer) -> Real:
@@ -79,7 +82,8 @@ def state_bytes_per_token(
     elements = [
         kind.count * jnp.where((cache.window < UNLIMITED) & beyond_windows, 0.0, cache.elements)
         for kind in model.layers
-        for cache in shapes.caches(kind.attention)
+        if kind.attention is not None
+        for cache in kind.attention.caches()
     ]
     return sum(elements, start=jnp.zeros(())) * bytes_per_element
 
@@ -87,7 +91,11 @@ def state_bytes_per_token(
 def recurrent_elements_per_sequence(model: Transformer) -> Real:
     """Elements of all recurrent states of one sequence [1]."""
     return sum(
-        (kind.count * shapes.recurrent_elements(kind.attention) for kind in model.layers),
+        (
+            kind.count * kind.attention.recurrent_elements()
+            for kind in model.layers
+            if kind.attention is not None
+        ),
         start=jnp.zeros(()),
     )
 
@@ -95,6 +103,10 @@ def recurrent_elements_per_sequence(model: Transformer) -> Real:
 def convolution_elements_per_sequence(model: Transformer) -> Real:
     """Inputs that all causal convolutions keep of one sequence [1]."""
     return sum(
-        (kind.count * shapes.convolution_elements(kind.attention) for kind in model.layers),
+        (
+            kind.count * kind.attention.convolution_elements()
+            for kind in model.layers
+            if kind.attention is not None
+        ),
         start=jnp.zeros(()),
     )

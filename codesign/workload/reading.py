@@ -8,10 +8,9 @@ from typing import Any
 
 from codesign.files import own_path
 from codesign.numerics.fields import Real, units_of
-from codesign.workload import shapes
 from codesign.workload.parameters import layer_parameters
 from codesign.workload.precision import PARTS, Part, Precision
-from codesign.workload.transformer import LayerKind, MixtureOfExperts, Transformer, layer_count
+from codesign.workload.transformer import LayerKind, Transformer, layer_count
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,9 +187,12 @@ def weights_by_part(model: Transformer) -> dict[Part, float]:
 
 def _layer_weights(kind: LayerKind, hidden: Real) -> dict[Part, float]:
     attention = float(layer_parameters(dataclasses.replace(kind, feed_forward=None), hidden))
-    part, whole = kind.feed_forward, float(shapes.feed_forward_weights(kind.feed_forward, hidden))
-    if not isinstance(part, MixtureOfExperts):
+    part = kind.feed_forward
+    if part is None:
+        return {"attention": attention, "dense": 0.0}
+    whole, routing = float(part.weights(hidden)), part.routing(hidden)
+    if routing is None:
         return {"attention": attention, "dense": whole}
-    experts = float(part.experts * shapes.expert_weights(part, hidden))
-    router = float(hidden * part.experts)
+    experts = float(routing.experts * routing.weights)
+    router = float(hidden * routing.experts)
     return {"attention": attention + router, "experts": experts, "shared": whole - experts - router}

@@ -2,18 +2,15 @@
 and how often.
 
 Every dimension is a float leaf with a gradient, so a model can be designed together with its
-machine. Kinds of attention are in ``attention``, what the parts consist of in ``shapes``, what they
-cost in ``operators``; reading a Hugging Face ``config.json`` is in ``config_json``.
+machine. Kinds of attention are in ``attention``, of feed-forward parts in ``feed_forward``, what
+they cost in ``operators``; reading a Hugging Face ``config.json`` is in ``config_json``.
 """
-
-from typing import TypeAlias
 
 import equinox as eqx
 import jax.numpy as jnp
 
 from codesign.numerics.fields import Number, Real, optional_real, quantity
 from codesign.workload.attention import (
-    UNLIMITED,
     AttentionKind,
     CompressedAttention,
     Compression,
@@ -25,6 +22,13 @@ from codesign.workload.attention import (
     SelectiveScan,
     ShortConvolution,
 )
+from codesign.workload.feed_forward import (
+    FeedForward,
+    FeedForwardKind,
+    MixtureOfExperts,
+    Routing,
+)
+from codesign.workload.operator import UNLIMITED
 
 __all__ = [
     "UNLIMITED",
@@ -42,44 +46,13 @@ __all__ = [
     "MixtureOfExperts",
     "PerLayerEmbedding",
     "ResidualStreams",
+    "Routing",
     "SelectiveScan",
     "ShortConvolution",
     "Transformer",
     "dense",
     "layer_count",
 ]
-
-
-class FeedForward(eqx.Module):
-    """A dense MLP; ``gated`` has three matrices (SwiGLU, GeGLU), otherwise two."""
-
-    width: Real = quantity("1", "intermediate size")
-    gated: bool = eqx.field(static=True, default=True)
-
-
-class MixtureOfExperts(eqx.Module):
-    """Routed experts, of which ``active`` serve each token, and an optional shared expert that
-    serves all.
-
-    ``has_shared = False`` leaves the shared expert's operators out of the table, which only makes
-    it shorter. With a ``latent_width`` the routed experts work between two projections that all
-    tokens share, hidden → latent → hidden, so that fewer bytes travel to them (Nemotron 3 Super).
-    """
-
-    experts: Real = quantity("1", "routed experts")
-    active: Real = quantity("1", "experts a token is sent to")
-    width: Real = quantity("1", "intermediate size of one routed expert")
-    shared_width: Real = quantity(
-        "1", "intermediate size of all shared experts together", default=0.0
-    )
-    latent_width: Real | None = quantity(
-        "1", "width in which routed experts work, where it is not the model's", default=None
-    )
-    gated: bool = eqx.field(static=True, default=True)
-    has_shared: bool = eqx.field(static=True, default=True)
-
-
-FeedForwardKind: TypeAlias = FeedForward | MixtureOfExperts
 
 
 class LayerKind(eqx.Module):
@@ -95,6 +68,16 @@ class LayerKind(eqx.Module):
     weight_sets: Real | None = quantity(
         "1", "sets of weights that these layers share", default=None
     )
+
+    def __check_init__(self) -> None:
+        parts = (("attention", AttentionKind), ("feed_forward", FeedForwardKind))
+        for name, expected in parts:
+            part = getattr(self, name)
+            if part is not None and not isinstance(part, expected):
+                told = repr(part) if isinstance(part, str) else type(part).__name__
+                raise TypeError(
+                    f"{name} is {told}; expected None or a subclass of codesign.{expected.__name__}"
+                )
 
     @property
     def stored_count(self) -> Real:
@@ -155,7 +138,17 @@ def layer_count(model: Transformer) -> Real:
 
 def has_experts(model: Transformer) -> bool:
     """Whether any layer is a mixture of experts."""
-    return any(isinstance(kind.feed_forward, MixtureOfExperts) for kind in model.layers)
+    return bool(routings(model))
+
+
+def routings(model: Transformer) -> list[Routing]:
+    """How each kind of layer with experts deals tokens to them."""
+    found = [
+        kind.feed_forward.routing(model.hidden)
+        for kind in model.layers
+        if kind.feed_forward is not None
+    ]
+    return [routing for routing in found if routing is not None]
 
 
 def dense(

@@ -3,7 +3,7 @@
 import equinox as eqx
 
 from codesign.numerics.fields import Real, quantity
-from codesign.workload.phases import Phase
+from codesign.workload.phases import Decode, Phase, Prefill
 from codesign.workload.precision import Precision
 from codesign.workload.transformer import UNLIMITED, Transformer
 
@@ -21,3 +21,16 @@ class Workload(eqx.Module):
     promise: Real = quantity(
         "s", "longest time per output token (prefill: to the first token)", default=UNLIMITED
     )
+
+    def __check_init__(self) -> None:
+        if not isinstance(self.model, Transformer):
+            told = repr(self.model) if isinstance(self.model, str) else type(self.model).__name__
+            raise TypeError(
+                f"model is {told}; expected a Transformer: codesign.model('llama-3.1-8b'), say"
+            )
+        if not isinstance(self.phase, Decode | Prefill):
+            told = repr(self.phase) if isinstance(self.phase, str) else type(self.phase).__name__
+            raise TypeError(
+                f"phase is {told}; expected codesign.Decode or codesign.Prefill (codesign.serve"
+                " takes a Serving)"
+            )

@@ -16,7 +16,6 @@ from codesign.calibration.names import engine as engine_named
 from codesign.calibration.profile import Profile
 from codesign.calibration.structures import formats_of
 from codesign.numerics.fields import Real
-from codesign.performance.execution import request_time
 from codesign.workload.operators import operator_table
 from codesign.workload.reading import Reading
 from experiments.points.breakdown import parts
@@ -172,7 +171,7 @@ def intervals(
             [
                 *figures,
                 power,
-                outcome.step_time + request_time(changed),
+                outcome.step_time + changed.request_time(),
                 *(spent[name] for name in taken),
             ]
         )
@@ -257,7 +256,7 @@ def executions(point: "OperatingPoint") -> dict[str, dict[str, Any]]:
         )
     found: dict[str, dict[str, Any]] = {}
     for name, execution in (
-        ("limit", codesign.Limit()),
+        ("limit", codesign.LimitStudy()),
         ("operatorwise", codesign.Operatorwise()),
         ("calibrated", made),
     ):

@@ -15,8 +15,6 @@ from codesign.workload.precision import PARTS
 from codesign.workload.reading import Reading, one_width, override
 from codesign.workload.transformer import (
     UNLIMITED,
-    GroupedAttention,
-    LinearAttention,
     Transformer,
     has_experts,
 )
@@ -198,12 +196,8 @@ def computable(device: Any, precision: codesign.Precision) -> codesign.Precision
 
 def kv_heads(transformer: Transformer) -> float:
     """The most ranks that a layer's cache divides over; a latent counts as one head [1]."""
-    counts = [1.0]
-    for kind in transformer.layers:
-        if isinstance(kind.attention, GroupedAttention):
-            counts.append(float(kind.attention.kv_heads))
-        elif isinstance(kind.attention, LinearAttention):
-            counts.append(float(kind.attention.value_heads))
+    kinds = (kind.attention for kind in transformer.layers if kind.attention is not None)
+    counts = [1.0, *(float(heads) for kind in kinds if (heads := kind.cache_heads()) is not None)]
     return max(counts)
 
 
@@ -266,7 +260,7 @@ def execution(
         told = {
             name: real(value) for name in names if (value := getattr(arguments, name)) is not None
         }
-        return codesign.Limit(**told)
+        return codesign.LimitStudy(**told)
     return codesign.Dataflow() if arguments.execution == "dataflow" else codesign.Operatorwise()
 
 

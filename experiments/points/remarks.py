@@ -7,15 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import codesign
 from codesign.numerics.units import GIBI
-from codesign.workload.transformer import (
-    CompressedAttention,
-    CrossAttention,
-    GroupedAttention,
-    LatentAttention,
-    LinearAttention,
-    MixtureOfExperts,
-    Transformer,
-)
+from codesign.workload.transformer import Transformer, routings
 
 if TYPE_CHECKING:
     from experiments.points.operating_point import OperatingPoint
@@ -46,13 +38,10 @@ def remarks(
 def _heads(model: Transformer, tensor: float) -> Iterator[str]:
     for kind in model.layers:
         attention = kind.attention
-        match attention:
-            case GroupedAttention() | CrossAttention() | LatentAttention() | CompressedAttention():
-                heads, what = float(attention.heads), "query heads"
-            case LinearAttention():
-                heads, what = float(attention.value_heads), "value heads"
-            case _:  # nothing, or channels, of which there are thousands
-                continue
+        whole = None if attention is None else attention.whole_heads()
+        if attention is None or whole is None:  # channels, of which there are thousands
+            continue
+        heads, what = float(whole[0]), whole[1]
         if tensor > heads:
             yield (
                 f"tensor degree {tensor:g} exceeds the {heads:g} {what}: no engine cuts a head, and"
@@ -65,8 +54,8 @@ def _heads(model: Transformer, tensor: float) -> Iterator[str]:
                 f" vLLM refuse it, and the time is that of the busiest rank, which has"
                 f" {_most(heads, tensor)} of them; {_divisors(heads, tensor)}"
             )
-        if isinstance(attention, GroupedAttention):
-            shared = float(attention.kv_heads)
+        if what == "query heads" and (parts := attention.cache_heads()) is not None:
+            shared = float(parts)
             if tensor <= heads and not _whole(shared / tensor) and not _whole(tensor / shared):
                 yield (
                     f"tensor degree {tensor:g} neither divides the {shared:g} KV heads nor is a"
@@ -98,10 +87,7 @@ def _divisors(count: float, near: float) -> str:
 
 
 def _experts(model: Transformer, plan: codesign.Plan, stage: float) -> Iterator[str]:
-    for kind in model.layers:
-        mixture = kind.feed_forward
-        if not isinstance(mixture, MixtureOfExperts):
-            continue
+    for mixture in routings(model):
         copies, groups = float(mixture.experts * plan.expert_copies), min(float(plan.expert), stage)
         if groups > copies:
             cut = stage / copies
@@ -188,7 +174,7 @@ def device_remarks(point: "OperatingPoint", report: dict[str, Any]) -> list[str]
     share = (
         math.exp(report["limits"]["capacity"]) if report["limits"]["capacity"] is not None else 0.0
     )
-    if isinstance(point.execution, codesign.Limit) and FULL < share <= 1.0:
+    if point.execution.ideal and FULL < share <= 1.0:
         found.append(
             f"memory is {share:.0%} full and the limit study reserves nothing for activations,"
             " graphs and the engine itself (vLLM leaves 10 % by default): it may not fit in"

@@ -12,7 +12,7 @@ import codesign
 from codesign.numerics.fields import Real
 from codesign.numerics.units import GIBI, MILLI
 from codesign.outcome import Outcome
-from codesign.performance.execution import fillable_share, request_time
+from codesign.sensitivity.elasticities import elasticities_beside
 from codesign.validity import check
 from codesign.workload.operators import operator_table
 from codesign.workload.precision import PARTS
@@ -26,6 +26,9 @@ MOST_CHIPS = 65536
 
 TOUCHED = 1e-9
 """ln(used/allowed) up to which a limit is touched and not broken."""
+
+PAST_STEP = 1.0 + 2e-6
+"""Factor on chips past which the next one brings collectives; beyond float32's rounding."""
 
 PER = ("tokens_per_second_per_dollar", "tokens_per_second_per_watt")
 
@@ -96,27 +99,27 @@ def measure(
     """
     names = codesign.DESIGN_VARIABLES
 
-    def logs(step: Real) -> tuple[Real, Outcome]:
-        # a factor exp(step) that is exactly 1 at step 0, so that whole numbers of chips stay whole
-        moved = {name: getattr(design, name) * jnp.exp(step[k]) for k, name in enumerate(names)}
-        outcome = codesign.evaluate(
-            dataclasses.replace(design, **moved),
-            workload,
-            plan,
-            technology=technology,
-            execution=execution,
-        )
-        return jnp.log(jnp.stack([getattr(outcome, name) for name in PER])), outcome
+    def slopes(factor: Real, chosen: Real) -> tuple[Real, Outcome]:
+        """Elasticities of one of ``PER``, picked by a product: one program serves both."""
+
+        def goal(at: codesign.Design) -> tuple[Real, Outcome]:
+            found = codesign.evaluate(
+                at, workload, plan, technology=technology, execution=execution
+            )
+            logs = jnp.log(jnp.stack([getattr(found, name) for name in PER]))
+            return jnp.exp(chosen @ logs), found
+
+        at = dataclasses.replace(design, chips=design.chips * factor)
+        found, outcome = elasticities_beside(goal, at)
+        return jnp.stack([getattr(found, name) for name in names]), outcome
 
     needed = design.chips <= plan.pipeline * plan.context * plan.data * (1.0 + 1e-9)
     chips = jnp.arange(len(names)) == names.index("chips")
-    past_step = jnp.where(chips & needed, 2e-6, 0.0)
-    slopes, outcomes = jax.vmap(jax.jacrev(logs, has_aux=True))(
-        jnp.stack([jnp.zeros_like(past_step), past_step])
-    )
-    return Measured(
-        jax.tree.map(lambda leaf: leaf[0], outcomes), jnp.where(chips, slopes[1], slopes[0])
-    )
+    # a factor of exactly 1 keeps whole numbers of chips whole
+    points = jnp.stack([jnp.ones(()), jnp.where(needed, PAST_STEP, 1.0)])
+    each = jax.vmap(slopes, in_axes=(None, 0))
+    (here, past), outcomes = jax.vmap(each, in_axes=(0, None))(points, jnp.eye(len(PER)))
+    return Measured(jax.tree.map(lambda leaf: leaf[0, 0], outcomes), jnp.where(chips, past, here))
 
 
 def measured(point: OperatingPoint, plan: codesign.Plan | None = None) -> Measured:
@@ -175,7 +178,7 @@ def point_report(point: OperatingPoint) -> dict[str, Any]:
 
         if point.arguments.phase == "prefill":
             report["time_to_first_token_s"] = report["step_time_s"] + float(
-                request_time(point.execution)
+                point.execution.request_time()
             )
         report |= {
             "interval": intervals(point, point.execution, report),
@@ -340,7 +343,7 @@ def _advice(point: OperatingPoint) -> str:
     if not least:
         return f"no tensor degree up to {MOST_CHIPS} chips makes it fit"
     beyond = f", beyond the scale-up domain of {domain:g}" if least > domain else ""
-    kept = 1.0 - float(fillable_share(point.technology.attainable, point.execution))
+    kept = 1.0 - float(point.execution.fillable(point.technology.attainable))
     reserve = f"{kept:.0%} of memory" if kept > 0 else "nothing"
     return (
         f"the least number of chips that fits is {least} (by bytes alone, {reserve} reserved for"

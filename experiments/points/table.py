@@ -4,8 +4,8 @@ import math
 from typing import Any
 
 import hardware_priors
+from codesign.limits import limit_words
 from codesign.numerics.units import GIBI, KILO, MICRO, MILLI, PETA, TERA
-from codesign.outcome import limit_words
 from codesign.workload.precision import PARTS
 from experiments.points.breakdown import RESOURCES
 from experiments.points.model_summary import summary

@@ -19,7 +19,7 @@ import numpy as np
 
 import codesign
 import hardware_priors
-from codesign.evaluate import mean_work
+from codesign.evaluation import mean_work
 from codesign.files import read_text
 from codesign.numerics.units import PICO
 from codesign.physical.power import byte_energy, static_power

@@ -9,7 +9,8 @@ import jax
 import numpy as np
 
 from codesign.hardware.technology import Technology
-from codesign.outcome import LIMIT_NAMES, Outcome, limit_words
+from codesign.limits import LIMIT_NAMES, limit_words
+from codesign.outcome import Outcome
 from codesign.physical import area
 from codesign.physical.thermal import junction_temperature, memory_temperature
 from codesign.search import CONTINUOUS, Front

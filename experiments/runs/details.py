@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from codesign.limits import limit_words
 from codesign.numerics.fields import units_of
-from codesign.outcome import limit_words
 from codesign.search import Front
 from experiments.rivals.advantage import advantage, as_record, sentences
 from experiments.rivals.points import DevicePoint, record

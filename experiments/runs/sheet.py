@@ -4,7 +4,7 @@ and how near it is to each limit."""
 import textwrap
 from collections.abc import Iterable
 
-from codesign.outcome import limit_words
+from codesign.limits import limit_words
 from experiments.runs.answer import claim
 from experiments.runs.columns import AREA_PARTS, CAPITAL_PARTS, MACHINE_LIMITS, Column, limit_column
 from experiments.runs.record import RunRecord

@@ -21,7 +21,7 @@ from objectives import Objective, objective
 EXECUTIONS: dict[str, type] = {
     "operatorwise": codesign.Operatorwise,
     "dataflow": codesign.Dataflow,
-    "limit": codesign.Limit,
+    "limit": codesign.LimitStudy,
 }
 
 OUTWARD = 1e3

@@ -19,7 +19,7 @@ import numpy as np
 
 import codesign
 import hardware_priors
-from codesign.evaluate import evaluate_table
+from codesign.evaluation import evaluate_table
 from codesign.workload.operators import operator_table
 from experiments.scenarios.problem import layouts, problem
 from experiments.scenarios.schema import Scenario, scenario

@@ -30,13 +30,14 @@ import numpy as np
 
 import codesign
 import hardware_priors
+from codesign.limits import LIMIT_NAMES
 from codesign.numerics.fields import real
-from codesign.performance.execution import Operatorwise
+from codesign.performance.schedules import Operatorwise
 from codesign.search import Choice, Kind, Service, Space, optimize, service
 from codesign.search.integers.formulation import Subproblem
 from codesign.search.optimize import pose
 from codesign.search.solver.lanes import double_precision
-from codesign.search.statement.fleet import FLEET_LIMITS, box, fleet_at
+from codesign.search.statement.fleet import box, fleet_at
 from codesign.search.statement.goals import log_goals
 from codesign.search.statement.problem import ProblemBatch, assemble
 from codesign.search.statement.space import CONTINUOUS
@@ -313,7 +314,7 @@ def nsga2(evaluator: Evaluator, generations: int, seed: int) -> Met:
 
     class Posed(Problem):
         def __init__(self) -> None:
-            limits = len(FLEET_LIMITS)
+            limits = len(LIMIT_NAMES) + 1
             super().__init__(
                 len(evaluator.low),
                 len(AIMS),

@@ -14,7 +14,7 @@ import pytest
 
 import codesign
 import hardware_priors
-from codesign.evaluate import evaluate_table
+from codesign.evaluation import evaluate_table
 from codesign.workload.catalogue import model
 from tests.codesign import oracle
 from tests.codesign.conftest import random_designs

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 import codesign
-from codesign.evaluate import evaluate
+from codesign.evaluation import evaluate
 from codesign.numerics.compilation import SELDOM, compiler_options
 from tests.codesign.gradient_points import EXECUTIONS, MODELS, PHASES, Point, points
 

@@ -78,7 +78,7 @@ EXECUTIONS = {
     "operatorwise": codesign.Operatorwise(),
     "smooth": codesign.Operatorwise(temperature=0.2),
     "dataflow": codesign.Dataflow(),
-    "limit": codesign.Limit(syncs_per_layer=3, syncs_per_expert_layer=2),
+    "limit": codesign.LimitStudy(syncs_per_layer=3, syncs_per_expert_layer=2),
 }
 
 TECHNOLOGY = hardware_priors.technology(

@@ -15,7 +15,7 @@ of them is followed. What it computes, reads and keeps is in ``oracle_work``, wh
 import dataclasses
 import math
 
-from codesign import Dataflow, Decode, Design, Execution, Limit, Plan, Technology, Workload
+from codesign import Dataflow, Decode, Design, Execution, LimitStudy, Plan, Technology, Workload
 from codesign.workload.transformer import MixtureOfExperts
 from tests.codesign.oracle_collectives import Network, messages
 from tests.codesign.oracle_work import Chip, Operator
@@ -74,7 +74,11 @@ class Step:
         execution: Execution,
         drafted: float,
     ):
-        self.design, self.execution, self.ideal = design, execution, isinstance(execution, Limit)
+        self.design, self.execution, self.ideal = (
+            design,
+            execution,
+            isinstance(execution, LimitStudy),
+        )
         good, logic = technology.attainable, technology.logic
         compute, memory = (1.0, 1.0) if self.ideal else (float(good.compute), float(good.memory))
         self.chip = Chip(design, workload, plan, float(good.slice_columns), self.ideal, drafted)
@@ -152,7 +156,7 @@ class Step:
         return compute, vector, max(moved, self.chip.activation * reused) / self.bandwidth
 
     def limit_synchronisation(self) -> float:
-        assert isinstance(self.execution, Limit)
+        assert isinstance(self.execution, LimitStudy)
         if self.chip.chips <= 1:
             return 0.0
         syncs = 0.0

@@ -277,7 +277,7 @@ EXECUTIONS = {
     "operatorwise": st.just(codesign.Operatorwise()),
     "dataflow": st.just(codesign.Dataflow()),
     "limit": st.builds(
-        codesign.Limit,
+        codesign.LimitStudy,
         syncs_per_layer=st.floats(0.0, 4.0),
         syncs_per_expert_layer=st.floats(0.0, 4.0),
     ),

@@ -4,6 +4,8 @@ asked for."""
 import re
 import subprocess
 import sys
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -44,6 +46,12 @@ def test_the_search_is_loaded_when_asked_for():
         " sys.modules); codesign.optimize; assert 'codesign.search' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_no_function_hides_a_module():
+    for path in Path(codesign.__file__).parent.iterdir():
+        found = vars(codesign).get(path.stem, codesign)
+        assert isinstance(found, ModuleType), path
 
 
 def test_an_unknown_name_is_an_attribute_error():

@@ -17,10 +17,10 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 import codesign
-import codesign.evaluate
-from codesign.evaluate import evaluate
+import codesign.evaluation
+from codesign.evaluation import evaluate
+from codesign.limits import stack_limits
 from codesign.numerics.compilation import SELDOM, compiler_options
-from codesign.outcome import stack_limits
 from tests.codesign.gradient_points import EXECUTIONS, MODELS, PHASES, Point, ends, points, sizes
 from tests.examples import thorough
 

@@ -26,7 +26,7 @@ def outcome(model, technology, chips, context, batch=1.0, kv_ideal=1.0):
     work = codesign.Workload(model, codesign.Decode(batch=batch, context=context))
     plan = codesign.Plan(kv_ideal=kv_ideal)
     return codesign.evaluate(
-        xpu(chips), work, plan, technology=technology, execution=codesign.Limit()
+        xpu(chips), work, plan, technology=technology, execution=codesign.LimitStudy()
     )
 
 
@@ -76,7 +76,7 @@ def test_memory_bound_without_sync_time_is_inverse_to_bandwidth(llama_405b, tech
         work = codesign.Workload(llama_405b, codesign.Decode(batch=1, context=4096))
         return jnp.log(
             codesign.evaluate(
-                design, work, technology=technology, execution=codesign.Limit()
+                design, work, technology=technology, execution=codesign.LimitStudy()
             ).step_time
         )
 

@@ -19,7 +19,7 @@ import pytest
 
 import codesign
 import hardware_priors
-from codesign.evaluate import evaluate
+from codesign.evaluation import evaluate
 from codesign.hardware import technology as technologies
 from codesign.numerics.fields import real
 from codesign.workload.precision import PARTS, PartPrecision
@@ -68,7 +68,7 @@ PUBLIC = (
     codesign.Prefill,
     codesign.Plan,
     codesign.TierShares,
-    codesign.Limit,
+    codesign.LimitStudy,
     codesign.Operatorwise,
     Transformer,
     ResidualStreams,
@@ -350,7 +350,7 @@ def expert_points() -> Iterator[Any]:
     work = codesign.Workload(
         HYBRID, codesign.Decode(batch=256, context=8192), EIGHT_BIT, promise=0.02
     )
-    limit = codesign.Limit(syncs_per_layer=3, syncs_per_expert_layer=2)
+    limit = codesign.LimitStudy(syncs_per_layer=3, syncs_per_expert_layer=2)
     for peak_flops in (4.5e15, 4.5e12):
         yield (
             codesign.Design(**SMALL_DOMAIN | {"peak_flops": peak_flops}),

@@ -213,9 +213,9 @@ def test_more_tensor_ranks_than_kv_heads(technology):
 
 
 def test_fused_and_limit(technology):
-    # Fused: weights and state of the above without activations. Limit: ideal slices, (128·4 + 64 +
-    # 400)/4 = 244 weights, state read but not written: 480
-    fused, limit = codesign.Dataflow(), codesign.Limit(syncs_per_layer=3)
+    # Fused: weights and state of the above without activations. Limit study: ideal slices, (128·4 +
+    # 64 + 400)/4 = 244 weights, state read but not written: 480
+    fused, limit = codesign.Dataflow(), codesign.LimitStudy(syncs_per_layer=3)
     assert seconds(technology, one_layer(), DECODE, chips=4, execution=fused, **READING) == exactly(
         2 * (276 + 528)
     )

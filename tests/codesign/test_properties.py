@@ -44,11 +44,11 @@ EXPERTS = Transformer(
 )
 MODELS = {"dense": DENSE, "experts": EXPERTS}
 OPERATORWISE = codesign.Operatorwise()
-NO_SYNCS = codesign.Limit(syncs_per_layer=0, syncs_per_expert_layer=0)
+NO_SYNCS = codesign.LimitStudy(syncs_per_layer=0, syncs_per_expert_layer=0)
 RUNS: list[Any] = [
     pytest.param(DENSE, OPERATORWISE, id="dense-operatorwise"),
     pytest.param(DENSE, codesign.Dataflow(), id="dense-dataflow"),
-    pytest.param(DENSE, codesign.Limit(), id="dense-limit"),
+    pytest.param(DENSE, codesign.LimitStudy(), id="dense-limit"),
     pytest.param(EXPERTS, OPERATORWISE, id="experts-operatorwise"),
 ]
 
@@ -209,7 +209,7 @@ def test_the_limit_with_the_same_syncs_is_below_operatorwise_without_volume(run,
     design, plan, phase = case
     design = dataclasses.replace(design, link_bandwidth=real(1e30), scale_up_domain=real(1e9))
     exact = run(design, plan, phase)
-    limit = codesign.Limit(syncs_per_layer=exact.step.syncs / 80.0)
+    limit = codesign.LimitStudy(syncs_per_layer=exact.step.syncs / 80.0)
     bound = run(design, plan, phase, execution=limit)
     assert float(jnp.sum(bound.step.latency)) == pytest.approx(
         float(jnp.sum(exact.step.latency)), rel=1e-9, abs=0.0

@@ -120,7 +120,7 @@ def deepseek(technology, placement, extra):
     design = hardware_priors.device("xpu-hbm3").design(128)
     expert = codesign.WHOLE_EXPERTS if placement == "whole experts" else 1.0
     work = codesign.Workload(model("deepseek-v3"), codesign.Decode(batch=1, context=4096))
-    execution = codesign.Limit(syncs_per_expert_layer=extra)
+    execution = codesign.LimitStudy(syncs_per_expert_layer=extra)
     return codesign.evaluate(
         design,
         work,

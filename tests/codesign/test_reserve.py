@@ -43,7 +43,7 @@ def test_a_tenth_is_reserved():
 
 def test_the_limit_study_reserves_nothing():
     """arXiv 2507.14397 compares bytes needed with all the memory there is."""
-    ideal = codesign.Limit()
+    ideal = codesign.LimitStudy()
     assert fits(filled(1.0001, execution=ideal)) and not fits(filled(0.9999, execution=ideal))
 
 

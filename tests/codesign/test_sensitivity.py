@@ -24,7 +24,7 @@ LATENCIES = ("sync_latency", "scale_out_latency")
 EXECUTIONS = [
     codesign.Operatorwise(),
     codesign.Dataflow(),
-    codesign.Limit(syncs_per_layer=2, syncs_per_expert_layer=2),
+    codesign.LimitStudy(syncs_per_layer=2, syncs_per_expert_layer=2),
 ]
 PHASES = [codesign.Decode(batch=32, context=8192), codesign.Prefill(batch=2, prompt=4096)]
 

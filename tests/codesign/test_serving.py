@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 
 import codesign
-from codesign.performance.serving import aggregated, disaggregated, utilisation_within, waiting_time
+from codesign.performance.queueing import (
+    aggregated,
+    disaggregated,
+    utilisation_within,
+    waiting_time,
+)
 
 
 def test_waiting_time_of_constant_service():

@@ -12,7 +12,8 @@ import pytest
 
 import codesign
 import hardware_priors
-from codesign.outcome import GAINS, stack_limits
+from codesign.limits import stack_limits
+from codesign.outcome import GAINS
 from codesign.validity import RANGES, Range, check
 from codesign.workload.transformer import GroupedAttention, LayerKind, MixtureOfExperts
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import codesign
-from codesign.evaluate import evaluate_table
+from codesign.evaluation import evaluate_table
 from codesign.workload.catalogue import model, model_names
 from hardware_priors.devices import Device, device_names
 from hardware_priors.technologies import technology

@@ -25,11 +25,13 @@ from codesign.search.integers.branch_and_bound import TOLERANCE, Proof
 from codesign.search.integers.branch_and_bound import prove as prove_together
 from codesign.search.integers.formulation import Subproblem, programs_of
 from codesign.search.integers.solution_pool import WORTHWHILE, SolutionPool
+from codesign.search.program.exponents import exponents
 from codesign.search.program.functions import functions
 from codesign.search.program.geometric_program import Program
+from codesign.search.program.keys import OUTCOMES
 from codesign.search.program.objectives import Goals
 from codesign.search.program.single_kind import Part, kind_of_service, owner_of_integers, parts
-from codesign.search.program.structure import OUTCOMES, Structure, exponents
+from codesign.search.program.structure import Structure
 from codesign.search.solver.lanes import in_batches
 
 ROUNDS = 4

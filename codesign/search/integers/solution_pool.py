@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from codesign.search.integers.formulation import Formulation, Subproblem, solve_subproblems
-from codesign.search.program.structure import OUTCOMES
+from codesign.search.program.keys import OUTCOMES
 from codesign.search.solver.interior_point import Point
 from codesign.search.statement.problem import layer_steps
 

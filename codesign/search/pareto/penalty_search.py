@@ -18,7 +18,6 @@ from jaxtyping import Array, Float
 
 from codesign.numerics.compilation import SELDOM, compiled
 from codesign.numerics.fields import Real
-from codesign.performance.execution import Operatorwise
 from codesign.search.solver.packing import each_lane, pack
 from codesign.search.statement.fleet import OWN, box, fleet_at
 from codesign.search.statement.goals import Wanted, bounds_exceeded, log_goals
@@ -82,16 +81,15 @@ def lane_loss(
 ) -> Real:
     """Weighted goals plus penalties of the broken limits, at temperature > 0 with smoothed maxima
     [1]."""
-    softened = (
-        Operatorwise(temperature=temperature)
-        if isinstance(problems.execution, Operatorwise)
-        else problems.execution
-    )
     even = tuple(dataclasses.replace(plan, whole_parts=0.0) for plan in problems.plans)
-    found = fleet_at(jnp.exp(x), dataclasses.replace(problems, plans=even), softened)
-    used = jnp.concatenate([found.limits, bounds_exceeded(wanted.bounds, found.totals)])
+    smooth = dataclasses.replace(problems, plans=even)
+    found = fleet_at(jnp.exp(x), smooth, problems.execution.softened(temperature))
+    used = jnp.concatenate(
+        [found.limits, bounds_exceeded(wanted.bounds, found.totals, found.outcomes)]
+    )
     broken = jnp.maximum(used, 0.0)
-    return weights @ log_goals(wanted.objectives, found.totals) + penalty * jnp.sum(broken**2)
+    logs = log_goals(wanted.objectives, found.totals, found.outcomes)
+    return weights @ logs + penalty * jnp.sum(broken**2)
 
 
 @compiled(SELDOM)

@@ -7,7 +7,7 @@ one resource and the rest by the other (``thresholds``).
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -17,15 +17,15 @@ from jaxtyping import Array, Float
 
 from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
+from codesign.limits import LimitRow, Machine, Sums
 from codesign.numerics.fields import Real
-from codesign.performance.execution import Limit, fillable_share, request_time
 from codesign.performance.load import footprint
 from codesign.performance.plan import degrees
-from codesign.physical.area import area, interposer_area, needed_edge, usable_edge
+from codesign.physical.area import area, interposer_area, needed_edge
 from codesign.physical.cost import annuity, priced
 from codesign.physical.latency import sync_floor
 from codesign.physical.power import peak_power, static_power
-from codesign.physical.warpage import warpage
+from codesign.search.program.keys import KIND_DEFINITIONS, OUTCOMES, PHYSICAL
 from codesign.search.program.step_work import (
     StepWork,
     by_ratio,
@@ -33,7 +33,7 @@ from codesign.search.program.step_work import (
     time_and_energy,
     time_at,
 )
-from codesign.search.program.structure import OUTCOMES, PHYSICAL, Structure
+from codesign.search.program.structure import Structure, machine_rows
 from codesign.search.statement.choices import Kind
 from codesign.search.statement.fleet import design_of, transfer_seconds, workload_of
 from codesign.search.statement.problem import ProblemBatch
@@ -116,6 +116,7 @@ def sample(
             kinds[p].technology,
             _bits(structure, tables, p),
             space.low[0],
+            machine_rows(problems),
         )
     floors = [
         sync_floor(d.chips, d.scale_up_domain, kind.technology.links)
@@ -134,7 +135,11 @@ def sample(
         _step_rows(structure, rows, k, timed, order, asked, energy, designs[step.kind], technology)
         degree = degrees(designs[step.kind], plans[k], tables[k].experts)
         kept = footprint(
-            tables[k], work.phase, plans[k], degree, ideal=isinstance(problems.execution, Limit)
+            tables[k],
+            work.phase,
+            plans[k],
+            degree,
+            ideal=problems.execution.ideal,
         )
         groups = plans[k].pipeline * plans[k].context * plans[k].data
         enough = designs[step.kind].chips >= groups * (1.0 - 1e-9)
@@ -143,7 +148,7 @@ def sample(
             0,
             jnp.where(enough, 1e-30, groups / designs[step.kind].chips),
         )
-        filled = fillable_share(technology.attainable, problems.execution)
+        filled = problems.execution.fillable(technology.attainable)
         rows.put(structure.function("capacity", k), 0, (kept.weights + kept.state) / filled)
         space = problems.spaces[step.kind]
         fastest.append(
@@ -198,6 +203,7 @@ def _kind_rows(
     technology: Technology,
     bits: Real,
     least: Real,
+    limits: Sequence[LimitRow],
 ) -> None:
     """Capital, power, running cost and limits of one kind: affine in the monomials ``PHYSICAL``.
 
@@ -206,12 +212,7 @@ def _kind_rows(
     is on-chip SRAM, area is the larger of two sums: one is read off at the ``least`` bandwidth,
     where what software fills counts, the other at the middle.
     """
-    economics, memory, cooling, packaging = (
-        technology.economics,
-        technology.memory,
-        technology.cooling,
-        technology.packaging,
-    )
+    economics = technology.economics
 
     def outputs(z: Float[Array, "7"]) -> Float[Array, "6"]:
         moved = dataclasses.replace(
@@ -240,44 +241,20 @@ def _kind_rows(
     running = equipment * annuity(economics.cost_of_capital, economics.life)
     running = running + facility * annuity(economics.cost_of_capital, economics.facility_life)
     running = running / economics.utilisation + idle * overhead * economics.electricity_price
-    busy = np.array([structure.monomial(f"{name} × G", p) for name in ("one", *PHYSICAL)])
+    busy = np.array([structure.monomial(name, p, busy=True) for name in ("one", *PHYSICAL)])
     for name, row in zip(
         OUTCOMES, (equipment + facility, peak * overhead, running, idle * overhead), strict=True
     ):
-        rows.put(structure.functions.index(name), busy, row * design.chips)
-    one = jnp.ones_like(design.chips)
-    warmth = cooling.area_resistance
-    warped = warpage(one, packaging) / packaging.warpage_most
-    limits = {
-        "silicon": parts,
-        "silicon_small": small,
-        "shoreline": edge / usable_edge(design, technology, one),
-        "power_density": peak / cooling.power_density,
-        "package_power": peak / cooling.package_power,
-        "temperature": peak * warmth / (cooling.logic_temperature - cooling.coolant_temperature),
-        "memory_temperature": (
-            peak
-            * warmth
-            * memory.thermal_coupling
-            / (cooling.memory_temperature - cooling.coolant_temperature)
-        ),
-        "interposer": interposer / packaging.interposer_most,
-        "warpage": interposer * warped,
-    }
+        rows.put(structure.function(name), busy, row * design.chips)
+    one = jnp.zeros_like(equipment).at[0].set(1.0)
+    sums = Sums(one, equipment, peak, idle, edge, interposer)
+    machine = Machine(design, technology)
     plain = np.array([0] + [structure.monomial(name, p) for name in PHYSICAL])
-    for name, row in limits.items():
+    for name, row in zip(KIND_DEFINITIONS, (parts, small), strict=True):
         rows.put(structure.function(name, p), plain, row)
-    per_stack = memory.layer_capacity / memory.stack_bandwidth
-    constants = {
-        "die_area": 1.0 / (design.dies * technology.logic.reticle_area),
-        "stacks": 1.0 / (memory.stack_bandwidth * memory.max_stacks),
-        "layers_most": 1.0 / (per_stack * memory.max_layers),
-        "layers_fewest": per_stack * memory.min_layers,
-        "clock_most": 1.0 / technology.logic.clock_most,
-        "clock_fewest": technology.logic.clock_fewest,
-    }
-    for name, value in constants.items():
-        rows.put(structure.function(name, p), 0, value)
+    for limit in limits:
+        row = limit.share(sums, machine)  # pyright: ignore[reportOptionalCall]
+        rows.put(structure.function(limit.name, p), plain, row)
 
 
 def _affine(outputs: Callable[[Any], Any], point: Float[Array, "7"]) -> Float[Array, "6 11"]:
@@ -313,7 +290,7 @@ def _step_rows(
     """Time of a step, the machine-seconds that it asks for, and its energy."""
     p = structure.steps[k][1]
     matrix, memory = thresholds(work, order)
-    first = structure.functions.index(f"step {k} 0")
+    first = structure.function("step", k)
     splits = np.arange(first, first + structure.operators[k] + 1)
     columns = np.array([0, *(structure.monomial(name, p) for name in ("sync_latency", "1/link"))])
     rows.put(splits[:, None], columns[None, :], jnp.stack([work.rest, work.syncs, work.wire]))
@@ -350,7 +327,7 @@ def _service_rows(
             continue
         first = structure.function("first_token", s)
         rows.put(first, columns, jnp.stack(first_token_times(one)) / one.first_promise)
-        fixed = jnp.asarray(request_time(problems.execution))
+        fixed = jnp.asarray(problems.execution.request_time())
         if not interleaved(one):
             efficiency = kinds[one.prefill_kind].technology.attainable.link
             fixed = fixed + transfer_seconds(

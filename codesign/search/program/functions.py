@@ -9,8 +9,10 @@ from jaxtyping import Array, Float
 
 from codesign.physical.voltage import energy_ratio
 from codesign.physical.wafer import die_price
+from codesign.search.program.exponents import Exponents
 from codesign.search.program.geometric_program import Program, Specials
-from codesign.search.program.structure import SPECIALS, Exponents, Structure
+from codesign.search.program.keys import SPECIALS
+from codesign.search.program.structure import Structure
 
 
 class Values(NamedTuple):

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from codesign.search.program.structure import OUTCOMES
-from codesign.search.statement.goals import Bound, Goal
+from codesign.search.program.keys import OUTCOMES
+from codesign.search.statement.goals import Bound, Goal, exponents_of
 
 
 class _Meaning(NamedTuple):
@@ -73,7 +73,7 @@ def goals(objectives: Sequence[Goal], *, one_machine: bool = True) -> Goals:
     rows = []
     for objective in objectives:
         total = _Meaning(0.0, 0.0, dict.fromkeys(OUTCOMES, 0.0), (0, 0, 0))
-        for name, exponent in objective.exponents.items():
+        for name, exponent in exponents_of(objective).items():
             total = _plus(
                 total, _meaning(objective.name, name, one_machine), -objective.sense * exponent
             )
@@ -134,20 +134,19 @@ def bound_rows(bounds: Sequence[Bound], *, one_machine: bool = True) -> BoundRow
     """
     structure, constants, limits, names = [], [], [], []
     for bound in bounds:
-        meaning = _meaning(f"bound on {bound.outcome}", bound.outcome, one_machine)
+        meaning = _meaning(f"bound on {bound.name}", bound.name, one_machine)
         for sign, value, word in ((1.0, bound.most, "most"), (-1.0, bound.least, "least")):
             if value is None:
                 continue
             if not 0 < value < float("inf"):
                 raise ValueError(
-                    f"{bound.outcome} is bounded to at {word} {value:g}; expected a number above"
-                    " zero"
+                    f"{bound.name} is bounded to at {word} {value:g}; expected a number above zero"
                 )
             powers = {name: sign * power for name, power in meaning.outcomes.items()}
             if any(power < 0 for power in powers.values()):
                 better = "least" if word == "most" else "most"
                 raise ValueError(
-                    f"{bound.outcome} is bounded to at {word} {value:g}; expected a bound at"
+                    f"{bound.name} is bounded to at {word} {value:g}; expected a bound at"
                     f" {better}: on the other side nothing can be proved, and no optimum rests"
                     " there"
                 )
@@ -155,7 +154,7 @@ def bound_rows(bounds: Sequence[Bound], *, one_machine: bool = True) -> BoundRow
             structure.append((outcome, sign * meaning.pace, sign * meaning.rate))
             constants.append([sign * power for power in meaning.constants])
             limits.append(sign * np.log(value))
-            names.append(f"{bound.outcome} at {word}")
+            names.append(f"{bound.name} at {word}")
     return BoundRows(
         tuple(structure), np.array(constants).reshape(-1, 3), np.array(limits), tuple(names)
     )

@@ -15,15 +15,11 @@ import numpy as np
 from codesign.numerics.compilation import SELDOM, compiled
 from codesign.search.program.coefficients import ABSENT
 from codesign.search.program.geometric_program import Program
-from codesign.search.program.structure import KIND_LIMITS, OUTCOMES, Structure
+from codesign.search.program.keys import OUTCOMES, Key, Of
+from codesign.search.program.structure import Structure
 
 ALLOWED = -1000.0
 """ln of a limit that is not this kind's: far inside, whatever the variables are."""
-
-OF_STEPS = ("time", "one", "energy ratio", "capacity", "plan", "step")
-OF_SERVICES = ("batch", "promise", "pace", "first_token")
-"""Names in a layout that are followed by the number of a step, or of a service; all others by that
-of a kind."""
 
 
 class Part(NamedTuple):
@@ -76,24 +72,18 @@ def _part(structure: Structure, p: int) -> Part:
             for s in services
         ),
         tuple(structure.operators[k] for k in steps),
+        limits_of_machines=structure.limits_of_machines,
     )
 
-    def there(name: str) -> str:
+    fleets = {Of.FLEET: [0], Of.KIND: [p], Of.STEP: steps, Of.SERVICE: services}
+
+    def there(key: Key) -> Key:
         """What the fleet calls something."""
-        words = name.split(" ")
-        at = next((k for k, word in enumerate(words) if word.isdigit()), None)
-        if at is None:
-            return name
-        kind = " ".join(words[:at])
-        number = int(words[at])
-        words[at] = str(
-            steps[number] if kind in OF_STEPS else services[number] if kind in OF_SERVICES else p
-        )
-        return " ".join(words)
+        return key._replace(index=fleets[key.of][key.index])
 
     functions, basis, variables = (
-        np.array([names.index(there(name)) for name in own])
-        for names, own in (
+        np.array([keys.index(there(key)) for key in own])
+        for keys, own in (
             (structure.functions, smaller.functions),
             (structure.basis, smaller.basis),
             (structure.variables, smaller.variables),
@@ -114,17 +104,14 @@ def _part(structure: Structure, p: int) -> Part:
 def _own(structure: Structure, p: int) -> np.ndarray:
     """Which coefficients of a fleet's program are a kind's, shape (functions, basis)."""
     own = np.zeros((len(structure.functions), len(structure.basis)), bool)
-    steps = [
-        f"{name} {k}"
-        for k, (_, kind) in enumerate(structure.steps)
-        if kind == p
-        for name in ("one", "energy ratio")
-    ]
+    steps = [k for k, (_, kind) in enumerate(structure.steps) if kind == p]
     own[: len(OUTCOMES)] = [
-        name in steps or ("× G" in name and name.endswith(f" {p}")) for name in structure.basis
+        (key.of is Of.STEP and key.index in steps and key.name in ("one", "energy ratio"))
+        or (key.busy and key.index == p)
+        for key in structure.basis
     ]
-    for row, name in enumerate(structure.functions):
-        own[row] |= _is_own(structure, name, p)
+    for row, key in enumerate(structure.functions):
+        own[row] |= _is_own(structure, key, p)
     for s, (several, interleaved, _) in enumerate(structure.services):
         if (
             not interleaved and len(several) > 1
@@ -133,18 +120,15 @@ def _own(structure: Structure, p: int) -> np.ndarray:
     return own
 
 
-def _is_own(structure: Structure, function: str, p: int) -> bool:
-    name, _, index = function.partition(" ")
-    if function in OUTCOMES or name == "bound":
-        return False
-    number = int(index.split()[0])
-    if name in KIND_LIMITS or name == "rate":
-        return number == p
-    if name in ("promise", "pace"):
-        return kind_of_service(structure, number) == p
-    if name == "first_token":
-        return structure.steps[structure.services[number][0][-1]][1] == p
-    return structure.steps[number][1] == p
+def _is_own(structure: Structure, function: Key, p: int) -> bool:
+    """Whether a function but an outcome is a kind's."""
+    if function.of is Of.KIND:
+        return function.index == p
+    if function.of is Of.STEP:
+        return structure.steps[function.index][1] == p
+    if function.of is Of.SERVICE and function.name == "first_token":
+        return structure.steps[structure.services[function.index][0][-1]][1] == p
+    return function.of is Of.SERVICE and kind_of_service(structure, function.index) == p
 
 
 @compiled(SELDOM, static_argnums=(0, 1))

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from codesign.evaluate import mean_work, run_step
+from codesign.evaluation import mean_work, run_step
 from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
 from codesign.numerics.fields import Real
-from codesign.performance.execution import Dataflow, Execution, Limit
+from codesign.performance.execution import Execution, OverlappingWork
 from codesign.performance.plan import Plan
 from codesign.performance.step import Step, operator_names
 from codesign.physical.power import Work, dynamic_energy
@@ -42,15 +42,7 @@ def step_work(design: Design, timed: Step, execution: Execution) -> StepWork:
     """
     matrix = jnp.stack([timed.compute, timed.vector]) * design.peak_flops
     memory = timed.memory * design.memory_bandwidth
-    if isinstance(execution, Limit):
-        matrix = (
-            jnp.zeros_like(matrix).at[:, 0].set(jnp.sum(matrix, axis=1) * jnp.array([1.0, 0.0]))
-        )
-        memory = jnp.zeros_like(memory).at[0].set(jnp.sum(memory))
-    if isinstance(execution, Dataflow):
-        first = jnp.argmax(timed.group[:, None] == timed.group[None, :], axis=1)
-        onto = jnp.where(first[None, :] == jnp.arange(len(first))[:, None], 1.0, 0.0)
-        matrix, memory = matrix @ onto.T, onto @ memory
+    matrix, memory = execution.overlapping(OverlappingWork(matrix, memory), timed.group)
     communication = jnp.sum(timed.latency) + jnp.sum(timed.transfer)
     rest = (
         communication - timed.syncs * design.sync_latency - timed.inner_wire / design.link_bandwidth

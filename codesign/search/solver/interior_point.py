@@ -15,10 +15,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from codesign.numerics.fields import Real
+from codesign.search.program.exponents import exponents
 from codesign.search.program.functions import Packed, functions, packed, units, weighted_hessian
 from codesign.search.program.geometric_program import Program
+from codesign.search.program.keys import OUTCOMES
 from codesign.search.program.objectives import Goals
-from codesign.search.program.structure import OUTCOMES, Structure, exponents
+from codesign.search.program.structure import Structure
 
 MOST_STEPS = 64
 """Newton steps: most problems reach their last digits in 17 to 22, and most that have no design

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from codesign.limits import LimitRow
 from codesign.search.statement.problem import ProblemBatch
 
 
@@ -40,12 +41,13 @@ class PackedProblems(eqx.Module):
     shared: Any  # (numbers,)
     rows: Any  # (choices, numbers)
     packings: tuple[Packing, Packing]
+    limits: tuple[LimitRow, ...] = eqx.field(static=True, default=())
 
     def problem(self, row: Float[Array, "numbers"]) -> ProblemBatch:
         """The problem of one row."""
         spaces, services, execution = self.packings[0].tree(self.shared)
         kinds, plans, tables = self.packings[1].tree(row)
-        return ProblemBatch(spaces, services, kinds, plans, tables, execution)
+        return ProblemBatch(spaces, services, kinds, plans, tables, execution, self.limits)
 
 
 def pack(problems: ProblemBatch) -> PackedProblems:
@@ -58,7 +60,7 @@ def pack(problems: ProblemBatch) -> PackedProblems:
     )
     numbers = np.concatenate([np.ravel(leaf) for leaf in shared])
     rows = np.concatenate([np.reshape(leaf, (len(leaf), -1)) for leaf in own], axis=1)
-    return jax.device_put(PackedProblems(numbers, rows, packings))
+    return jax.device_put(PackedProblems(numbers, rows, packings, problems.limits))
 
 
 def each_lane(

@@ -14,12 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from codesign.evaluate import judge_table
+from codesign.evaluation import judge_table
 from codesign.hardware.design import Design
+from codesign.limits import LIMIT_NAMES, LimitRow, Machine, stack_limits, sums_of
 from codesign.numerics.fields import Real, quantity
-from codesign.outcome import LIMIT_NAMES, Outcome, stack_limits
-from codesign.performance.execution import Execution, request_time
+from codesign.outcome import Outcome
+from codesign.performance.execution import Execution
 from codesign.physical.latency import sync_floor
+from codesign.physical.power import static_power
 from codesign.search.statement.choices import Kind
 from codesign.search.statement.problem import ProblemBatch
 from codesign.search.statement.services import (
@@ -36,9 +38,6 @@ from codesign.workload import phases
 from codesign.workload.phases import Serving
 from codesign.workload.transformer import UNLIMITED
 from codesign.workload.workload import Workload
-
-FLEET_LIMITS = (*LIMIT_NAMES, "first_token")
-"""Names of a fleet's limits: those of its machines, and the time to the first token."""
 
 
 class Totals(eqx.Module):
@@ -85,7 +84,7 @@ class Fleet(NamedTuple):
     outcomes: tuple[Outcome, ...]
     machine_seconds: Any  # (kinds,) per output token [s]
     totals: Totals
-    limits: Any  # (FLEET_LIMITS,)
+    limits: Any  # (ProblemBatch.limit_names,)
     times: ServiceTimes
 
 
@@ -160,7 +159,7 @@ def fleet_of(
         tuple(outcomes),
         jnp.stack(seconds),
         totals,
-        _limits(problems, outcomes, times),
+        _limits(problems, designs, outcomes, times),
         times,
     )
 
@@ -212,7 +211,10 @@ def service_times(
 
 
 def _limits(
-    problems: ProblemBatch, outcomes: list[Outcome], times: ServiceTimes
+    problems: ProblemBatch,
+    designs: tuple[Design, ...],
+    outcomes: list[Outcome],
+    times: ServiceTimes,
 ) -> Float[Array, "limits"]:
     """ln(used/allowed) of every limit, the worst over machines and services."""
     worst = jnp.max(jnp.stack([stack_limits(outcome.limits) for outcome in outcomes]), axis=0)
@@ -222,7 +224,24 @@ def _limits(
         kept.append(jnp.log(times.token[s] / one.promise))
         if isinstance(one.phase, Serving):
             first.append(jnp.log(times.first_token[s] / one.first_promise))
-    return jnp.append(worst.at[promise].set(jnp.max(jnp.stack(kept))), jnp.max(jnp.stack(first)))
+    found = jnp.append(worst.at[promise].set(jnp.max(jnp.stack(kept))), jnp.max(jnp.stack(first)))
+    own = [_worst(problems, row, designs, outcomes) for row in problems.limits]
+    return jnp.concatenate([found, jnp.stack(own)]) if own else found
+
+
+def _worst(
+    problems: ProblemBatch, row: LimitRow, designs: tuple[Design, ...], outcomes: list[Outcome]
+) -> Real:
+    """ln(used/allowed) of a user's own limit, the worst over machines and steps [1]."""
+    found = []
+    for step, outcome in zip(problems.steps, outcomes, strict=True):
+        design, technology = designs[step.kind], problems.kinds[step.kind].technology
+        silicon = outcome.area.total
+        idle = static_power(design, technology, silicon)
+        cost, peak = outcome.cost.equipment, outcome.peak_power
+        sums = sums_of(design, technology, silicon, cost, peak, idle)
+        found.append(row.log_ratio(sums, Machine(design, technology), silicon))
+    return jnp.max(jnp.stack(found))
 
 
 def first_token(
@@ -232,7 +251,7 @@ def first_token(
     included [s]."""
     one = problems.services[s]
     on_decode, on_prefill = first_token_times(one)
-    time = on_decode * times[0] + on_prefill * times[1] + request_time(problems.execution)
+    time = on_decode * times[0] + on_prefill * times[1] + problems.execution.request_time()
     if interleaved(one):
         return time
     k = next(k for k, step in enumerate(problems.steps) if step.service == s)

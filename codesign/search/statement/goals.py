@@ -1,51 +1,169 @@
-"""What is wanted of a fleet: objectives, and bounds on outcomes, on the exact model."""
+"""What is wanted of a fleet: objectives, and bounds on outcomes, on the exact model.
+
+What is a product of powers of a fleet's totals is data and keeps the problem convex; any other
+function of an outcome may be wanted too, and is searched by gradients.
+"""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import difflib
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
+from codesign.limits import LimitRow
+from codesign.outcome import Outcome
 from codesign.search.statement.fleet import Totals
+
+TOTALS = tuple(field.name for field in dataclasses.fields(Totals))
 
 
 @runtime_checkable
 class Goal(Protocol):
-    """An objective: a product of powers of outcomes, to be maximised (sense 1) or minimised
-    (−1)."""
+    """An objective to be maximised (sense 1) or minimised (−1): a product of powers of totals
+    (``exponents``), or a function of an outcome, above zero and with a gradient (``__call__``)."""
 
     @property
     def name(self) -> str: ...
     @property
     def sense(self) -> int: ...
-    @property
-    def exponents(self) -> Mapping[str, float]: ...
 
 
 @dataclasses.dataclass(frozen=True)
 class Bound:
-    """A limit on an outcome: at least and at most so much, in SI; what it means is
-    ``fleet.Totals``'s field of that name.
+    """A limit on an outcome: at least and at most so much, in SI.
 
-    A target is a bound on the side that costs something: nothing is gained beyond it.
+    Args:
+        outcome: a field of ``fleet.Totals``; a path into an ``Outcome`` such as ``"area.total"`` or
+            ``"cost.memory"``; or a function of an outcome, above zero and with a gradient.
+        least, most: in the outcome's unit.
+
+    A target is a bound on the side that costs something: nothing is gained beyond it. Totals, and
+    ``peak_power`` and ``area.total`` at most, keep the proof; what else is bounded makes a search
+    one by gradients, whose designs are ``LOCAL``.
     """
 
-    outcome: str
+    outcome: str | Callable[[Outcome], Any]
     least: float | None = None
     most: float | None = None
 
+    @property
+    def name(self) -> str:
+        """What people read."""
+        if isinstance(self.outcome, str):
+            return self.outcome
+        return getattr(self.outcome, "__name__", type(self.outcome).__name__)
 
-def log_goals(objectives: Sequence[Goal], totals: Totals) -> Any:
-    """ln of each objective of a fleet's totals, turned to be minimised; last axis the goals [1].
+
+SUMS: dict[str, tuple[str, Mapping[str, float]]] = {
+    "peak_power": ("peak", {}),
+    "area.total": ("one", {"silicon": 1.0}),
+}
+"""Outcomes of a machine that are sums of monomials: of ``limits.Sums``, and powers."""
+
+
+def as_row(bound: Bound) -> LimitRow | None:
+    """The row of a bound on what is a sum of monomials of one machine; None for any other."""
+    if bound.outcome not in SUMS or bound.most is None or bound.least is not None:
+        return None
+    name, powers = SUMS[bound.outcome]  # pyright: ignore[reportArgumentType]
+    return LimitRow(
+        f"{bound.name} at most",
+        lambda sums, machine: getattr(sums, name) / bound.most,
+        powers,
+        monomial=name == "one",
+    )
+
+
+def is_product(objective: Goal) -> bool:
+    """Whether an objective is a product of powers of totals."""
+    return hasattr(objective, "exponents")
+
+
+def exponents_of(objective: Goal) -> Mapping[str, float]:
+    """Exponents of an objective that is a product of powers."""
+    return objective.exponents  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def check_objective(objective: Any) -> None:
+    """Refuse what is no objective, or says two things.
+
+    Raises:
+        TypeError: naming it and what it lacks, or that its function is not its exponents' product.
+    """
+    name = repr(getattr(objective, "name", objective))[:60]
+    for needed in ("name", "sense"):
+        if not hasattr(objective, needed):
+            raise TypeError(
+                f"objective {name} has no {needed}; expected name, sense (1 to maximise, -1 to"
+                " minimise) and either exponents or __call__"
+            )
+    if not is_product(objective):
+        if not callable(objective):
+            raise TypeError(
+                f"objective {name} has neither exponents nor a __call__; expected one of them"
+            )
+        return
+    known = all(other in TOTALS for other in objective.exponents)
+    if callable(objective) and known:
+        probe = Totals(**{other: 2.0 + 0.37 * k for k, other in enumerate(TOTALS)})
+        powers: Mapping[str, float] = objective.exponents
+        says = [getattr(probe, other) ** p for other, p in powers.items()]
+        try:
+            own = float(objective(probe))  # pyright: ignore[reportArgumentType]
+        except AttributeError:
+            own = float("nan")
+        if not np.isclose(own, float(np.prod(says)), rtol=1e-4):
+            raise TypeError(
+                f"objective {name} has exponents and a __call__ that says otherwise; expected one"
+                " of them"
+            )
+
+
+def value_of(what: Any, totals: Totals, outcomes: Sequence[Outcome]) -> Any:
+    """An outcome by name of a total, by path or by function.
+
+    Raises:
+        ValueError: an unknown path, or one of many machines' outcomes.
+    """
+    if what in TOTALS:
+        return getattr(totals, what)
+    if len(outcomes) != 1:
+        raise ValueError(
+            f"{what!r} is of one machine, and the fleet has {len(outcomes)} kinds of step; expected"
+            f" one of {', '.join(TOTALS)}"
+        )
+    if not isinstance(what, str):
+        return what(outcomes[0])
+    found: Any = outcomes[0]
+    for part in what.split("."):
+        if not hasattr(found, part):
+            offered = [name for name in dir(found) if not name.startswith("_")]
+            near = difflib.get_close_matches(part, offered, n=3) or sorted(offered)[:8]
+            raise ValueError(f"no outcome {what!r}: {part!r} is none of {', '.join(near)} …")
+        found = getattr(found, part)
+    return found
+
+
+def log_goals(objectives: Sequence[Goal], totals: Totals, outcomes: Sequence[Outcome] = ()) -> Any:
+    """ln of each objective, turned to be minimised; last axis the goals [1].
 
     In numpy if the totals hold numpy arrays, so that the host has nothing to compile.
+
+    Args:
+        objectives: what is wanted.
+        totals: of the fleet.
+        outcomes: of its steps, for objectives that are functions of one.
     """
     numpy = np if isinstance(totals.time_per_token, np.ndarray) else jnp
     logs = []
     for objective in objectives:
-        powers = objective.exponents.items()
+        if not is_product(objective):
+            logs.append(-objective.sense * numpy.log(value_of(objective, totals, outcomes)))
+            continue
+        powers = exponents_of(objective).items()
         terms = [
             -objective.sense * power * numpy.log(getattr(totals, name)) for name, power in powers
         ]
@@ -53,12 +171,14 @@ def log_goals(objectives: Sequence[Goal], totals: Totals) -> Any:
     return numpy.stack(logs, axis=-1)
 
 
-def bounds_exceeded(bounds: Sequence[Bound], totals: Totals) -> Any:
+def bounds_exceeded(
+    bounds: Sequence[Bound], totals: Totals, outcomes: Sequence[Outcome] = ()
+) -> Any:
     """ln(used/allowed) of each bound, last axis in the order of ``bound_rows`` [1]."""
     numpy = np if isinstance(totals.time_per_token, np.ndarray) else jnp
     found = []
     for bound in bounds:
-        log = numpy.log(getattr(totals, bound.outcome))
+        log = numpy.log(value_of(bound.outcome, totals, outcomes))
         found += [log - np.log(bound.most)] if bound.most is not None else []
         found += [np.log(bound.least) - log] if bound.least is not None else []
     return (
@@ -68,8 +188,33 @@ def bounds_exceeded(bounds: Sequence[Bound], totals: Totals) -> Any:
     )
 
 
+def bound_names(bounds: Sequence[Bound]) -> tuple[str, ...]:
+    """Names of both sides of bounds, in the order of ``bounds_exceeded``."""
+    return tuple(
+        f"{bound.name} at {side}"
+        for bound in bounds
+        for side in ("most", "least")
+        if getattr(bound, side) is not None
+    )
+
+
 class Wanted(eqx.Module):
     """Objectives and bounds as static arguments of the compiled search."""
 
     objectives: tuple[Goal, ...] = eqx.field(static=True)
     bounds: tuple[Bound, ...] = eqx.field(static=True, default=())
+
+    def has_program(self) -> bool:
+        """Whether all that is wanted is of totals, so that a geometric program can say it."""
+        return all(map(is_product, self.objectives)) and all(
+            isinstance(bound.outcome, str)
+            and ("." not in bound.outcome)
+            and bound.outcome not in OUTCOME_SCALARS
+            for bound in self.bounds
+        )
+
+
+OUTCOME_SCALARS = frozenset(
+    field.name for field in dataclasses.fields(Outcome) if "unit" in field.metadata
+) - frozenset(TOTALS)
+"""Figures of an outcome that no total of a fleet is."""

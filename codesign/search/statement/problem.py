@@ -6,6 +6,7 @@ as its services keep busy, in proportion. So everything is said per output token
 machine-seconds, dollars, joules.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,8 +14,10 @@ import equinox as eqx
 import jax
 import numpy as np
 
+from codesign.limits import FIRST_TOKEN, LIMIT_NAMES, LimitRow
 from codesign.numerics.compilation import SELDOM, compiled
 from codesign.numerics.fields import Real
+from codesign.performance.collectives import AllReduce
 from codesign.performance.execution import Execution
 from codesign.performance.plan import Plan
 from codesign.search.statement.choices import Choice, Kind, stacked
@@ -38,6 +41,13 @@ class ProblemBatch(eqx.Module):
     plans: tuple[Plan, ...]
     tables: tuple[OperatorTable, ...]
     execution: Execution
+    limits: tuple[LimitRow, ...] = eqx.field(static=True, default=())
+
+    @property
+    def limit_names(self) -> tuple[str, ...]:
+        """Names of a fleet's limits: those of its machines, the time to the first token, and the
+        user's own."""
+        return (*LIMIT_NAMES, FIRST_TOKEN.name, *(row.name for row in self.limits))
 
     @property
     def steps(self) -> tuple[StepKind, ...]:
@@ -50,7 +60,7 @@ class ProblemBatch(eqx.Module):
         kinds, plans, tables = jax.tree.map(
             lambda leaf: leaf[choice], (self.kinds, self.plans, self.tables)
         )
-        return ProblemBatch(self.spaces, self.services, kinds, plans, tables, self.execution)
+        return dataclasses.replace(self, kinds=kinds, plans=plans, tables=tables)
 
 
 def assemble(
@@ -58,6 +68,7 @@ def assemble(
     services: Sequence[Service],
     choices: Sequence[Choice],
     execution: Execution,
+    limits: Sequence[LimitRow] = (),
 ) -> ProblemBatch:
     """Check and stack a problem's parts.
 
@@ -81,6 +92,7 @@ def assemble(
         plans=tuple(stacked([choice.plans[k] for choice in choices]) for k in range(len(wanted))),
         tables=tables,
         execution=execution,
+        limits=tuple(limits),
     )
 
 
@@ -116,7 +128,7 @@ def _check(choice: Choice, kinds: int, count: int, services: int) -> None:
             f"choice {choice.name!r} has {found}; expected {kinds} and {count}, one a step"
         )
     for plan in choice.plans:
-        algorithms = plan.all_reduce.shape[-2]
+        algorithms = 1 if isinstance(plan.all_reduce, AllReduce) else plan.all_reduce.shape[-2]
         if plan.tiers is not None or algorithms != 1:
             raise ValueError(
                 f"choice {choice.name!r} has memory tiers or {algorithms} all-reduce algorithms;"

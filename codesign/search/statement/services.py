@@ -100,7 +100,7 @@ def token_times(one: Service, batch: Real) -> tuple[Real, Real]:
     prefill [1].
 
     Interleaved, every sequence that ends after ``output`` tokens makes room for one prefill
-    (``performance.serving``).
+    (``performance.queueing``).
     """
     phase = phase_of(one, batch, prefill=False)
     decode = 1.0 / phases.tokens_per_step(phase)

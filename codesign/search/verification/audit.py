@@ -13,14 +13,16 @@ from typing import Any
 import jax
 import numpy as np
 
+from codesign.limits import FIRST_TOKEN, ROWS
 from codesign.numerics.compilation import SELDOM, compiled
-from codesign.outcome import LIMIT_NAMES
 from codesign.search.integers.formulation import Formulation, Subproblem, programs_of
+from codesign.search.program.exponents import exponents
 from codesign.search.program.functions import special_values
 from codesign.search.program.geometric_program import Program, Specials
-from codesign.search.program.structure import OUTCOMES, SPECIALS, Structure, exponents
+from codesign.search.program.keys import KIND_DEFINITIONS, OUTCOMES, SPECIALS, Of
+from codesign.search.program.structure import Structure
 from codesign.search.solver.lanes import in_batches
-from codesign.search.statement.fleet import FLEET_LIMITS, Fleet
+from codesign.search.statement.fleet import Fleet
 
 TOLERANCE = 1e-8
 """Largest difference, in log units, that rounding explains."""
@@ -30,6 +32,9 @@ POINTS = 64
 
 BENDS = 65
 """Points of each range at which convexity of the functions of one variable is checked."""
+
+NOT_COMPARED = (FIRST_TOKEN.name, *(row.name for row in ROWS if row.integral))
+"""Limits settled by whole numbers, or without an equal where there is no prompt."""
 
 WHITE = 1.1
 """Silicon of the points over the sum of the parts."""
@@ -56,7 +61,8 @@ def differences(
     y = programs.low + unit * (programs.high - programs.low)
     y, values = lifted(structure, programs, y)
     found = exact(formulation, subproblems, y)
-    off = np.max(np.abs(_compared(structure, y, values, found)), axis=1)
+    names = formulation.problems.limit_names
+    off = np.max(np.abs(_compared(structure, names, y, values, found)), axis=1)
     return np.where(least_bend(structure, programs) >= -TOLERANCE, off, np.inf)
 
 
@@ -81,27 +87,21 @@ def least_bend(structure: Structure, programs: Program) -> np.ndarray:
 def lifted(structure: Structure, programs: Program, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Lifted variables set to what they are at least (silicon a little more), and all functions
     there."""
-    y, first = y.copy(), {name: row for row, name in enumerate(structure.functions)}
+    y, row = y.copy(), structure.function
 
     def raise_to(variable: int, rows: list[int], more: float = 0.0) -> None:
         values = values_at(structure, programs, y)
         y[:, variable] += values[:, rows].max(axis=1) + more
 
     for p in range(structure.kinds):
-        raise_to(
-            structure.variable("silicon", p),
-            [first[f"silicon {p}"], first[f"silicon_small {p}"]],
-            np.log(WHITE),
-        )
+        defined = [row(name, p) for name in KIND_DEFINITIONS]
+        raise_to(structure.variable("silicon", p), defined, np.log(WHITE))
     for k, operators in enumerate(structure.operators):
-        raise_to(
-            structure.variable("time", k), [first[f"step {k} {r}"] for r in range(operators + 1)]
-        )
+        splits = [row("step", k, r) for r in range(operators + 1)]
+        raise_to(structure.variable("time", k), splits)
     for p in range(structure.kinds):
-        raise_to(structure.variable("machine seconds", p), [first[f"rate {p}"]])
-    raise_to(
-        structure.variable("pace"), [first[f"pace {s}"] for s in range(len(structure.services))]
-    )
+        raise_to(structure.variable("machine seconds", p), [row("rate", p)])
+    raise_to(structure.variable("pace"), [row("pace", s) for s in range(len(structure.services))])
     return y, values_at(structure, programs, y)
 
 
@@ -124,7 +124,13 @@ def values_at(structure: Structure, programs: Program, y: np.ndarray) -> np.ndar
     return sums + y @ shape.powers.T
 
 
-def _compared(structure: Structure, y: np.ndarray, values: np.ndarray, found: Fleet) -> np.ndarray:
+def _compared(
+    structure: Structure,
+    names: tuple[str, ...],
+    y: np.ndarray,
+    values: np.ndarray,
+    found: Fleet,
+) -> np.ndarray:
     """Differences of outcomes, pace and limits, shape (lanes, compared)."""
     totals = found.totals
     pairs: list[tuple[Any, Any]] = [
@@ -136,13 +142,11 @@ def _compared(structure: Structure, y: np.ndarray, values: np.ndarray, found: Fl
     ]
     for k, outcome in enumerate(found.outcomes):
         pairs.append((y[:, structure.variable("time", k)], np.log(outcome.step_time)))
-    for name, rows in structure.limits.items():
-        column = FLEET_LIMITS.index(name) if name in FLEET_LIMITS else None
-        if column is None or name in ("stacks", "layers_most", "layers_fewest", "first_token"):
-            continue  # settled by whole numbers, or without an equal where there is no prompt
+    for key, rows in structure.limits.items():
+        if key.of is Of.BOUND or key.name in NOT_COMPARED:
+            continue
         used = values[:, [len(OUTCOMES) + row for row in rows]].max(axis=1)
-        assert name in LIMIT_NAMES
-        exact = found.limits[:, column]
+        exact = found.limits[:, names.index(key.name)]
         there = np.isfinite(exact) & (exact > -20.0)  # no use of a resource has no logarithm
         pairs.append((np.where(there, used, 0.0), np.where(there, exact, 0.0)))
     return np.stack([one - other for one, other in pairs], axis=1)

@@ -15,7 +15,7 @@ from codesign.search.integers.solution_pool import SolutionPool
 from codesign.search.program.box import HAIR
 from codesign.search.solver.lanes import in_batches
 from codesign.search.solver.packing import PackedProblems, each_lane
-from codesign.search.statement.fleet import FLEET_LIMITS, Fleet, design_of, fleet_of
+from codesign.search.statement.fleet import Fleet, design_of, fleet_of
 from codesign.search.statement.goals import Bound, Goal, bounds_exceeded, log_goals
 from codesign.search.statement.problem import ProblemBatch
 from codesign.search.statement.space import CONTINUOUS
@@ -110,8 +110,9 @@ def verify(
 def _hairs(problems: ProblemBatch, subproblems: Sequence[Subproblem]) -> np.ndarray:
     """What the limits on layers are relaxed by where a memory has one possible number of layers and
     stacks are free."""
-    hairs = np.zeros((len(subproblems), len(FLEET_LIMITS)))
-    at = [FLEET_LIMITS.index(name) for name in ("layers_most", "layers_fewest")]
+    names = problems.limit_names
+    hairs = np.zeros((len(subproblems), len(names)))
+    at = [names.index(name) for name in ("layers_most", "layers_fewest")]
     for space, kind in zip(problems.spaces, problems.kinds, strict=True):
         memory = kind.technology.memory
         single = np.asarray(memory.max_layers <= memory.min_layers * (1.0 + 1e-9)) & (

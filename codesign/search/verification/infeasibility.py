@@ -13,13 +13,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from codesign.limits import limit_words
 from codesign.numerics.fields import units_of
-from codesign.outcome import limit_words
 from codesign.search.integers.branch_and_bound import prove
 from codesign.search.integers.formulation import Formulation, Subproblem
 from codesign.search.integers.solution_pool import SolutionPool
+from codesign.search.program.keys import OUTCOMES, Key, Of
 from codesign.search.program.objectives import Goals
-from codesign.search.program.structure import OUTCOMES
 from codesign.search.statement.fleet import Totals
 from codesign.search.statement.problem import integer_ranges
 
@@ -34,16 +34,6 @@ ROOM = 1e-6
 
 INVOLVED = 0.02
 """Least share of the multipliers with which a limit counts as in conflict."""
-
-SETTLED_BY_NUMBERS = (
-    "stacks",
-    "layers_most",
-    "layers_fewest",
-    "die_area",
-    "clock_fewest",
-    "clock_most",
-)
-"""Limits that a technology sets and that are rarely anybody's to relax: named, but tried last."""
 
 
 class Conflict(NamedTuple):
@@ -74,8 +64,7 @@ def conflict(formulation: Formulation, names: Sequence[str], *, most_boxes: int 
         most_boxes: of branch and bound.
     """
     rows = formulation.structure.limits
-    everything = {name: own for name, own in rows.items()}
-    best, value, bound, multipliers = _least(formulation, everything, most_boxes)
+    best, value, bound, multipliers = _least(formulation, rows, most_boxes)
     if value <= -ROOM:
         return Conflict(False, value, (), {}, best)
     shares = {name: float(multipliers[own].sum()) for name, own in rows.items()}
@@ -111,12 +100,12 @@ def conflict(formulation: Formulation, names: Sequence[str], *, most_boxes: int 
     )
 
 
-def _is_wish(name: str) -> bool:
+def _is_wish(limit: Key) -> bool:
     """Whether a limit is the user's own: a bound or a promise."""
-    return name.startswith("bound ") or name in ("promise", "first_token")
+    return limit.of is Of.BOUND or limit.name in ("promise", "first_token")
 
 
-def _impossible(formulation: Formulation, names: Sequence[str], most_boxes: int) -> list[str]:
+def _impossible(formulation: Formulation, names: Sequence[Key], most_boxes: int) -> list[Key]:
     """The wishes among limits that nothing meets even with all other wishes let off.
 
     Multipliers name the wish that is furthest out of reach and hide the others.
@@ -139,12 +128,12 @@ def _asked(name: str, limit: float) -> str:
     )
 
 
-def _full(name: str, bounds: Sequence[str]) -> str:
-    return bounds[int(name.split()[1])] if name.startswith("bound ") else name
+def _full(limit: Key, bounds: Sequence[str]) -> str:
+    return bounds[limit.index] if limit.of is Of.BOUND else limit.name
 
 
 def _least(
-    formulation: Formulation, relaxed: dict[str, list[int]], most_boxes: int
+    formulation: Formulation, relaxed: dict[Key, list[int]], most_boxes: int
 ) -> tuple[Subproblem, float, float, np.ndarray]:
     """The subproblem and the least ln of the factor by which some limits must be let off; its
     proved bound; multipliers there."""

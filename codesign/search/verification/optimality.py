@@ -9,6 +9,7 @@ import numpy as np
 
 from codesign.hardware.design import Design
 from codesign.numerics.compilation import SELDOM, compiled
+from codesign.performance.collectives import AllReduce
 from codesign.search.integers.formulation import Formulation, Subproblem
 from codesign.search.integers.solution_pool import SolutionPool
 from codesign.search.solver.packing import PackedProblems
@@ -53,8 +54,6 @@ def residuals(
     NaN where proved: there the gap says more. At a tie of two resources the model has two slopes;
     JAX takes the one between.
     """
-    from scipy.optimize import nnls
-
     problems = pool.formulation.problems
     found = np.full(len(subproblems), np.nan)
     for k in map(int, np.flatnonzero(~proved)):
@@ -87,12 +86,42 @@ def residuals(
             [np.r_[np.ones(len(CONTINUOUS) + 1, bool), False]] * kinds
             + [np.zeros(len(problems.services), bool)]
         )
-        binds = used > -BINDING
-        target = -(pool.weights[subproblems[k].weighting] @ slope)[free]
-        found[k] = (
-            nnls(slopes[binds][:, free].T, target)[1] if binds.any() else np.linalg.norm(target)
-        )
+        wish = pool.weights[subproblems[k].weighting] @ slope
+        found[k] = least_residual(wish, slopes, used > -BINDING, free)[0]
     return found
+
+
+def least_residual(
+    slope: np.ndarray, slopes: np.ndarray, binds: np.ndarray, free: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """Norm of the optimality conditions ∇F + Σ λ ∇g with the best λ ≥ 0, and λ.
+
+    Args:
+        slope: of what is minimised, shape (variables,).
+        slopes: of the limits, shape (limits, variables).
+        binds: which limits bind, shape (limits,) [bool].
+        free: which variables count, shape (variables,) [bool].
+
+    Returns:
+        The norm [1], and a multiplier for each limit, 0 where it does not bind.
+
+    Source: Lawson, Hanson, *Solving Least Squares Problems* (1974), §23 (non-negative least
+    squares).
+
+    >>> import numpy as np
+    >>> norm, prices = least_residual(
+    ...     np.array([-2.0, 1.0]), np.eye(2), np.array([True, False]), np.array([True, True])
+    ... )
+    >>> float(norm), prices.tolist()
+    (1.0, [2.0, 0.0])
+    """
+    from scipy.optimize import nnls
+
+    target, prices = -slope[free], np.zeros(len(slopes))
+    if not binds.any():
+        return float(np.linalg.norm(target)), prices
+    prices[binds], norm = nnls(slopes[binds][:, free].T, target)
+    return float(norm), prices
 
 
 @compiled(SELDOM)
@@ -105,9 +134,12 @@ def _slopes(
     def both(x: jax.Array) -> tuple[jax.Array, jax.Array]:
         found = fleet_at(jnp.exp(x), problems.problem(problems.rows[choice]))
         used = jnp.maximum(
-            jnp.concatenate([found.limits, bounds_exceeded(wanted.bounds, found.totals)]), -100.0
+            jnp.concatenate(
+                [found.limits, bounds_exceeded(wanted.bounds, found.totals, found.outcomes)]
+            ),
+            -100.0,
         )
-        return log_goals(wanted.objectives, found.totals), jnp.append(
+        return log_goals(wanted.objectives, found.totals, found.outcomes), jnp.append(
             used, jnp.log(found.totals.time_per_token)
         )
 
@@ -155,6 +187,8 @@ def convex(problems: ProblemBatch, subproblems: Sequence[Subproblem]) -> np.ndar
 
 def always_convex(problems: ProblemBatch) -> bool:
     """Whether the program is the exact model for every choice and all integers (see ``convex``)."""
+    if any(isinstance(plan.all_reduce, AllReduce) for plan in problems.plans):
+        return False  # nobody knows how a user's own algorithm depends on chips between samples
     most = integer_ranges(problems)[1]
     count = len(problems.kinds[0].dies)
     return bool(

@@ -2,9 +2,9 @@
 elasticity falls below a half.
 
 The elasticity of a goal y is e = ∂ln y/∂ln(bandwidth), by exact gradients. For tokens/s/user it is
-the share of the step that waits for memory; in ``Limit``, T = bytes/(chips·bandwidth) + k·s, a half
-is where both terms are equal, which is also where the elasticity of sync has caught up. Operator by
-operator the two part, so both are solved.
+the share of the step that waits for memory; in ``LimitStudy``, T = bytes/(chips·bandwidth) + k·s, a
+half is where both terms are equal, which is also where the elasticity of sync has caught up.
+Operator by operator the two part, so both are solved.
 """
 
 from typing import Any, NamedTuple

@@ -58,7 +58,7 @@ def kept(
         sync_latency=1e-6,
         link_bandwidth=1e12,
     )
-    plan = codesign.Plan(kv_ideal=float(isinstance(execution, codesign.Limit)))
+    plan = codesign.Plan(kv_ideal=float(execution.ideal))
     workload = codesign.Workload(work, codesign.Decode(batch=users, context=context))
     found = codesign.evaluate(
         machine, workload, plan, technology=technology, execution=execution

@@ -49,8 +49,8 @@ ABOVE_FLOOR = (
 )  # of the sync latency: with the floor's nominal 0.5 µs, the 1.5 µs of the study [s]
 STAGE = 128  # the most chips that share a layer: the study's largest tensor degree
 
-LIMIT = codesign.Limit()
-LIMIT_WITH_EXPERTS = codesign.Limit(syncs_per_expert_layer=2.0)
+LIMIT = codesign.LimitStudy()
+LIMIT_WITH_EXPERTS = codesign.LimitStudy(syncs_per_expert_layer=2.0)
 EXECUTIONS = {"limit": LIMIT, "operatorwise": codesign.Operatorwise()}
 
 
@@ -150,9 +150,7 @@ def plan_of(choice: Choices) -> codesign.Plan:
 
 def ideal_if_limit(plan: codesign.Plan, execution: codesign.Execution) -> codesign.Plan:
     """The study divides the cache over all chips."""
-    return (
-        dataclasses.replace(plan, kv_ideal=1.0) if isinstance(execution, codesign.Limit) else plan
-    )
+    return dataclasses.replace(plan, kv_ideal=1.0) if execution.ideal else plan
 
 
 def memory_price(technology: codesign.Technology) -> Real:

@@ -91,10 +91,9 @@ def fastest(
 
 def _scheduled(step: Any, compute: Real, memory: Real, execution: codesign.Execution) -> Real:
     """Time of the operators with their compute and memory times scaled."""
-    arithmetic, moved = jnp.maximum(step.compute, step.vector) * compute, step.memory * memory
-    if isinstance(execution, codesign.Limit):
-        return jnp.maximum(jnp.sum(step.compute) * compute, jnp.sum(moved))
-    return jnp.sum(jnp.maximum(arithmetic, moved))
+    once = jnp.ones_like(step.compute)
+    alone = (step.compute * compute, step.vector * compute, step.memory * memory)
+    return jnp.sum(execution.schedule(codesign.OperatorTimes(*alone, step.group, once)))
 
 
 def shares(step: Any) -> Real:

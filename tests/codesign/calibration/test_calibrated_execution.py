@@ -18,7 +18,7 @@ from codesign.calibration.measurements import read_measurements
 from codesign.calibration.names import Engine, Formats
 from codesign.calibration.service import QUANTITIES, predict
 from codesign.calibration.structures import precision
-from codesign.performance.coefficients import COEFFICIENTS
+from codesign.performance.kernel_coefficients import COEFFICIENTS
 from codesign.workload.catalogue import index, model
 from hardware_priors.machines import find_machine, machine
 from hardware_priors.profiles import kernel_profile

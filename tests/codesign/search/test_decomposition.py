@@ -19,8 +19,8 @@ from codesign.search.integers.lagrangian_decomposition import (
 from codesign.search.integers.solution_pool import WORTHWHILE, SolutionPool
 from codesign.search.optimize import _in_double, pose
 from codesign.search.pareto.starts import points
+from codesign.search.program.keys import OUTCOMES, Of
 from codesign.search.program.single_kind import owner_of_integers, parts
-from codesign.search.program.structure import OUTCOMES
 from codesign.search.solver.lanes import double_precision
 from codesign.search.statement.problem import assemble, integer_names, integer_ranges
 from codesign.search.verification.exact_check import check_exactly
@@ -68,11 +68,9 @@ def test_every_coefficient_belongs_to_one_kind(roomy):
     for part in parts(structure):
         owners[np.ix_(part.functions, part.basis)] += part.own
     assert (owners <= 1).all()
-    functions = np.array(structure.functions)
-    shared = np.char.startswith(functions, "bound") | np.isin(functions, OUTCOMES)
-    assert (owners[~shared].max(axis=1) == 1).all() and (
-        owners[np.char.startswith(functions, "bound")] == 0
-    ).all()
+    bounded = np.array([key.of is Of.BOUND for key in structure.functions])
+    shared = bounded | np.array([key.name in OUTCOMES for key in structure.functions])
+    assert (owners[~shared].max(axis=1) == 1).all() and (owners[bounded] == 0).all()
     assert owner_of_integers(structure) == (0, 1, 0, 0, 1, 0, 1)
     assert integer_names(roomy.formulation.problems) == (
         "chips 0",

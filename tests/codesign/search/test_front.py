@@ -17,6 +17,7 @@ from codesign.search.assembly import LAST_DIGITS
 from codesign.search.integers.formulation import Subproblem
 from codesign.search.optimize import weightings
 from codesign.search.pareto.dominance import non_dominated
+from codesign.search.program.keys import Key, Of
 from codesign.search.solver.lanes import double_precision
 from codesign.search.statement.fleet import fleet_of
 from codesign.search.statement.goals import log_goals
@@ -250,7 +251,7 @@ def test_a_bound_on_an_outcome_is_kept_and_priced(technology):
     assert float(found.fleet.totals.capital_cost[0]) <= 0.85 * spent
     assert 0.0 <= found.gap[0] < 1e-6
     assert bounded.pool.value(subproblem) > free.pool.value(subproblem) + 1e-2
-    rows = bounded.structure.limits["bound 0"]
+    rows = bounded.structure.limits[Key(Of.BOUND, 0, "bound")]
     assert bounded.pool.done[subproblem][2].multipliers[rows].sum() > 0.1
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from codesign.hardware.technology import Technology
-from codesign.outcome import limit_words
+from codesign.limits import limit_words
 from codesign.search import Bound, Choice, Front, Infeasible, Kind, Space, optimize
 from codesign.search.statement.space import CONTINUOUS
 from codesign.search.verification.infeasibility import Conflict

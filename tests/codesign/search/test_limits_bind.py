@@ -13,13 +13,13 @@ import pytest
 
 import codesign
 from codesign.hardware.technology import Technology
+from codesign.limits import FIRST_TOKEN, LIMIT_NAMES
 from codesign.search import Bound, Choice, Front, Kind, Service, Space, optimize, service
 from codesign.search.assembly import LAST_DIGITS
 from codesign.search.integers.formulation import Subproblem
 from codesign.search.integers.solution_pool import SolutionPool
 from codesign.search.optimize import _in_double, pose
 from codesign.search.solver.lanes import double_precision
-from codesign.search.statement.fleet import FLEET_LIMITS
 from codesign.search.statement.problem import assemble
 from codesign.search.verification.exact_check import verify
 from codesign.search.verification.optimality import BINDING
@@ -171,7 +171,7 @@ def test_the_limit_binds_and_its_multiplier_foretells_the_gain(case, technology)
 def test_every_limit_has_its_case():
     """Dies are checked before the search and the floor of latency is never reached: both below."""
     assert {case.limit for case in CASES} | {"dies", "sync_floor", "first_token"} == set(
-        FLEET_LIMITS
+        (*LIMIT_NAMES, FIRST_TOKEN.name)
     )
 
 
@@ -228,16 +228,19 @@ def test_the_time_to_the_first_token_binds(technology):
             seen = verify(pool, goals, (), [subproblem])
         prices = pool.done[subproblem][2].multipliers
         named = {
-            name: float(prices[rows].sum()) for name, rows in formulation.structure.limits.items()
+            key.name: float(prices[rows].sum())
+            for key, rows in formulation.structure.limits.items()
         }
         return pool.value(subproblem), seen.limits[0], named
 
     _, limits, prices = first_token(1.0)
-    free = float(np.exp(limits[FLEET_LIMITS.index("first_token")]))  # [s] of one second
+    free = float(
+        np.exp(limits[(*LIMIT_NAMES, FIRST_TOKEN.name).index("first_token")])
+    )  # [s] of one second
     assert prices["first_token"] < ACTIVE
     _, limits, prices = first_token(0.9 * free)
     assert limits.max() <= LAST_DIGITS
-    assert limits[FLEET_LIMITS.index("first_token")] > -BINDING
+    assert limits[(*LIMIT_NAMES, FIRST_TOKEN.name).index("first_token")] > -BINDING
     assert prices["first_token"] > 5e-3
     tight, loose = (first_token(0.9 * free * (1.0 + sign * EASED))[0] for sign in (-1.0, 1.0))
     assert tight - loose == pytest.approx(prices["first_token"] * 2.0 * EASED, rel=FORETOLD)

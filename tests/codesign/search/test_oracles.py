@@ -18,8 +18,8 @@ import pytest
 from scipy.optimize import minimize
 
 import codesign
-from codesign.evaluate import assess, run_step
-from codesign.outcome import LIMIT_NAMES, stack_limits
+from codesign.evaluation import assess, run_step
+from codesign.limits import LIMIT_NAMES, stack_limits
 from codesign.performance.communication import communication
 from codesign.performance.load import footprint, step_load
 from codesign.performance.plan import degrees
@@ -139,7 +139,7 @@ def numbers(tree: Any) -> Any:
 def step_time(case: Case, parts: Parts, x: dict[str, cp.Variable]) -> Any:
     """Σ over operators of the slowest resource, then latency and wire, as a generalised posynomial
     [s]."""
-    t, execution = numbers(parts.technology), codesign.Operatorwise()
+    t = numbers(parts.technology)
     load = step_load(
         parts.table,
         parts.workload.phase,
@@ -166,9 +166,7 @@ def step_time(case: Case, parts: Parts, x: dict[str, cp.Variable]) -> Any:
         own += [float(size) / (t.attainable.memory * x["memory_bandwidth"])] if size > 0 else []
         terms += [own[0] if len(own) == 1 else cp.maximum(*own)] if own else []
     link = parts.technology.attainable.link
-    together = communication(
-        parts.design, parts.table, parts.workload.phase, case.plan, link, execution
-    )
+    together = communication(parts.design, parts.table, parts.workload.phase, case.plan, link)
     syncs, inner = float(jnp.sum(together.syncs)), float(jnp.sum(together.inner))
     pool = syncs * parts.design.sync_latency + inner / parts.design.link_bandwidth
     assert float(jnp.sum(together.latency + together.transfer) / pool - 1.0) < 1e-9, (
@@ -233,9 +231,7 @@ def dynamic(case: Case, parts: Parts, x: dict[str, Any]) -> Any:
     )
     moved = float(jnp.sum(jnp.maximum(load.weights + load.state + load.activations, load.reused)))
     link = parts.technology.attainable.link
-    together = communication(
-        parts.design, parts.table, parts.workload.phase, case.plan, link, codesign.Operatorwise()
-    )
+    together = communication(parts.design, parts.table, parts.workload.phase, case.plan, link)
     each = float(
         precision_ratio(
             parts.table.compute_bits, energy.energy_ratio_8bit, energy.energy_ratio_4bit
@@ -466,7 +462,7 @@ def test_sequential_quadratic_programming_agrees_on_optimum_and_multipliers(
             value, theirs = descend_by_kind(case, problem)
         off.append(value - problem.pool.value(task_of(case)))
         multipliers = problem.pool.done[task_of(case)][2].multipliers
-        ours = {name: multipliers[rows].sum() for name, rows in problem.structure.limits.items()}
+        ours = {key.name: multipliers[rows].sum() for key, rows in problem.structure.limits.items()}
         shared = [name for name in LIMIT_NAMES if name in ours]
         apart += [abs(ours[name] - theirs[name]) for name in shared]
         priced |= {name for name in shared if ours[name] > 1e-2}

@@ -73,7 +73,7 @@ def margins(
 def compared(structure: Structure, exact: Program, relaxed: Program, logs: Any) -> Margins:
     below = relaxed.coefficients + relaxed.tilt @ logs
     size = 1.0 + jnp.abs(exact.coefficients) + jnp.abs(relaxed.tilt) @ jnp.abs(logs)
-    lifted = np.array([name.startswith(LIFTED) for name in structure.variables])
+    lifted = np.array([key.name in LIFTED for key in structure.variables])
     # times and what follows from them have boxes twice as wide as what the machine can do: that
     # much is not needed
     needed = jnp.where(lifted, jnp.log(2.0), 0.0)

@@ -90,7 +90,11 @@ def test_bytes_of_a_server(few, users, context):
     technology = jax.tree.map(lambda leaf: leaf[0], few)
     work = machines.transformer("llama-3.1-405b")
     weights, state = capacity.kept(
-        work, jnp.asarray(float(users)), jnp.asarray(float(context)), codesign.Limit(), technology
+        work,
+        jnp.asarray(float(users)),
+        jnp.asarray(float(context)),
+        codesign.LimitStudy(),
+        technology,
     )
     assert float(weights) == pytest.approx(WEIGHTS, rel=1e-12)
     assert float(state) == pytest.approx(users * context * PER_POSITION, rel=1e-12)
@@ -113,7 +117,10 @@ def test_a_latent_cache_is_copied_to_every_rank(few):
 def test_cache_overtakes_weights(few, users):
     technology = jax.tree.map(lambda leaf: leaf[0], few)
     found = capacity.overtaking(
-        machines.transformer("llama-3.1-405b"), jnp.asarray(users), codesign.Limit(), technology
+        machines.transformer("llama-3.1-405b"),
+        jnp.asarray(users),
+        codesign.LimitStudy(),
+        technology,
     )
     assert found == pytest.approx(WEIGHTS / (users * PER_POSITION), rel=1e-9)
 
@@ -282,7 +289,7 @@ def test_fastest_of_the_limit_by_hand():
     offered = machines.choices("HBM4", (1,), pipelines=(1,))
     work, rate = machines.transformer("llama-3.1-405b"), jnp.asarray(machines.MATRIX_RATE["HBM4"])
     found = speed.fastest(
-        technology, offered, rate, work, jnp.asarray(4.0 * KIBI), codesign.Limit()
+        technology, offered, rate, work, jnp.asarray(4.0 * KIBI), codesign.LimitStudy()
     )
     sync = float(
         machines.usual_sync(jax.tree.map(lambda leaf: leaf[0], technology), jnp.asarray(128.0))

@@ -1,4 +1,4 @@
-"""Coefficients of the calibrated execution, and the execution that carries them."""
+"""Coefficients of the calibrated execution."""
 
 import dataclasses
 
@@ -66,32 +66,3 @@ def from_logs(logs: Float[Array, "coefficients"]) -> Coefficients:
     """Coefficients of an array of natural logarithms in the order of ``COEFFICIENTS``."""
     values = jnp.exp(logs)
     return Coefficients(**{name: values[..., k] for k, name in enumerate(COEFFICIENTS)})
-
-
-class Calibrated(eqx.Module):
-    """One kernel after the other, each with a floor and at attainable rates, then collectives and
-    the host's time.
-
-    The terms are those of ``codesign.performance.calibrated``; the coefficients come from a profile
-    fitted to measurements (``hardware_priors.profiles``) and are natural logarithms here, so that
-    their covariance is that of relative errors.
-
-    ``covariance`` is theirs for one device, engine and model, with what nobody measured about
-    these; ``residual`` is the standard deviation of a measured time about the prediction if the
-    coefficients were known. With a ``rated_power``, energy and power are the fitted ones of that
-    machine; without, they are those of the technology, as for designs that nobody built.
-    """
-
-    logs: Float[Array, "coefficients"]
-    covariance: Float[Array, "coefficients coefficients"]
-    residual: Real = quantity(
-        "1", "standard deviation of ln(measured / predicted) at known coefficients", default=0.1
-    )
-    rated_power: Real | None = quantity(
-        "W", "rating of the chip, which its mean power does not exceed", default=None
-    )
-
-    @property
-    def coefficients(self) -> Coefficients:
-        """The coefficients by name, in SI units."""
-        return from_logs(self.logs)

@@ -7,17 +7,20 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
-from codesign.evaluate import evaluate_table
+from codesign.argument_types import check_types, require_type
+from codesign.evaluation import evaluate_table
 from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
+from codesign.limits import Limits
 from codesign.numerics.compilation import computed_once
 from codesign.numerics.fields import Number, Real, quantity
 from codesign.numerics.ties import lesser
 from codesign.numerics.units import GIBI
-from codesign.outcome import Limits, Outcome
-from codesign.performance.execution import Execution, Operatorwise, request_time, waited_share
+from codesign.outcome import Outcome
+from codesign.performance.execution import Execution
 from codesign.performance.plan import Plan
-from codesign.performance.serving import Service, aggregated, disaggregated
+from codesign.performance.queueing import Service, aggregated, disaggregated
+from codesign.performance.schedules import Operatorwise
 from codesign.validity import check, check_part, far_from_legal, legal, spoiled
 from codesign.workload import phases
 from codesign.workload.operators import OperatorTable, operator_table
@@ -89,19 +92,26 @@ def serve(
             tokens [s].
 
     Raises:
+        TypeError: an argument of another type, or an array where one number is meant.
         ValueError: a concrete argument is outside its range, or weights and caches of concrete ones
             do not fit. Traced ones that do not fit have ``limits.capacity`` above zero and no
             goodput; illegal ones spoil both phases (``codesign.evaluate``).
     """
     precision = Precision() if precision is None else precision
     execution = Operatorwise() if execution is None else execution
+    require_type("model", model, Transformer, "codesign.model('llama-3.1-8b'), say")
+    require_type("serving", serving, Serving, "codesign.Serving(prompt=…, output=…, batch=…)")
+    for name, pool in (("decode", decode), ("prefill", decode if prefill is None else prefill)):
+        require_type(name, pool, Pool, "codesign.Pool(design, plan)")
     other = decode if prefill is None else prefill
     check_part("phase", serving)
     check_part("first_promise", first_promise)
     check_part("token_promise", token_promise)
     for pool, phase in ((decode, serving.decode), (other, serving.prefill)):
         check_part("instances", pool.instances)
-        check(pool.design, Workload(model, phase, precision), pool.plan, technology)
+        work = Workload(model, phase, precision)
+        check_types(pool.design, work, pool.plan, technology, execution)
+        check(pool.design, work, pool.plan, technology)
     given = (
         model,
         serving,
@@ -163,8 +173,8 @@ def _serve(
             serving.load,
             first_promise,
             token_promise,
-            waited_share(execution),
-            request_time(execution),
+            execution.waited_share(),
+            execution.request_time(),
         )
         each = decode.instances
         service = dataclasses.replace(
@@ -184,11 +194,11 @@ def _serve(
             decode.instances,
             first_promise,
             token_promise,
-            request_time(execution),
+            execution.request_time(),
         )
         pools = [(decode, decoding), (prefill, filling)]
     limits = jax.tree.map(jnp.maximum, decoding.limits, filling.limits)
-    limits = dataclasses.replace(limits, promise=jnp.log(service.time_per_token / token_promise))
+    limits = Limits({**limits.values, "promise": jnp.log(service.time_per_token / token_promise)})
     service = dataclasses.replace(
         service, goodput=jnp.where(limits.capacity <= 0.0, service.goodput, 0.0)
     )

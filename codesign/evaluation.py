@@ -5,31 +5,26 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
+from codesign.argument_types import check_types
 from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
+from codesign.limits import Judged, Machine, judge_limits, sums_of
 from codesign.numerics.compilation import computed_once
 from codesign.numerics.curvature import Curvature, declares
 from codesign.numerics.fields import Real
-from codesign.numerics.ties import at_least, at_most, greater
-from codesign.outcome import Limits, Outcome
-from codesign.performance.calibrated import mean_power
-from codesign.performance.coefficients import Calibrated
-from codesign.performance.execution import Execution, Limit, Operatorwise, fillable_share
+from codesign.numerics.ties import at_most
+from codesign.outcome import Outcome
+from codesign.performance.execution import Execution, attained_rates
 from codesign.performance.load import Footprint, footprint
 from codesign.performance.plan import Plan, degrees
-from codesign.performance.step import Step, attained_rates, step
+from codesign.performance.schedules import Operatorwise
+from codesign.performance.step import Step
 from codesign.physical import cost as costs
 from codesign.physical.area import (
     Area,
     area,
-    interposer_area,
-    layers,
-    needed_edge,
     precision_ratio,
-    stacks,
-    usable_edge,
 )
-from codesign.physical.latency import sync_floor
 from codesign.physical.power import (
     Work,
     dynamic_energy,
@@ -37,9 +32,7 @@ from codesign.physical.power import (
     provisioned_power,
     static_power,
 )
-from codesign.physical.thermal import junction_temperature, memory_temperature, temperature_excess
 from codesign.physical.voltage import energy_ratio
-from codesign.physical.warpage import warpage
 from codesign.validity import check, far_from_legal, legal, spoiled
 from codesign.workload import phases
 from codesign.workload.operators import OperatorTable, operator_table
@@ -67,6 +60,7 @@ def evaluate(
         execution: ``Operatorwise()`` unless told.
 
     Raises:
+        TypeError: an argument of another type, or an array where one number is meant.
         ValueError: a concrete argument is outside its range. A traced one spoils the outcome: every
             limit is violated, every gain next to nothing and every cost next to infinite
             (``validity.spoiled``).
@@ -84,6 +78,7 @@ def evaluate(
     """
     plan = Plan() if plan is None else plan
     execution = Operatorwise() if execution is None else execution
+    check_types(design, workload, plan, technology, execution)
     check(design, workload, plan, technology)
     return _evaluate(*computed_once((design, workload, plan, technology, execution)))
 
@@ -137,8 +132,8 @@ def judge_table(
     timed = computed_once(run_step(design, table, workload, plan, technology, execution))
     silicon = area(design, technology, table.compute_bits)
     degree = degrees(design, plan, table.experts)
-    kept = footprint(table, workload.phase, plan, degree, ideal=isinstance(execution, Limit))
-    filled = fillable_share(technology.attainable, execution)
+    kept = footprint(table, workload.phase, plan, degree, ideal=execution.ideal)
+    filled = execution.fillable(technology.attainable)
     outcome = (
         timed,
         timed.time,
@@ -155,9 +150,7 @@ def measured_power(
     design: Design, technology: Technology, table: OperatorTable, timed: Step, execution: Execution
 ) -> Real | None:
     """Mean power of a chip as measurements of it say [W], None where the execution knows none
-    (``Calibrated.rated_power``)."""
-    if not isinstance(execution, Calibrated) or execution.rated_power is None:
-        return None
+    (``Execution.mean_power``)."""
     work = mean_work(timed)
     operations = (
         work.flops
@@ -165,7 +158,7 @@ def measured_power(
         * energy_ratio(design.clock, technology.logic)
     )
     moved = work.memory_bytes + work.pool_bytes
-    return mean_power(moved, operations, timed.time, execution.rated_power, execution.coefficients)
+    return execution.mean_power(moved, operations, timed.time)
 
 
 @declares(
@@ -195,7 +188,7 @@ def run_step(
     rates = attained_rates(
         design, technology.attainable, own_gain / gain, at_16_bit, vector, exponential, execution
     )
-    return step(design, table, workload.phase, plan, rates, technology.attainable.link, execution)
+    return execution.step(design, table, workload.phase, plan, rates, technology.attainable.link)
 
 
 def mean_work(timed: Step) -> Work:
@@ -235,7 +228,7 @@ def assess(
         timed: the step, for the work that it does.
         step_time: time between the starts of two steps [s].
         kept: bytes on the fullest chip [B].
-        filled: share of main memory that they may fill (``fillable_share``) [1].
+        filled: share of main memory that they may fill (``Execution.fillable``) [1].
         parts: area by part, for the report.
         silicon: logic area of a package [m²].
         power: mean power of a chip, if measurements say it; what the technology's energies add up
@@ -260,6 +253,10 @@ def assess(
         provisioned_power(peak, design.chips, technology),
     )
     time_per_token = step_time / phases.tokens_per_step(phase)
+    judged = Judged(
+        sums_of(design, technology, silicon, price.equipment, peak, idle),
+        Machine(design, technology), silicon, plan, kept, filled, time_per_token, workload.promise,
+    )  # fmt: skip
     return Outcome(
         step_time=step_time,
         time_per_token=time_per_token,
@@ -277,9 +274,7 @@ def assess(
         cost_per_token=running / (system * economics.utilisation),
         tokens_per_second_per_dollar=system / capital,
         tokens_per_second_per_watt=system / provisioned,
-        limits=limits(
-            design, workload, plan, technology, kept, filled, silicon, peak, time_per_token
-        ),
+        limits=judge_limits(judged),
         area=parts,
         cost=price,
         footprint=kept,
@@ -293,67 +288,3 @@ def _other_tiers(design: Design, plan: Plan) -> Real:
         return jnp.zeros_like(design.memory_capacity)
     on_chip = jnp.where(plan.tiers.weights_on_chip > 0, design.sram_capacity, 0.0)
     return on_chip + design.pool_capacity
-
-
-def _fullest_tier(design: Design, plan: Plan, kept: Footprint, filled: Real) -> Real:
-    """Largest ratio of bytes kept to bytes that may be filled, over the tiers in use [1]; the
-    reserve is main memory's."""
-    tiers = plan.tiers
-    if tiers is None:
-        return (kept.weights + kept.state) / (filled * design.memory_capacity)
-    main = kept.weights * (1.0 - tiers.weights_on_chip - tiers.weights_in_pool) + kept.state * (
-        1.0 - tiers.state_in_pool
-    )
-    pool = kept.weights * tiers.weights_in_pool + kept.state * tiers.state_in_pool
-    on_chip = kept.weights * tiers.weights_on_chip / design.sram_capacity
-    return greater(
-        greater(main / (filled * design.memory_capacity), on_chip),
-        pool / at_least(design.pool_capacity, 1.0),
-    )
-
-
-def limits(
-    design: Design, workload: Workload, plan: Plan, technology: Technology,
-    kept: Footprint, filled: Real, silicon: Real, peak: Real, time_per_token: Real,
-) -> Limits:  # fmt: skip
-    """ln(used / allowed) of every technology limit and of the promise [1]."""
-    memory, cooling, packaging, logic = (
-        technology.memory,
-        technology.cooling,
-        technology.packaging,
-        technology.logic,
-    )
-    interposer = interposer_area(design, technology, silicon)
-    coolant = cooling.coolant_temperature
-    junction, warmed = (
-        junction_temperature(peak, silicon, cooling),
-        memory_temperature(peak, silicon, memory, cooling),
-    )
-    # in logarithms, since XLA may turn quotients of quotients into products that overflow in
-    # float32
-    per_stack = jnp.log(layers(design, technology)) - jnp.log(stacks(design, technology))
-    return Limits(
-        capacity=jnp.log(_fullest_tier(design, plan, kept, filled)),
-        die_area=jnp.log(silicon / design.dies / logic.reticle_area),
-        dies=jnp.log(design.dies / packaging.max_dies),
-        shoreline=jnp.log(
-            needed_edge(design, technology) / usable_edge(design, technology, silicon)
-        ),
-        stacks=jnp.log(stacks(design, technology) / memory.max_stacks),
-        layers_most=per_stack - jnp.log(memory.max_layers),
-        layers_fewest=jnp.log(memory.min_layers) - per_stack,
-        power_density=jnp.log(peak / (silicon * cooling.power_density)),
-        package_power=jnp.log(peak / cooling.package_power),
-        temperature=temperature_excess(junction, cooling.logic_temperature, coolant),
-        memory_temperature=temperature_excess(warmed, cooling.memory_temperature, coolant),
-        interposer=jnp.log(interposer / packaging.interposer_most),
-        warpage=jnp.log(warpage(interposer, packaging) / packaging.warpage_most),
-        clock_fewest=jnp.log(logic.clock_fewest / design.clock),
-        clock_most=jnp.log(design.clock / logic.clock_most),
-        sync_floor=jnp.log(
-            1.001
-            * sync_floor(design.chips, design.scale_up_domain, technology.links)
-            / design.sync_latency
-        ),
-        promise=jnp.log(time_per_token / workload.promise),
-    )
