@@ -118,7 +118,8 @@ def test_prices_of_another_machine(run):
         20,
     )
     assert warnings(run, *slow) == ""
-    as_sold, without = run(*arguments).json, run(*slow).json
+    bare = ("--execution", "operatorwise")
+    as_sold, without = run(*arguments, *bare).json, run(*slow, *bare).json
     assert without["step_time_s"] > 1.5 * as_sold["step_time_s"]  # eight H100 without NVLink
     assert without["inputs"]["design_si"]["link_bandwidth"] == 64e9
 
@@ -224,7 +225,8 @@ def test_a_rate_a_width_and_a_domain(run, refused, tmp_path):
         8192,
         "--json",
     )
-    narrow, wide = run(*arguments, *EIGHT).json, run(*arguments, *WIDE).json
+    bare = ("--execution", "operatorwise")
+    narrow, wide = run(*arguments, *EIGHT, *bare).json, run(*arguments, *WIDE, *bare).json
     assert wide["breakdown"]["compute"] == pytest.approx(
         2 * narrow["breakdown"]["compute"], rel=0.02
     )
