@@ -51,9 +51,9 @@ UNUSED: dict[str, str] = {
 }
 """What may be stated and does nothing in an evaluation, with the reason."""
 
-SWITCHES: dict[str, tuple[float, float]] = {
-    "Plan.kv_ideal": (0.0, 1.0),
-    "Plan.whole_parts": (0.0, 1.0),
+SWITCHES: dict[str, tuple[float, float, float]] = {
+    "Plan.kv_ideal": (0.0, 1.0, 400.0),
+    "Plan.whole_parts": (0.0, 1.0, 3.0),
 }
 """Numbers that choose between two formulas: no derivative, but these two values must give different
 outcomes."""
@@ -425,11 +425,11 @@ def test_what_is_declared_unused_does_nothing(name, measured):
 
 @pytest.mark.parametrize(("name", "values"), SWITCHES.items())
 def test_switches_switch(name, values, measured):
+    """Beyond the KV heads, and at a number of chips that divides no heads."""
     assert measured[name] < ROUNDING, f"{name} has a derivative; it is no switch"
-    _, _, (design, work, plan, technology, execution), *_ = (
-        prefill_points()
-    )  # more chips than KV heads
-    design = dataclasses.replace(design, chips=design.chips - 1.0)  # no divisor of the heads
+    *values, chips = values
+    design, work, plan, technology, execution = next(prefill_points())
+    design = dataclasses.replace(design, chips=chips)
     changed = [
         dataclasses.replace(plan, **{name.removeprefix("Plan."): real(value)}) for value in values
     ]
