@@ -19,6 +19,7 @@ SI.
   ``elasticities``, ``exchange_rate``.
 - **Search**: ``optimize`` → ``Front``; ``Space``, ``Choice``, ``Kind``, ``Service``, ``service``,
   ``Bound``, ``LimitRow``, ``Infeasible``.
+- **Planning**: ``plan`` → ``Plans``, existing machines for a stated ``Demand``; ``Machine``.
 - **Many at once**: ``operator_table``, ``pad``, ``evaluate_table``, ``DESIGN_VARIABLES``,
   ``LIMIT_NAMES``.
 
@@ -89,6 +90,10 @@ from codesign.workload.workload import Workload as Workload
 from codesign.workload.writer import Writer as Writer
 
 if TYPE_CHECKING:
+    from codesign.planning.answer import Plans as Plans
+    from codesign.planning.demand import Demand as Demand
+    from codesign.planning.machine import Machine as Machine
+    from codesign.planning.planner import plan as plan
     from codesign.search import Bound as Bound
     from codesign.search import Choice as Choice
     from codesign.search import Front as Front
@@ -102,6 +107,10 @@ if TYPE_CHECKING:
 
 _LATER = {
     "model": "codesign.workload.catalogue",
+    "Plans": "codesign.planning.answer",
+    "Demand": "codesign.planning.demand",
+    "Machine": "codesign.planning.machine",
+    "plan": "codesign.planning.planner",
     **dict.fromkeys(
         (
             "Bound",
@@ -125,6 +134,7 @@ _ROOMS = (
     "outcome",
     "performance",
     "physical",
+    "planning",
     "search",
     "sensitivity",
     "validity",

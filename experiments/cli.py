@@ -21,6 +21,7 @@ from experiments.commands.describe import Describe
 from experiments.commands.evaluate import Evaluate
 from experiments.commands.listing import List
 from experiments.commands.optimize import Optimize
+from experiments.commands.plan import Plan
 from experiments.commands.reproduce import Reproduce
 from experiments.commands.show import Show
 from experiments.commands.validate import Validate
@@ -40,6 +41,7 @@ COMMANDS: dict[str, type] = {
     "evaluate": Evaluate,
     "list": List,
     "optimize": Optimize,
+    "plan": Plan,
     "reproduce": Reproduce,
     "show": Show,
     "validate": Validate,

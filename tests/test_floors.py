@@ -19,6 +19,7 @@ FLOORS = [
     ["codesign.physical"],
     [
         "codesign.argument_types",
+        "codesign.limits",
         "codesign.outcome",
         "codesign.validity",
         "codesign.evaluation",
@@ -27,6 +28,7 @@ FLOORS = [
     ["codesign.calibration"],
     ["codesign.search"],
     ["codesign.sensitivity"],
+    ["codesign.planning"],
 ]
 """Inside ``codesign``, lowest first: a module imports its own floor and those before it."""
 

@@ -50,7 +50,9 @@ def calibrated(
     for k, row in enumerate(members[0]):
         np.add.at(select[k], row, 1.0)
     select = select[:, :count]
-    covariance = select @ profile.covariance @ select.T + np.diag(unknown[0])
+    used = np.flatnonzero(select.any(axis=0))
+    few = select[:, used]
+    covariance = few @ profile.covariance[np.ix_(used, used)] @ few.T + np.diag(unknown[0])
     residual = SPREAD["time_per_token"] * profile.noise.get("time_per_token", 1.0)
     rated = None if np.isnan(machine.rated_power) else machine.rated_power
     return Calibrated(jnp.asarray(select @ profile.mean), jnp.asarray(covariance), residual, rated)
@@ -85,10 +87,7 @@ def interval(
     Returns:
         Low, value and high of each outcome.
     """
-    scales = jnp.asarray(
-        [name in ("step_scale", "prefill_scale") for name in COEFFICIENTS], execution.logs.dtype
-    )
-    covariance = execution.covariance + jnp.diag(scales) * execution.residual**2
+    covariance = scaled_covariance(execution)
 
     def logs_of(logs: Float[Array, " coefficients"]) -> Float[Array, " outcomes"]:
         return jnp.log(outcome(dataclasses.replace(execution, logs=logs)))
@@ -100,3 +99,12 @@ def interval(
     value, slopes = with_slopes(execution.logs)
     spread = jnp.sqrt(jnp.einsum("ok,kl,ol->o", slopes, covariance, slopes))
     return jnp.exp(value - coverage * spread), jnp.exp(value), jnp.exp(value + coverage * spread)
+
+
+def scaled_covariance(execution: Calibrated) -> Float[Array, "coefficients coefficients"]:
+    """Covariance of the logarithms with the residual of a measured time as a scale of the kernels'
+    [1]."""
+    scales = jnp.asarray(
+        [name in ("step_scale", "prefill_scale") for name in COEFFICIENTS], execution.logs.dtype
+    )
+    return execution.covariance + jnp.diag(scales) * execution.residual**2

@@ -7,6 +7,7 @@ from codesign.hardware.design import Design
 from codesign.numerics.fields import Real
 from codesign.performance import collectives
 from codesign.performance.collectives import Cost
+from codesign.performance.exchange import dispatch_and_combine
 from codesign.performance.load import micro_batch
 from codesign.performance.plan import Plan, degrees
 from codesign.workload.operators import OperatorTable
@@ -35,8 +36,8 @@ def communication(
 
     Tensor parallelism: two all-reduces a layer and one after the embedding, rows × hidden each
     (vLLM; arXiv 2507.14392). Experts sliced over the stage (one group) end in an all-reduce like a
-    dense MLP; dealt to groups they need two all-to-alls, and an all-reduce within a group if it
-    slices its experts, and one for a shared expert.
+    dense MLP; dealt to groups they need a dispatch and a combine (``exchange``), and an all-reduce
+    within a group if it slices its experts, and one for a shared expert.
     """
     degree = degrees(design, plan, table.experts)
     net = collectives.network(design, efficiency)
@@ -67,8 +68,14 @@ def communication(
     experts = collectives.nothing(message)
     if table.has_experts:
         sliced, within = over_experts
-        sent = batch.stage_rows / degree.stage * table.active * table.expert_bytes
-        exchange = collectives.all_to_all(net, degree.stage, sent).times(2.0)
+        exchange = dispatch_and_combine(
+            net,
+            degree.stage,
+            table.expert_bytes,
+            table.active,
+            batch.stage_rows / degree.stage,
+            table.dispatch_share,
+        )
         dealt = (exchange + within).times(table.expert_layers) + over_mlp.times(table.shared_layers)
         one_group = degree.expert <= 1.0
         experts = jax.tree.map(

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from codesign.numerics.fields import Number, Real, real
-from codesign.numerics.ties import at_least
+from codesign.numerics.ties import at_least, lesser
 from codesign.numerics.units import BITS_PER_BYTE
 from codesign.workload.layer_operators import LayerWriter
 from codesign.workload.operator import ATTENTION, EXPERT, FEED_FORWARD, HEAD, Operator
@@ -50,7 +50,8 @@ class OperatorTable(eqx.Module):
     experts: Real  # routed experts of an expert layer; 1 in a dense model
     active: Real  # experts per token; 1 in a dense model
     hidden_bytes: Real  # [B/row] one activation vector in a message
-    expert_bytes: Real  # [B/row] what travels to a routed expert and back
+    expert_bytes: Real  # [B/row] what travels back from a routed expert
+    dispatch_share: Real  # [1] bytes of what travels there over those
     # [B/row] partial attention output and its log-sum of the mean layer, for context parallelism
     merge_bytes: Real
     logit_bytes: Real  # [B/row]
@@ -180,6 +181,9 @@ def _finish(
         active=dealt[0].active if dealt else one,
         hidden_bytes=model.hidden * message,
         expert_bytes=(dealt[0].input_width if dealt else model.hidden) * message,
+        dispatch_share=lesser(
+            at_least(precision.part("experts").input_bits, 8.0) / precision.message_bits, one
+        ),
         merge_bytes=merge / at_least(attention, 1.0) * message,
         logit_bytes=model.vocabulary * message,
         activation_bytes=precision.activation_bits / BITS_PER_BYTE,

@@ -11,7 +11,6 @@ import hardware_priors
 from codesign.numerics.fields import real
 from codesign.numerics.units import MICRO, MILLI
 from codesign.workload.catalogue import reading
-from codesign.workload.precision import PARTS
 from codesign.workload.reading import Reading, one_width, override
 from codesign.workload.transformer import (
     UNLIMITED,
@@ -22,6 +21,7 @@ from experiments.points.cautions import refuse_more_stages, too_long
 from experiments.points.parallelism import Parallelism
 from experiments.terminal.refusal import Refused
 from hardware_priors.machines import machine_of
+from hardware_priors.plannable import computable
 from hardware_priors.quantities import parse
 from hardware_priors.technologies import choice
 
@@ -174,24 +174,6 @@ def stated_precision(arguments: "PointArguments", read: Reading) -> codesign.Pre
     )
     names = ("weight_bits", "expert_weight_bits", "kv_bits", "activation_bits")
     return one_width(override(stated, **{name: getattr(arguments, name) for name in names}))
-
-
-def computable(device: Any, precision: codesign.Precision) -> codesign.Precision:
-    """The same storage, with arithmetic no narrower than the device has faster products for."""
-    narrowest = float(precision.compute_bits)
-    peaks = {
-        bits: float(device.design(1, bits).peak_flops)
-        for bits in (narrowest, 8.0, 4.0)
-        if bits <= narrowest
-    }
-    for bits, peak in peaks.items():
-        narrowest = bits if peak > 1.01 * peaks[narrowest] else narrowest
-    own = {name: part for name in PARTS if (part := getattr(precision, name)) is not None}
-    wide = {
-        name: dataclasses.replace(part, input_bits=jnp.maximum(part.input_bits, narrowest))
-        for name, part in own.items()
-    }
-    return dataclasses.replace(precision, **wide)
 
 
 def kv_heads(transformer: Transformer) -> float:

@@ -29,6 +29,13 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "codesign optimize chat --output runs/chat",
         "codesign optimize llama-405b --write-template mine.toml",
     ),
+    "plan": (
+        'codesign plan --model deepseek-v3 --prompt 4096 --output 1024 --promise "33 ms"',
+        (
+            "codesign plan --model llama-3.1-70b --prompt 2048 --output 512 --rate 200/min"
+            " --devices h100,h200 --json"
+        ),
+    ),
     "reproduce": (
         "codesign reproduce devices",
         "codesign reproduce flips --seed 1 --json",

@@ -66,6 +66,18 @@ class Network:
         near, far = (inside - 1) / ranks * message, (ranks - inside) / ranks * message
         return latency + max(near / self.inner_bandwidth, far / self.outer_bandwidth), near + far
 
+    def exchange(self, ranks: float, message: float, active: float) -> tuple[float, float]:
+        """All copies of a chip's rows to experts anywhere; one copy of a row into each domain."""
+        if ranks <= self.domain:
+            return self.all_to_all(ranks, message)
+        domains = ranks / self.domain
+        others = domains - 1
+        # of `active` experts, each in a domain of its own choice, how many other domains see one
+        seen = others * (1 - (others / domains) ** active)
+        near, far = (self.domain - 1) / self.domain * message, seen * message / active
+        latency = max(self.inner_latency, self.outer_latency)
+        return latency + max(near / self.inner_bandwidth, far / self.outer_bandwidth), near + far
+
     def hop(self, leaves: bool, message: float) -> tuple[float, float]:
         """From chip to chip, one way."""
         if leaves:
@@ -104,8 +116,10 @@ def expert_messages(
         return
     travelling = row if part.latent_width is None else float(part.latent_width) * chip.message
     routed = chip.stage_rows * float(part.active) * travelling
-    yield network.all_to_all(chip.stage, routed / chip.stage)  # dispatch
-    yield network.all_to_all(chip.stage, routed / chip.stage)  # combine
+    narrower = min(max(chip.expert_input, 1.0), chip.message) / chip.message
+    copies = routed / chip.stage
+    yield network.exchange(chip.stage, narrower * copies, float(part.active))  # dispatch
+    yield network.exchange(chip.stage, copies, float(part.active))  # combine
     yield network.all_reduce(chip.stage / groups, routed / groups)
     if float(part.shared_width) > 0:
         yield network.all_reduce(chip.feed_forward, chip.work.rows * row)

@@ -163,6 +163,7 @@ class Chip:
         self.activation = float(precision.activation_bits) / 8
         self.state = float(precision.state_bits) / 8
         self.message = float(precision.message_bits) / 8
+        self.expert_input = float(precision.part("experts").input_bits) / 8
         self.recurrent = float(precision.recurrent_bits) / 8
 
     def layers(self) -> Iterator[LayerKind]:
