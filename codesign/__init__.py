@@ -17,6 +17,8 @@ SI.
   ``Calibrated``: as machines were measured; ``Execution``, ``OperatorTimes``: your own.
 - **Answers**: ``evaluate`` → ``Outcome``, ``Limits``; ``serve`` → ``ServingOutcome``, ``Pool``;
   ``elasticities``, ``exchange_rate``.
+- **Explanation**: ``inputs_of``, ``Inputs`` (all that goes in), ``explain`` → factors of a
+  difference, ``outcome_named``.
 - **Search**: ``optimize`` → ``Front``; ``Space``, ``Choice``, ``Kind``, ``Service``, ``service``,
   ``Bound``, ``LimitRow``, ``Infeasible``.
 - **Planning**: ``plan`` → ``Plans``, existing machines for a stated ``Demand``; ``Machine``.
@@ -103,6 +105,10 @@ if TYPE_CHECKING:
     from codesign.search import Space as Space
     from codesign.search import optimize as optimize
     from codesign.search import service as service
+    from codesign.sensitivity.explanation import explain as explain
+    from codesign.sensitivity.explanation import outcome_named as outcome_named
+    from codesign.sensitivity.inputs import Inputs as Inputs
+    from codesign.sensitivity.inputs import inputs_of as inputs_of
     from codesign.workload.catalogue import model as model
 
 _LATER = {
@@ -125,6 +131,8 @@ _LATER = {
         ),
         "codesign.search",
     ),
+    **dict.fromkeys(("explain", "outcome_named"), "codesign.sensitivity.explanation"),
+    **dict.fromkeys(("Inputs", "inputs_of"), "codesign.sensitivity.inputs"),
 }
 """Names whose modules take long to load or read files: loaded when first asked for (PEP 562)."""
 
