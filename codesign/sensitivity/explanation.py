@@ -27,13 +27,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from codesign.numerics.compilation import SELDOM, compiled
 from codesign.numerics.fields import Real
 from codesign.sensitivity.inputs import (
     Inputs,
     Leaf,
     as_reals,
     fleet_at,
-    inputs_of,
     leaves_of,
     take,
 )
@@ -118,6 +118,7 @@ def explain(
     Source: Aumann, Shapley (1974), ch. III; Hart (1973) for what joins as a whole.
 
     >>> import codesign, hardware_priors
+    >>> from codesign.sensitivity.inputs import inputs_of
     >>> world = hardware_priors.technology("N4", "HBM3E", "NVLink4")
     >>> decode = codesign.Decode(batch=8, context=4096)
     >>> work = codesign.Workload(codesign.model("llama-3.1-8b"), decode)
@@ -353,7 +354,8 @@ def _program(
     """ln f and its slopes at places on the path (points, inputs), compiled once a structure."""
 
     def log_outcome(at: Real, base: Any, ends: Any, parts: Any) -> Real:
-        values, changed = _along(at, *ends, np.array(logs, dtype=bool)), list(base)
+        values = _along(at, ends[0], ends[1], np.array(logs, dtype=bool))
+        changed = list(base)
         for k, leaf in enumerate(leaves):
             if leaf.element is None:
                 changed[leaf.leaf] = values[k]
@@ -365,7 +367,8 @@ def _program(
             tree = _put(tree, atom, part)
         return jnp.log(outcome(tree))
 
-    return jax.jit(jax.vmap(jax.value_and_grad(log_outcome), in_axes=(0, None, None, None)))
+    each = jax.vmap(jax.value_and_grad(log_outcome), in_axes=(0, None, None, None))
+    return compiled(SELDOM)(each)
 
 
 def _along(at: Real, low: Any, high: Any, logs: np.ndarray) -> Real:
