@@ -19,10 +19,12 @@ import tyro
 from experiments.commands.calibrate import Calibrate
 from experiments.commands.describe import Describe
 from experiments.commands.evaluate import Evaluate
+from experiments.commands.explain import Explain
 from experiments.commands.listing import List
 from experiments.commands.optimize import Optimize
 from experiments.commands.plan import Plan
 from experiments.commands.reproduce import Reproduce
+from experiments.commands.sensitivity import Sensitivity
 from experiments.commands.show import Show
 from experiments.commands.validate import Validate
 from experiments.terminal.help_examples import ending
@@ -39,10 +41,12 @@ COMMANDS: dict[str, type] = {
     "calibrate": Calibrate,
     "describe": Describe,
     "evaluate": Evaluate,
+    "explain": Explain,
     "list": List,
     "optimize": Optimize,
     "plan": Plan,
     "reproduce": Reproduce,
+    "sensitivity": Sensitivity,
     "show": Show,
     "validate": Validate,
 }

@@ -71,7 +71,7 @@ class Elasticities(NamedTuple):
 def elasticities_by_input(inputs: Inputs) -> Elasticities:
     """Take the elasticity of every outcome by every float that goes in, at a point.
 
-        e_i = (x_i / f) · ∂f/∂x_i;  of a calibrated coefficient, which is kept as ln c, ∂ ln f/∂ ln c
+        e_i = (x_i / f) · ∂f/∂x_i;  of a calibrated coefficient c, kept as ln c:  ∂ ln f/∂ ln c
 
     Args:
         inputs: the machines and all else.

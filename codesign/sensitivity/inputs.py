@@ -141,6 +141,8 @@ def leaves_of(tree: Any) -> list[Leaf]:
         if not eqx.is_inexact_array(value) and not isinstance(value, np.ndarray | float):
             continue
         name, unit = _name_and_unit(tree, path)
+        if name == "workload.share":
+            continue  # of the only service: one by its meaning
         if name.endswith("execution.logs") or name == "logs":
             fields = Coefficients.__dataclass_fields__
             for j, own in enumerate(COEFFICIENTS):

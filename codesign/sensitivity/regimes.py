@@ -49,7 +49,7 @@ def regimes(step: Step, names: tuple[str, ...], number: int = 0) -> list[Regime]
     for k, name in enumerate(COLLECTIVES):
         if latency[k] + transfer[k] > 0:
             alone = {"sync": float(latency[k]), "transfer": float(transfer[k])}
-            found.append(_regime(number, name, sum(alone.values()), total, alone))
+            found.append(_regime(number, f"{name} collective", sum(alone.values()), total, alone))
     if float(step.host) > 0:
         host = float(step.host)
         found.append(_regime(number, "host", host, total, {"host": host}))

@@ -21,6 +21,13 @@ EXAMPLES: dict[str, tuple[str, str]] = {
             " 4096 --json"
         ),
     ),
+    "explain": (
+        "codesign explain b200 runs/llama-405b:0 --picture why.png",
+        (
+            "codesign explain 'h100 --chips 8' 'b200 --chips 4' --model llama-3.1-70b --batch 32"
+            " --context 8192"
+        ),
+    ),
     "list": (
         "codesign list models",
         "codesign list devices --sources --json",
@@ -39,6 +46,13 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "reproduce": (
         "codesign reproduce devices",
         "codesign reproduce flips --seed 1 --json",
+    ),
+    "sensitivity": (
+        "codesign sensitivity llama-405b --objective tokens/s/W",
+        (
+            "codesign sensitivity --model llama-3.1-70b --device h200 --chips 8 --batch 32"
+            " --context 8192 --json"
+        ),
     ),
     "show": (
         "codesign show llama-405b",
