@@ -11,6 +11,7 @@ from codesign.sensitivity.by_input import Elasticities, elasticities_by_input, e
 from codesign.sensitivity.inputs import Inputs, fleet_at
 from codesign.sensitivity.regimes import Regime, regimes
 from codesign.workload.operators import operator_table
+from experiments.sensitivity.at_optimum import at_optimum, by_priors
 from experiments.sensitivity.points import Named
 from experiments.terminal.refusal import Refused
 from objectives import Objective
@@ -32,8 +33,10 @@ UNITS = {
 """What each part of the report is in."""
 
 
-def sensitivity_report(point: Named, wanted: Objective, tell: "Tell") -> dict[str, Any]:
-    """Everything that ``sensitivity --json`` prints.
+def sensitivity_report(
+    point: Named, wanted: Objective, tell: "Tell", *, priors: bool = False
+) -> dict[str, Any]:
+    """Everything that ``sensitivity --json`` prints; ``priors``: also what moves with them.
 
     Raises:
         Refused: an outcome that is no number at this point, or an objective that a fleet lacks.
@@ -68,6 +71,20 @@ def sensitivity_report(point: Named, wanted: Objective, tell: "Tell") -> dict[st
         "shadow_prices": [],
         "units": UNITS,
     }
+    if point.optimum is not None and point.stated is not None:
+        tell("shadow prices", 0, 1)
+        found_optimum = point.optimum()
+        report |= at_optimum(found_optimum)
+        tell("shadow prices", 1, 1)
+        if priors:
+            tell("priors", 0, 1)
+            report |= by_priors(found_optimum, point.stated)
+            tell("priors", 1, 1)
+    elif priors:
+        raise Refused(
+            "--priors is given without an optimum; expected a scenario or a run, whose designs move"
+            " with their priors"
+        )
     return report
 
 

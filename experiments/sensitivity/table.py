@@ -7,8 +7,11 @@ from experiments.terminal.number_format import digits, written
 from experiments.terminal.text_table import Printed, table_lines, wrapped
 
 TOLD_RATES = ("design.sync_latency", "design.memory_bandwidth")
-OPERATORS, PRICES, WORKLOAD = 4, 4, 4
-"""Lines of regimes and of shadow prices, and numbers of the workload that are told."""
+TOP = 6
+"""Inputs that are told unless asked otherwise; fewer beside shadow prices, to fit a screen."""
+
+OPERATORS, PRICES, WORKLOAD, FLIPS = 4, 3, 4, 2
+"""Regimes, shadow prices, numbers of the workload and flips that are told."""
 
 
 def sensitivity_lines(report: dict[str, Any], top: int, width: int) -> list[str]:
@@ -23,7 +26,8 @@ def sensitivity_lines(report: dict[str, Any], top: int, width: int) -> list[str]
     lines = wrapped(
         [f"{report['what']}: {value}{first}, the most of all of the machine and its world."], width
     )
-    lines += ["", *_elasticities(report, ranked[:top])]
+    shown = min(top, 4) if report["shadow_prices"] and top == TOP else top
+    lines += ["", *_elasticities(report, ranked[:shown])]
     told = ", ".join(f"{_short(name)} {slopes[name]:+.2f}" for name in asked[:WORKLOAD])
     lines += wrapped([f"Of the workload, % per %: {told}."], width) if told else []
     sums = report["sums"]
@@ -35,8 +39,48 @@ def sensitivity_lines(report: dict[str, Any], top: int, width: int) -> list[str]
         ],
         width,
     )
-    lines += ["", *_regimes(report["regimes"])]
+    prices = report["shadow_prices"]
+    lines += ["", *_regimes(report["regimes"][: 2 if prices else OPERATORS])]
+    lines += wrapped(_prices(report), width) if "integers" in report else []
+    lines += wrapped(_flips(report), width) if "flips" in report else []
     return lines
+
+
+def _prices(report: dict[str, Any]) -> list[str]:
+    """What limits and whole numbers are worth, a sentence each."""
+    told = []
+    for price in report["shadow_prices"][:PRICES]:
+        shown = _plain(price["amount"], price["unit"].replace(" rise", ""))
+        low, high = (price[key] / price["allowed"] - 1.0 for key in ("holds_from", "holds_to"))
+        told.append(
+            f"{shown} more {price['limit']}: {price['gain_percent']:+.3g} %, within"
+            f" {price['holds_within']:.0%} of that for {low:+.2%} to {high:+.2%} of the limit."
+        )
+    if not told:
+        told = ["No limit has a price at these integers."]
+    steps = ", ".join(
+        f"{step['integer']} {step['step']:+d} "
+        + ("impossible" if step["gain_percent"] is None else f"{step['gain_percent']:+.2g} %")
+        for step in report["integer_steps"]
+    )
+    return [*told, f"Whole numbers: {steps}."] if steps else told
+
+
+def _plain(value: float, unit: str) -> str:
+    """A quantity of a limit; a rise in temperature is a difference, without the offset of °C."""
+    if unit == "m":
+        return f"{digits(1e3 * value)} mm"
+    return f"{digits(value)} K" if unit == "K" else written(value, "", unit)
+
+
+def _flips(report: dict[str, Any]) -> list[str]:
+    """The priors that would change the design, the nearest first."""
+    told = [
+        f"{flip['leaf']} at {digits(flip['value'])} {flip['unit']} (nominal"
+        f" {digits(flip['nominal'])}): {flip['to']}"
+        for flip in report["flips"][:FLIPS]
+    ]
+    return [f"The design changes with {'; '.join(told)}."] if told else []
 
 
 def _elasticities(report: dict[str, Any], names: list[str]) -> list[str]:

@@ -1,0 +1,134 @@
+"""The priors of a scenario as independent deviates: which facts move together, and the technologies
+that they make."""
+
+import dataclasses
+import itertools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from codesign.hardware.technology import Technology
+from codesign.search import Choice
+from codesign.search.solver.lanes import double_precision
+from experiments.scenarios.problem import Problem, technology
+from experiments.scenarios.schema import PARTS, Scenario
+from hardware_priors.prior import Prior
+from hardware_priors.quantities import unit
+from hardware_priors.sampling import quantile
+from hardware_priors.technologies import assemble, technology_priors
+
+
+class UncertainPrior(NamedTuple):
+    """One standard normal deviate: a fact, or facts of one group that move together."""
+
+    name: str
+    facts: tuple[tuple[str, Prior], ...]  # leaf, fact
+
+    def at(self, z: float) -> list[tuple[str, float, str]]:
+        """Its facts at a deviate about the nominal: (leaf, value, unit of the source)."""
+        return [
+            (
+                leaf,
+                float(quantile(fact, jnp.asarray(about_nominal(fact, np.asarray(z))))),
+                fact.unit,
+            )
+            for leaf, fact in self.facts
+        ]
+
+
+@dataclasses.dataclass(frozen=True)
+class Priors:
+    """What is uncertain about a scenario's technologies; ``facts`` of every choice and kind."""
+
+    uncertain: tuple[UncertainPrior, ...]
+    facts: tuple[tuple[dict[str, Prior], ...], ...]  # choice, kind
+    utilisation: float | None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the deviates."""
+        return tuple(prior.name for prior in self.uncertain)
+
+    def technologies(self, z: np.ndarray, choice: int) -> tuple[Technology, ...]:
+        """Technologies of a choice's kinds at deviates (worlds, priors), leaves (worlds,) in SI.
+
+        At zero every fact has its nominal value, as in the scenario itself; below and above, each
+        side by itself, the quantiles of its distribution (``about_nominal``).
+        """
+        return self._technologies(z, choice, about=True)
+
+    def drawn(self, z: np.ndarray, choice: int) -> tuple[Technology, ...]:
+        """The same for standard normal draws: each fact at the quantile of its deviate."""
+        return self._technologies(z, choice, about=False)
+
+    def _technologies(self, z: np.ndarray, choice: int, about: bool) -> tuple[Technology, ...]:
+        with double_precision():
+            return tuple(self._technology(z, facts, about) for facts in self.facts[choice])
+
+    def _technology(self, z: np.ndarray, facts: dict[str, Prior], about: bool) -> Technology:
+        column = {prior.name: k for k, prior in enumerate(self.uncertain)}
+        leaves: dict[str, Any] = {}
+        for leaf, fact in facts.items():
+            word, known = fact.group or leaf, unit(fact.unit)
+            value = np.full(len(z), fact.si.value)
+            if word in column:
+                deviates = z[:, column[word]]
+                deviates = about_nominal(fact, deviates) if about else deviates
+                moved = np.asarray(quantile(fact, jnp.asarray(deviates)))
+                moved = moved * known.factor + known.offset
+                value = np.where((z[:, column[word]] == 0.0) & about, value, moved)
+            leaves[leaf] = value
+        if self.utilisation is not None:
+            leaves["economics.utilisation"] = np.full(len(z), self.utilisation)
+        return jax.tree.map(np.asarray, assemble(leaves))
+
+
+def about_nominal(fact: Prior, z: np.ndarray) -> np.ndarray:
+    """Deviates that are zero at a fact's nominal value, as those of its own distribution.
+
+    A triangular fact has its nominal value at the share F₀ of its distribution, seldom the median;
+    below it z takes F₀ · 2Φ(z), above it F₀ + (1 − F₀)(2Φ(z) − 1).
+    """
+    if fact.distribution != "triangular":
+        return z
+    share = (fact.value - fact.low) / (fact.high - fact.low)
+    twice = 2.0 * ndtr(z)
+    below, above = share * twice, share + (1.0 - share) * (twice - 1.0)
+    return ndtri(np.clip(np.where(z < 0, below, above), 1e-15, 1.0 - 1e-15))
+
+
+def priors_of(stated: Scenario, posed: Problem) -> Priors:
+    """Gather the facts behind every technology of a scenario and group those that move together.
+
+    Fixed facts are certain, and so is a utilisation that the scenario states; a memory pool that no
+    design has is left out.
+    """
+    facts = tuple(
+        tuple(_facts(stated, choice, p) for p in range(len(stated.machines)))
+        for choice in posed.choices
+    )
+    words: dict[str, dict[str, Prior]] = {}
+    for own in itertools.chain.from_iterable(facts):
+        for leaf, fact in own.items():
+            fixed = fact.distribution == "fixed" or fact.low == fact.high
+            asked = leaf == "economics.utilisation" and stated.technology.utilisation is not None
+            if not fixed and not asked and not leaf.startswith("pool."):
+                words.setdefault(fact.group or leaf, {}).setdefault(leaf, fact)
+    uncertain = tuple(UncertainPrior(word, tuple(own.items())) for word, own in words.items())
+    return Priors(uncertain, facts, stated.technology.utilisation)
+
+
+def _facts(stated: Scenario, choice: Choice, p: int) -> dict[str, Prior]:
+    """The facts of one kind of machine in a choice: of the names whose technology it has."""
+    machine, made = stated.machines[p], choice.kinds[p].technology
+    offered = {part: getattr(machine, part) or getattr(stated.technology, part) for part in PARTS}
+    for names in itertools.product(*offered.values()):
+        chosen = dict(zip(offered, names, strict=True))
+        other = technology(stated, chosen)
+        pairs = zip(jax.tree.leaves(made), jax.tree.leaves(other), strict=True)
+        if all(float(a) == float(b) for a, b in pairs):
+            return technology_priors(**chosen, price_basis=stated.technology.price_basis)
+    raise ValueError(f"{choice.name}: no technology of the scenario is this one")
