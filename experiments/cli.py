@@ -26,6 +26,7 @@ from experiments.commands.plan import Plan
 from experiments.commands.reproduce import Reproduce
 from experiments.commands.sensitivity import Sensitivity
 from experiments.commands.show import Show
+from experiments.commands.uncertainty import Uncertainty
 from experiments.commands.validate import Validate
 from experiments.terminal.help_examples import ending
 from experiments.terminal.refusal import (
@@ -48,6 +49,7 @@ COMMANDS: dict[str, type] = {
     "reproduce": Reproduce,
     "sensitivity": Sensitivity,
     "show": Show,
+    "uncertainty": Uncertainty,
     "validate": Validate,
 }
 """Commands by name; each is a dataclass of its arguments with a method ``run`` that returns the

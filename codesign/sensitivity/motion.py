@@ -115,11 +115,18 @@ def motion(found: Optimum, subproblem: Subproblem | None = None) -> Motion:
 def value_slopes(found: Optimum, subproblem: Subproblem) -> np.ndarray:
     """d(ln objective, to be minimised)/d ln θ of a solved subproblem, by the envelope theorem [1]:
     much cheaper than ``motion``."""
-    point = found.pool.done[subproblem][2]
+    row = np.asarray(found.pool.formulation.packed.rows)[subproblem.choice]
+    return value_slopes_at(found, subproblem, row, found.pool.done[subproblem][2])
+
+
+def value_slopes_at(
+    found: Optimum, subproblem: Subproblem, row: np.ndarray, point: Point
+) -> np.ndarray:
+    """``value_slopes`` in another world: its packed row (``worlds``), and the optimum there."""
+    arguments = list(_arguments(found.pool.formulation, found, subproblem, point))
+    arguments[1] = PackedProblems(arguments[1].shared, row, arguments[1].packings)
     with double_precision():
-        return np.asarray(
-            _value_slopes(*_arguments(found.pool.formulation, found, subproblem, point))
-        )
+        return np.asarray(_value_slopes(*arguments))
 
 
 def _arguments(

@@ -19,6 +19,7 @@ FILES = ("scenario.toml", "front.csv", "devices.csv", "front.png", "report.html"
 
 OURS = re.compile(
     r"scenario\.toml|front\.csv|devices\.csv|front\.png|report\.html|run\.json|designs/[0-9]+(-machine-[0-9]+)?\.toml"
+    r"|uncertainty\.json|worlds\.csv|tornado\.png|ridge\.png"
 )
 """Every name that a run may write."""
 

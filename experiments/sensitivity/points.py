@@ -122,7 +122,7 @@ def of_run(folder: Path, row: str, name: str | None) -> Named:
             for number, space in zip(numbers, posed.spaces, strict=True)
         ]
     solve = functools.partial(
-        _refused, optimum_at, statement(stated, posed, wanted), choice, [round(x) for x in integers]
+        refused, optimum_at, statement(stated, posed, wanted), choice, [round(x) for x in integers]
     )
     return Named(f"{folder.name}:{k}", inputs, stated, solve)
 
@@ -162,7 +162,7 @@ def of_scenario(what: str, name: str | None, tell: Tell) -> Named:
     stated = scenario(what)
     posed = problem(stated)
     wanted = wanted_of(stated, name)
-    found = _refused(
+    found = refused(
         find_optimum,
         statement(stated, posed, wanted),
         seed=stated.search.seed,
@@ -173,7 +173,7 @@ def of_scenario(what: str, name: str | None, tell: Tell) -> Named:
     return Named(title, inputs_at(found), stated, lambda: found)
 
 
-def _refused(work: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+def refused(work: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
     try:
         return work(*arguments, **options)
     except Infeasible as error:

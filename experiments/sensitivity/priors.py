@@ -20,6 +20,9 @@ from hardware_priors.quantities import unit
 from hardware_priors.sampling import quantile
 from hardware_priors.technologies import assemble, technology_priors
 
+WHOLE = {"memory.max_layers": 4.0, "memory.max_stacks": 1.0, "packaging.max_dies": 1.0}
+"""Facts that are counted, and in which steps: a draw is rounded to what could be on sale."""
+
 
 class UncertainPrior(NamedTuple):
     """One standard normal deviate: a fact, or facts of one group that move together."""
@@ -80,6 +83,8 @@ class Priors:
                 moved = np.asarray(quantile(fact, jnp.asarray(deviates)))
                 moved = moved * known.factor + known.offset
                 value = np.where((z[:, column[word]] == 0.0) & about, value, moved)
+            if leaf in WHOLE:  # what is on sale comes in whole numbers
+                value = np.maximum(np.round(value / WHOLE[leaf]), 1.0) * WHOLE[leaf]
             leaves[leaf] = value
         if self.utilisation is not None:
             leaves["economics.utilisation"] = np.full(len(z), self.utilisation)

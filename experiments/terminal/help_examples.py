@@ -58,6 +58,10 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "codesign show llama-405b",
         "codesign show runs/chat --design 0",
     ),
+    "uncertainty": (
+        "codesign uncertainty llama-405b --samples 2000 --against b200",
+        "codesign uncertainty dense --seed 1 --json",
+    ),
     "validate": (
         "codesign validate measured.csv",
         "codesign validate measured.csv --page accuracy.md --json",
