@@ -43,7 +43,7 @@ BLOCK = 500
 FREE_MOST = 1000
 """Worlds in which other hardware is tried too: it costs tens of times as much."""
 
-INDEX_PRIORS, INDEX_POINTS, SLOPE_WORLDS = 8, 64, 24
+INDEX_PRIORS, INDEX_POINTS, SLOPE_WORLDS = 8, 128, 24
 """Priors whose Sobol indices are estimated (those of the largest slopes), points of each estimate,
 and worlds in which slopes are taken."""
 
@@ -263,7 +263,7 @@ def _number(value: float) -> float | None:
 
 def _indices(found: Optimum, priors: Priors) -> dict[str, Any]:
     """Sobol indices of ln of the optimum's hardware at its best batch, over the priors with the
-    largest slopes (others at their nominal), and the bounds that slopes put on the totals."""
+    largest slopes (others at their medians), and indices from slopes."""
     step = 1e-3
     slopes = value_slopes(found, found.subproblem)
     count = len(priors.names)
@@ -282,7 +282,7 @@ def _indices(found: Optimum, priors: Priors) -> dict[str, Any]:
         return z
 
     points = design(INDEX_POINTS, len(active), seed=0, normal=True)
-    row = hardware_values(found, found.subproblem, priors.technologies, padded(points.stacked))
+    row = hardware_values(found, found.subproblem, priors.drawn, padded(points.stacked))
     estimate = indices(points, row.value)
     within = slopes_in_worlds(
         found,
@@ -292,7 +292,7 @@ def _indices(found: Optimum, priors: Priors) -> dict[str, Any]:
     )
     bounds = derivative_bounds(within[:, active], estimate.variance) if len(within) else None
     return {
-        "of": "ln of the objective of the nominal hardware at its best batch; other priors nominal",
+        "of": "ln of the objective of the nominal hardware at its best batch; others at medians",
         "points": INDEX_POINTS,
         "inputs": [
             {
@@ -301,14 +301,15 @@ def _indices(found: Optimum, priors: Priors) -> dict[str, Any]:
                 "first_error": float(estimate.first_error[j]),
                 "total": float(estimate.total[j]),
                 "total_error": float(estimate.total_error[j]),
-                "derivative_bound": None if bounds is None else float(bounds[j]),
+                "derivative_index": None if bounds is None else float(bounds[j]),
                 "slope": float(-by_deviate[k]),
             }
             for j, k in enumerate(active)
         ],
-        "derivative_bound_of": (
-            f"the same at four fifths of the batch, in the {len(within)} of {SLOPE_WORLDS} worlds"
-            " where it has a design"
+        "derivative_index_of": (
+            "mean square of the slope by the deviate over the variance, at four fifths of the"
+            f" batch, in the {len(within)} of {SLOPE_WORLDS} worlds where that has a design; the"
+            " bound of theory on a total index holds where every world has one"
         ),
     }
 
