@@ -1,1 +1,1 @@
-"""Parts of one's own, from files outside the package: each runs by itself and in the tests."""
+"""Examples of codesign inside other research code."""

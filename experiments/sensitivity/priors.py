@@ -127,7 +127,14 @@ def priors_of(stated: Scenario, posed: Problem) -> Priors:
 
 
 def _facts(stated: Scenario, choice: Choice, p: int) -> dict[str, Prior]:
-    """The facts of one kind of machine in a choice: of the names whose technology it has."""
+    return technology_priors(
+        **names_of(stated, choice, p), price_basis=stated.technology.price_basis
+    )
+
+
+def names_of(stated: Scenario, choice: Choice, p: int) -> dict[str, str]:
+    """Node, memory, link, cooling and packaging of one kind of machine in a choice: the names whose
+    technology it has."""
     machine, made = stated.machines[p], choice.kinds[p].technology
     offered = {part: getattr(machine, part) or getattr(stated.technology, part) for part in PARTS}
     for names in itertools.product(*offered.values()):
@@ -135,5 +142,5 @@ def _facts(stated: Scenario, choice: Choice, p: int) -> dict[str, Prior]:
         other = technology(stated, chosen)
         pairs = zip(jax.tree.leaves(made), jax.tree.leaves(other), strict=True)
         if all(float(a) == float(b) for a, b in pairs):
-            return technology_priors(**chosen, price_basis=stated.technology.price_basis)
+            return chosen
     raise ValueError(f"{choice.name}: no technology of the scenario is this one")
