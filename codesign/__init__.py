@@ -18,7 +18,11 @@ SI.
 - **Answers**: ``evaluate`` → ``Outcome``, ``Limits``; ``serve`` → ``ServingOutcome``, ``Pool``;
   ``elasticities``, ``exchange_rate``.
 - **Explanation**: ``inputs_of``, ``Inputs`` (all that goes in), ``explain`` → factors of a
-  difference, ``outcome_named``.
+  difference, ``outcome_named``; ``elasticities_by_input``, ``exchange_rates``, ``regimes``.
+- **At an optimum**: ``Statement`` (a question for one objective), ``find_optimum`` → ``Optimum``;
+  ``shadow_prices``, ``integer_steps``, ``motion`` (how it moves with technology), ``flips`` (when
+  its integers change), ``fixed_integers`` and ``hardware_values`` (in sampled worlds),
+  ``sobol_indices``, ``value_of_information``.
 - **Search**: ``optimize`` → ``Front``; ``Space``, ``Choice``, ``Kind``, ``Service``, ``service``,
   ``Bound``, ``LimitRow``, ``Infeasible``.
 - **Planning**: ``plan`` → ``Plans``, existing machines for a stated ``Demand``; ``Machine``.
@@ -105,10 +109,24 @@ if TYPE_CHECKING:
     from codesign.search import Space as Space
     from codesign.search import optimize as optimize
     from codesign.search import service as service
+    from codesign.sensitivity.by_input import elasticities_by_input as elasticities_by_input
+    from codesign.sensitivity.by_input import exchange_rates as exchange_rates
     from codesign.sensitivity.explanation import explain as explain
     from codesign.sensitivity.explanation import outcome_named as outcome_named
+    from codesign.sensitivity.flips import flips as flips
+    from codesign.sensitivity.global_indices import sobol_indices as sobol_indices
     from codesign.sensitivity.inputs import Inputs as Inputs
     from codesign.sensitivity.inputs import inputs_of as inputs_of
+    from codesign.sensitivity.motion import motion as motion
+    from codesign.sensitivity.optimum import Optimum as Optimum
+    from codesign.sensitivity.optimum import Statement as Statement
+    from codesign.sensitivity.optimum import find_optimum as find_optimum
+    from codesign.sensitivity.regimes import regimes as regimes
+    from codesign.sensitivity.robust import value_of_information as value_of_information
+    from codesign.sensitivity.shadow_prices import integer_steps as integer_steps
+    from codesign.sensitivity.shadow_prices import shadow_prices as shadow_prices
+    from codesign.sensitivity.uncertainty import fixed_integers as fixed_integers
+    from codesign.sensitivity.uncertainty import hardware_values as hardware_values
     from codesign.workload.catalogue import model as model
 
 _LATER = {
@@ -131,8 +149,17 @@ _LATER = {
         ),
         "codesign.search",
     ),
+    **dict.fromkeys(("elasticities_by_input", "exchange_rates"), "codesign.sensitivity.by_input"),
     **dict.fromkeys(("explain", "outcome_named"), "codesign.sensitivity.explanation"),
+    "flips": "codesign.sensitivity.flips",
+    "sobol_indices": "codesign.sensitivity.global_indices",
     **dict.fromkeys(("Inputs", "inputs_of"), "codesign.sensitivity.inputs"),
+    "motion": "codesign.sensitivity.motion",
+    **dict.fromkeys(("Optimum", "Statement", "find_optimum"), "codesign.sensitivity.optimum"),
+    "regimes": "codesign.sensitivity.regimes",
+    "value_of_information": "codesign.sensitivity.robust",
+    **dict.fromkeys(("integer_steps", "shadow_prices"), "codesign.sensitivity.shadow_prices"),
+    **dict.fromkeys(("fixed_integers", "hardware_values"), "codesign.sensitivity.uncertainty"),
 }
 """Names whose modules take long to load or read files: loaded when first asked for (PEP 562)."""
 

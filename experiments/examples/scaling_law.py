@@ -43,11 +43,12 @@ def design(wanted, steps=1500):
     descent = optax.adam(optax.cosine_decay_schedule(0.03, steps))
 
     def step(state, _):
-        change, kept = descent.update(jax.grad(cost)(state[0], wanted), state[1])
-        return (optax.apply_updates(state[0], change), kept), cost(state[0], wanted)
+        value, slopes = jax.value_and_grad(cost)(state[0], wanted)
+        change, kept = descent.update(slopes, state[1])
+        return (optax.apply_updates(state[0], change), kept), value
 
     (logs, _), costs = jax.lax.scan(step, (logs, descent.init(logs)), None, steps)
-    return {name: jnp.exp(value) for name, value in logs.items()}, costs
+    return jax.tree.map(jnp.exp, logs), costs
 
 
 if __name__ == "__main__":

@@ -87,12 +87,18 @@ def fleets(names: Sequence[str]) -> Fleets:
     """Find every scenario's best chip and run every scenario on every chip.
 
     Raises:
-        Refused: a scenario of several machines.
+        Refused: a scenario of several machines, or scenarios that may use unlike technologies:
+            their chips would not have had the same freedom.
     """
     chosen = [scenario(name) for name in names]
     for one in chosen:
         if len(one.machines) > 1:
             raise Refused(f"{one.name} has several machines; expected scenarios of one")
+        if one.technology != chosen[0].technology:
+            raise Refused(
+                f"{one.name} and {chosen[0].name} offer unlike technologies; expected scenarios"
+                " whose [technology] is the same"
+            )
     with tempfile.TemporaryDirectory() as folder:
         files, watts = [], []
         for one in chosen:

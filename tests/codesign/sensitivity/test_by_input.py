@@ -4,6 +4,7 @@ exchange rates and regimes against moved machines."""
 import dataclasses
 import math
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -11,10 +12,13 @@ import pytest
 import codesign
 from codesign.performance.coefficients import COEFFICIENTS, Coefficients
 from codesign.sensitivity.by_input import elasticities_by_input, exchange_rates
-from codesign.sensitivity.inputs import fleet_at, inputs_of
+from codesign.sensitivity.inputs import fleet_at as fleet
+from codesign.sensitivity.inputs import inputs_of
 from codesign.sensitivity.regimes import regimes
 from codesign.workload.operators import operator_table
 from tests.examples import thorough
+
+fleet_at = jax.jit(fleet)
 
 MODELS = ("llama-3.1-70b", "deepseek-v3", "qwen3.5-397b-a17b") if thorough() else ("llama-3.1-70b",)
 
