@@ -36,6 +36,9 @@ LANES = 64
 
 MOST_ATOMS = 6
 
+MOST_PANELS = 4096
+"""Panels at a time beyond which an outcome is not what its derivative says."""
+
 
 class Atom(NamedTuple):
     """A part of a tree that joins as a whole: how to find it, and what to call it."""
@@ -210,6 +213,11 @@ def integrate(game: Game) -> tuple[np.ndarray, float]:
     edges = np.linspace(0.0, 1.0, PANELS + 1)
     panels = list(itertools.pairwise(edges))
     while panels:
+        if len(panels) > MOST_PANELS:
+            raise ValueError(
+                "the outcome changes on the way by other amounts than its derivative says;"
+                " expected a function that is smooth but for bends and jumps"
+            )
         starts, ends = (np.array(side) for side in zip(*panels, strict=True))
         widths = ends - starts
         points = starts[:, None] + widths[:, None] * nodes

@@ -72,6 +72,14 @@ def test_a_jump_goes_to_those_that_cause_it():
     assert logs(alone) == pytest.approx({"x": math.log(5), "z": math.log(7)}, abs=1e-12)
 
 
+def test_an_outcome_that_is_not_what_its_derivative_says_is_refused():
+    def outcome(p):
+        return jnp.exp(jax.lax.stop_gradient(jnp.sin(p["x"])))
+
+    with pytest.raises(ValueError, match="than its derivative says"):
+        explain(outcome, {"x": 1.0}, {"x": 2.0})
+
+
 def test_a_number_that_is_zero_at_one_end_moves_in_a_straight_line():
     found = both_ways(lambda p: 1.0 + p["x"], {"x": 0.0}, {"x": 3.0})
     assert logs(found) == pytest.approx({"x": math.log(4)})
