@@ -6,7 +6,7 @@ q move with it; by the envelope theorem they meet at
 
     z = (V_q − V) / (dV/dz − dV_q/dz),
 
-which is then corrected by re-solving both there, once (a secant). Before that the optimum may lose
+which is then corrected by re-solving both there, in secant steps. Before that the optimum may lose
 its last design (a cache no longer fits): found by bisection. What is not among the runners-up is
 not seen: a flip is at the latest where it is said to be.
 """
@@ -19,6 +19,7 @@ import jax
 import numpy as np
 
 from codesign.search.integers.formulation import Subproblem
+from codesign.search.integers.solution_pool import WORTHWHILE
 from codesign.search.solver.lanes import double_precision
 from codesign.search.statement.problem import integer_names
 from codesign.sensitivity.motion import value_slopes
@@ -34,7 +35,7 @@ BEHIND = 0.15
 FARTHEST = 1.6448536269514722
 """Standard deviations that a prior is followed: to the 5 % and 95 % quantiles."""
 
-HALVINGS = 10
+HALVINGS, SECANTS = 10, 4
 
 Path = Callable[[np.ndarray, int], Technologies]
 """Technologies of a choice at standard normal deviates of all priors: (worlds, priors), choice →
@@ -44,14 +45,15 @@ leaves (worlds,)."""
 class Flip(NamedTuple):
     """Another design becomes better, or the optimum loses its last one.
 
-    ``z`` is the deviate of the prior, in standard deviations; ``error`` how far the last correction
-    moved it. ``to`` is the better design (None: no runner-up has any there); where ``lost`` the
-    optimum's own integers have no design beyond ``z``.
+    ``z`` is the deviate of the prior, in standard deviations; ``error`` how far the last step moved
+    it, and ``predicted`` where slopes alone said that it is. ``to`` is the better design (None: no
+    runner-up has any there); where ``lost`` the optimum's own integers have no design beyond ``z``.
     """
 
     prior: str
     z: float
     error: float
+    predicted: float
     to: Subproblem | None
     change: str
     lost: bool
@@ -59,7 +61,7 @@ class Flip(NamedTuple):
 
 def runners_up(found: Optimum) -> list[Subproblem]:
     """Solve what is next to an optimum, and pick the best of all that is solved: other integers
-    and choices, best first."""
+    and choices, best first; none that is as good as the optimum, as along flat valleys."""
     low, high = found.pool.formulation.ranges
     near = []
     for k in range(len(low)):
@@ -81,7 +83,7 @@ def runners_up(found: Optimum) -> list[Subproblem]:
         if other != found.subproblem
         and other.weighting == found.subproblem.weighting
         and math.isfinite(value)
-        and value < found.value + BEHIND
+        and found.value + WORTHWHILE < value < found.value + BEHIND
         and (np.array(other.integers) >= low).all()  # stacks that are left free build nothing
     ]
     return sorted(others, key=lambda other: (found.pool.value(other), other))[:RUNNERS_UP]
@@ -127,21 +129,21 @@ def flips(found: Optimum, path: Path, priors: Sequence[str]) -> list[Flip]:
     )
     told, ended = [], []
     for (k, sign, z, rival), end in zip(candidates, lost, strict=True):
-        error = 0.0
+        error, first = 0.0, z
         if rival is not None:
             z, error = corrected[k, sign]
         if end is not None and (rival is None or end < z):
             ended.append((k, sign, end))
         elif rival is not None and z <= FARTHEST:
-            told.append(
-                Flip(str(priors[k]), float(sign * z), error, rival, change(found, rival), False)
-            )
+            z, first = sign * z, sign * first
+            words = change(found, rival)
+            told.append(Flip(str(priors[k]), z, error, first, rival, words, False))
     width = FARTHEST * 0.5**HALVINGS
     for (k, sign, end), rival in zip(
         ended, _best_there(found, path, len(priors), ended, rivals), strict=True
     ):
         words = "no design" if rival is None else change(found, rival)
-        told.append(Flip(str(priors[k]), sign * end, width, rival, words, True))
+        told.append(Flip(str(priors[k]), sign * end, width, sign * end, rival, words, True))
     return sorted(told, key=lambda flip: abs(flip.z))
 
 
@@ -207,30 +209,33 @@ def _values(
 def _corrected(
     found: Optimum, path: Path, count: int, rows: Sequence[tuple[int, float, float, Any]]
 ) -> list[tuple[float, float]]:
-    """Where two optima meet after one secant step from where their slopes say, and how far that
-    was."""
-    tries = [min(z, 2.0 * FARTHEST) for _, _, z, _ in rows]
-    own = _values(
-        found, path, count,
-        [(k, sign * z, found.subproblem) for (k, sign, *_), z in zip(rows, tries, strict=True)],
-    )  # fmt: skip
-    others = _values(
-        found, path, count,
-        [(k, sign * z, rival) for (k, sign, _, rival), z in zip(rows, tries, strict=True)],
-    )  # fmt: skip
-    met = []
-    for (*_, rival), z, here, there in zip(rows, tries, own, others, strict=True):
-        start = found.pool.value(rival) - found.value
-        if not (math.isfinite(here) and math.isfinite(there)):
-            met.append((z if there < here else math.inf, 0.0))
-            continue
-        end = there - here
-        if start <= end:
-            met.append((math.inf, 0.0))
-            continue
-        better = z * start / (start - end)
-        met.append((better, abs(better - z)))
-    return met
+    """Where two optima meet, by secant steps from where their slopes say, both solved anew at every
+    step; and how far the last step went."""
+    before = np.zeros(len(rows))
+    gaps = np.array([found.pool.value(rival) - found.value for *_, rival in rows])
+    here = np.array([min(z, 2.0 * FARTHEST) for _, _, z, _ in rows])
+    step = here.copy()
+    for _ in range(SECANTS):
+        asked = [(k, sign * z) for (k, sign, *_), z in zip(rows, here, strict=True)]
+        own = _values(found, path, count, [(k, z, found.subproblem) for k, z in asked])
+        other = _values(
+            found, path, count, [(k, z, row[3]) for (k, z), row in zip(asked, rows, strict=True)]
+        )
+        known = np.isfinite(own) & np.isfinite(other)
+        now = np.where(known, np.where(known, other, 0.0) - np.where(known, own, 0.0), np.inf)
+        falling = known & (np.abs(gaps - now) > 1e-15)
+        slope = np.where(falling, gaps - now, 1.0)
+        forward = np.where(falling, (here - before) * np.where(falling, now, 0.0) / slope, 0.0)
+        moved = np.clip(here + forward, 0.0, 2.0 * FARTHEST)
+        step = np.where(falling, np.abs(moved - here), step)
+        before = np.where(falling, here, before)
+        gaps, here = np.where(falling, now, gaps), np.where(known, moved, np.inf)
+        here = np.where(np.isfinite(here), here, 2.0 * FARTHEST)
+    # what is still apart at the farthest place is no flip
+    return [
+        (float(z) if z < 2.0 * FARTHEST else math.inf, float(error))
+        for z, error in zip(here, step, strict=True)
+    ]
 
 
 def _lost(

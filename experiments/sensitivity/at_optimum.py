@@ -124,6 +124,7 @@ def _flip(flip: Flip, priors: Priors, facts: list[tuple[str, float, str]]) -> di
         "unit": unit,
         "deviate": float(flip.z),
         "error": float(flip.error),
+        "predicted": float(flip.predicted),
         "to": flip.change,
         "own_integers_lost": flip.lost,
     }

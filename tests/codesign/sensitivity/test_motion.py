@@ -1,6 +1,8 @@
 """Motion of the optimum against problems solved anew under a moved technology, and flips just
 before and after they are said to happen."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -55,17 +57,52 @@ def test_a_flip_happens_where_it_is_said_to(name):
     priors = priors_of(chosen, problem(chosen))
     told = flips(found, priors.technologies, priors.names)
     assert told
-    for flip in told[:6]:
-        k = priors.names.index(flip.prior)
+    beaten = [flip for flip in told if not flip.lost]
+    check_flips(found, priors.technologies, priors.names, [*told[:6], *beaten[:4]])
+
+
+def test_a_runner_up_wins_where_it_is_said_to():
+    """Prices of memory and energies of arithmetic move widely: other stacks, or none of them."""
+    found = optimum("small")
+    own = found.choice.kinds[0].technology
+
+    def path(z, choice):
+        technology = jax.tree.map(lambda leaf: np.full(len(z), float(leaf)), own)
+        memory, economics = technology.memory, technology.economics
+        price, power = np.exp(2.0 * z[:, 0]), np.exp(1.5 * z[:, 1])
+        memory = dataclasses.replace(
+            memory,
+            layer_price=np.asarray(memory.layer_price) * price,
+            stack_price=np.asarray(memory.stack_price) * price,
+        )
+        economics = dataclasses.replace(
+            economics, facility_price=np.asarray(economics.facility_price) * power
+        )
+        moved = dataclasses.replace(technology, memory=memory, economics=economics)
+        return (jax.tree.map(np.asarray, moved),)
+
+    told = flips(found, path, ("price", "power"))
+    beaten = [flip for flip in told if not flip.lost]
+    assert beaten and not [flip for flip in told if flip.lost]
+    # slopes alone say it to within a part of the way
+    assert np.median([abs(flip.predicted / flip.z - 1.0) for flip in beaten]) < 0.5
+    assert max(flip.error for flip in beaten) < 0.05
+    check_flips(found, path, ("price", "power"), told)
+
+
+def check_flips(found, path, names, told):
+    """Just before a flip the optimum's integers are better, just beyond the others are."""
+    for flip in told:
+        k = names.index(flip.prior)
         margin = max(2.0 * flip.error, 0.02 * abs(flip.z))
-        z = np.zeros((2, len(priors.names)))
+        z = np.zeros((2, len(names)))
         z[:, k] = np.sign(flip.z) * np.array([max(abs(flip.z) - margin, 0.0), abs(flip.z) + margin])
         values = []
         for subproblem in (found.subproblem, flip.to):
             if subproblem is None:
                 values.append(np.full(2, np.inf))
                 continue
-            technologies = priors.technologies(z, subproblem.choice)
+            technologies = path(z, subproblem.choice)
             worlds = worlds_of(found, technologies, subproblem.choice)
             values.append(solve_worlds(worlds, subproblem).value)
         own, other = values
