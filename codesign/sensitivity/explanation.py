@@ -154,7 +154,12 @@ def _algorithm_names(part: Any) -> str:
         known = (key for key, numbers in ALGORITHMS.items() if np.array_equal(numbers, row))
         return next(known, "own algorithm")
 
-    return " + ".join(" or ".join(name(row) for row in np.asarray(one)) for one in part)
+    return " + ".join(
+        " or ".join(name(row) for row in np.asarray(one))
+        if eqx.is_array(one)
+        else type(one).__name__
+        for one in part
+    )
 
 
 ALWAYS_WHOLE = (

@@ -14,9 +14,10 @@ from jax.tree_util import GetAttrKey, SequenceKey
 from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
 from codesign.numerics.fields import real
-from codesign.performance.coefficients import COEFFICIENTS, Coefficients
-from codesign.performance.execution import Execution, Operatorwise
+from codesign.performance.execution import Execution
+from codesign.performance.kernel_coefficients import COEFFICIENTS, Coefficients
 from codesign.performance.plan import Plan
+from codesign.performance.schedules import Operatorwise
 from codesign.search.statement.choices import Kind
 from codesign.search.statement.fleet import Fleet, Totals, fleet_of
 from codesign.search.statement.problem import ProblemBatch

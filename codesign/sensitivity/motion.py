@@ -108,7 +108,7 @@ def motion(found: Optimum, subproblem: Subproblem | None = None) -> Motion:
         np.stack([d_y[f : f + len(CONTINUOUS)] for f in first]),
         np.stack([d_y[k] for k in silicon]),
         d_multipliers,
-        tuple(name for name, flag in zip(names, weak, strict=True) if flag),
+        tuple(f"{key.name} {key.index}" for key, flag in zip(names, weak, strict=True) if flag),
     )
 
 

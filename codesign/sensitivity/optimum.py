@@ -7,7 +7,8 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from codesign.performance.execution import Execution, Operatorwise
+from codesign.performance.execution import Execution
+from codesign.performance.schedules import Operatorwise
 from codesign.search.integers.formulation import Memory, Subproblem
 from codesign.search.integers.solution_pool import SolutionPool
 from codesign.search.optimize import Progress, pose, search_weightings

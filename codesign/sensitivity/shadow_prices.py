@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from codesign.limits import limit_words
 from codesign.numerics.fields import units_of
-from codesign.outcome import limit_words
 from codesign.physical.area import usable_edge
 from codesign.search.integers.formulation import (
     Subproblem,
@@ -82,19 +82,19 @@ def shadow_prices(found: Optimum) -> list[ShadowPrice]:
     rows = [
         row
         for row, name in enumerate(names)
-        if multipliers[row] > PRICED and name.split()[0] not in DEFINITIONS
+        if multipliers[row] > PRICED and name.name not in DEFINITIONS
     ]
     rows.sort(key=lambda row: -multipliers[row])
     ranges = _ranges(found, rows, multipliers)
     prices = []
     for row, (low, high, *is_open) in zip(rows, ranges, strict=True):
-        word, _, number = names[row].partition(" ")
-        allowed, unit = _allowed(found, word, int(number or 0))
+        word, number = names[row].name, names[row].index
+        allowed, unit = _allowed(found, word, number)
         prices.append(
             ShadowPrice(
-                _words(found, word, int(number or 0)),
+                _words(found, word, number),
                 row,
-                int(number or 0),
+                number,
                 allowed,
                 unit,
                 float(multipliers[row]),

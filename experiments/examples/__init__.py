@@ -1,1 +1,1 @@
-"""Examples of codesign inside other research code."""
+"""Parts of one's own, from files outside the package: each runs by itself and in the tests."""

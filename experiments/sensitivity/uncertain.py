@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from codesign.limits import LIMIT_NAMES
 from codesign.search.solver.lanes import double_precision
-from codesign.search.statement.fleet import FLEET_LIMITS
 from codesign.search.statement.problem import integer_names
 from codesign.search.statement.space import CONTINUOUS
 from codesign.sensitivity.flips import change
@@ -141,7 +141,7 @@ def against(
         moved = Inputs(rival.designs, services, rival.plans, technologies, rival.execution)
         fleet = fleet_at(moved)
         kept = jnp.stack([outcome.limits.capacity for outcome in fleet.outcomes]).max()
-        late = fleet.limits[FLEET_LIMITS.index("promise")]
+        late = fleet.limits[LIMIT_NAMES.index("promise")]
         gain = wanted(fleet.totals) ** wanted.sense  # pyright: ignore[reportArgumentType]
         return jnp.where((kept <= 0.0) & (late <= 0.0), gain, 0.0)
 

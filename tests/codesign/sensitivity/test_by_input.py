@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import codesign
-from codesign.performance.coefficients import COEFFICIENTS, Coefficients
+from codesign.performance.kernel_coefficients import COEFFICIENTS, Coefficients
 from codesign.sensitivity.by_input import elasticities_by_input, exchange_rates
 from codesign.sensitivity.inputs import fleet_at as fleet
 from codesign.sensitivity.inputs import inputs_of
