@@ -341,7 +341,7 @@ def spoiled(outcome: Judged, distance: Real) -> Judged:
     )
 
 
-def _spoiled(outcome: Judged, good: Real, limit: Real, gain: Real, cost: Real) -> Judged:
+def _spoiled(outcome: Judged, good: Truth, limit: Real, gain: Real, cost: Real) -> Judged:
     found = {}
     for field in dataclasses.fields(outcome):  # pyright: ignore[reportArgumentType]
         value = getattr(outcome, field.name)

@@ -7,17 +7,17 @@ not predict a measured bow.
 
 from codesign.hardware.technology import Packaging
 from codesign.numerics.curvature import Curvature, declares
-from codesign.numerics.fields import Real
+from codesign.numerics.fields import Number, Real
 
 
 def curvature(
-    first_thickness: Real,
-    second_thickness: Real,
-    first_modulus: Real,
-    second_modulus: Real,
-    expansion_mismatch: Real,
-    temperature_span: Real,
-) -> Real:
+    first_thickness: Number,
+    second_thickness: Number,
+    first_modulus: Number,
+    second_modulus: Number,
+    expansion_mismatch: Number,
+    temperature_span: Number,
+) -> Number:
     """Curvature of a strip of two bonded layers [1/m].
 
     κ = 6·Δα·ΔT·(1 + m)² / (h·[3(1 + m)² + (1 + mn)·(m² + 1/(mn))]), with h = t₁ + t₂, m = t₁/t₂, n
