@@ -22,7 +22,8 @@ from experiments.rivals.points import (
     record,
 )
 from experiments.scenarios.problem import layouts, problem
-from experiments.scenarios.schema import Scenario, read, scenario, written
+from experiments.scenarios.schema import Scenario
+from experiments.scenarios.toml_text import read, scenario, written
 from tests.benchmarks.enumerate_devices import best_decode, best_pair
 from tests.experiments.small_scenario import SMALL
 
