@@ -33,7 +33,8 @@ from codesign.physical.power import (
     static_power,
 )
 from codesign.physical.voltage import energy_ratio
-from codesign.validity import check, far_from_legal, legal, spoiled
+from codesign.spoiling import spoiled
+from codesign.validity import check, far_from_legal, legal
 from codesign.workload import phases
 from codesign.workload.operators import OperatorTable, operator_table
 from codesign.workload.workload import Workload
@@ -63,7 +64,7 @@ def evaluate(
         TypeError: an argument of another type, or an array where one number is meant.
         ValueError: a concrete argument is outside its range. A traced one spoils the outcome: every
             limit is violated, every gain next to nothing and every cost next to infinite
-            (``validity.spoiled``).
+            (``spoiling.spoiled``).
 
     >>> import codesign, hardware_priors
     >>> llama = codesign.dense(

@@ -21,7 +21,8 @@ from codesign.performance.execution import Execution
 from codesign.performance.plan import Plan
 from codesign.performance.queueing import Service, aggregated, disaggregated
 from codesign.performance.schedules import Operatorwise
-from codesign.validity import check, check_part, far_from_legal, legal, spoiled
+from codesign.spoiling import spoiled
+from codesign.validity import check, check_part, far_from_legal, legal
 from codesign.workload import phases
 from codesign.workload.operators import OperatorTable, operator_table
 from codesign.workload.phases import Serving

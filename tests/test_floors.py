@@ -21,6 +21,7 @@ FLOORS = [
         "codesign.argument_types",
         "codesign.limits",
         "codesign.outcome",
+        "codesign.spoiling",
         "codesign.validity",
         "codesign.evaluation",
         "codesign.serving",

@@ -220,7 +220,7 @@ def write(
     resumed: int = 0,
 ) -> None:
     """Write the run folder."""
-    from experiments.rivals.points import devices_csv
+    from experiments.rivals.device_rows import devices_csv
     from experiments.runs.columns import csv_text
     from experiments.runs.details import run_record
     from experiments.runs.device_files import device_files

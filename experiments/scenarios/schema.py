@@ -2,14 +2,11 @@
 its unit."""
 
 import math
-from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     model_validator,
 )
@@ -21,12 +18,9 @@ from experiments.scenarios.values import (
     Chips,
     Count,
     Name,
-    Positions,
     Sequences,
-    Share,
     Text,
     catalogue_device,
-    catalogue_model,
     in_order,
     known_objective,
     known_outcome,
@@ -36,107 +30,17 @@ from experiments.scenarios.values import (
     quantity_range,
     several,
 )
-
-SHARES = 1e-6
-"""How far shares may be from summing to 1."""
+from experiments.scenarios.work import SHARES, Section, Work
 
 MOST_CHOICES = 4096
 """Combinations of alternatives that one run tries; each is compiled arrays of its own."""
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-PHASES_USING = {
-    "context": ("decode",),
-    "prompt": ("prefill", "serving"),
-    "cached": ("prefill", "serving"),
-    "output": ("serving",),
-    "load": ("serving",),
-    "first_promise": ("serving",),
-    "draft_length": ("decode", "serving"),
-    "draft_acceptance": ("decode", "serving"),
-    "draft_cost": ("decode", "serving"),
-    "decode_machine": ("decode", "serving"),
-    "prefill_machine": ("prefill", "serving"),
-}
-"""Which phases a key of a workload has an effect in, where not in all."""
-
-
-def _either(words: Sequence[str]) -> str:
-    return " or ".join(f'"{word}"' for word in words)
-
-
-class Work(_Section):
-    """One service: model, phase, precision, promises."""
-
-    model: Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(catalogue_model)]
-    phase: Literal["decode", "prefill", "serving"] = "decode"
-    context: Positions | None = None
-    """cached positions per sequence (decode)"""
-    prompt: Positions | None = None
-    """positions of a prompt (prefill, serving)"""
-    output: Positions | None = None
-    """tokens of an output (serving)"""
-    cached: Share = 0.0
-    """share of the prompt already in a cache"""
-    load: Share = 0.7
-    """offered load over capacity: how long prompts wait (serving)"""
-    draft_length: Annotated[int, Field(ge=0, le=1000)] = 0
-    draft_acceptance: Share = 0.0
-    draft_cost: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """draft model over target model"""
-    weight_bits: Bits | None = None
-    """of all weights; as the model's file says where left out, like the widths that follow"""
-    expert_weight_bits: Bits | None = None
-    kv_bits: Bits | None = None
-    activation_bits: Bits | None = None
-    message_bits: Bits = 16.0
-    promise: quantity("s")  # pyright: ignore[reportInvalidTypeForm]
-    first_promise: quantity("s") | None = None  # pyright: ignore[reportInvalidTypeForm]
-    """longest mean time to the first token (serving)"""
-    share: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """of the fleet's output tokens"""
-    decode_machine: Annotated[int, Field(ge=0)] = 0
-    prefill_machine: Annotated[int, Field(ge=0)] = 0
-    """which of the machines decodes and which prefills; the same one interleaves both"""
-
-    @property
-    def machines(self) -> set[int]:
-        """The machines that work for this service."""
-        return {"decode": {self.decode_machine}, "prefill": {self.prefill_machine}}.get(
-            self.phase, {self.decode_machine, self.prefill_machine}
-        )
-
-    @model_validator(mode="after")
-    def _whole(self) -> "Work":
-        needed = {"decode": ("context",), "prefill": ("prompt",), "serving": ("prompt", "output")}[
-            self.phase
-        ]
-        for name in needed:
-            if getattr(self, name) is None:
-                raise ValueError(f"the phase {self.phase!r} needs {name!r}, which is missing")
-        for name in sorted(self.model_fields_set):
-            if self.phase not in (used := PHASES_USING.get(name, (self.phase,))):
-                raise ValueError(
-                    f"{name} has no effect in the phase {self.phase!r}; expected it only with phase"
-                    f" = {_either(used)}"
-                )
-        for name in ("draft_acceptance", "draft_cost"):
-            if getattr(self, name) and not self.draft_length:
-                raise ValueError(
-                    f"{name} has no effect without drafts; expected draft_length of at least 1"
-                    " beside it"
-                )
-        return self
 
 
 PARTS = ("node", "memory", "link", "cooling", "packaging")
 """Parts of a technology of which several may compete."""
 
 
-class Technologies(_Section):
+class Technologies(Section):
     """Names of ``hardware_priors.technology``; several of one kind compete."""
 
     node: on_offer("node")  # pyright: ignore[reportInvalidTypeForm]
@@ -149,7 +53,7 @@ class Technologies(_Section):
     """share of the time in which the machine earns; the prior's nominal where left out"""
 
 
-class Machine(_Section):
+class Machine(Section):
     """One kind of machine, where it is made with something else than the others."""
 
     name: Name | Literal[""] = ""
@@ -163,7 +67,7 @@ class Machine(_Section):
 SYNC_RANGE = ("0.1 us", "100 us")
 
 
-class Box(_Section):
+class Box(Section):
     """Ranges in which designs are sought, and whether they must be buildable."""
 
     mode: Literal["build", "limit"] = "build"
@@ -177,14 +81,14 @@ class Box(_Section):
     batch: Annotated[tuple[Sequences, Sequences], AfterValidator(in_order)]
 
 
-class Fixed(_Section):
+class Fixed(Section):
     """Quantities of a design that are not searched."""
 
     scale_out_bandwidth: quantity("B/s") = "50 GB/s"  # pyright: ignore[reportInvalidTypeForm]
     scale_out_latency: quantity("s") = "20 us"  # pyright: ignore[reportInvalidTypeForm]
 
 
-class Alternatives(_Section):
+class Alternatives(Section):
     """Discrete choices; every combination is tried."""
 
     collectives: Annotated[
@@ -214,7 +118,7 @@ class Alternatives(_Section):
         return math.prod(max(len(getattr(self, name)), 1) for name in type(self).model_fields)
 
 
-class Limit(_Section):
+class Limit(Section):
     """A bound on an outcome, in SI: ``codesign list objectives`` names them."""
 
     outcome: Annotated[str, AfterValidator(known_outcome)]
@@ -230,13 +134,13 @@ class Limit(_Section):
         return self
 
 
-class FleetSize(_Section):
+class FleetSize(Section):
     """How large a fleet the report speaks of."""
 
     power: quantity("W") | None = None  # pyright: ignore[reportInvalidTypeForm]
 
 
-class Compare(_Section):
+class Compare(Section):
     """Which devices stand beside the designs."""
 
     devices: Annotated[
@@ -247,7 +151,7 @@ class Compare(_Section):
     """names of the catalogue or device files; none: all that datacentres run"""
 
 
-class Search(_Section):
+class Search(Section):
     """How to search, and for what."""
 
     execution: Literal["operatorwise", "dataflow", "limit", "calibrated"] = "operatorwise"
@@ -282,7 +186,7 @@ class Search(_Section):
         return self
 
 
-class Scenario(_Section):
+class Scenario(Section):
     """A whole scenario; ``name`` is its file's unless told."""
 
     name: Name

@@ -13,10 +13,11 @@ from pydantic import (
 
 from codesign.files import NOT_TOML, own_path, parse_toml, read_text
 from experiments.scenarios.faults import faults, refusal
-from experiments.scenarios.schema import PHASES_USING, Scenario
+from experiments.scenarios.schema import Scenario
 from experiments.scenarios.values import (
     LONGEST_NAME,
 )
+from experiments.scenarios.work import PHASES_USING
 from experiments.terminal.refusal import Refused, nearest
 
 

@@ -11,15 +11,8 @@ import codesign
 import hardware_priors
 from codesign.workload.catalogue import model
 from experiments.reproductions import energy
-from experiments.reproductions.energy import (
-    Compared,
-    Measured,
-    batch_group,
-    errors,
-    predict,
-    read,
-    table,
-)
+from experiments.reproductions.energy import batch_group, errors, predict, table
+from experiments.reproductions.energy_points import Compared, Measured, read
 from experiments.reproductions.table import Settings
 from experiments.terminal.refusal import Refused
 
