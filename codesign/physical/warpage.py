@@ -7,7 +7,7 @@ not predict a measured bow.
 
 from codesign.hardware.technology import Packaging
 from codesign.numerics.curvature import Curvature, declares
-from codesign.numerics.fields import Number, Real
+from codesign.numerics.fields import Number
 
 
 def curvature(
@@ -46,7 +46,7 @@ def curvature(
 
 
 @declares(Curvature.MONOMIAL, interposer_area=(1e-4, 1e-2))
-def warpage(interposer_area: Real, packaging: Packaging) -> Real:
+def warpage(interposer_area: Number, packaging: Packaging) -> Number:
     """Bow of the interposer at room temperature: κ·L²/8, the sagitta of an arc of chord L [m].
 
     L is the side of a square of the interposer's area, so L² is the area; across the diagonal it

@@ -53,7 +53,6 @@ SPEED = "tokens/s/user"
 PER_DOLLAR = "tokens/s/$"
 
 
-
 @dataclasses.dataclass(frozen=True)
 class Machine:
     """One machine made of a device: integers, layout, and what it yields."""

@@ -310,5 +310,3 @@ def _totals(
         tokens_per_second_per_dollar=1.0 / capital,
         tokens_per_second_per_watt=1.0 / provisioned,
     )
-
-
