@@ -21,16 +21,10 @@ from codesign.search.statement.choices import stacked
 from codesign.search.statement.goals import log_goals
 from codesign.search.statement.problem import assemble
 from experiments.rivals.comparison import Compared, compared
-from experiments.rivals.machines import (
-    CAPITAL,
-    Integers,
-    Machines,
-    Offers,
-    Sought,
-    evaluate,
-    own_front,
-    search,
-)
+from experiments.rivals.dominating import own_front
+from experiments.rivals.machines import Sought
+from experiments.rivals.offers import CAPITAL, Integers, Machines, Offers, evaluate
+from experiments.rivals.search import search
 from experiments.scenarios.problem import Layout, Problem, layouts
 from experiments.scenarios.schema import Scenario
 from hardware_priors.devices import Device

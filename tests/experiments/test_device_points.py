@@ -11,8 +11,10 @@ from codesign.search.statement.goals import log_goals
 from experiments.rivals.advantage import advantage, as_record, sentences
 from experiments.rivals.comparison import compared
 from experiments.rivals.device_rows import devices_csv, drawn, record
-from experiments.rivals.machines import Integers, evaluate, own_front, search
+from experiments.rivals.dominating import own_front
+from experiments.rivals.offers import Integers, evaluate
 from experiments.rivals.points import _design, _offers, device_points, leading, objectives_of
+from experiments.rivals.search import search
 from experiments.scenarios.problem import layouts, problem
 from experiments.scenarios.schema import Scenario
 from experiments.scenarios.toml_text import read, scenario, written
