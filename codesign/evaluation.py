@@ -33,7 +33,8 @@ from codesign.physical.power import (
     static_power,
 )
 from codesign.physical.voltage import energy_ratio
-from codesign.validity import check, far_from_legal, legal, spoiled
+from codesign.spoiling import spoiled
+from codesign.validity import check, far_from_legal, legal
 from codesign.workload import phases
 from codesign.workload.operators import OperatorTable, operator_table
 from codesign.workload.workload import Workload
@@ -59,11 +60,14 @@ def evaluate(
         technology: prices and physics (``hardware_priors.technology``).
         execution: ``Operatorwise()`` unless told.
 
+    Returns:
+        Speed, fit, power, money, and ln(used / allowed) of every limit.
+
     Raises:
         TypeError: an argument of another type, or an array where one number is meant.
         ValueError: a concrete argument is outside its range. A traced one spoils the outcome: every
             limit is violated, every gain next to nothing and every cost next to infinite
-            (``validity.spoiled``).
+            (``spoiling.spoiled``).
 
     >>> import codesign, hardware_priors
     >>> llama = codesign.dense(
@@ -107,12 +111,33 @@ def evaluate_table(
     technology: Technology,
     execution: Execution,
 ) -> Outcome:
-    """``evaluate`` on an operator table already written: one compiled program for models of one
+    """Evaluate on an operator table already written: one compiled program for models of one
     (padded) shape.
+
+    Args:
+        design, plan, technology: as for ``evaluate``.
+        table: the model (``operator_table``, ``pad``).
+        workload: its phase and promise.
+        execution: how operators share time.
+
+    Returns:
+        The outcome, as of ``evaluate``.
 
     Of ``workload`` only phase and promise are used. Nothing is refused; a number of design, phase,
     promise or plan out of range spoils the outcome as in ``evaluate``. Model and technology are
     taken as they are, and so is a plan of more groups than chips.
+
+    >>> import codesign, hardware_priors
+    >>> model, phase = codesign.model("llama-3.1-8b"), codesign.Decode(batch=1, context=1024)
+    >>> work = codesign.Workload(model, phase)
+    >>> table = codesign.operator_table(model, work.precision)
+    >>> h100 = hardware_priors.device("h100").design(chips=1)
+    >>> world = hardware_priors.technology("N5", "HBM3", "NVLink4")
+    >>> found = codesign.evaluate_table(
+    ...     h100, table, work, codesign.Plan(), world, codesign.Operatorwise()
+    ... )
+    >>> bool(found.fits_memory)
+    True
     """
     design, phase, promise, plan, distance = legal(design, workload.phase, workload.promise, plan)
     workload = dataclasses.replace(workload, phase=phase, promise=promise)

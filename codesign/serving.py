@@ -21,7 +21,8 @@ from codesign.performance.execution import Execution
 from codesign.performance.plan import Plan
 from codesign.performance.queueing import Service, aggregated, disaggregated
 from codesign.performance.schedules import Operatorwise
-from codesign.validity import check, check_part, far_from_legal, legal, spoiled
+from codesign.spoiling import spoiled
+from codesign.validity import check, check_part, far_from_legal, legal
 from codesign.workload import phases
 from codesign.workload.operators import OperatorTable, operator_table
 from codesign.workload.phases import Serving
@@ -91,11 +92,22 @@ def serve(
         first_promise, token_promise: longest allowed mean times to the first and between further
             tokens [s].
 
+    Returns:
+        Times, capacity, goodput and price of the service, and the outcome of each phase.
+
     Raises:
         TypeError: an argument of another type, or an array where one number is meant.
         ValueError: a concrete argument is outside its range, or weights and caches of concrete ones
             do not fit. Traced ones that do not fit have ``limits.capacity`` above zero and no
             goodput; illegal ones spoil both phases (``codesign.evaluate``).
+
+    >>> import codesign, hardware_priors
+    >>> pool = codesign.Pool(hardware_priors.device("h100").design(chips=1))
+    >>> world = hardware_priors.technology("N5", "HBM3", "NVLink4")
+    >>> asked = codesign.Serving(prompt=1024, output=256, batch=16)
+    >>> found = codesign.serve(codesign.model("llama-3.1-8b"), asked, pool, technology=world)
+    >>> 0.0 < float(found.goodput) <= float(found.requests_per_second)
+    True
     """
     precision = Precision() if precision is None else precision
     execution = Operatorwise() if execution is None else execution

@@ -6,12 +6,10 @@ limit is violated, every gain next to nothing, every cost next to infinite. All 
 with the distance from the range, so that an optimiser that walks out of it is sent back.
 """
 
-import dataclasses
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,9 +19,7 @@ from jax.tree_util import GetAttrKey, keystr
 from codesign.argument_types import check_scalars
 from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
-from codesign.limits import Limits
 from codesign.numerics.fields import Real, Truth
-from codesign.outcome import GAINS, Outcome
 from codesign.performance.plan import Plan
 from codesign.workload.phases import Phase
 from codesign.workload.transformer import Transformer, routings
@@ -315,47 +311,3 @@ def far_from_legal(
     ]
     between = [one for machine in machines for one in _derived(*machine)]
     return _distance([*stated, *more, *between])
-
-
-NOTHING = 1e-18
-"""What a gain is at most where an argument is illegal, and one over what a cost is at least: finite
-in single precision, with logarithm."""
-
-
-Judged = TypeVar("Judged", bound=eqx.Module)
-
-
-def spoiled(outcome: Judged, distance: Real) -> Judged:
-    """The outcome as it is where ``distance`` is 0; elsewhere one that nobody wants.
-
-    With b = ln(1 + distance), every limit is b > 0, every gain ``NOTHING`` / (1 + b), and every
-    cost, time, area and byte one over that.
-    """
-    # all follows from one logarithm: XLA copies cheap operations into every loop that uses them,
-    # but not that one
-    beyond = jnp.log1p(
-        jnp.where(distance <= 1.0 / NOTHING, distance, 1.0 / NOTHING)
-    )  # NaN is far out too
-    return _spoiled(
-        outcome, beyond == 0.0, beyond, NOTHING / (1.0 + beyond), (1.0 + beyond) / NOTHING
-    )
-
-
-def _spoiled(outcome: Judged, good: Real, limit: Real, gain: Real, cost: Real) -> Judged:
-    found = {}
-    for field in dataclasses.fields(outcome):  # pyright: ignore[reportArgumentType]
-        value = getattr(outcome, field.name)
-        worst = (
-            limit
-            if isinstance(value, Limits) or field.name == "first_token"
-            else gain
-            if field.name in GAINS
-            else cost
-        )
-        if isinstance(value, Outcome):
-            found[field.name] = _spoiled(value, good, limit, gain, cost)
-        else:
-            found[field.name] = jax.tree.map(
-                lambda leaf, worst=worst: jnp.where(good, leaf, worst.astype(leaf.dtype)), value
-            )
-    return dataclasses.replace(outcome, **found)  # pyright: ignore[reportArgumentType]

@@ -2,6 +2,7 @@
 docs/architecture.md says."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ FLOORS = [
         "codesign.argument_types",
         "codesign.limits",
         "codesign.outcome",
+        "codesign.spoiling",
         "codesign.validity",
         "codesign.evaluation",
         "codesign.serving",
@@ -120,3 +122,34 @@ def test_import_touches_no_global_flag():
         " objectives, hardware_priors; assert dict(jax.config.values) == before"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+LINES = 350
+"""Most lines of a module: one idea each."""
+
+LONG = {"codesign.workload.experts"}
+"""Still longer."""
+
+
+@pytest.mark.parametrize("path", modules(), ids=dotted)
+def test_a_module_holds_one_idea(path):
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert lines <= LINES or dotted(path) in LONG
+
+
+CLOSED = re.compile(
+    r"(isinstance\([^)]*|case )\b(Operatorwise|Dataflow|LimitStudy|GroupedAttention|CrossAttention"
+    r"|LatentAttention|CompressedAttention|LinearAttention|SelectiveScan|ShortConvolution"
+    r"|FeedForward|MixtureOfExperts)\b"
+)
+"""A question which of the built-in parts something is: a part of the user's own has no answer."""
+
+
+@pytest.mark.parametrize("path", modules(), ids=dotted)
+def test_no_module_asks_which_built_in_part_it_has(path):
+    assert not CLOSED.search(path.read_text(encoding="utf-8"))
+
+
+def test_such_a_question_is_seen():
+    assert CLOSED.search("if isinstance(execution, codesign.LimitStudy):")
+    assert CLOSED.search("        case LatentAttention():")

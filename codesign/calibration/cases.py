@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Literal
 
+from codesign.calibration.case_layouts import Layout, NotComparable, Protocol, _layout
 from codesign.calibration.machine import Machine, MachineFinder
 from codesign.calibration.measurements import Measurement
 from codesign.calibration.names import Engine, Formats, engine, formats, model_candidates
@@ -19,7 +20,6 @@ from codesign.calibration.names import Engine, Formats, engine, formats, model_c
 Quantity = Literal[
     "time_per_token", "time_to_first_token", "end_to_end", "throughput", "power", "energy"
 ]
-Protocol = Literal["decode", "interleaved", "static", "max_load", "prefill", "disaggregated"]
 
 INFERENCEX_LENGTH = 0.9
 """Mean length over nominal length in InferenceX: uniform between 0.8 and 1.0
@@ -103,13 +103,9 @@ def map_rows(
     for measurement in measurements:
         try:
             cases.append(_case(measurement, find_machine, find_model))
-        except _NotComparable as reason:
+        except NotComparable as reason:
             unmapped.append(Unmapped(measurement, str(reason)))
     return cases, unmapped
-
-
-class _NotComparable(Exception):
-    """Why a row has no prediction."""
 
 
 _PROTOCOLS: tuple[tuple[str, Protocol], ...] = (
@@ -130,26 +126,24 @@ def _case(
     text = row.text
     phase = text["phase"].lower()
     if "mtp" in phase or "speculative" in text.get("params_note", "").lower():
-        raise _NotComparable("speculative decoding with drafts of unknown acceptance")
+        raise NotComparable("speculative decoding with drafts of unknown acceptance")
     if phase == "prefill+queue" and text.get("mode") == "disagg":
-        raise _NotComparable(
-            "time to first token of a separate prefill pool under an unstated load"
-        )
+        raise NotComparable("time to first token of a separate prefill pool under an unstated load")
     protocol: Protocol | None = next(
         (protocol for pattern, protocol in _PROTOCOLS if re.match(pattern, phase)), None
     )
     if protocol is None:
-        raise _NotComparable(f"phase {_shown(text['phase'])} has no counterpart in the model")
+        raise NotComparable(f"phase {_shown(text['phase'])} has no counterpart in the model")
     _refuse_impossible(row)
     quantity, per_chip, total = _quantity(text["metric"], phase)
     model = next(
         (found for name in model_candidates(text["model"]) if (found := find_model(name))), None
     )
     if model is None:
-        raise _NotComparable(f"model {_shown(text['model'])} is not in the catalogue")
+        raise NotComparable(f"model {_shown(text['model'])} is not in the catalogue")
     machine = find_machine(text["hardware"], row.number("tp") or row.number("n_chips") or 1.0)
     if machine is None:
-        raise _NotComparable(
+        raise NotComparable(
             f"hardware {_shown(text['hardware'])} is not in the catalogue with the rates that are"
             " needed"
         )
@@ -158,7 +152,7 @@ def _case(
         text["precision_weights"], text["precision_kv"], model, machine.name, software.family
     )
     if bits is None:
-        raise _NotComparable(f"precision {_shown(text['precision_weights'])} is of no known kind")
+        raise NotComparable(f"precision {_shown(text['precision_weights'])} is of no known kind")
     layout = _layout(row, protocol, model, machine, bits)
     prompt, output = _lengths(row, model, protocol, quantity)
     concurrency = row.number("batch_or_concurrency")
@@ -168,7 +162,7 @@ def _case(
         if phase.startswith(("decode_batch1", "batch1")) or protocol == "prefill":
             concurrency = 1.0
         else:
-            raise _NotComparable("concurrency is not stated")
+            raise NotComparable("concurrency is not stated")
     value = _value(row, quantity, per_chip, total, layout, output)
     return Case(
         measurement=row,
@@ -209,8 +203,8 @@ def _refuse_impossible(row: Measurement) -> None:
     """Refuse numbers that no run has; a number of chips of 0 has a reason of its own."""
     if math.isnan(row.value):
         if row.text["value"] and row.text["unit"] and _is_positive(row.text["value"]):
-            raise _NotComparable(f"unit {_shown(row.text['unit'])} is not known")
-        raise _NotComparable(
+            raise NotComparable(f"unit {_shown(row.text['unit'])} is not known")
+        raise NotComparable(
             "the value is not stated"
             if not row.text["value"]
             else f"the value {_shown(row.text['value'])} is no positive number"
@@ -222,7 +216,7 @@ def _refuse_impossible(row: Measurement) -> None:
             and not (0.0 < number <= most)
             and not (name in ("n_chips", "ep", "output_len", "input_len") and number == 0.0)
         ):
-            raise _NotComparable(f"{name} is {number:g}, expected above 0 and at most {most:g}")
+            raise NotComparable(f"{name} is {number:g}, expected above 0 and at most {most:g}")
 
 
 def _is_positive(text: str) -> bool:
@@ -262,142 +256,7 @@ def _quantity(metric: str, phase: str) -> tuple[Quantity, bool, bool]:
         return "power", metric.endswith("per_gpu"), metric.endswith("total")
     if metric == "gpu_energy_per_output_token":
         return "energy", False, False
-    raise _NotComparable(f"metric {_shown(metric)} has no counterpart in the model")
-
-
-@dataclasses.dataclass(frozen=True)
-class _Layout:
-    tensor: float
-    pipeline: float
-    data: float
-    expert: float
-    replicas: float
-    chips: float  # of all replicas
-    assumed: bool = False
-    prefill_chips: float = float("nan")
-
-
-_POOL = re.compile(r"(\d+)x\(([^)]*)\)(?: on (\d+) GPUs)?")
-
-
-def _layout(
-    row: Measurement, protocol: Protocol, model: str, machine: Machine, bits: Formats
-) -> _Layout:
-    """The layout of one replica; fleets of a disaggregated service by their decode pool."""
-    text = row.text
-    if protocol == "disaggregated":
-        return _decode_pool(row)
-    tensor, chips = row.number("tp"), row.number("n_chips")
-    if chips == 0.0:
-        raise _NotComparable("the number of chips is given as 0")
-    pipeline = row.number("pp") or 1.0
-    expert = max(row.number("ep") or 1.0, 1.0)
-    if tensor is None:
-        if chips is None:
-            raise _NotComparable("neither the number of chips nor the tensor degree is stated")
-        return _Layout(*_assumed_degrees(chips, model, machine, bits), chips=chips, assumed=True)
-    attention_groups = (
-        (row.number("dp_attn") or 0.0) if "InferenceX" in text.get("source", "") else 0.0
-    )
-    is_2026 = text.get("dp_attn") in ("0", "1") and "AIC" not in text.get("source", "")
-    if is_2026:
-        groups = tensor if attention_groups else 1.0
-        return _Layout(
-            tensor / groups, pipeline, groups, min(expert, tensor), 1.0, tensor * pipeline
-        )
-    if "Neuron" in text.get("source", "") or machine.vendor == "aws":
-        tensor = tensor / 2.0  # the degree counts cores, two a chip
-    group = tensor * pipeline
-    chips = chips or group
-    if expert > 1.0 and chips == tensor * expert and "AIC" in text.get("source", ""):
-        chips = max(tensor, expert)
-    if (
-        chips > group and expert == chips
-    ):  # whole experts over all chips, attention in groups of the tensor degree
-        return _Layout(tensor, pipeline, chips / group, expert, 1.0, chips)
-    if chips < group:
-        chips = group
-    return _Layout(tensor, pipeline, 1.0, min(expert, group), chips / group, chips)
-
-
-def _decode_pool(row: Measurement) -> _Layout:
-    """One worker of the decode pool; the fleet's concurrency is shared by all workers."""
-    pool = _pool(row.text.get("decode_layout", ""))
-    prefill = _pool(row.text.get("prefill_layout", ""))
-    if pool is None:
-        tensor, chips = row.number("tp"), row.number("n_chips")
-        note = re.search(r"(\d+) prefill \+ (\d+) decode", row.text.get("params_note", ""))
-        if tensor is None or chips is None or note is None:
-            raise _NotComparable("the layout of the decode pool is not stated")
-        workers = float(note.group(2))
-        return _Layout(
-            tensor,
-            1.0,
-            1.0,
-            max(row.number("ep") or 1.0, 1.0),
-            workers,
-            workers * tensor,
-            prefill_chips=float(note.group(1)) * tensor,
-        )
-    each = pool.chips / pool.workers
-    groups = (
-        each
-        if pool.attention_groups
-        or (row.number("dp_attn") == 1.0 and "dpattn" not in row.text["decode_layout"])
-        else 1.0
-    )
-    experts = pool.expert
-    if (
-        pool.tensor == 1.0 and each > 1.0
-    ):  # workers whose degrees were not recorded: one attention group a chip, whole experts
-        groups, experts = each, each
-    prefill_chips = prefill.chips if prefill is not None else float("nan")
-    return _Layout(
-        each / groups,
-        1.0,
-        groups,
-        min(max(experts, 1.0), each),
-        pool.workers,
-        pool.chips,
-        prefill_chips=prefill_chips,
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class _Pool:
-    workers: float
-    tensor: float
-    expert: float
-    attention_groups: bool
-    chips: float
-
-
-def _pool(printed: str) -> _Pool | None:
-    """Read ``2x(tp8 ep8 dpattn1) on 16 GPUs``; None where it says nothing of use."""
-    match = _POOL.match(printed)
-    if match is None or match.group(1) == "0":
-        return None
-    degrees = {
-        name: float(value)
-        for name, value in re.findall(r"(tp|ep|dpattn|dp|pp)(\d+)", match.group(2))
-    }
-    workers, tensor = float(match.group(1)), degrees.get("tp", 1.0)
-    chips = float(match.group(3)) if match.group(3) else workers * tensor
-    return _Pool(workers, tensor, degrees.get("ep", 1.0), degrees.get("dpattn", 0.0) == 1.0, chips)
-
-
-def _assumed_degrees(
-    chips: float, model: str, machine: Machine, bits: Formats
-) -> tuple[float, float, float, float, float]:
-    """The smallest power-of-two tensor degree whose memory holds the weights one and a half times;
-    as many replicas as chips allow."""
-    from codesign.calibration.structures import weight_bytes
-
-    need = 1.5 * weight_bytes(model, bits) / machine.memory_capacity
-    tensor = 1.0
-    while tensor < need and tensor < min(chips, machine.scale_up_domain, 8.0):
-        tensor *= 2.0
-    return min(tensor, chips), 1.0, 1.0, 1.0, max(chips / tensor, 1.0)
+    raise NotComparable(f"metric {_shown(metric)} has no counterpart in the model")
 
 
 def _lengths(
@@ -412,7 +271,7 @@ def _lengths(
         if "MLPerf" in source and model in MLPERF_PROMPTS:
             prompt = MLPERF_PROMPTS[model]
         elif "MLPerf" in source:
-            raise _NotComparable(
+            raise NotComparable(
                 "the mean input length of the data set is not published with the result"
             )
         else:  # short chat prompts: ML.ENERGY, llama.cpp with short prompts
@@ -431,7 +290,7 @@ def _value(
     quantity: Quantity,
     per_chip: bool,
     total: bool,
-    layout: _Layout,
+    layout: Layout,
     output: float,
 ) -> float:
     """The measured value of one replica (times, throughput) or one chip (power)."""

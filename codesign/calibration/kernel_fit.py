@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from codesign.calibration.fit import fit
-from codesign.calibration.kernel_tables import KernelRows, read_kernels
+from codesign.calibration.kernel_rows import KernelRows
+from codesign.calibration.kernel_tables import read_kernels
 from codesign.calibration.layers import complete, parameters
 from codesign.calibration.machine import MachineFinder
 from codesign.calibration.profile import Profile, join

@@ -2,7 +2,7 @@
 from."""
 
 import dataclasses
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Machine:
     rated_power: float  # [W], nan where unknown
 
 
+@runtime_checkable
 class MachineFinder(Protocol):
     """Looks a printed device name up in the catalogue."""
 

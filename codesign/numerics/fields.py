@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float
 
 if TYPE_CHECKING:
@@ -11,11 +12,11 @@ if TYPE_CHECKING:
     Number: TypeAlias = Any
     Truth: TypeAlias = Any
 else:
-    Real = Float[Array, "..."]
+    Real = Float[Array | np.ndarray, "..."]
     """A real-valued leaf: a scalar, or a batch of them under ``vmap``."""
     Number = Real | float | int
     """What a user may give for one."""
-    Truth = Bool[Array, "..."]
+    Truth = Bool[Array | np.ndarray, "..."]
     """Whether something holds, for a scalar or for a batch."""
 
 

@@ -25,7 +25,7 @@ both may count from above: (0, 0) in a minimum, (1, 1) in a maximum.
 import jax
 import jax.numpy as jnp
 
-from codesign.numerics.fields import Number, Real
+from codesign.numerics.fields import Number, Real, Truth
 
 Slopes = tuple[Number, Number]
 
@@ -69,7 +69,7 @@ def at_most(value: Real, high: Number) -> Real:
     return lesser(high, value)
 
 
-def _choose(second_wins: Real, first: Number, second: Number, slopes: Slopes) -> Real:
+def _choose(second_wins: Truth, first: Number, second: Number, slopes: Slopes) -> Real:
     if slopes is not FIRST:
         tied = (
             jax.lax.stop_gradient(first) + slopes[0] * _change(first) + slopes[1] * _change(second)

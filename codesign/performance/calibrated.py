@@ -181,7 +181,7 @@ class ChipRates(eqx.Module):
     """Peaks of one chip, before any loss."""
 
     memory: Real  # [B/s]
-    matrix: Float[Array, "operators"]  # [FLOP/s] at the width at which each operator multiplies
+    matrix: Float[Array, "... operators"]  # [FLOP/s] at the width at which each operator multiplies
     attention: Real  # [FLOP/s] at 16 bit
     link: Real  # [B/s]
     sync_latency: Real  # [s]

@@ -9,7 +9,7 @@ from codesign.physical.latency import sync_floor
 
 
 def realize(build: Build, technology: Technology, compute_bits: Real) -> Design:
-    """The design that a build makes in a technology.
+    """Derive the design that a build makes in a technology.
 
     peak FLOP/s = matrix area · ρ · gain(bits) · clock
     SRAM capacity, bandwidth = SRAM area · σ, SRAM area · β
@@ -25,6 +25,16 @@ def realize(build: Build, technology: Technology, compute_bits: Real) -> Design:
         build: areas, counts and clock.
         technology: densities and rates.
         compute_bits: width of the matrix arithmetic [bit].
+
+    Returns:
+        The design [SI].
+
+    >>> import codesign, hardware_priors, jax.numpy as jnp
+    >>> world = hardware_priors.technology("N4", "HBM3", "NVLink4")
+    >>> build = codesign.Build(3e-4, 2e-4, 1.0, 5.0, 8.0, 18.0, 1.0, 0.0, 8.0, 1.0)
+    >>> design = codesign.realize(build, world, jnp.asarray(8.0))
+    >>> bool(design.memory_bandwidth == 5.0 * world.memory.stack_bandwidth)
+    True
     """
     logic, memory, links = technology.logic, technology.memory, technology.links
     gain = precision_ratio(compute_bits, logic.density_gain_8bit, logic.density_gain_4bit)
@@ -45,7 +55,7 @@ def realize(build: Build, technology: Technology, compute_bits: Real) -> Design:
 
 
 def built(design: Design, technology: Technology, compute_bits: Real) -> Build:
-    """The build that makes a design, ``realize`` inverted.
+    """Derive the build that makes a design, ``realize`` inverted.
 
     ``built(realize(build))`` is the build. The other way round, ``realize`` returns the six
     quantities but for the sync latency, which a build does not choose, and the larger of SRAM
@@ -55,6 +65,15 @@ def built(design: Design, technology: Technology, compute_bits: Real) -> Build:
         design: memory bandwidth above 0.
         technology: densities and rates.
         compute_bits: width of the matrix arithmetic [bit].
+
+    Returns:
+        The build: areas [m²], counts and clock [1].
+
+    >>> import codesign, hardware_priors, jax.numpy as jnp
+    >>> world = hardware_priors.technology("N4", "HBM3", "NVLink4")
+    >>> chip = hardware_priors.device("h100").design(chips=1)
+    >>> 4.0 < float(codesign.built(chip, world, jnp.asarray(8.0)).stacks) < 6.0
+    True
     """
     return Build(
         matrix_area=core_area(design, technology, compute_bits),

@@ -20,7 +20,7 @@ import math
 from functools import lru_cache
 from typing import NamedTuple
 
-from codesign.workload.transformer import MixtureOfExperts, Transformer, layer_count
+from codesign.workload.transformer import Transformer, layer_count, routings
 
 MOST_COPIES = 1.25
 """Redundant copies of experts that an engine is asked to keep, over the experts themselves."""
@@ -85,14 +85,13 @@ class Heads(NamedTuple):
 def heads(model: Transformer) -> Heads:
     """Query heads, KV heads, layers and experts of a model; what every rank needs whole counts as
     one head."""
-    query, shared, experts = set(), set(), 1
+    query, shared = set(), set()
+    experts = max([1, *(round(float(routing.experts)) for routing in routings(model))])
     for kind in model.layers:
         if kind.attention is not None and (whole := kind.attention.whole_heads()) is not None:
             divided = kind.attention.cache_heads()
             query.add(round(float(whole[0])))
             shared.add(1 if divided is None else round(float(divided)))
-        if isinstance(kind.feed_forward, MixtureOfExperts):
-            experts = max(experts, round(float(kind.feed_forward.experts)))
     return Heads(
         tuple(sorted(query)), tuple(sorted(shared)), round(float(layer_count(model))), experts
     )

@@ -20,9 +20,9 @@ from codesign.search.pareto.penalty_search import PenaltyOptima, lanes, search_b
 from codesign.search.solver.lanes import in_batches
 from codesign.search.solver.packing import pack
 from codesign.search.statement.choices import Choice
-from codesign.search.statement.fleet import OWN
 from codesign.search.statement.goals import Wanted, bound_names, bounds_exceeded, log_goals
 from codesign.search.statement.problem import ProblemBatch, integer_names
+from codesign.search.statement.relaxed_fleet import OWN
 from codesign.search.statement.space import CONTINUOUS, at_bound
 from codesign.search.verification.optimality import BINDING, integer_bounds, least_residual
 

@@ -114,10 +114,30 @@ def optimize(
         memory: where finished solves are kept and found again.
         progress: called with (stage, done, total).
 
+    Returns:
+        Designs that no other found design dominates, each with what is proved of it.
+
     Raises:
         Infeasible: no design in the space meets the limits; those in conflict are named.
         TypeError: an argument of another type, or an objective that says two things.
         ValueError: an objective that cannot be proved, or a problem that does not fit together.
+
+    Source: docs/mathematics.md, section by section, with each theorem's.
+
+    >>> import codesign, hardware_priors, objectives
+    >>> base = hardware_priors.device("b200").design(chips=1)
+    >>> low, high = [1e12, 3e10, 1e14, 3e-7, 5e10, 0.5], [3e13, 1e12, 1e16, 2e-5, 2e12, 1.2]
+    >>> space = codesign.Space(base, low, high, chips=(1, 2))
+    >>> world = hardware_priors.technology("N3", "HBM3E", "NVLink5")
+    >>> choice = codesign.Choice("N3", (codesign.Plan(),), (codesign.Kind(world),))
+    >>> model = codesign.dense(
+    ...     hidden=4096, layers=32, heads=32, kv_heads=8, width=14336, vocabulary=128256
+    ... )
+    >>> work = codesign.Workload(model, codesign.Decode(batch=1, context=8192), promise=0.01)
+    >>> wanted = [objectives.objective("tokens/s/$")]
+    >>> service = codesign.service(work, batch=(1, 64))
+    >>> codesign.optimize(space, service, [choice], wanted, weights=1).status
+    ('GLOBAL',)
     """
     spaces = (spaces,) if isinstance(spaces, Space) else tuple(spaces)
     services = (services,) if isinstance(services, Service) else tuple(services)

@@ -19,12 +19,15 @@ if TYPE_CHECKING:
 
 
 def model(name_or_path: str | Path, nominal_parameters: bool | float | None = None) -> Transformer:
-    """``reading(…).model``: a shipped model by name, or any model by its path.
+    """Look a shipped model up by name, or read any model by its path (``reading(…).model``).
 
     Args:
         name_or_path: see ``reading``.
         nominal_parameters: a number replaces the exact count of weights [1]; ``True`` takes the
             round one of the facts, 405e9 for llama-3.1-405b.
+
+    Returns:
+        The transformer.
 
     Raises:
         ValueError: unknown name (with the nearest ones), unreadable path, or no nominal count where

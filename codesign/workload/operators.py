@@ -73,8 +73,16 @@ def operator_table(
         slice_columns: narrowest useful slice of a matrix product [columns]
             (``Technology.attainable.slice_columns``).
 
-    All mixtures of a model must have the same number of experts, all and active (``evaluate.check``
+    Returns:
+        The table: one row an operator of a kind of layer, columns of shape (rows,).
+
+    All mixtures of a model must have the same number of experts, all and active (``validity.check``
     refuses others).
+
+    >>> import codesign
+    >>> table = codesign.operator_table(codesign.model("llama-3.1-8b"), codesign.uniform(8))
+    >>> table.names[:3]
+    ('query', 'key-value', 'attention')
     """
     writer = LayerWriter(model, precision, real(slice_columns))
     rows: list[tuple[str, Operator]] = []
@@ -197,8 +205,20 @@ def pad(table: OperatorTable, length: int) -> OperatorTable:
     """Append empty operators, so that tables of different models have one shape and share one
     compiled program.
 
+    Args:
+        table: of one model.
+        length: rows of the result [1].
+
+    Returns:
+        A table of ``length`` rows.
+
     Raises:
         ValueError: if the table is longer than ``length``.
+
+    >>> import codesign
+    >>> table = codesign.operator_table(codesign.model("llama-3.1-8b"), codesign.uniform(8))
+    >>> len(codesign.pad(table, 12).names)
+    12
     """
     missing = length - len(table.names)
     if missing < 0:

@@ -96,7 +96,15 @@ class Precision(eqx.Module):
 
 
 def uniform(bits: Number, state_bits: Number | None = None) -> Precision:
-    """Weights, activations and (unless told) the cache at the same width; messages stay at 16 bit.
+    """Keep weights, activations and (unless told) the cache at the same width; messages stay at 16
+    bit.
+
+    Args:
+        bits: of weights and activations [bit].
+        state_bits: of the cache [bit]; ``bits`` unless told.
+
+    Returns:
+        The precision.
 
     >>> float(uniform(8).compute_bits)
     8.0

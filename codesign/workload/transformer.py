@@ -56,7 +56,8 @@ __all__ = [
 
 
 class LayerKind(eqx.Module):
-    """``count`` equal layers; an attention-only or MLP-only layer leaves the other part ``None``.
+    """Equal layers, ``count`` of them; an attention-only or MLP-only layer leaves the other part
+    ``None``.
 
     ``weight_sets``, if given, says how many of them have weights of their own; the others run
     through the same weights again (the shared blocks of Zamba 2).
@@ -163,7 +164,20 @@ def dense(
     tied_embeddings: bool = False,
     name: str = "dense",
 ) -> Transformer:
-    """A plain grouped-query transformer with a gated MLP (Llama, Mistral, Qwen2).
+    """Make a plain grouped-query transformer with a gated MLP (Llama, Mistral, Qwen2).
+
+    Args:
+        hidden: width of the model [1].
+        layers: equal layers [1].
+        heads, kv_heads: query and key-value heads [1].
+        width: intermediate size of the MLP [1].
+        vocabulary: entries of the embedding table [1].
+        head_dim: width of a head [1]; ``hidden / heads`` unless told.
+        tied_embeddings: whether one table serves input and output.
+        name: for people.
+
+    Returns:
+        The transformer.
 
     >>> llama = dense(hidden=4096, layers=32, heads=32, kv_heads=8, width=14336, vocabulary=128256)
     >>> float(layer_count(llama))

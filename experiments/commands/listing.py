@@ -152,7 +152,7 @@ def objectives(sources: bool) -> list[dict[str, Any]]:
 
 def scenarios(sources: bool) -> list[dict[str, Any]]:
     """Built-in scenarios."""
-    from experiments.scenarios.schema import scenario, scenario_names
+    from experiments.scenarios.toml_text import scenario, scenario_names
 
     return [{"name": name, "description": scenario(name).description} for name in scenario_names()]
 

@@ -94,7 +94,7 @@ class Optimize:
         """The scenario, with what the options say instead."""
         from pydantic import ValidationError
 
-        from experiments.scenarios.schema import scenario
+        from experiments.scenarios.toml_text import scenario
 
         if self.prove and self.no_prove:
             raise Refused("--prove and --no-prove are both given; expected one of them")
@@ -129,7 +129,7 @@ def write_template(name_or_path: str, path: Path) -> int:
     Raises:
         Refused: there is something at the path.
     """
-    from experiments.scenarios.schema import scenario_text
+    from experiments.scenarios.toml_text import scenario_text
 
     text = scenario_text(name_or_path)
     try:
@@ -220,14 +220,14 @@ def write(
     resumed: int = 0,
 ) -> None:
     """Write the run folder."""
-    from experiments.rivals.points import devices_csv
+    from experiments.rivals.device_rows import devices_csv
     from experiments.runs.columns import csv_text
     from experiments.runs.details import run_record
     from experiments.runs.device_files import device_files
     from experiments.runs.folder import write_run
     from experiments.runs.page import write_report
     from experiments.runs.picture import draw_front
-    from experiments.scenarios.schema import written
+    from experiments.scenarios.toml_text import written
 
     run = run_record(front, stated, devices)
 

@@ -54,7 +54,7 @@ class Show:
             print(plain(print_sheet(run, k, results().width)))
 
     def _scenario(self) -> int:
-        from experiments.scenarios.schema import scenario, scenario_names, scenario_text
+        from experiments.scenarios.toml_text import scenario, scenario_names, scenario_text
         from experiments.terminal.screen import plain
 
         for option, given in (("--all", self.all), ("--design", self.design is not None)):

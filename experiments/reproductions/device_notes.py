@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from experiments.reproductions.devices import Case, Cell
+    from experiments.reproductions.device_areas import Case
+    from experiments.reproductions.devices import Cell
 
 _BLACKWELL_AREA = (
     "B200, GB200 and GB300 are the same two dies. Blackwell computes more per mm² of all its"
@@ -84,7 +85,7 @@ def why(cells: Sequence[Cell]) -> list[str]:
 
 
 def _stacked() -> str:
-    from experiments.reproductions.devices import machine
+    from experiments.reproductions.device_areas import machine
     from experiments.reproductions.fit import silicon
 
     above, below = (1e6 * float(part) for part in silicon(machine("mi300x")))
@@ -98,7 +99,12 @@ def _stacked() -> str:
 
 def method(case: Case) -> list[str]:
     """What was fitted on what, and what the comparison is worth."""
-    from experiments.reproductions.devices import FACTS, NOT_FITTED, NOT_PUBLISHED, not_compared
+    from experiments.reproductions.device_areas import (
+        FACTS,
+        NOT_FITTED,
+        NOT_PUBLISHED,
+        not_compared,
+    )
 
     missing = {
         quantity: ", ".join(
@@ -138,7 +144,8 @@ def _by_reason(reasons: dict[str, str]) -> dict[str, list[str]]:
 
 
 def _fit(case: Case) -> list[str]:
-    from experiments.reproductions.devices import free_coefficients, without
+    from experiments.reproductions.device_areas import free_coefficients
+    from experiments.reproductions.devices import without
 
     free = free_coefficients()
     ranges = "; ".join(

@@ -19,7 +19,7 @@ import numpy as np
 from codesign.hardware.technology import Economics
 from codesign.physical.cost import annuity
 from codesign.search import Front
-from experiments.rivals.machines import CAPITAL
+from experiments.rivals.offers import CAPITAL
 from experiments.rivals.points import PER_DOLLAR, DevicePoint, Machine, leading
 from experiments.scenarios.schema import Scenario
 from experiments.terminal.number_format import written

@@ -12,29 +12,15 @@ ends a device's own front is made of machines looked at nearby: each exists, and
 same speed by a few per cent may (by 15 % in a fleet of several services).
 """
 
-import dataclasses
 import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from codesign.hardware.design import Design
-from codesign.numerics.compilation import SELDOM, compiled
-from codesign.search.solver.packing import PackedProblems, each_lane
-from codesign.search.statement.fleet import Totals, first_token, fleet_of
 from codesign.search.statement.goals import Bound, Goal, bounds_exceeded, log_goals
-from codesign.search.statement.problem import ProblemBatch
-from codesign.search.statement.services import StepKind, machine_seconds, token_times
-from codesign.workload.phases import Serving
-
-CAPITAL = ("logic", "memory", "package", "margin", "network", "server", "facility")
-"""Parts of a machine's price, as ``physical.cost.Cost`` names them."""
-
-LANES = 2048
-"""Machines a call of the compiled program: one program for everything."""
+from experiments.rivals.dominating import _between, geometric, leading_rows, moved
+from experiments.rivals.offers import Integers, Offers, evaluate
 
 EVERY = 8
 """Every number of chips up to this one is tried."""
@@ -67,124 +53,6 @@ they are."""
 
 CLOSER = (1.7, 1.35, 1.15)
 """Ratios of chips and batches that each round tries about the machines of a front."""
-
-POINTS = 24
-"""Speeds at which a device's own front keeps the best machine for each objective."""
-
-
-class Offers(NamedTuple):
-    """What is on offer: every device in every layout; leading axis the offers."""
-
-    problems: PackedProblems
-    steps: tuple[StepKind, ...]
-    services: tuple[Any, ...]
-    device: np.ndarray  # (offers,) index of the device
-    bases: Design  # leaves (offers,); chips and sync latency are put in
-    latencies: np.ndarray  # (offers, most chips + 1) [s], by the number of chips
-    fewest: np.ndarray  # (offers, kinds) chips over which the layout can be divided
-    steps_at: np.ndarray  # (offers, …) numbers of chips beyond which the network changes
-    chips: tuple[int, int]
-    batch: tuple[int, int]
-
-
-class Machines(NamedTuple):
-    """Evaluated machines (fleets of one device), leading axis the machines; ln(used/allowed) of
-    what may stop them."""
-
-    totals: Totals
-    capacity: Any  # (kinds,)
-    late: Any  # (services,) time per token
-    first: Any  # (services,) time to the first token
-    chips_busy: Any  # chip-seconds of an output token [s]
-    capital: Any  # (CAPITAL,) [USD/(token/s)]
-
-
-class Integers(NamedTuple):
-    """Machines to evaluate."""
-
-    offer: np.ndarray  # (machines,)
-    chips: np.ndarray  # (machines, kinds)
-    batch: np.ndarray  # (machines, services)
-
-    def __getitem__(self, rows: Any) -> "Integers":  # pyright: ignore[reportIncompatibleMethodOverride]
-        return Integers(self.offer[rows], self.chips[rows], self.batch[rows])
-
-
-@compiled(SELDOM)
-def _lanes(
-    problems: PackedProblems,
-    bases: Design,
-    offer: jax.Array,
-    chips: jax.Array,
-    latency: jax.Array,
-    batch: jax.Array,
-) -> Machines:
-    def lane(
-        problem: ProblemBatch, base: Design, chips: jax.Array, latency: jax.Array, batch: jax.Array
-    ) -> Machines:
-        designs = tuple(
-            dataclasses.replace(base, chips=chips[p], sync_latency=latency[p])
-            for p in range(len(problem.spaces))
-        )
-        return _machine(problem, designs, batch)
-
-    return each_lane(
-        lane, problems, offer, jax.tree.map(lambda leaf: leaf[offer], bases), chips, latency, batch
-    )
-
-
-def _machine(problem: ProblemBatch, designs: tuple[Design, ...], batch: jax.Array) -> Machines:
-    found = fleet_of(problem, designs, batch)
-    capacity = [jnp.full_like(batch[0], -jnp.inf) for _ in designs]
-    busy, capital = jnp.zeros_like(batch[0]), jnp.zeros(len(CAPITAL), batch.dtype)
-    for step, outcome in zip(problem.steps, found.outcomes, strict=True):
-        capacity[step.kind] = jnp.maximum(capacity[step.kind], outcome.limits.capacity)
-        asked = machine_seconds(problem.services[step.service], step, batch[step.service])
-        chip_seconds = asked * outcome.step_time * designs[step.kind].chips
-        busy = busy + chip_seconds
-        capital = capital + chip_seconds * jnp.stack(
-            [getattr(outcome.cost, name) for name in CAPITAL]
-        )
-    late, first = [], []
-    for s, one in enumerate(problem.services):
-        times = [
-            found.outcomes[k].step_time for k, step in enumerate(problem.steps) if step.service == s
-        ]
-        decode, prefill = token_times(one, batch[s])
-        late.append(
-            jnp.log(
-                (decode * times[0] + (prefill * times[1] if len(times) > 1 else 0.0)) / one.promise
-            )
-        )
-        waits = isinstance(one.phase, Serving)
-        first.append(
-            jnp.log(first_token(problem, s, designs, times) / one.first_promise)
-            if waits
-            else jnp.full_like(late[0], -jnp.inf)
-        )
-    return Machines(
-        found.totals, jnp.stack(capacity), jnp.stack(late), jnp.stack(first), busy, capital
-    )
-
-
-def evaluate(offers: Offers, machines: Integers) -> Machines:
-    """Run machines on the exact model, ``LANES`` at a time; arrays of numpy."""
-    count = len(machines.offer)
-    padded = machines[np.minimum(np.arange(-(-count // LANES) * LANES), count - 1)]
-    latency = offers.latencies[padded.offer[:, None], padded.chips]
-    found = []
-    for start in range(0, len(padded.offer), LANES):
-        rows = slice(start, start + LANES)
-        lanes = _lanes(
-            offers.problems,
-            offers.bases,
-            padded.offer[rows],
-            padded.chips[rows].astype(float),
-            latency[rows],
-            padded.batch[rows].astype(float),
-        )
-        found.append(jax.tree.map(np.asarray, lanes))
-    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:count], *found)
 
 
 class Looked(NamedTuple):
@@ -259,7 +127,7 @@ class Sought:
         A grid brackets each service's largest batch; the brackets of machines that may beat the
         best known are then closed.
         """
-        grid = _geometric(*self.offers.batch, BATCH_STEP)
+        grid = geometric(*self.offers.batch, BATCH_STEP)
         batches = np.broadcast_to(grid[:, None], (len(offer), len(grid), len(self.offers.services)))
         at = self._at(offer, chips, batches)
         last = np.where(at.kept, np.arange(len(grid))[:, None], -1).max(
@@ -451,9 +319,9 @@ class Sought:
             )
             for fewer, larger in itertools.product((-1, 0, 1), ways):
                 near = machines[rows]
-                near.chips[:, decode] = _moved(near.chips[:, decode], step, fewer)
+                near.chips[:, decode] = moved(near.chips[:, decode], step, fewer)
                 around.append(
-                    np.column_stack([near.offer, near.chips, _moved(near.batch, step, larger)])
+                    np.column_stack([near.offer, near.chips, moved(near.batch, step, larger)])
                 )
             kinds = machines.chips.shape[1]
             fresh = np.unique(np.concatenate(around), axis=0)
@@ -473,109 +341,10 @@ class Sought:
         wanted = np.concatenate(
             [
                 np.arange(low, min(EVERY, high) + 1),
-                _geometric(max(low, EVERY), high, CHIP_STEP) if high >= low else [],
+                geometric(max(low, EVERY), high, CHIP_STEP) if high >= low else [],
                 steps,
                 steps + 1,
             ]
         )
         wanted = np.unique(wanted.astype(int))
         return wanted[(wanted >= low) & (wanted <= high)]
-
-
-def _geometric(low: int, high: int, step: float) -> np.ndarray:
-    """Whole numbers from low to high, at most ``step`` times apart or next to each other."""
-    count = int(np.ceil(np.log(max(high / low, 1.0)) / np.log(step))) + 1
-    return np.unique(np.round(np.geomspace(low, max(high, low), count))).astype(int)
-
-
-def _between(grid: np.ndarray, at: int) -> np.ndarray:
-    """Numbers between a number of a grid and its neighbours there."""
-    place = int(np.searchsorted(grid, at))
-    low, high = grid[max(place - 1, 0)], grid[min(place + 1, len(grid) - 1)]
-    inside = np.arange(low + 1, high)
-    return inside[inside != at]
-
-
-def search(
-    offers: Offers, objectives: Sequence[Goal], bounds: Sequence[Bound], speed: int
-) -> Sought:
-    """Try every offer; kinds of machine that only prefill are sized by themselves, before the
-    decoding kind and after it.
-
-    Args:
-        offers: devices and layouts.
-        objectives: what is wanted of a machine.
-        bounds: limits on outcomes.
-        speed: which of the objectives is the speed of a user.
-
-    Raises:
-        ValueError: several kinds of machine decode; expected one.
-    """
-    decoding = {step.kind for step in offers.steps if not step.prefill}
-    if len(decoding) > 1:
-        raise ValueError(f"{len(decoding)} kinds of machine decode; expected one")
-    (decode,) = decoding
-    prefilling = [p for p in range(offers.fewest.shape[1]) if p != decode]
-    sought = Sought(offers, objectives, bounds)
-    count = len(offers.device)
-    most = np.full((count, offers.fewest.shape[1]), offers.chips[1])
-    start = Integers(
-        np.arange(count), most, np.full((count, len(offers.services)), offers.batch[0])
-    )
-    for kind in prefilling:
-        start = sought.scan(kind, start)
-    sought.sweep(decode, start.offer, start.chips)
-    if prefilling and len(sought.seen[0].offer):
-        again = sought.leaders()
-        for kind in prefilling:
-            again = sought.scan(kind, again)
-        tried = {
-            (one, *others)
-            for one, others in zip(start.offer, map(tuple, start.chips[:, prefilling]), strict=True)
-        }
-        fresh = [
-            k
-            for k, one in enumerate(again.offer)
-            if (one, *again.chips[k, prefilling]) not in tried
-        ]
-        sought.sweep(decode, again.offer[fresh], again.chips[fresh])
-    if len(sought.seen[0].offer):
-        sought.fill_fronts(speed, decode)
-    return sought
-
-
-def leading_rows(logs: np.ndarray, speed: int) -> np.ndarray:
-    """Rows that are best for some objective among those of about the same speed, at ``POINTS``
-    speeds.
-
-    Args:
-        logs: ln of the objectives, to be minimised (machines, objectives).
-        speed: which of them is the speed.
-    """
-    at = logs[:, speed]
-    places = np.minimum((at - at.min()) / max(np.ptp(at), 1e-12) * POINTS, POINTS - 1).astype(int)
-    order = np.argsort(logs.sum(axis=1), kind="stable")
-    rows = set(order[logs[order].argmin(axis=0)].tolist())
-    for column in logs.T:
-        best = np.lexsort((logs.sum(axis=1), column, places))
-        rows |= set(best[np.unique(places[best], return_index=True)[1]].tolist())
-    return np.array(sorted(rows), dtype=int)
-
-
-def own_front(logs: np.ndarray, speed: int) -> np.ndarray:
-    """Rows of a device's own front, by rising speed: the leading ones that no row at all beats;
-    arguments of ``leading_rows``."""
-    rows = leading_rows(logs, speed)
-    kept = [
-        k
-        for k in rows
-        if not ((logs <= logs[k]).all(axis=1) & (logs < logs[k] - 1e-9).any(axis=1)).any()
-    ]
-    unique = {tuple(np.round(logs[k], 9)): k for k in kept}
-    return np.array(sorted(unique.values(), key=lambda k: -logs[k, speed]), dtype=int)
-
-
-def _moved(numbers: np.ndarray, step: float, direction: Any) -> np.ndarray:
-    """Numbers larger or smaller by a ratio, and by one at least."""
-    far = np.round(numbers * step**direction).astype(int)
-    return np.where(far == numbers, numbers + direction, far)

@@ -9,7 +9,8 @@ from codesign.limits import limit_words
 from codesign.numerics.fields import units_of
 from codesign.search import Front
 from experiments.rivals.advantage import advantage, as_record, sentences
-from experiments.rivals.points import DevicePoint, record
+from experiments.rivals.device_rows import record
+from experiments.rivals.points import DevicePoint
 from experiments.runs.columns import columns, order
 from experiments.runs.folder import fingerprint, versions
 from experiments.runs.record import RunRecord

@@ -6,7 +6,8 @@ import numpy as np
 from codesign.search import Front
 from experiments.runs.columns import order
 from experiments.scenarios.problem import service
-from experiments.scenarios.schema import Scenario, toml_text
+from experiments.scenarios.schema import Scenario
+from experiments.scenarios.toml_text import toml_text
 from hardware_priors.own_device import WIDTHS
 
 WRITTEN = {

@@ -27,7 +27,8 @@ from codesign.files import own_path
 from experiments.runs import manifest
 from experiments.runs.ledger import Ledger, open_ledger
 from experiments.runs.replacement import exchange, keep_notes
-from experiments.scenarios.schema import Scenario, written
+from experiments.scenarios.schema import Scenario
+from experiments.scenarios.toml_text import written
 from experiments.terminal.refusal import Refused
 
 PACKAGES = ("codesign", "jax", "jaxlib", "optax", "equinox", "numpy", "scipy")

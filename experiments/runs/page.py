@@ -5,7 +5,8 @@ import re
 from html import escape
 from pathlib import Path
 
-from experiments.rivals.points import DevicePoint, drawn
+from experiments.rivals.device_rows import drawn
+from experiments.rivals.points import DevicePoint
 from experiments.runs.answer import best_lines, device_line, note_lines, promise_lines
 from experiments.runs.front_table import MORE, printed
 from experiments.runs.page_figures import parallel_figure, plane_figure

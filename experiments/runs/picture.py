@@ -9,7 +9,8 @@ import numpy as np
 
 from codesign.search import Front
 from experiments.rivals.advantage import advantage, sentences
-from experiments.rivals.points import SPEED, DevicePoint, Machine, drawn
+from experiments.rivals.device_rows import drawn
+from experiments.rivals.points import SPEED, DevicePoint, Machine
 from experiments.scenarios.schema import Scenario
 from experiments.terminal.screen import plain
 

@@ -14,7 +14,8 @@ from codesign.workload.catalogue import reading
 from codesign.workload.reading import one_width, override
 from codesign.workload.transformer import UNLIMITED, has_experts
 from experiments.points.cautions import refuse_more_stages, too_long
-from experiments.scenarios.schema import PARTS, Machine, Scenario, Work
+from experiments.scenarios.schema import PARTS, Machine, Scenario
+from experiments.scenarios.work import Work
 from hardware_priors.quantities import parse
 from objectives import Objective, objective
 

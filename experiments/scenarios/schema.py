@@ -1,41 +1,26 @@
 """Scenarios: what to design for, under which technology, in which box; in TOML, every quantity with
 its unit."""
 
-import json
 import math
-import re
-from collections.abc import Sequence
-from functools import cache
-from importlib import resources
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
-    ValidationError,
     model_validator,
 )
 
-from codesign.files import NOT_TOML, own_path, parse_toml, read_text
-from experiments.scenarios.faults import faults, refusal
 from experiments.scenarios.values import (
-    LONGEST_NAME,
     AnyOf,
     Bits,
     Bound,
     Chips,
     Count,
     Name,
-    Positions,
     Sequences,
-    Share,
     Text,
     catalogue_device,
-    catalogue_model,
     in_order,
     known_objective,
     known_outcome,
@@ -45,108 +30,17 @@ from experiments.scenarios.values import (
     quantity_range,
     several,
 )
-from experiments.terminal.refusal import Refused, nearest
-
-SHARES = 1e-6
-"""How far shares may be from summing to 1."""
+from experiments.scenarios.work import SHARES, Section, Work
 
 MOST_CHOICES = 4096
 """Combinations of alternatives that one run tries; each is compiled arrays of its own."""
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-PHASES_USING = {
-    "context": ("decode",),
-    "prompt": ("prefill", "serving"),
-    "cached": ("prefill", "serving"),
-    "output": ("serving",),
-    "load": ("serving",),
-    "first_promise": ("serving",),
-    "draft_length": ("decode", "serving"),
-    "draft_acceptance": ("decode", "serving"),
-    "draft_cost": ("decode", "serving"),
-    "decode_machine": ("decode", "serving"),
-    "prefill_machine": ("prefill", "serving"),
-}
-"""Which phases a key of a workload has an effect in, where not in all."""
-
-
-def _either(words: Sequence[str]) -> str:
-    return " or ".join(f'"{word}"' for word in words)
-
-
-class Work(_Section):
-    """One service: model, phase, precision, promises."""
-
-    model: Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(catalogue_model)]
-    phase: Literal["decode", "prefill", "serving"] = "decode"
-    context: Positions | None = None
-    """cached positions per sequence (decode)"""
-    prompt: Positions | None = None
-    """positions of a prompt (prefill, serving)"""
-    output: Positions | None = None
-    """tokens of an output (serving)"""
-    cached: Share = 0.0
-    """share of the prompt already in a cache"""
-    load: Share = 0.7
-    """offered load over capacity: how long prompts wait (serving)"""
-    draft_length: Annotated[int, Field(ge=0, le=1000)] = 0
-    draft_acceptance: Share = 0.0
-    draft_cost: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """draft model over target model"""
-    weight_bits: Bits | None = None
-    """of all weights; as the model's file says where left out, like the widths that follow"""
-    expert_weight_bits: Bits | None = None
-    kv_bits: Bits | None = None
-    activation_bits: Bits | None = None
-    message_bits: Bits = 16.0
-    promise: quantity("s")  # pyright: ignore[reportInvalidTypeForm]
-    first_promise: quantity("s") | None = None  # pyright: ignore[reportInvalidTypeForm]
-    """longest mean time to the first token (serving)"""
-    share: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """of the fleet's output tokens"""
-    decode_machine: Annotated[int, Field(ge=0)] = 0
-    prefill_machine: Annotated[int, Field(ge=0)] = 0
-    """which of the machines decodes and which prefills; the same one interleaves both"""
-
-    @property
-    def machines(self) -> set[int]:
-        """The machines that work for this service."""
-        return {"decode": {self.decode_machine}, "prefill": {self.prefill_machine}}.get(
-            self.phase, {self.decode_machine, self.prefill_machine}
-        )
-
-    @model_validator(mode="after")
-    def _whole(self) -> "Work":
-        needed = {"decode": ("context",), "prefill": ("prompt",), "serving": ("prompt", "output")}[
-            self.phase
-        ]
-        for name in needed:
-            if getattr(self, name) is None:
-                raise ValueError(f"the phase {self.phase!r} needs {name!r}, which is missing")
-        for name in sorted(self.model_fields_set):
-            if self.phase not in (used := PHASES_USING.get(name, (self.phase,))):
-                raise ValueError(
-                    f"{name} has no effect in the phase {self.phase!r}; expected it only with phase"
-                    f" = {_either(used)}"
-                )
-        for name in ("draft_acceptance", "draft_cost"):
-            if getattr(self, name) and not self.draft_length:
-                raise ValueError(
-                    f"{name} has no effect without drafts; expected draft_length of at least 1"
-                    " beside it"
-                )
-        return self
 
 
 PARTS = ("node", "memory", "link", "cooling", "packaging")
 """Parts of a technology of which several may compete."""
 
 
-class Technologies(_Section):
+class Technologies(Section):
     """Names of ``hardware_priors.technology``; several of one kind compete."""
 
     node: on_offer("node")  # pyright: ignore[reportInvalidTypeForm]
@@ -159,7 +53,7 @@ class Technologies(_Section):
     """share of the time in which the machine earns; the prior's nominal where left out"""
 
 
-class Machine(_Section):
+class Machine(Section):
     """One kind of machine, where it is made with something else than the others."""
 
     name: Name | Literal[""] = ""
@@ -173,7 +67,7 @@ class Machine(_Section):
 SYNC_RANGE = ("0.1 us", "100 us")
 
 
-class Box(_Section):
+class Box(Section):
     """Ranges in which designs are sought, and whether they must be buildable."""
 
     mode: Literal["build", "limit"] = "build"
@@ -187,14 +81,14 @@ class Box(_Section):
     batch: Annotated[tuple[Sequences, Sequences], AfterValidator(in_order)]
 
 
-class Fixed(_Section):
+class Fixed(Section):
     """Quantities of a design that are not searched."""
 
     scale_out_bandwidth: quantity("B/s") = "50 GB/s"  # pyright: ignore[reportInvalidTypeForm]
     scale_out_latency: quantity("s") = "20 us"  # pyright: ignore[reportInvalidTypeForm]
 
 
-class Alternatives(_Section):
+class Alternatives(Section):
     """Discrete choices; every combination is tried."""
 
     collectives: Annotated[
@@ -224,7 +118,7 @@ class Alternatives(_Section):
         return math.prod(max(len(getattr(self, name)), 1) for name in type(self).model_fields)
 
 
-class Limit(_Section):
+class Limit(Section):
     """A bound on an outcome, in SI: ``codesign list objectives`` names them."""
 
     outcome: Annotated[str, AfterValidator(known_outcome)]
@@ -240,13 +134,13 @@ class Limit(_Section):
         return self
 
 
-class FleetSize(_Section):
+class FleetSize(Section):
     """How large a fleet the report speaks of."""
 
     power: quantity("W") | None = None  # pyright: ignore[reportInvalidTypeForm]
 
 
-class Compare(_Section):
+class Compare(Section):
     """Which devices stand beside the designs."""
 
     devices: Annotated[
@@ -257,7 +151,7 @@ class Compare(_Section):
     """names of the catalogue or device files; none: all that datacentres run"""
 
 
-class Search(_Section):
+class Search(Section):
     """How to search, and for what."""
 
     execution: Literal["operatorwise", "dataflow", "limit", "calibrated"] = "operatorwise"
@@ -292,7 +186,7 @@ class Search(_Section):
         return self
 
 
-class Scenario(_Section):
+class Scenario(Section):
     """A whole scenario; ``name`` is its file's unless told."""
 
     name: Name
@@ -403,131 +297,3 @@ class Scenario(_Section):
     def main(self) -> Work:
         """The first service."""
         return self.workload[0]
-
-
-@cache
-def _built_in() -> dict[str, Any]:
-    folder = resources.files("experiments") / "scenarios"
-    return {
-        file.name.removesuffix(".toml"): file
-        for file in folder.iterdir()
-        if file.name.endswith(".toml")
-    }
-
-
-def scenario_names() -> list[str]:
-    """Names of the built-in scenarios.
-
-    >>> "chat" in scenario_names()
-    True
-    """
-    return sorted(_built_in())
-
-
-def scenario(name_or_path: str) -> Scenario:
-    """A built-in scenario by name, or one of your own by its TOML file.
-
-    Raises:
-        Refused: unknown name, unreadable file, unknown key (with the nearest), wrong unit, reversed
-            range.
-    """
-    text = scenario_text(name_or_path)
-    if name_or_path in _built_in():
-        return read(text, name_or_path, name_or_path)
-    path = own_path(name_or_path)
-    return read(text, _name_of(path), str(path))
-
-
-def scenario_text(name_or_path: str) -> str:
-    """The text of a scenario's file as it is, comments and all.
-
-    Raises:
-        Refused: unknown name.
-    """
-    built_in = _built_in()
-    if name_or_path in built_in:
-        return built_in[name_or_path].read_text(encoding="utf-8")
-    try:
-        path = own_path(name_or_path)
-        if not path.exists():
-            offered = nearest(name_or_path, list(built_in))
-            raise Refused(
-                f"there is no scenario {name_or_path!r}, neither built in nor as a TOML file;"
-                f" {offered}"
-            )
-        return read_text(path, NOT_TOML)
-    except ValueError as error:
-        raise Refused(str(error)) from None
-
-
-def _name_of(path: Path) -> str:
-    """The file's name, cut to what a name may be."""
-    plain = re.sub(r"[^\w+.-]+|\.\.+", "-", path.stem).lstrip(".-")
-    return plain.encode()[:LONGEST_NAME].decode(errors="ignore") or "scenario"
-
-
-def read(text: str, name: str, origin: str) -> Scenario:
-    """A scenario from the text of a TOML file; ``origin`` is named in complaints."""
-    try:
-        content = parse_toml(text, origin)
-    except ValueError as error:
-        raise Refused(str(error)) from None
-    try:
-        return _validated({"name": name, **content})
-    except ValidationError:
-        sound = parse_toml(_built_in()["llama-405b"].read_text(encoding="utf-8"), "llama-405b")
-        raise refusal(
-            origin,
-            faults(_validated, {"name": name, **content}, Scenario, {"name": "sound", **sound}),
-        ) from None
-
-
-def _validated(content: dict[str, Any]) -> Scenario:
-    return Scenario.model_validate(content)
-
-
-def written(resolved: Scenario) -> str:
-    """A scenario as TOML, every default that has an effect filled in; ``read`` gives the same
-    scenario back."""
-    content = resolved.model_dump(exclude_none=True)
-    _drop_idle(resolved, content)
-    lines = [f"{key} = {_toml(value)}" for key, value in content.items() if isinstance(value, str)]
-    for section, entries in content.items():
-        if isinstance(entries, str):
-            continue
-        several = not isinstance(entries, dict)
-        for table in entries if several else [entries]:
-            header = f"[[{section}]]" if several else f"[{section}]"
-            lines += ["", header, *(f"{key} = {_toml(value)}" for key, value in table.items())]
-    return "\n".join(lines) + "\n"
-
-
-def _drop_idle(resolved: Scenario, content: dict[str, Any]) -> None:
-    """Take out the defaults that ``read`` would refuse as having no effect."""
-    for work, table in zip(resolved.workload, content["workload"], strict=True):
-        idle = [name for name, phases in PHASES_USING.items() if work.phase not in phases]
-        for name in idle:
-            table.pop(name, None)
-    if resolved.space.mode == "build":
-        content["space"].pop("sync_latency")
-    if "experts" not in resolved.choices.model_fields_set:
-        content["choices"].pop("experts")
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return toml_text(value)
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(_toml(entry) for entry in value)}]"
-    return repr(value)
-
-
-def toml_text(text: str) -> str:
-    """A text as TOML writes it: JSON's escapes are TOML's, but for DEL, which JSON lets stand.
-
-    >>> print(toml_text('a "quoted" line\\n'))
-    "a \\"quoted\\" line\\n"
-    """
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -22,7 +22,8 @@ import hardware_priors
 from codesign.evaluation import evaluate_table
 from codesign.workload.operators import operator_table
 from experiments.scenarios.problem import layouts, problem
-from experiments.scenarios.schema import Scenario, scenario
+from experiments.scenarios.schema import Scenario
+from experiments.scenarios.toml_text import scenario
 
 LANES = 8192
 

@@ -37,9 +37,9 @@ from codesign.search import Choice, Kind, Service, Space, optimize, service
 from codesign.search.integers.formulation import Subproblem
 from codesign.search.optimize import pose
 from codesign.search.solver.lanes import double_precision
-from codesign.search.statement.fleet import box, fleet_at
 from codesign.search.statement.goals import log_goals
 from codesign.search.statement.problem import ProblemBatch, assemble
+from codesign.search.statement.relaxed_fleet import box, fleet_at
 from codesign.search.statement.space import CONTINUOUS
 from codesign.search.verification.exact_check import check_exactly
 from codesign.workload.catalogue import model

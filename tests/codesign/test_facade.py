@@ -57,3 +57,43 @@ def test_no_function_hides_a_module():
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="has no attribute 'optimise'"):
         _ = codesign.optimise
+
+
+SECTIONS = ("Args:", "Returns:", "Raises:", "Source:", ">>>")
+"""Parts of a docstring after what it does and its mathematics, in order."""
+
+CALLABLE = [
+    name
+    for name in EXPLAINED
+    if callable(getattr(codesign, name)) and not isinstance(getattr(codesign, name), type)
+]
+
+
+def places(doc: str) -> list[int]:
+    """Where each section that is there starts."""
+    lines = [line.strip() for line in doc.splitlines()]
+    firsts = (
+        next((k for k, line in enumerate(lines) if line.startswith(section)), None)
+        for section in SECTIONS
+    )
+    return [first for first in firsts if first is not None]
+
+
+@pytest.mark.parametrize("name", EXPLAINED)
+def test_docstrings_are_in_one_order(name):
+    found = getattr(codesign, name)
+    if not callable(found):
+        return
+    doc = found.__doc__ or ""
+    first = doc.strip().splitlines()[0]
+    assert (first[0].isupper() or first.startswith("ln(")) and not first.startswith(
+        ("This", "A function", "Returns")
+    )
+    assert places(doc) == sorted(places(doc)), f"{name}: expected {', '.join(SECTIONS)}"
+
+
+@pytest.mark.parametrize("name", CALLABLE)
+def test_a_function_tells_arguments_results_and_an_example(name):
+    doc = getattr(codesign, name).__doc__ or ""
+    missing = [part for part in ("Args:", "Returns:", ">>>") if part not in doc]
+    assert not missing, f"{name} lacks {missing}"

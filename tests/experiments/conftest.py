@@ -8,7 +8,7 @@ import pytest
 
 from experiments import cli
 from experiments.commands import optimize as optimize_command
-from experiments.scenarios.schema import read
+from experiments.scenarios.toml_text import read
 from tests.experiments.small_scenario import SMALL
 
 

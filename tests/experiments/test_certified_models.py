@@ -6,7 +6,7 @@ import pytest
 
 from codesign.search import Front
 from experiments.commands import optimize as command
-from experiments.scenarios.schema import read
+from experiments.scenarios.toml_text import read
 from tests.experiments.small_scenario import SMALL
 
 

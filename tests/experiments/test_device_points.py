@@ -10,19 +10,14 @@ import pytest
 from codesign.search.statement.goals import log_goals
 from experiments.rivals.advantage import advantage, as_record, sentences
 from experiments.rivals.comparison import compared
-from experiments.rivals.machines import Integers, evaluate, own_front, search
-from experiments.rivals.points import (
-    _design,
-    _offers,
-    device_points,
-    devices_csv,
-    drawn,
-    leading,
-    objectives_of,
-    record,
-)
+from experiments.rivals.device_rows import devices_csv, drawn, record
+from experiments.rivals.dominating import own_front
+from experiments.rivals.offers import Integers, evaluate
+from experiments.rivals.points import _design, _offers, device_points, leading, objectives_of
+from experiments.rivals.search import search
 from experiments.scenarios.problem import layouts, problem
-from experiments.scenarios.schema import Scenario, read, scenario, written
+from experiments.scenarios.schema import Scenario
+from experiments.scenarios.toml_text import read, scenario, written
 from tests.benchmarks.enumerate_devices import best_decode, best_pair
 from tests.experiments.small_scenario import SMALL
 

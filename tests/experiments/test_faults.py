@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.runs import manifest
-from experiments.scenarios.schema import read, toml_text, written
+from experiments.scenarios.toml_text import read, toml_text, written
 from experiments.terminal.screen import UNSEEN, plain
 from tests.experiments.small_scenario import SMALL
 

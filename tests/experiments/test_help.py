@@ -10,7 +10,7 @@ from importlib.metadata import version
 import pytest
 
 from experiments import cli
-from experiments.scenarios.schema import scenario, scenario_names
+from experiments.scenarios.toml_text import scenario, scenario_names
 from experiments.terminal.help_examples import EXAMPLES
 
 

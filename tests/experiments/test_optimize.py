@@ -12,7 +12,7 @@ from codesign.search import Front, Infeasible, optimize
 from experiments.commands import optimize as command
 from experiments.runs import manifest
 from experiments.scenarios.problem import problem
-from experiments.scenarios.schema import read, scenario
+from experiments.scenarios.toml_text import read, scenario
 from tests.experiments.small_scenario import SMALL
 
 

@@ -10,7 +10,7 @@ from experiments.rivals.points import DevicePoint, Machine
 from experiments.runs.page import page
 from experiments.runs.page_figures import axes_of, plane_figure
 from experiments.runs.record import RunRecord, read_run
-from experiments.scenarios.schema import read
+from experiments.scenarios.toml_text import read
 from objectives import OBJECTIVES
 from tests.experiments.browser import CHROMIUM, look_at
 

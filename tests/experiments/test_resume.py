@@ -17,7 +17,7 @@ from experiments.runs import replacement
 from experiments.runs.folder import beside, unfinished, work_fingerprint, write_run
 from experiments.runs.ledger import open_ledger
 from experiments.runs.manifest import FILES, recorded
-from experiments.scenarios.schema import scenario
+from experiments.scenarios.toml_text import scenario
 from experiments.terminal.refusal import INFEASIBLE, Refused
 from tests.experiments.small_scenario import SMALL
 

@@ -9,7 +9,7 @@ import pytest
 import codesign
 from codesign.search import CONTINUOUS
 from experiments.scenarios.problem import problem
-from experiments.scenarios.schema import read, scenario, scenario_names, written
+from experiments.scenarios.toml_text import read, scenario, scenario_names, written
 from experiments.terminal.refusal import Refused
 from tests.experiments.small_scenario import SMALL
 

@@ -8,7 +8,8 @@ import pytest
 import codesign
 import hardware_priors
 from experiments.scenarios.problem import problem
-from experiments.scenarios.schema import Scenario, scenario, scenario_names
+from experiments.scenarios.schema import Scenario
+from experiments.scenarios.toml_text import scenario, scenario_names
 from hardware_priors.quantities import parse
 
 ISSUED = (

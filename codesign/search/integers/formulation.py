@@ -3,7 +3,7 @@ to a proved optimum."""
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -43,6 +43,7 @@ class Solved(NamedTuple):
     point: Point
 
 
+@runtime_checkable
 class Memory(Protocol):
     """Where finished solves are kept, so that a search that was killed loses none of them."""
 

@@ -16,9 +16,10 @@ import numpy as np
 from codesign.numerics.compilation import SELDOM, compiled
 from codesign.search.pareto.penalty_search import PenaltyOptima
 from codesign.search.solver.packing import PackedProblems, each_lane, pack
-from codesign.search.statement.fleet import OWN, Fleet, box, fleet_at
+from codesign.search.statement.fleet import Fleet
 from codesign.search.statement.goals import Wanted, bounds_exceeded, log_goals
 from codesign.search.statement.problem import ProblemBatch, integer_ranges, layer_steps
+from codesign.search.statement.relaxed_fleet import OWN, box, fleet_at
 from codesign.search.statement.space import CONTINUOUS
 
 INSIDE = 1e-9
@@ -38,7 +39,7 @@ class LocalOptimum(NamedTuple):
     choice: int
     integers: tuple[int, ...]  # in the order of ``problem.integer_names``
     value: float  # weighted sum of the goals' logarithms, +∞ where a limit is broken
-    point: np.ndarray  # (variables,) logarithms, in the order of ``fleet.box``
+    point: np.ndarray  # (variables,) logarithms, in the order of ``relaxed_fleet.box``
 
 
 def slopes_of(problem: ProblemBatch, wanted: Wanted, x: Any) -> tuple[Any, Any, Any, Any]:

@@ -19,9 +19,9 @@ from jaxtyping import Array, Float
 from codesign.numerics.compilation import SELDOM, compiled
 from codesign.numerics.fields import Real
 from codesign.search.solver.packing import each_lane, pack
-from codesign.search.statement.fleet import OWN, box, fleet_at
 from codesign.search.statement.goals import Wanted, bounds_exceeded, log_goals
 from codesign.search.statement.problem import ProblemBatch
+from codesign.search.statement.relaxed_fleet import OWN, box, fleet_at
 
 STEPS = 80
 FIRST_RATE, LAST_RATE = 0.15, 0.005  # of Adam, in log units

@@ -25,13 +25,13 @@ class Program(eqx.Module):
     slack_j · relaxation.
     """
 
-    coefficients: Float[Array, "functions basis"]
-    tilt: Float[Array, "functions basis integers"]
-    slack: Float[Array, "functions"]
-    low: Float[Array, "variables"]
-    high: Float[Array, "variables"]
+    coefficients: Float[Array, "... functions basis"]
+    tilt: Float[Array, "... functions basis integers"]
+    slack: Float[Array, "... functions"]
+    low: Float[Array, "... variables"]
+    high: Float[Array, "... variables"]
     constants: Float[
-        Array, "3"
+        Array, "... 3"
     ]  # ln of tokens yielded and served by a step of the first service, and of the utilisation
     specials: "Specials"
 

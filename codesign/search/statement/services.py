@@ -42,7 +42,21 @@ class Service(eqx.Module):
 
 
 def service(workload: Workload, batch: tuple[int, int]) -> Service:
-    """The service of a workload in one phase, alone in its fleet."""
+    """Make the service of a workload in one phase, alone in its fleet.
+
+    Args:
+        workload: model, phase, precision and promise.
+        batch: least and most sequences at a time [1].
+
+    Returns:
+        The service.
+
+    >>> import codesign
+    >>> decode = codesign.Decode(batch=1, context=1024)
+    >>> work = codesign.Workload(codesign.model("llama-3.1-8b"), decode)
+    >>> service(work, batch=(1, 64)).batch
+    (1, 64)
+    """
     return Service(
         workload.model, workload.phase, workload.precision, promise=workload.promise, batch=batch
     )

@@ -13,9 +13,9 @@ from codesign.performance.collectives import AllReduce
 from codesign.search.integers.formulation import Formulation, Subproblem
 from codesign.search.integers.solution_pool import SolutionPool
 from codesign.search.solver.packing import PackedProblems
-from codesign.search.statement.fleet import fleet_at
 from codesign.search.statement.goals import Wanted, bounds_exceeded, log_goals
 from codesign.search.statement.problem import ProblemBatch, integer_ranges
+from codesign.search.statement.relaxed_fleet import fleet_at
 from codesign.search.statement.space import CONTINUOUS
 from codesign.search.verification.audit import POINTS, TOLERANCE, differences
 from codesign.search.verification.exact_check import SAME_PACE, check_exactly

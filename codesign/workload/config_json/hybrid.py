@@ -19,7 +19,8 @@ from codesign.workload.config_json.family import (
     part,
 )
 from codesign.workload.config_json.latent import LatentFamily
-from codesign.workload.config_json.mixture import Mixtral, SparseSteps
+from codesign.workload.config_json.mixture import SparseSteps
+from codesign.workload.config_json.routed import Mixtral
 from codesign.workload.transformer import LatentAttention, LinearAttention
 
 

@@ -15,7 +15,7 @@ from codesign.workload.config_json.family import (
     layers_by_type,
     part,
 )
-from codesign.workload.config_json.mixture import Routed
+from codesign.workload.config_json.routed import Routed
 from codesign.workload.transformer import CrossAttention
 
 

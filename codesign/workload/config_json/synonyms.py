@@ -1,6 +1,7 @@
 """Names that different tools and publishers give to one quantity, so that a family names it
 once."""
 
+from collections.abc import Set
 from typing import Any
 
 SYNONYMS: dict[str, tuple[str, ...]] = {
@@ -46,7 +47,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
 
 
 def canonical_names(
-    fields: dict[str, Any], family_fields: set[str], untouched: frozenset[str]
+    fields: dict[str, Any], family_fields: Set[str], untouched: Set[str]
 ) -> dict[str, Any]:
     """The fields by the names of the family; null in one name gives way to another.
 

@@ -4,19 +4,18 @@ import dataclasses
 
 import pytest
 
-from experiments.reproductions import backcast
-from experiments.reproductions.backcast import (
-    CASES,
+from experiments.reproductions import backcast, backcast_results
+from experiments.reproductions.backcast_cases import CASES
+from experiments.reproductions.backcast_notes import explained, told
+from experiments.reproductions.backcast_results import (
     JUDGED,
     SHOWN,
     Machine,
     Result,
     chosen,
-    explained,
     factors,
     misses,
     published,
-    told,
 )
 
 H100 = published("h100")
@@ -123,7 +122,7 @@ def test_changes_change_one_thing():
             for f in dataclasses.fields(case)
             if getattr(change(case), f.name) != getattr(case, f.name)
         }
-        for name, change in backcast.CHANGES.items()
+        for name, change in backcast_results.CHANGES.items()
     }
     assert told_apart == {
         "all generated": {"prompt", "output"},
@@ -131,14 +130,14 @@ def test_changes_change_one_thing():
         "buyer's prices": {"price_basis"},
         "device's stack speed": {"scaled"},
     }
-    longer = backcast.CHANGES["all generated"](case)
+    longer = backcast_results.CHANGES["all generated"](case)
     assert longer.prompt + longer.output == case.prompt + case.output
-    memory = backcast.CHANGES["device's stack speed"](case).technology().memory
+    memory = backcast_results.CHANGES["device's stack speed"](case).technology().memory
     assert float(memory.stack_bandwidth) == pytest.approx(3.35e12 / 5)
 
 
 def test_every_case_has_its_changes_and_its_device():
-    assert [name for name, _ in backcast.TRIED] == [case.name for case in CASES]
+    assert [name for name, _ in backcast_results.TRIED] == [case.name for case in CASES]
     assert {case.era.device for case in CASES} == {"h100", "b200"}
 
 
@@ -160,7 +159,7 @@ def test_the_table_of_results():
 
 def test_a_design_of_2022_by_search():
     """Whole stacks, one reticle at most, and the promise kept at the cheapest token."""
-    front = backcast.designs(CASES[0])
+    front = backcast_results.designs(CASES[0])
     machine, technology = chosen(front), CASES[0].technology()
     stacks = machine.bandwidth / float(technology.memory.stack_bandwidth)
     assert stacks == pytest.approx(round(stacks), abs=1e-6)

@@ -9,22 +9,19 @@ import pytest
 from pytest import approx
 
 from experiments.reproductions import reproduce
-from experiments.reproductions.devices import (
+from experiments.reproductions.device_areas import (
     FACTS,
     NAMED,
     NOT_FITTED,
     TOLERANCE,
     case,
-    cells,
     compared,
     layers_per_stack,
     machine,
     not_compared,
-    predictions,
     vendor,
-    widened,
-    without,
 )
+from experiments.reproductions.devices import cells, predictions, widened, without
 from experiments.reproductions.fit import fitted, outcomes, predicted, silicon
 from experiments.reproductions.table import Settings
 from hardware_priors.devices import Device

@@ -10,16 +10,9 @@ import pytest
 import codesign
 import hardware_priors
 from codesign.workload.catalogue import model
-from experiments.reproductions import energy
-from experiments.reproductions.energy import (
-    Compared,
-    Measured,
-    batch_group,
-    errors,
-    predict,
-    read,
-    table,
-)
+from experiments.reproductions import energy, energy_points
+from experiments.reproductions.energy import batch_group, errors, predict, table
+from experiments.reproductions.energy_points import Compared, Measured, read
 from experiments.reproductions.table import Settings
 from experiments.terminal.refusal import Refused
 
@@ -65,8 +58,8 @@ def written(folder: Path, *points: dict) -> Path:
         writer.writeheader()
         for point in points:
             row = ROW | {key: value for key, value in point.items() if key in ROW}
-            for metric, unit in energy.UNITS.items():
-                value = point.get("energy" if metric == energy.ENERGY else "power")
+            for metric, unit in energy_points.UNITS.items():
+                value = point.get("energy" if metric == energy_points.ENERGY else "power")
                 if value is not None:
                     writer.writerow(row | {"metric": metric, "value": str(value), "unit": unit})
     return folder
@@ -226,7 +219,7 @@ def test_every_measured_point_is_accounted_for():
     points, reasons = read(MEASURED / energy.FILE)
     with (MEASURED / energy.FILE).open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert len(points) + len(reasons) == sum(row["metric"] == energy.ENERGY for row in rows)
+    assert len(points) + len(reasons) == sum(row["metric"] == energy_points.ENERGY for row in rows)
     assert all("sourcegraph-fim" in reason for reason in reasons)
     # Energy per token is power over throughput, so the time that we derive is batch over the
     # throughput that is stated too.

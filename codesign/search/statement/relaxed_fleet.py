@@ -1,0 +1,49 @@
+"""Variables of a search by gradients: their box, and the fleet at a point."""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Array, Float
+
+from codesign.physical.latency import sync_floor
+from codesign.search.statement.fleet import Fleet, fleet
+from codesign.search.statement.problem import ProblemBatch
+from codesign.search.statement.space import CONTINUOUS
+
+LEAST_WHITE_SILICON, MOST_WHITE_SILICON = 1e-9, 1e-3  # [m²]
+OWN = len(CONTINUOUS) + 2
+"""Variables of each kind: the continuous quantities, white silicon, chips; after all kinds the
+batch of each service."""
+
+
+def box(problems: ProblemBatch) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds of a lane's variables in logarithms, shapes (variables,).
+
+    In numpy, like all that prepares the search: every small JAX operation would be compiled before
+    the large one.
+    """
+    ends = []
+    for side, white in ((0, LEAST_WHITE_SILICON), (1, MOST_WHITE_SILICON)):
+        own = [
+            np.concatenate([np.asarray((space.low, space.high)[side]), [white, space.chips[side]]])
+            for space in problems.spaces
+        ]
+        ends.append(np.log(np.concatenate([*own, [one.batch[side] for one in problems.services]])))
+    return ends[0], ends[1]
+
+
+def fleet_at(
+    values: Float[Array, "variables"], problems: ProblemBatch, execution: Any = None
+) -> Fleet:
+    """The exact model at a lane's variables (SI); a buildable machine has the latency of its
+    network."""
+    count = len(problems.spaces)
+    own = values[: count * OWN].reshape(count, OWN)
+    continuous = own[:, : len(CONTINUOUS)]
+    for p, space in enumerate(problems.spaces):
+        if space.buildable:
+            kind = problems.kinds[p]
+            links = kind.technology.links
+            latency = sync_floor(own[p, -1], kind.scale_up_domain, links) + links.software_latency
+            continuous = continuous.at[p, CONTINUOUS.index("sync_latency")].set(latency)
+    return fleet(problems, continuous, own[:, -1], values[count * OWN :], own[:, -2], execution)

@@ -1,0 +1,269 @@
+"""Quantisation methods of Hugging Face configurations: how each writes bits, groups and scales."""
+
+import re
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from codesign.workload.config_json.refusal import refuse_value, shown
+from codesign.workload.precision import Part
+
+BY_MODULE: tuple[tuple[str, re.Pattern[str]], ...] = (
+    (
+        "outside",
+        re.compile(
+            r"vision|visual|vit\b|audio|multi_modal|mm_projector|projector|image|\bmtp\b|^mtp|eh_proj|draft"
+        ),
+    ),
+    (
+        "router",
+        re.compile(
+            r"(mlp|moe|feed_forward|mixer|ffn)\.gate(\.|$|\*|\b(?!_))|router|\bgate\$?$|shared_expert_gate|e_score"
+        ),
+    ),
+    ("head", re.compile(r"lm_head|output_layer|embed_out")),
+    ("embedding", re.compile(r"embed|wte|word_embeddings")),
+    ("shared", re.compile(r"shared_expert")),
+    (
+        "attention",
+        re.compile(
+            r"attn|attention|mixer|mamba|conv|linear_attn|[qkv]_proj|o_proj|q_a|q_b|kv_|qkv|in_proj|out_proj|indexer"
+        ),
+    ),
+    ("experts", re.compile(r"expert")),
+    ("dense", re.compile(r"mlp|feed_forward|ffn|gate_proj|up_proj|down_proj|gate_up|fc1|fc2")),
+)
+"""Which part of a model a module or pattern of modules speaks of, by its name; the first that fits.
+"""
+
+
+class Form(NamedTuple):
+    """A storage format: bits of a weight, of its share of a block scale, and of the inputs it is
+    multiplied with."""
+
+    weight: float
+    scale: float
+    inputs: float
+
+
+LINEAR: tuple[Part, ...] = ("attention", "dense", "experts", "shared")
+"""Parts that quantisers take to hold linear layers; tables and heads only where they say so."""
+
+
+def left_out(patterns: Iterable[str], layers: int) -> set[str]:
+    """Parts of the model of which some module is not quantised."""
+    found = set()
+    for pattern in patterns:
+        number = re.search(r"layers\\?\.(\d+)", pattern)
+        if number and int(number[1]) >= layers:
+            continue  # a drafting layer after the last
+        found.add(next((part for part, words in BY_MODULE if words.search(pattern)), "unknown"))
+    return found
+
+
+Parsed = tuple[Form | None, list[str], list[str]]
+
+
+def _fp8(said: dict[str, Any], plain: Form) -> Parsed:
+    """DeepSeek's FP8: a 32-bit scale for a block of weights, inputs in FP8 too."""
+    block = said.get("weight_block_size")
+    scale = (
+        32.0 / (block[0] * block[1])
+        if isinstance(block, list) and len(block) == 2 and all(block)
+        else 0.0
+    )
+    kept = said.get("modules_to_not_convert") or said.get("ignored_layers") or []
+    return Form(8.0, scale, 8.0), [*kept, "lm_head"], ["linear layers and their inputs in FP8"]
+
+
+def _mxfp4(said: dict[str, Any], plain: Form) -> Parsed:
+    kept = said.get("modules_to_not_convert") or []
+    return (
+        Form(4.0, 8.0 / 32.0, plain.inputs),
+        kept,
+        ["experts in MXFP4, with a scale for 32 weights; all else as the dtype says"],
+    )
+
+
+def _compressed_tensors(said: dict[str, Any], plain: Form) -> Parsed:
+    """Groups of modules, each with the format of its weights and inputs; several groups are read as
+    the widest."""
+    groups = [
+        group for group in (said.get("config_groups") or {}).values() if isinstance(group, dict)
+    ]
+    if not groups:
+        raise ValueError(
+            "quantization_config.config_groups is missing, expected the format of at least one"
+            " group"
+        )
+    forms = [_group(group) for group in groups]
+    form = max(forms, key=lambda f: f.weight + f.scale)
+    note = f"linear layers at {form.weight:g} bit, inputs at {form.inputs:g}"
+    note += f", scales {form.scale:g} bit a weight" if form.scale else ""
+    return (
+        form,
+        list(said.get("ignore") or []),
+        [note + (f" (the widest of {len(forms)} groups)" if len(set(forms)) > 1 else "")],
+    )
+
+
+def _group(group: dict[str, Any]) -> Form:
+    weights, inputs = group.get("weights"), group.get("input_activations")
+    if not isinstance(weights, dict) or not isinstance(weights.get("num_bits"), int):
+        raise ValueError(
+            f"config_groups' weights = {shown(weights)}, expected an object with num_bits"
+        )
+    bits, size = float(weights["num_bits"]), weights.get("group_size")
+    is_float = weights.get("type") == "float"
+    per_group = (
+        8.0 if is_float and bits == 4.0 else 16.0
+    )  # FP4 blocks have 8-bit scales, integers 16-bit ones
+    zero_point = bits if weights.get("symmetric") is False else 0.0
+    scale = (per_group + zero_point) / size if isinstance(size, int) and size > 0 else 0.0
+    return Form(
+        bits,
+        scale,
+        float(inputs["num_bits"]) if isinstance(inputs, dict) and inputs.get("num_bits") else 16.0,
+    )
+
+
+MODELOPT = {
+    "FP8": Form(8.0, 0.0, 8.0),
+    "FP8_PB_WO": Form(8.0, 32.0 / 128**2, 16.0),
+    "FP8_PER_CHANNEL_PER_TOKEN": Form(8.0, 0.0, 8.0),
+    "NVFP4": Form(4.0, 8.0 / 16.0, 4.0),
+    "NVFP4_AWQ": Form(4.0, 8.0 / 16.0, 4.0),
+    "W4A16_AWQ": Form(4.0, 16.0 / 128.0, 16.0),
+    "W4A8_AWQ": Form(4.0, 16.0 / 128.0, 8.0),
+    "W4A8_NVFP4_FP8": Form(4.0, 8.0 / 16.0, 8.0),
+    "INT4_AWQ": Form(4.0, 16.0 / 128.0, 16.0),
+    "W8A16": Form(8.0, 0.0, 16.0),
+    "W8A8_SQ_PER_CHANNEL": Form(8.0, 0.0, 8.0),
+    "MXFP4": Form(4.0, 8.0 / 32.0, 16.0),
+    "MXFP8": Form(8.0, 8.0 / 32.0, 8.0),
+}
+"""Formats by the name that NVIDIA's Model Optimizer gives them (modelopt 0.41, ``QUANTIZATION_*``).
+"""
+
+
+def _modelopt(said: dict[str, Any], plain: Form) -> Parsed:
+    kept = [*(said.get("exclude_modules") or []), *(said.get("ignore") or [])]
+    algo = said.get("quant_algo")
+    if algo == "MIXED_PRECISION":
+        listed = said.get("quantized_layers")
+        if not isinstance(listed, dict) or not listed:
+            return (
+                None,
+                kept,
+                [
+                    "mixed precision whose layers are not listed: all read as the dtype says, an"
+                    " upper bound"
+                ],
+            )
+        return _mixed(listed, kept)
+    if algo is None and said.get("config_groups"):
+        return _compressed_tensors(said, plain)
+    if algo not in MODELOPT:
+        raise refuse_value("quant_algo", algo, MODELOPT)
+    form = MODELOPT[algo]
+    size = said.get("group_size")
+    if isinstance(size, int) and size > 0 and form.scale and form.weight == 4.0:
+        form = form._replace(scale=(16.0 if "AWQ" in algo else 8.0) / size)
+    return form, kept, [f"{algo} with {form.scale:g} bit of scales a weight"]
+
+
+def _mixed(listed: dict[str, Any], kept: list[str]) -> Parsed:
+    """Each listed layer with a format; the widest holds for all, and parts without any keep the
+    dtype."""
+    forms = [
+        MODELOPT[entry["quant_algo"]]
+        for entry in listed.values()
+        if isinstance(entry, dict) and entry.get("quant_algo") in MODELOPT
+    ]
+    if not forms:
+        raise ValueError(
+            "quantized_layers names no known quant_algo, expected one of " + ", ".join(MODELOPT)
+        )
+    form = max(forms, key=lambda f: f.weight + f.scale)
+    covered = left_out(listed, 10**6)
+    module = {
+        "attention": "self_attn",
+        "shared": "shared_experts",
+        "dense": "mlp",
+        "head": "lm_head",
+    }
+    missing = [module.get(part, part) for part in (*LINEAR, "head") if part not in covered]
+    return (
+        form,
+        [*kept, *missing],
+        [f"mixed precision, the widest of its formats: {form.weight:g} bit"],
+    )
+
+
+def _grouped_integers(said: dict[str, Any], plain: Form) -> Parsed:
+    """AWQ and GPTQ: integers in groups, a 16-bit scale and a zero point for each."""
+    bits = said.get("bits", said.get("w_bit", said.get("weight_bits", 4)))
+    size = said.get("group_size", said.get("q_group_size", 128))
+    if not isinstance(bits, int) or not 1 <= bits <= 8:
+        raise refuse_value("quantization_config.bits", bits, (2, 3, 4, 8))
+    scale = (16.0 + bits) / size if isinstance(size, int) and size > 0 else 0.0
+    kept = [*(said.get("modules_to_not_convert") or []), "lm_head"]
+    return (
+        Form(float(bits), scale, plain.inputs),
+        kept,
+        [f"linear layers at {bits} bit in groups of {size}, inputs as the dtype says"],
+    )
+
+
+def _bitsandbytes(said: dict[str, Any], plain: Form) -> Parsed:
+    four = said.get("load_in_4bit") or said.get("_load_in_4bit")
+    kept = [*(said.get("llm_int8_skip_modules") or []), "lm_head"]
+    form = Form(4.0, 32.0 / 64.0, plain.inputs) if four else Form(8.0, 0.0, 8.0)
+    return form, kept, [f"linear layers at {form.weight:g} bit (bitsandbytes)"]
+
+
+def _fbgemm(said: dict[str, Any], plain: Form) -> Parsed:
+    return (
+        Form(8.0, 0.0, 8.0),
+        [*(said.get("modules_to_not_convert") or []), "lm_head"],
+        ["linear layers and their inputs in FP8"],
+    )
+
+
+def _quark(said: dict[str, Any], plain: Form) -> Parsed:
+    """AMD Quark: one format for all modules not excluded."""
+    weight = ((said.get("global_quant_config") or {}).get("weight")) or {}
+    inputs = (said.get("global_quant_config") or {}).get("input_tensors") or {}
+    bits = {
+        "fp4": 4.0,
+        "fp8_e4m3": 8.0,
+        "int8": 8.0,
+        "int4": 4.0,
+        "uint4": 4.0,
+        "fp6_e2m3": 6.0,
+        "fp6_e3m2": 6.0,
+    }
+    if weight.get("dtype") not in bits:
+        raise refuse_value("global_quant_config.weight.dtype", weight.get("dtype"), bits)
+    size = weight.get("group_size")
+    scale = 8.0 / size if isinstance(size, int) and size > 0 else 0.0
+    form = Form(bits[weight["dtype"]], scale, bits.get(str(inputs.get("dtype")), plain.inputs))
+    return (
+        form,
+        [*(said.get("exclude") or []), "lm_head"],
+        [f"{weight['dtype']} with {scale:g} bit of scales a weight (Quark)"],
+    )
+
+
+METHODS = {
+    "fp8": _fp8,
+    "mxfp4": _mxfp4,
+    "compressed-tensors": _compressed_tensors,
+    "modelopt": _modelopt,
+    "awq": _grouped_integers,
+    "gptq": _grouped_integers,
+    "auto-round": _grouped_integers,
+    "bitsandbytes": _bitsandbytes,
+    "fbgemm_fp8": _fbgemm,
+    "quark": _quark,
+}
+"""Readers by ``quant_method``."""

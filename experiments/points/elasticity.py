@@ -1,0 +1,73 @@
+"""An outcome and its elasticities, differentiated once."""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+import codesign
+from codesign.numerics.fields import Real
+from codesign.outcome import Outcome
+from codesign.sensitivity.elasticities import elasticities_beside
+from codesign.validity import check
+from experiments.points.operating_point import OperatingPoint
+
+PAST_STEP = 1.0 + 2e-6
+"""Factor on chips past which the next one brings collectives; beyond float32's rounding."""
+
+
+PER = ("tokens_per_second_per_dollar", "tokens_per_second_per_watt")
+
+
+class Measured(NamedTuple):
+    """An outcome, and elasticities of ``PER`` (rows) with respect to ``DESIGN_VARIABLES`` [1]."""
+
+    outcome: Outcome
+    elasticities: Real
+
+
+@jax.jit
+def measure(
+    design: codesign.Design,
+    workload: codesign.Workload,
+    plan: codesign.Plan,
+    technology: codesign.Technology,
+    execution: codesign.Execution,
+) -> Measured:
+    """Evaluate a design, and differentiate ln tokens/s/$ and ln tokens/s/W in the logs of its six
+    variables.
+
+    Where the plan needs every chip (one chip, say), the next one brings collectives: a step, past
+    which the derivative by chips is.
+    """
+    names = codesign.DESIGN_VARIABLES
+
+    def slopes(factor: Real, chosen: Real) -> tuple[Real, Outcome]:
+        """Elasticities of one of ``PER``, picked by a product: one program serves both."""
+
+        def goal(at: codesign.Design) -> tuple[Real, Outcome]:
+            found = codesign.evaluate(
+                at, workload, plan, technology=technology, execution=execution
+            )
+            logs = jnp.log(jnp.stack([getattr(found, name) for name in PER]))
+            return jnp.exp(chosen @ logs), found
+
+        at = dataclasses.replace(design, chips=design.chips * factor)
+        found, outcome = elasticities_beside(goal, at)
+        return jnp.stack([getattr(found, name) for name in names]), outcome
+
+    needed = design.chips <= plan.pipeline * plan.context * plan.data * (1.0 + 1e-9)
+    chips = jnp.arange(len(names)) == names.index("chips")
+    # a factor of exactly 1 keeps whole numbers of chips whole
+    points = jnp.stack([jnp.ones(()), jnp.where(needed, PAST_STEP, 1.0)])
+    each = jax.vmap(slopes, in_axes=(None, 0))
+    (here, past), outcomes = jax.vmap(each, in_axes=(0, None))(points, jnp.eye(len(PER)))
+    return Measured(jax.tree.map(lambda leaf: leaf[0, 0], outcomes), jnp.where(chips, past, here))
+
+
+def measured(point: OperatingPoint, plan: codesign.Plan | None = None) -> Measured:
+    """``measure`` at an operating point, concrete arguments checked first."""
+    plan = point.plan if plan is None else plan
+    check(point.design, point.workload, plan, point.technology)
+    return measure(point.design, point.workload, plan, point.technology, point.execution)
