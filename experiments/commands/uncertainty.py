@@ -38,7 +38,7 @@ class Uncertainty:
         """
         from experiments.commands.optimize import progress
         from experiments.runs.folder import check_writable, default_folder, unfinished, write_run
-        from experiments.scenarios.schema import scenario, written
+        from experiments.scenarios.toml_text import scenario, written
         from experiments.sensitivity.pictures import draw_ridge, draw_tornado
         from experiments.sensitivity.points import wanted_of
         from experiments.sensitivity.uncertain_run import run_details, sampled_report, worlds_csv

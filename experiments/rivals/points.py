@@ -35,7 +35,7 @@ def leading(scenario: Scenario) -> str:
     """The objective by which a device's best machine is told: tokens/s/$ where it is asked for,
     else the first.
 
-    >>> from experiments.scenarios.schema import scenario
+    >>> from experiments.scenarios.toml_text import scenario
     >>> leading(scenario("llama-405b")), leading(scenario("chat"))
     ('tokens/s/$', '$/token')
     """

@@ -27,7 +27,8 @@ from codesign.sensitivity.flips import runners_up
 from codesign.sensitivity.optimum import Optimum, Statement, find_optimum
 from codesign.sensitivity.worlds import solve_worlds, worlds_of
 from experiments.scenarios.problem import problem
-from experiments.scenarios.schema import Scenario, scenario
+from experiments.scenarios.schema import Scenario
+from experiments.scenarios.toml_text import scenario
 from experiments.sensitivity.points import statement, wanted_of
 from hardware_priors.technologies import CHOICES
 from objectives import Objective

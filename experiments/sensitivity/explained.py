@@ -39,7 +39,7 @@ def resolved(
     explained."""
 
     def scenario_of(other: str) -> Scenario | None:
-        from experiments.scenarios.schema import scenario
+        from experiments.scenarios.toml_text import scenario
 
         if (run := run_and_row(other)) is not None:
             return scenario(str(run[0] / "scenario.toml"))

@@ -22,7 +22,8 @@ from codesign.sensitivity.optimum import exact_fleet, find_optimum
 from experiments.rivals.points import device_points
 from experiments.runs.device_files import PLAIN, WRITTEN
 from experiments.scenarios.problem import problem
-from experiments.scenarios.schema import Scenario, scenario, toml_text
+from experiments.scenarios.schema import Scenario
+from experiments.scenarios.toml_text import scenario, toml_text
 from experiments.sensitivity.points import statement
 from experiments.sensitivity.priors import names_of
 from experiments.terminal.refusal import Refused

@@ -31,7 +31,8 @@ from experiments.rivals.points import device_points, leading
 from experiments.runs.columns import machine_prefix, service_prefix
 from experiments.runs.record import RunRecord, read_run
 from experiments.scenarios.problem import Problem, layouts, problem
-from experiments.scenarios.schema import Scenario, scenario, scenario_names
+from experiments.scenarios.schema import Scenario
+from experiments.scenarios.toml_text import scenario, scenario_names
 from experiments.terminal.refusal import INFEASIBLE, Refused, nearest, sentence
 from objectives import Objective, objective
 

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from experiments.scenarios.schema import scenario
+from experiments.scenarios.toml_text import scenario
 from experiments.sensitivity import entry as entries
 from experiments.sensitivity.entry import Entry, entry, scaled, told, values_at, with_technology
 from experiments.sensitivity.kinds import best_fleets, break_even, fleets

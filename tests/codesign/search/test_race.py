@@ -7,7 +7,7 @@ import pytest
 from tests.codesign.search.race import contest
 from tests.examples import thorough
 
-PROBLEMS = 20 if thorough() else 3
+PROBLEMS = 20 if thorough() else 1
 """Of each kind; some 10 s of a processor each."""
 
 
