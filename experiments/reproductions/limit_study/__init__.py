@@ -63,9 +63,9 @@ def compare_money(seed: int) -> list[Claim]:
 NOTES = (
     (
         "Model: 405e9 B of weights, 1 B a cached element, TiB/s, three syncs a layer of 0.2 µs up"
-        " to 8 chips and 1.5 µs beyond: what solves the published integers. DeepSeek-V3: whole"
-        " experts and two further syncs a layer, the reading that keeps the study's claim; a wafer's"
-        " syncs are taken as 0.2 µs, for none is published."
+        " to 8 chips and 1.5 µs beyond: what solves the published integers. DeepSeek-V3 has whole"
+        " experts and two further syncs a layer, the reading that keeps the study's claim; syncs"
+        " of a wafer are taken as 0.2 µs, for none is published."
     ),
     (
         "Per $ and per W: the study's prices and watts are not known to us; ours are bottom-up at"
