@@ -20,6 +20,7 @@ REPRODUCTIONS = MappingProxyType(
             "every known row of the limit study, its claims checked by sweeps, and what it predicts"
             " for three models on five technologies"
         ),
+        "batching": "batches and replicas of 'Mind the Memory Gap', on its logs and on our model",
         "backcast": "what would have been designed in 2022 and 2024, beside H100 and B200",
     }
 )
@@ -33,6 +34,7 @@ TAKES = MappingProxyType(
         "prices": (),
         "flips": ("seed",),
         "limit-study": ("seed", "chips", "contexts", "figure"),
+        "batching": ("device",),
         "backcast": (),
     }
 )
