@@ -17,7 +17,7 @@ class Reproduce:
     """Set our numbers beside published or measured ones."""
 
     name: tyro.conf.Positional[Annotated[str, one_of("what to reproduce", tuple(REPRODUCTIONS))]]
-    """devices, energy, prices, flips, backcast, or a paper: limit-study, batching"""
+    """devices, energy, prices, flips, backcast, or a paper: limit-study, batching, communication"""
     data: str | None = None
     """folder of measured files, for what compares with measurements"""
     seed: Annotated[int, whole("seed", least=0)] = 0

@@ -21,6 +21,7 @@ REPRODUCTIONS = MappingProxyType(
             " for three models on five technologies"
         ),
         "batching": "batches and replicas of 'Mind the Memory Gap', on its logs and on our model",
+        "communication": "messages, times and choice of tensor, pipeline and hybrid plans",
         "backcast": "what would have been designed in 2022 and 2024, beside H100 and B200",
     }
 )
@@ -35,6 +36,7 @@ TAKES = MappingProxyType(
         "flips": ("seed",),
         "limit-study": ("seed", "chips", "contexts", "figure"),
         "batching": ("device",),
+        "communication": ("models", "device", "chips", "contexts", "batches"),
         "backcast": (),
     }
 )
