@@ -77,9 +77,7 @@ def latencies() -> list[Claim]:
         compare("end to end, TP2 [ms]", 310.0, two.end / MILLI, 0.1),
         compare("end to end, TP4 [ms]", 210.0, four.end / MILLI, 0.1),
         compare("TP4 over TP2, speed [1]", 310.0 / 210.0, two.end / four.end, 0.1),
-        compare(
-            "TP8 on two nodes over TP4, token [1]", 11.56 / 0.86, eight.token / four.token, 0.1
-        ),
+        compare("TP8, two nodes, over TP4, token [1]", 11.56 / 0.86, eight.token / four.token, 0.1),
         compare(
             "cross-node all-reduce over one within [µs]",
             (11.56 - 0.86) / REDUCTIONS * 1e3,
@@ -174,14 +172,14 @@ def _told(found: Found) -> tuple[str, float, float]:
 
 NOTES = (
     (
-        "Counts and shapes are vLLM's standard ones (the paper's own formulas were not found). Times"
-        " are those of our calibrated H100 under vLLM, in nodes of four on one 400 Gbit/s port a"
-        " GPU, first token and host included."
+        "Counts and shapes are vLLM's standard ones (the paper's own formulas were not found)."
+        " Times are those of our calibrated H100 under vLLM, in nodes of four on one 400 Gbit/s"
+        " port a GPU, first token and host included."
     ),
     (
         "The length of the paper's outputs is not known to us; 128 tokens, taken here, put its end"
         " to end times on the memory roofline, which no software reaches: ours are longer. Its"
-        " cross-node all-reduce takes several times the two measured network latencies of 20 µs that"
-        " ours does; why is not known to us."
+        " cross-node all-reduce takes several times the two measured network latencies of 20 µs of"
+        " ours; why is not known to us."
     ),
 )
