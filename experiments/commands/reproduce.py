@@ -17,7 +17,8 @@ class Reproduce:
     """Set our numbers beside published or measured ones."""
 
     name: tyro.conf.Positional[Annotated[str, one_of("what to reproduce", tuple(REPRODUCTIONS))]]
-    """devices, energy, prices, flips, backcast, or a paper: limit-study, batching, communication"""
+    """devices, energy, prices, flips, backcast, or a paper: limit-study, batching, communication,
+    latent-attention"""
     data: str | None = None
     """folder of measured files, for what compares with measurements"""
     seed: Annotated[int, whole("seed", least=0)] = 0

@@ -22,6 +22,10 @@ REPRODUCTIONS = MappingProxyType(
         ),
         "batching": "batches and replicas of 'Mind the Memory Gap', on its logs and on our model",
         "communication": "messages, times and choice of tensor, pipeline and hybrid plans",
+        "latent-attention": (
+            "attention and expert intensity with and without reordering, and the chip that each"
+            " kind of attention asks for"
+        ),
         "backcast": "what would have been designed in 2022 and 2024, beside H100 and B200",
     }
 )
@@ -37,6 +41,7 @@ TAKES = MappingProxyType(
         "limit-study": ("seed", "chips", "contexts", "figure"),
         "batching": ("device",),
         "communication": ("models", "device", "chips", "contexts", "batches"),
+        "latent-attention": ("contexts", "batches"),
         "backcast": (),
     }
 )

@@ -60,7 +60,10 @@ def bound(quantity: str, most: float, ours: float) -> Claim:
     """
     over = 100 * (ours / most - 1.0)
     return Claim(
-        quantity, f"≤ {most:g}", ours, "met" if over <= 0 else f"exceeds it by {over:.2g} %"
+        quantity,
+        f"≤ {most:g}",
+        ours,
+        "met as a bound" if over <= 0 else f"exceeds it by {over:.2g} %",
     )
 
 

@@ -92,7 +92,7 @@ def test_dram_is_about_ten_times_cheaper_than_sram():
 def test_verdicts():
     assert claims.compare("x", 290.0, 289.6).verdict == "met"
     assert claims.compare("x", 290.0, 288.0).verdict == "off by -0.69 %"
-    assert claims.bound("x", 2.0, 1.5).verdict == "met"
+    assert claims.bound("x", 2.0, 1.5).verdict == "met as a bound"
     table = claims.tabulate("t", [claims.compare("x", 1.0, 1.0), claims.added("y", 2.0)])
     assert table.title == "t: 1 of 1 met, 1 of ours"
     (first, second) = table.record()["rows"]
