@@ -26,6 +26,7 @@ REPRODUCTIONS = MappingProxyType(
             "attention and expert intensity with and without reordering, and the chip that each"
             " kind of attention asks for"
         ),
+        "dataflow": "traffic and time that fused groups save, and why by so much",
         "backcast": "what would have been designed in 2022 and 2024, beside H100 and B200",
     }
 )
@@ -42,6 +43,7 @@ TAKES = MappingProxyType(
         "batching": ("device",),
         "communication": ("models", "device", "chips", "contexts", "batches"),
         "latent-attention": ("contexts", "batches"),
+        "dataflow": ("device", "contexts"),
         "backcast": (),
     }
 )
