@@ -27,6 +27,7 @@ REPRODUCTIONS = MappingProxyType(
             " kind of attention asks for"
         ),
         "dataflow": "traffic and time that fused groups save, and why by so much",
+        "fsdp": "the bound of fully sharded training, and machines that train and serve",
         "backcast": "what would have been designed in 2022 and 2024, beside H100 and B200",
     }
 )
@@ -44,6 +45,7 @@ TAKES = MappingProxyType(
         "communication": ("models", "device", "chips", "contexts", "batches"),
         "latent-attention": ("contexts", "batches"),
         "dataflow": ("device", "contexts"),
+        "fsdp": ("models", "chips"),
         "backcast": (),
     }
 )
