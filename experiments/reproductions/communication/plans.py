@@ -13,6 +13,7 @@ from codesign.numerics.fields import Real
 from codesign.performance.messages import messages, traffic
 from experiments.points.arguments import PointArguments
 from experiments.points.operating_point import OperatingPoint, operating_point
+from experiments.terminal.refusal import INFEASIBLE, Refused
 
 NODE = 4
 """GPUs of a node (arXiv 2507.14392: four H100 on NVLink, nodes on InfiniBand NDR400)."""
@@ -35,6 +36,7 @@ class Found(NamedTuple):
     first: float  # time to the first token [s]
     token: float  # time between tokens [s]
     end: float  # prompt to last token [s]
+    fits: bool  # weights and caches do
 
     @property
     def name(self) -> str:
@@ -81,26 +83,21 @@ def table_of(name: str, device: str) -> Any:
 
 @compiled(SELDOM)
 def _times(parts: Any, table: Any, request: Real) -> Real:
-    """Prefill of the prompts and a decode step halfway through the output [s]."""
+    """Prefill of the prompts, a decode step halfway through the output [s], and how far weights and
+    caches overfill the fullest chip, ln(needed / there) [1]."""
     design, model, precision, plan, technology, execution = parts
     prompt, output, batch = request
     phases = (
         codesign.Prefill(batch=batch, prompt=prompt),
         codesign.Decode(batch=batch, context=prompt + 0.5 * output),
     )
-    return jnp.stack(
-        [
-            codesign.evaluate_table(
-                design,
-                table,
-                codesign.Workload(model, phase, precision),
-                plan,
-                technology,
-                execution,
-            ).step_time
-            for phase in phases
-        ]
+    prefill, decode = (
+        codesign.evaluate_table(
+            design, table, codesign.Workload(model, phase, precision), plan, technology, execution
+        )
+        for phase in phases
     )
+    return jnp.stack([prefill.step_time, decode.step_time, decode.limits.capacity])
 
 
 def times(
@@ -124,7 +121,7 @@ def times(
     parts = (design, work.model, work.precision, at.plan, at.technology, at.execution)
     asked = jnp.asarray([float(each) for each in request])
     table = table_of(name, device)
-    prefill, decode = (float(each) for each in _times(parts, table, asked))
+    prefill, decode, overfull = (float(each) for each in _times(parts, table, asked))
     first = prefill + float(at.execution.request_time())
     prompts = codesign.Prefill(batch=request.batch, prompt=request.prompt)
     step = codesign.Decode(batch=request.batch, context=request.prompt)
@@ -132,7 +129,7 @@ def times(
         messages(table, step, tensor, pipeline)
     )
     end = first + (request.output - 1) * decode
-    return Found(tensor, pipeline, sent, first, decode, end)
+    return Found(tensor, pipeline, sent, first, decode, end, overfull <= 0.0)
 
 
 def offered(name: str, device: str, chips: int, request: Request) -> list[Found]:
@@ -141,7 +138,17 @@ def offered(name: str, device: str, chips: int, request: Request) -> list[Found]
 
 
 def best(found: Sequence[Found]) -> tuple[Found, Found]:
-    """The plan that sends least, and the one that is done first."""
-    least = min(found, key=lambda each: each.traffic)
-    fastest = min(found, key=lambda each: each.end)
+    """The plan that sends least, and the one that is done first, of those that fit.
+
+    Raises:
+        Refused: none fits (exit code 3).
+    """
+    fitting = [each for each in found if each.fits]
+    if not fitting:
+        raise Refused(
+            "weights and caches fit no plan of so many chips; expected more of them (--chips)",
+            INFEASIBLE,
+        )
+    least = min(fitting, key=lambda each: each.traffic)
+    fastest = min(fitting, key=lambda each: each.end)
     return least, fastest

@@ -4,6 +4,7 @@ import pytest
 
 from experiments.reproductions import communication
 from experiments.reproductions.communication.plans import Request, best, layouts, offered, times
+from experiments.terminal.refusal import Refused
 
 
 def test_counts_and_shapes_are_met():
@@ -36,6 +37,13 @@ def test_the_advice_is_the_least_and_the_fastest_of_all_layouts():
     assert fastest.end == min(each.end for each in found)
     (row,) = communication.advise("llama-3.1-8b", "h100", 8, [Request(512, 128, 4)]).rows
     assert row[2] == least.name == "PP8" and row[5] == fastest.name == "TP4 PP2"
+
+
+def test_a_plan_that_does_not_fit_is_not_advised():
+    assert not times("llama-3.1-70b", "h100", 1, 1, Request()).fits  # 141 GB in 86
+    assert times("llama-3.1-70b", "h100", 4, 1, Request()).fits
+    with pytest.raises(Refused, match="fit no plan"):
+        best(offered("llama-3.1-70b", "h100", 1, Request()))
 
 
 def test_one_model_and_one_number_of_chips(refused):
