@@ -178,13 +178,22 @@ def chips(points: tuple[tuple[int, int], ...]) -> Table:
 
 
 def verdict(ratios: Table) -> str:
-    """Whether "no special attention hardware" survives the optimiser."""
+    """How much of the balance of chips on sale each kind of attention pays for."""
+    sold = {
+        name: float(one.peak_flops / one.memory_bandwidth)
+        for name in (RIDGE, "b200")
+        for one in (hardware_priors.device(name).design(1, 16),)
+    }
     spans = {row[0]: (min(row[2:]), max(row[2:])) for row in ratios.rows}
-    told = ", ".join(f"{kind} {low:.0f}–{high:.0f}" for kind, (low, high) in spans.items())
+    told = ", ".join(
+        f"{kind} {low:.0f}" + (f" to {high:.0f}" if high > low else "")
+        for kind, (low, high) in spans.items()
+    )
+    beside = ", ".join(f"{name} {ratio:.0f}" for name, ratio in sold.items())
+    reached = [kind for kind, (_, high) in spans.items() if high >= min(sold.values())]
     return (
-        f"FLOP/B that pay: {told}. An H200 has 206, a B200 281: latent attention asks for the"
-        " balance that such chips have, where MHA and GQA leave half of their arithmetic or"
-        " more idle; sparse reading takes part of that back."
+        f"FLOP/B that pay: {told}; on sale: {beside}. What such chips have is asked for by"
+        f" {' and '.join(reached) or 'none of them'} here: the others leave arithmetic idle."
     )
 
 
