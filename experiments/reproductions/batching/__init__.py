@@ -197,9 +197,9 @@ def _gain_by_law(idle: float, count: int) -> float:
 NOTES = (
     (
         "Logs: the authors' released runs on one H100 (64 GiB, most likely of a slower memory than"
-        " the catalogue's h100), vLLM of 2024. Model: our calibrated execution under vLLM of an h100"
-        " of the catalogue, 3.35 TB/s, unless --device says another; fitted to none of the logs. The"
-        " advice rests on ratios of steps, not on their length."
+        " the catalogue's h100), vLLM of 2024. Model: our calibrated execution under vLLM of the"
+        " catalogue's h100, 3.35 TB/s, unless --device says another; fitted to none of the logs."
+        " The advice rests on ratios of steps, not on their length."
     ),
     (
         "Replicas gain what the device waits in a step (codesign.performance.replicas). 'Law from"
