@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from experiments.commands.advise_batch import AdviseBatch
 from experiments.commands.calibrate import Calibrate
 from experiments.commands.describe import Describe
 from experiments.commands.evaluate import Evaluate
@@ -39,6 +40,7 @@ from experiments.terminal.refusal import (
 )
 
 COMMANDS: dict[str, type] = {
+    "advise-batch": AdviseBatch,
     "calibrate": Calibrate,
     "describe": Describe,
     "evaluate": Evaluate,

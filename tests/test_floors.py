@@ -20,6 +20,7 @@ FLOORS = [
     ["codesign.physical"],
     [
         "codesign.argument_types",
+        "codesign.batching",
         "codesign.limits",
         "codesign.outcome",
         "codesign.spoiling",

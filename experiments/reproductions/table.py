@@ -14,6 +14,18 @@ class Settings:
     """folder of measured files, for those that compare with measurements"""
     seed: int = 0
     """of whatever is drawn"""
+    models: tuple[str, ...] | None = None
+    """names, instead of the paper's"""
+    device: str | None = None
+    """a machine of the catalogue, instead of the paper's"""
+    chips: tuple[int, ...] | None = None
+    """numbers of chips"""
+    contexts: tuple[int, ...] | None = None
+    """cached positions, or lengths of prompts"""
+    batches: tuple[int, ...] | None = None
+    """sequences in a step"""
+    figure: Path | None = None
+    """where the picture goes"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +34,8 @@ class Column:
 
     name: str
     unit: str = ""
+    width: int | None = None
+    """least characters on the terminal"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +49,8 @@ class Table:
     """conclusions, one sentence each, with their numbers"""
     notes: Sequence[str] = ()
     """sources, method, and why a cell misses"""
+    more: Sequence["Table"] = ()
+    """further tables, of predictions that nothing published stands beside"""
 
     def record(self) -> dict[str, Any]:
         """The table as JSON would hold it; rows keyed by ``name [unit]``."""
@@ -43,12 +59,13 @@ class Table:
             for column in self.columns
         ]
         rows = [dict(zip(names, row, strict=True)) for row in self.rows]
-        return {
+        found = {
             "title": self.title,
             "rows": rows,
             "summary": list(self.summary),
             "notes": list(self.notes),
         }
+        return {**found, "tables": [table.record() for table in self.more]} if self.more else found
 
 
 def printed(table: Table) -> None:
@@ -60,13 +77,17 @@ def printed(table: Table) -> None:
     drawing = Drawing(title=table.title, pad_edge=False)
     for column in table.columns:
         unit = f"\n[{column.unit}]" if column.unit not in ("", "1") else ""
-        drawing.add_column(column.name + unit, justify="right" if column.unit else "left")
+        drawing.add_column(
+            column.name + unit, justify="right" if column.unit else "left", min_width=column.width
+        )
     for row in table.rows:
         drawing.add_row(*(_cell(value) for value in row))
     console = results()
     console.print(drawing)
     for line in (*table.summary, *table.notes):
         console.print(line, soft_wrap=True)
+    for further in table.more:
+        printed(further)
 
 
 def _cell(value: Any) -> str:

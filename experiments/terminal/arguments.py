@@ -44,7 +44,7 @@ MOST = 10**12
 def whole(name: str, least: int = 1, most: int = MOST) -> Spec:
     """A whole number of at least 1, or another least one, and no more than makes sense.
 
-    >>> whole("batch").instance_from_str(["0"])
+    >>> whole("batch").instance_from_str(["0"])  # doctest: +NORMALIZE_WHITESPACE
     Traceback (most recent call last):
     ...
     experiments.terminal.refusal.Refused: --batch is '0'; expected a whole number of at least 1, the
@@ -118,6 +118,33 @@ def some_of(name: str, choices: Sequence[str], everything: str) -> Spec:
 
     return _one_value(
         f"{everything}|NAME[,NAME]", read, lambda value: isinstance(value, tuple), ",".join
+    )
+
+
+def words(name: str) -> Spec:
+    """Several words joined by commas; a tuple."""
+
+    def read(text: str) -> tuple[str, ...]:
+        found = tuple(word.strip() for word in text.split(","))
+        if not all(found):
+            raise Refused(f"--{name} is {text!r}; expected names joined by commas")
+        return found
+
+    return _one_value("NAME[,NAME]", read, lambda value: isinstance(value, tuple), ",".join)
+
+
+def wholes(name: str, most: int = MOST) -> Spec:
+    """Several whole numbers of at least 1 joined by commas; a tuple.
+
+    >>> wholes("chips").instance_from_str(["8,32"])
+    (8, 32)
+    """
+    read = whole(name, most=most).instance_from_str
+    return _one_value(
+        "N[,N]",
+        lambda text: tuple(read([word]) for word in text.split(",")),
+        lambda value: isinstance(value, tuple),
+        lambda value: ",".join(str(each) for each in value),
     )
 
 

@@ -6,6 +6,13 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         "codesign optimize llama-405b",
         "codesign evaluate --model llama-3.1-70b --device h200 --chips 8 --batch 32 --context 8192",
     ),
+    "advise-batch": (
+        "codesign advise-batch --model opt-1.3b --device h100 --context 256 --latency-promise 2x",
+        (
+            "codesign advise-batch --model llama-3.1-8b --device h200 --latency-promise '20 ms'"
+            " --json"
+        ),
+    ),
     "calibrate": (
         "codesign calibrate measured.csv --output mine.npz",
         "codesign calibrate two-rows.csv --anchor --output mine.npz",
@@ -45,7 +52,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     ),
     "reproduce": (
         "codesign reproduce devices",
-        "codesign reproduce flips --seed 1 --json",
+        "codesign reproduce limit-study --chips 8,64 --json",
     ),
     "sensitivity": (
         "codesign sensitivity llama-405b --objective tokens/s/W",

@@ -22,7 +22,7 @@ CONFIG = {
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ((), "no command given; expected one of calibrate, describe, evaluate, list, optimize"),
+        ((), "no command given; expected one of advise-batch, calibrate, describe, evaluate"),
         (("evalute",), "unknown command 'evalute'; did you mean 'evaluate'?"),
         ((*EVALUATE, "--bach", 2), "unknown option '--bach' of evaluate; did you mean '--batch'?"),
         (("evaluate", "--device", "h100"), "--model"),
