@@ -245,6 +245,8 @@ def exchange_rates(found: Elasticities, outcome: str = "time_per_token") -> list
     Returns:
         Rates between quantities that matter for the outcome, to first order; none for fleets of
         several kinds, whose machines have no common chip.
+
+    >>> exchange_rates(elasticities_by_input(point))[0]  # doctest: +SKIP
     """
     rates: list[ExchangeRate] = []
     if "design.chips" not in found.values:

@@ -112,8 +112,18 @@ _NAMED: dict[str, Callable[[Inputs], Real]] = {}
 
 
 def outcome_named(name: str) -> Callable[[Inputs], Real]:
-    """The function that gives one outcome of a fleet by its name (``inputs.OUTCOMES``), the same at
-    every call, so that what is compiled for it is kept."""
+    """Find the function that gives one outcome of a fleet, the same at every call, so that what is
+    compiled for it is kept.
+
+    Args:
+        name: of the outcome (``inputs.OUTCOMES``).
+
+    Returns:
+        A function of ``Inputs``.
+
+    >>> outcome_named("step_time") is outcome_named("step_time")
+    True
+    """
     if name not in _NAMED:
         _NAMED[name] = lambda inputs: getattr(fleet_at(inputs).totals, name)
     return _NAMED[name]

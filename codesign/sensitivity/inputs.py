@@ -60,6 +60,9 @@ def inputs_of(
         technology: prices and physics.
         execution: ``Operatorwise()`` unless told.
 
+    Returns:
+        One machine and one service, every number a leaf.
+
     >>> import codesign, hardware_priors
     >>> chip = hardware_priors.device("h100").design(chips=8)
     >>> world = hardware_priors.technology("N4", "HBM3", "NVLink4")

@@ -85,6 +85,8 @@ def motion(found: Optimum, subproblem: Subproblem | None = None) -> Motion:
         met without a price.
 
     Source: Fiacco (1983), theorem 3.2.1; the envelope theorem for the value.
+
+    >>> motion(best).value["memory.layer_price"]  # doctest: +SKIP
     """
     chosen = found.subproblem if subproblem is None else subproblem
     formulation, point = found.pool.formulation, found.pool.done[chosen][2]

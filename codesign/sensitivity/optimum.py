@@ -85,9 +85,16 @@ def find_optimum(
         memory: where finished solves are kept.
         progress: called with (stage, done, total).
 
+    Returns:
+        The design with its choice, integers, multipliers and the pool of everything solved.
+
     Raises:
         Infeasible: no design in the space meets the limits.
         ValueError: parts that do not fit together, or an objective that cannot be proved.
+
+    >>> best = find_optimum(stated)  # doctest: +SKIP
+    >>> shadow_prices(best)[0].limit  # doctest: +SKIP
+    'die area'
     """
     with double_precision():
         pool, rows = _pool(stated, memory)

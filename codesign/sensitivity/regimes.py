@@ -36,6 +36,13 @@ def regimes(step: Step, names: tuple[str, ...], number: int = 0) -> list[Regime]
         step: an evaluated step, leaves (operators,) and (collectives,) [s].
         names: of its operators.
         number: of the step among those of a fleet.
+
+    Returns:
+        A row an operator and collective: its share of the step, what binds, and how far the next
+        resource is.
+
+    >>> regimes(codesign.evaluate(chip, work).step, names)[0].bound  # doctest: +SKIP
+    'memory'
     """
     found, total = [], float(step.time)
     times = np.stack([np.asarray(getattr(step, name)) for name in RESOURCES])

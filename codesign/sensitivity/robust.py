@@ -75,6 +75,14 @@ def value_of_information(
         deviates: (worlds, priors).
         bins: equal shares of the worlds, by deviate.
         seed: of the shuffling.
+
+    Returns:
+        Value of knowing the world and of knowing each prior, as shares of the best expected value.
+
+    >>> z = np.linspace(-1.0, 1.0, 64)[:, None]
+    >>> found = value_of_information(np.stack([1 + z[:, 0], 1 - z[:, 0]]), z)
+    >>> round(float(found.perfect), 2)
+    0.51
     """
     best = float(expected(table).max())
     scale = max(best, 1e-300)

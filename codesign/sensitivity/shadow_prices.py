@@ -76,6 +76,8 @@ def shadow_prices(found: Optimum) -> list[ShadowPrice]:
     Returns:
         A price for each limit with a multiplier above ``PRICED``, with the range over which it
         holds, by re-solving.
+
+    >>> [price.limit for price in shadow_prices(best)]  # doctest: +SKIP
     """
     structure, multipliers = found.pool.formulation.structure, np.asarray(found.point.multipliers)
     names = structure.functions[len(OUTCOMES) :]
@@ -260,6 +262,14 @@ def integer_steps(found: Optimum) -> list[IntegerStep]:
 
     A limit on whole numbers has no multiplier; its price is the difference that a step makes, all
     other integers as they are and everything continuous optimised again.
+
+    Args:
+        found: the optimum; its choice stays.
+
+    Returns:
+        A row a step, with what it changes of the objective; infeasible ones are named.
+
+    >>> integer_steps(best)[0].change  # doctest: +SKIP
     """
     low, high = found.pool.formulation.ranges
     names = integer_names(found.pool.formulation.problems)
