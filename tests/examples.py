@@ -7,12 +7,19 @@ profile ``nightly`` draws new ones, ten times as many: ``HYPOTHESIS_PROFILE=nigh
 
 from typing import Any
 
+import pytest
 from hypothesis import settings
 
 
 def thorough() -> bool:
     """Whether this is the long, random run."""
     return settings.get_current_profile_name() == "nightly"
+
+
+nightly = pytest.mark.skipif(
+    not thorough(), reason="takes a minute of a processor: nightly (HYPOTHESIS_PROFILE=nightly)"
+)
+"""Mark of a test that the default run leaves to the nightly one."""
 
 
 def examples(count: int, **options: Any) -> settings:

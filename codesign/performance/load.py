@@ -161,8 +161,9 @@ def step_load(
         op.row_bytes * row_share + op.whole_row_bytes * rows,
     )
     moved = weights + activations + state
-    mean_flops, mean_touched = mean_flops / extra, mean_touched / extra
-    mean_moved = weights * mean_touched + activations * mean_flops + state / state_extra
+    cut = op.row_bytes * row_share / extra + op.whole_row_bytes * rows
+    mean_moved = weights * mean_touched / extra + cut * mean_flops + state / state_extra
+    mean_flops = mean_flops / extra
     return Load(
         flops=row_work + context_work,
         vector=op.row_vector * row_share + op.context_vector * scores,

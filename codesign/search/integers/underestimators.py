@@ -58,7 +58,7 @@ def underestimate(
     """Monomials below all coefficients from ``low`` to ``high``: chips of each kind, then batch of
     each service."""
     count = structure.counted
-    problems = _divided_evenly(structure, problems, low, high)
+    problems = divided_evenly(structure, problems, low, high)
     first, last = jnp.log(low), jnp.log(high)
     fractions = [np.linspace(0.0, 1.0, number)[:, None] for number in SAMPLES]
     chips, batch = (
@@ -78,7 +78,7 @@ def underestimate(
     return Underestimators(coefficients, tilt, samples._replace(coefficients=None, orders=()))
 
 
-def _divided_evenly(
+def divided_evenly(
     structure: Structure,
     problems: ProblemBatch,
     low: Float[Array, "counted"],

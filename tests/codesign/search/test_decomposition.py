@@ -26,6 +26,7 @@ from codesign.search.statement.problem import assemble, integer_names, integer_r
 from codesign.search.verification.exact_check import check_exactly
 from codesign.workload.catalogue import model
 from tests.codesign.search.conftest import COSTS, plan, space
+from tests.examples import nightly
 
 WEIGHTS = np.array([[0.5, 0.2, 0.3], [0.9997, 1e-4, 2e-4], [1e-4, 1e-4, 0.9998]])
 
@@ -169,6 +170,7 @@ def test_kinds_are_never_above_the_fleet(roomy):
     )
 
 
+@nightly
 def test_nothing_is_below_the_proof(technology, record_property):
     """Every neighbour of the best, all integers one up or down at once, and as many at random."""
     pool = fleet(technology, chips=8, batch=(1, 16), cheapest=1.0)

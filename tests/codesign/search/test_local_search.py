@@ -13,6 +13,7 @@ from codesign.search import GLOBAL, LOCAL, Bound
 from codesign.search.statement.goals import check_objective
 from experiments.examples.own_execution import PartlyOverlapped
 from experiments.examples.small_space import search
+from tests.examples import nightly
 
 CHEAP = [objectives.objective("$/token")]
 
@@ -65,6 +66,7 @@ def test_a_cost_part_is_bounded_by_gradients(proved):
     assert found.values[0, 0] > proved.values[0, 0]
 
 
+@nightly
 def test_a_limit_that_is_no_sum_of_monomials_is_found_out():
     """Its row would say less than the limit does; the audit compares both, and proves nothing."""
     squared = LimitRow("squared", lambda sums, machine: (sums.peak / 1000.0) ** 2)

@@ -229,7 +229,9 @@ def dynamic(case: Case, parts: Parts, x: dict[str, Any]) -> Any:
         parts.design.sram_capacity,
         ideal=False,
     )
-    moved = float(jnp.sum(jnp.maximum(load.weights + load.state + load.activations, load.reused)))
+    # the mean chip's, which has fewer heads than the busiest where they do not divide
+    most = jnp.maximum(load.weights + load.state + load.activations, load.reused)
+    moved = float(jnp.sum(most * load.mean_bytes))
     link = parts.technology.attainable.link
     together = communication(parts.design, parts.table, parts.workload.phase, case.plan, link)
     each = float(
@@ -240,7 +242,7 @@ def dynamic(case: Case, parts: Parts, x: dict[str, Any]) -> Any:
     ratio = cp.power(t.logic.voltage_floor + (1.0 - t.logic.voltage_floor) * x["clock"], 2)
     byte = t.memory.access_energy + 2.0 * t.logic.sram_energy
     wire = (t.links.energy - t.links.idle_power) * float(jnp.sum(together.wire))
-    flops = float(jnp.sum(load.flops))
+    flops = float(jnp.sum(load.flops * load.mean_flops))
     return t.logic.matrix_energy * each * flops * ratio + byte * moved + (wire if wire > 0 else 0.0)
 
 

@@ -12,7 +12,7 @@ import codesign
 from codesign.numerics.compilation import SELDOM, compiled
 from codesign.performance.plan import WHOLE_EXPERTS
 from codesign.search import Choice, Kind
-from codesign.search.integers.underestimators import boxed_program, underestimate
+from codesign.search.integers.underestimators import boxed_program, divided_evenly, underestimate
 from codesign.search.program.coefficients import sample
 from codesign.search.program.geometric_program import Program, framed
 from codesign.search.program.structure import Structure
@@ -54,7 +54,8 @@ def margins(
         bounds,
     )
     middle = jnp.exp(0.5 * (jnp.log(low[:count]) + jnp.log(high[:count])))
-    orders = sample(structure, problems, middle).orders
+    even = divided_evenly(structure, problems, low[:count], high[:count])
+    orders = sample(structure, even, middle).orders
 
     def one(integers: Any) -> Margins:
         # the splits of the operators are those of the box's middle: each split is a bound on the

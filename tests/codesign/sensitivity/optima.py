@@ -7,8 +7,7 @@ import equinox as eqx
 
 from codesign.sensitivity.optimum import Optimum, Statement, find_optimum, optimum_at
 from experiments.scenarios.problem import problem
-from experiments.scenarios.schema import read
-from experiments.scenarios.toml_text import scenario
+from experiments.scenarios.toml_text import read, scenario
 from experiments.sensitivity.points import statement, wanted_of
 from tests.experiments.small_scenario import SMALL
 

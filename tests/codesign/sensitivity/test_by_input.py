@@ -16,7 +16,7 @@ from codesign.sensitivity.inputs import fleet_at as fleet
 from codesign.sensitivity.inputs import inputs_of
 from codesign.sensitivity.regimes import regimes
 from codesign.workload.operators import operator_table
-from tests.examples import thorough
+from tests.examples import nightly, thorough
 
 fleet_at = jax.jit(fleet)
 
@@ -36,7 +36,11 @@ def point(model, machine, technology, phase=None, execution=None, plan=None):
 
 
 @pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("execution", [codesign.Operatorwise(), calibrated()], ids=["op", "cal"])
+@pytest.mark.parametrize(
+    "execution",
+    [codesign.Operatorwise(), pytest.param(calibrated(), marks=nightly)],
+    ids=["op", "cal"],
+)
 def test_euler_of_time_money_and_energy(model, execution, machine, technology):
     """Rates × c and latencies / c: 1/c of the time; prices × c: c times the capital; energies and
     powers × c: c times the energy."""
