@@ -67,8 +67,11 @@ class Demand:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"{name.replace('_', ' ')} is {value:g}; expected more than 0")
-        if self.rate is not None and not math.isfinite(self.rate):
-            raise ValueError(f"rate is {self.rate:g}; expected a finite number above 0")
+        if self.rate is not None and not 1e-6 <= self.rate < math.inf:
+            raise ValueError(
+                f"rate is {self.rate:g} requests/s; expected a finite number of at least 1e-06 (one"
+                " in twelve days)"
+            )
         if not 0 <= self.cached < 1:
             raise ValueError(f"cached is {self.cached:g}; expected at least 0 and below 1")
         if self.rate is not None and self.users is not None:

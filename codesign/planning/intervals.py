@@ -8,6 +8,7 @@ compile.
 """
 
 import dataclasses
+import math
 
 import jax
 import numpy as np
@@ -24,6 +25,10 @@ from codesign.planning.rates import lone_prompt, shared
 
 STEP = 1e-3
 """Half-width of the differences, in the logarithm of a coefficient."""
+
+WIDEST = math.log(100.0)
+"""Half-width in logarithms beyond which a first-order interval says nothing: near saturation the
+wait follows 1/(1 − load), and none is told."""
 
 OUTCOMES = ("cost_per_token", "time_per_token", "time_to_first_token", "output_tokens_per_second")
 """What gets an interval."""
@@ -47,12 +52,16 @@ def with_intervals(
         execution = group.machines[k].execution
         assert isinstance(execution, Calibrated)
         spread = np.sqrt(np.einsum("ok,kl,ol->o", slope, scaled_covariance(execution), slope))
-        wide = np.exp(NORMAL_90 * spread)
+        half = NORMAL_90 * spread
         found = {
-            name: (getattr(best, name) / factor, getattr(best, name) * factor)
-            for name, factor in zip(OUTCOMES, map(float, wide), strict=True)
+            name: (
+                getattr(best, name) * math.exp(-one),
+                getattr(best, name) * math.exp(one),
+            )
+            for name, one in zip(OUTCOMES, map(float, half), strict=True)
+            if one <= WIDEST
         }
-        best = dataclasses.replace(best, interval=found["cost_per_token"], intervals=found)
+        best = dataclasses.replace(best, interval=found.get("cost_per_token"), intervals=found)
         answers[k] = dataclasses.replace(answers[k], ranked=(best, *answers[k].ranked[1:]))
     return answers
 

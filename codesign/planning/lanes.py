@@ -241,14 +241,18 @@ def _steps(offer: Offer, latency: Real, degrees: Any, batch: Real, question: Ask
         powers.append(power)
     decoded, filled = ran
     equipment = jnp.where(offer.price > 0, offer.price, decoded.cost.equipment)
+    # others halfway through their outputs, one sequence of a group must still reach its end
+    last = question.context + (question.context - question.prompt) / batch
+    ending = Workload(nameless, dataclasses.replace(decode, context=last))
+    fullest = evaluate_table(design, table, ending, plan, technology, execution)
     op = table.operators
     kept = op.state_stored * phases.stored_positions(prefill, op.store_window) + op.state_fixed
     return Steps(
         decode=decoded.step_time,
         prefill=filled.step_time,
-        decode_fill=decoded.limits.capacity,
+        decode_fill=fullest.limits.capacity,
         prefill_fill=filled.limits.capacity,
-        decode_needed=decoded.capacity_needed,
+        decode_needed=fullest.capacity_needed,
         available=decoded.capacity_available,
         decode_running=running[0],
         prefill_running=running[1],

@@ -16,7 +16,7 @@ from codesign.planning.answer import PLANNED, MachineAnswer, Planned
 from codesign.planning.batches import Sought, seek
 from codesign.planning.demand import Demand, Objective
 from codesign.planning.lanes import Asked, Lanes, Offers, Steps, layout_of
-from codesign.planning.rates import Served, lone_prompt, tokens_per_step
+from codesign.planning.rates import MOST_LOAD, Served, lone_prompt, tokens_per_step
 from codesign.workload.transformer import UNLIMITED
 
 MOST_INSTANCES = 16
@@ -97,6 +97,8 @@ def _best_pair(
     capacity = np.minimum(filled, capacity)
     busy = capacity / filled
     within = np.minimum(np.asarray(utilisation_within(served, promise - ready)) / busy, 1.0)
+    if demand.rate is not None:
+        within = np.minimum(within, MOST_LOAD)
     goodput = np.where(ready <= promise, within * capacity, 0.0)
     enough = goodput >= (demand.rate or 0.0) * (1.0 - 1e-9)
     requests = goodput if demand.rate is None else np.full_like(goodput, demand.rate)

@@ -35,8 +35,7 @@ from scipy.optimize import brentq
 from scipy.special import gammaln
 from scipy.stats import gamma
 
-MOST_LOAD = 0.85
-"""Load of an instance beyond which no quantiles are told."""
+from codesign.planning.rates import MOST_LOAD
 
 MOST_BUSY = 0.75
 """Share of the time in which prompts are prefilled beyond which none are told either."""

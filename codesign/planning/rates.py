@@ -34,6 +34,12 @@ def tokens_per_step(demand: Demand) -> float:
     return float(phases.tokens_per_step(Decode(1.0, demand.context, demand.draft)))
 
 
+MOST_LOAD = 0.85
+"""Share of its capacity at which a machine is planned for a stated rate: judged; beyond it waits
+grow without end within what calibration knows of the capacity, and the forms of waiting are not
+within 10 % of a simulation (``random_arrivals``)."""
+
+
 def lone_prompt(steps: Steps, lanes: Lanes, chunks: float) -> np.ndarray:
     """Prefill of a prompt that is alone, in chunks through the stages [s].
 
@@ -64,6 +70,8 @@ def shared(steps: Steps, lanes: Lanes, demand: Demand) -> Served:
     per_token = step / tokens
     first = min(demand.first_promise, UNLIMITED)
     within = np.asarray(utilisation_within(served / groups, first - alone))
+    if demand.rate is not None:
+        within = np.minimum(within, MOST_LOAD)
     fits = np.maximum(steps.decode_fill, steps.prefill_fill) <= 0.0
     kept = fits & (alone <= first) & (per_token <= demand.token_promise)
     return Served(

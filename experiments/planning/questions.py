@@ -92,6 +92,8 @@ def largest_batch(stated: Request) -> Said:
 
 def largest_context(stated: Request) -> Said:
     """Longest prompt that some layout serves, by bisection: exact."""
+    if stated.demand.rate is not None:
+        raise Refused("--rate is given with --largest-context; expected --users, or neither")
     users = stated.demand.users or 1
     low, high, best = 0, 1, None
     while low < high:

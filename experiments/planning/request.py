@@ -213,6 +213,8 @@ def _what_if(machine: Machine, arguments: "PlanArguments") -> Machine:
     if arguments.link_bandwidth is not None:
         try:
             stated["link_bandwidth"] = parse(arguments.link_bandwidth, like="B/s")
+            if not 1e3 <= stated["link_bandwidth"] <= 1e18:
+                raise ValueError("expected from 1 kB/s to 1 EB/s")
         except ValueError as error:
             raise Refused(f"--link-bandwidth is {arguments.link_bandwidth!r}: {error}") from None
     if arguments.scale_up_domain is not None:

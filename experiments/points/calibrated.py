@@ -220,7 +220,7 @@ def knowledge(point: "OperatingPoint") -> dict[str, Any]:
         "architecture_rows": sum(relatives.values()),
         "vendor": vendor,
         "model_rows": about.get("models", {}).get(point.workload.model.name, 0),
-        "engine": engine.variant or None,
+        "engine": engine.variant or "any",
         "engine_assumed": bool(engine.variant) and point.arguments.engine is None,
         "engine_rows": about.get("engines", {}).get(engine.variant, 0),
     }
@@ -238,7 +238,7 @@ def knowledge_line(known: dict[str, Any], device: str, model: str) -> str:
     assumed = ", which is assumed (--engine says another)" if known["engine_assumed"] else ""
     software = (
         f"{rows(known['engine_rows'])} of {known['engine']}{assumed}"
-        if known["engine"]
+        if known["engine"] != "any"
         else "no engine said (--engine): the mean of all"
     )
     return (

@@ -97,7 +97,12 @@ def steps(
         running = running + layout.chips * own * (machine.price - decoded.cost.equipment)
     if machine.hourly is not None:
         running = jnp.full_like(running, layout.chips * machine.hourly / 3600.0)
-    full = jnp.maximum(decoded.limits.capacity, filled.limits.capacity)
+    ends = jax.vmap(
+        lambda batch: run(
+            codesign.Decode(batch, demand.context + demand.output / 2 * layout.groups / batch)
+        )
+    )(batches)
+    full = jnp.maximum(ends.limits.capacity, filled.limits.capacity)
     return tuple(map(np.asarray, (decoded.step_time, filled.step_time, running, full)))
 
 
@@ -122,6 +127,8 @@ def cheapest(
         if demand.first_promise < math.inf:
             patience = 2.0 * (demand.first_promise - alone)
             share = patience / (alone / layout.groups + patience)
+        if demand.rate is not None:
+            share = np.minimum(share, 0.85)  # a stated rate is served with room
         if demand.users is not None:
             most_users = int(batch[good].max())
             many = math.ceil(demand.users / most_users)

@@ -19,7 +19,7 @@ def test_a_short_prompt_is_one_chunk():
         ({"output": math.nan}, "output is nan"),
         ({"cached": 1.0}, "cached is 1; expected at least 0 and below 1"),
         ({"rate": -1.0}, "rate is -1; expected more than 0"),
-        ({"rate": math.inf}, "rate is inf; expected a finite number"),
+        ({"rate": math.inf}, "rate is inf requests/s; expected a finite number"),
         ({"users": 2.5}, "users is 2.5; expected a whole number"),
         ({"users": 0}, "users is 0"),
         ({"token_promise": 0.0}, "token promise is 0; expected more than 0"),

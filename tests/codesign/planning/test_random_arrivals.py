@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from codesign.planning.random_arrivals import MOST_LOAD, wait_at_most, waiting
+from codesign.planning.random_arrivals import wait_at_most, waiting
+from codesign.planning.rates import MOST_LOAD
 from tests.codesign.planning.step_simulation import simulate
 from tests.examples import thorough
 
