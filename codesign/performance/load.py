@@ -10,7 +10,6 @@ import dataclasses
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.lax import stop_gradient
 from jaxtyping import Array, Float
 
 from codesign.numerics.compilation import computed_once
@@ -187,7 +186,7 @@ def uneven(
     caches = excess(op.state_slices, whole.tensor, whole.smallest_tensor)
 
     def cut(even: Real, smallest: Real) -> PerOperator:
-        return stop_gradient(jnp.minimum(even, op.slices) / jnp.minimum(smallest, op.slices))
+        return jnp.minimum(even, op.slices) / jnp.minimum(smallest, op.slices)
 
     each = cut(whole.tensor * whole.context, whole.smallest_tensor * whole.context)
     each = jnp.where(op.division == ATTENTION, heads, each)

@@ -137,7 +137,7 @@ def _whole_degrees(chips: Real, plan: Plan, experts: Real) -> WholeDegrees:
     groups = nearest_whole(plan.pipeline * plan.context * plan.data)
     stage = nearest_whole(chips) / nearest_whole(plan.pipeline)
     smallest_stage = smallest_group(chips, plan.pipeline)
-    asked = jnp.minimum(plan.expert, experts)
+    asked = jnp.minimum(nearest_whole(plan.expert), nearest_whole(experts))
     dealt = nearest_whole(jnp.minimum(asked, smallest_stage))
     expert = stop_gradient(jnp.maximum(jnp.minimum(asked, stage), 1.0))
     return WholeDegrees(

@@ -86,7 +86,9 @@ def test_what_is_not_read_is_named_with_its_reason(run, tmp_path):
 
 
 def test_a_summary_stands_over_an_evaluation(run):
-    text = run("evaluate", "--model", "gpt-oss-20b", "--device", "h100").out
+    text = run(
+        "evaluate", "--model", "gpt-oss-20b", "--device", "h100", "--execution", "operatorwise"
+    ).out
     assert (
         text.startswith("gpt-oss-20b, read as gpt_oss: 20.91e9 parameters, 4.19e9 active")
         or "read as gpt_oss" in text[:60]

@@ -146,6 +146,7 @@ def test_elasticities_are_those_of_the_reported_numbers(run):
 
 def test_bound_names_the_cause_with_most_time(run):
     arguments = ("evaluate", "--model", "llama-3.1-8b", "--device", "h100", "--json")
+    arguments = (*arguments, "--execution", "operatorwise")
     assert run(*arguments, "--chips", 2).json["bound"] == "memory"
     assert run(*arguments, "--phase", "prefill", "--prompt", 8192).json["bound"] == "compute"
     assert run(*arguments, "--chips", 8, "--sync-latency-us", 100).json["bound"] == "sync"
@@ -193,6 +194,8 @@ def test_all_algorithms_are_never_slower_than_one(run):
         8,
         "--batch",
         64,
+        "--execution",
+        "operatorwise",
         "--json",
     )
     names = ("ring,tree", "one-shot,two-shot", "auto")

@@ -25,7 +25,15 @@ from tests.experiments.small_scenario import SMALL
 
 ROOT = Path(__file__).parents[2]
 CASES = ROOT.parent / "shared/cases/faults"
-EVALUATE = ("evaluate", "--model", "llama-3.1-8b", "--device", "h100")
+EVALUATE = (
+    "evaluate",
+    "--model",
+    "llama-3.1-8b",
+    "--device",
+    "h100",
+    "--execution",
+    "operatorwise",
+)
 DEVICE = {
     "memory_bandwidth": '"2 TB/s"', "memory_capacity": '"90 GB"', "peak_flops": '"1 PFLOP/s"', "sync_latency": '"2 us"',
     "link_bandwidth": '"400 GB/s"', "technology": '["N3", "HBM4", "NVLink5"]',
@@ -253,9 +261,7 @@ def test_more_positions_than_the_model_has(run, tmp_path, searched):
         ("gpt2", 1025, "1024 positions"),
         ("mine", 4096, "2048 positions"),
     ):
-        answer = run(
-            "evaluate", "--model", model, "--device", "h100", "--context", context, "--json"
-        )
+        answer = run(*EVALUATE[:2], model, *EVALUATE[3:], "--context", context, "--json")
         assert answer.code == 0 and bool(answer.json["warnings"]) == bool(told)
         assert not told or (told in answer.json["warnings"][0] and told in answer.err)
     answer = run("optimize", "mine.toml", "--json")
