@@ -196,7 +196,7 @@ def test_another_question_or_another_code_starts_afresh(folder, stated, monkeypa
 
 def test_the_fingerprint_is_the_same_in_another_process(stated):
     program = (
-        "from experiments.runs.folder import work_fingerprint; from experiments.scenarios.schema"
+        "from experiments.runs.folder import work_fingerprint; from experiments.scenarios.toml_text"
         " import scenario\nprint(work_fingerprint(scenario('llama-405b')))"
     )
     done = subprocess.run(
