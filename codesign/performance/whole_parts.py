@@ -19,7 +19,7 @@ from codesign.numerics.fields import Real
 _NEARLY = 1e-5  # what rounding may add to a whole quotient
 
 
-def nearest_whole(number: Real) -> Real:
+def nearest_whole(number: Float[Array, "..."] | Real) -> Float[Array, "..."] | Real:
     """The nearest whole number, at least 1; its derivative is none [1]."""
     return stop_gradient(jnp.maximum(jnp.round(number), 1.0))
 
