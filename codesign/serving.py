@@ -14,12 +14,12 @@ from codesign.hardware.technology import Technology
 from codesign.limits import Limits
 from codesign.numerics.compilation import computed_once
 from codesign.numerics.fields import Number, Real, quantity
-from codesign.numerics.ties import lesser
 from codesign.numerics.units import GIBI
 from codesign.outcome import Outcome
 from codesign.performance.execution import Execution
+from codesign.performance.load import prompt_cache
 from codesign.performance.plan import Plan
-from codesign.performance.queueing import Service, aggregated, disaggregated
+from codesign.performance.queueing import Service, aggregated, disaggregated, transfer_time
 from codesign.performance.schedules import Operatorwise
 from codesign.spoiling import spoiled
 from codesign.validity import check, check_part, far_from_legal, legal
@@ -197,7 +197,12 @@ def _serve(
         service = disaggregated(
             decoding.step_time,
             filling.step_time,
-            transfer_time(table, serving, decode, prefill, technology),
+            transfer_time(
+                prompt_cache(table, serving.prefill),
+                prefill.design,
+                decode.design,
+                technology.attainable.link,
+            ),
             tokens,
             serving.batch,
             serving.output,
@@ -247,23 +252,6 @@ def _run(
     return evaluate_table(
         pool.design, table, Workload(model, phase, precision), pool.plan, technology, execution
     )
-
-
-def transfer_time(
-    table: OperatorTable, serving: Serving, decode: Pool, prefill: Pool, technology: Technology
-) -> Real:
-    """Time to move one prompt's cache from its prefill instance to a decode instance, over the
-    scale-out network [s].
-
-    All chips of the smaller side send (or receive) at once.
-    """
-    op = table.operators
-    kept = jnp.sum(
-        op.state_stored * phases.stored_positions(serving.prefill, op.store_window) + op.state_fixed
-    )
-    sending = prefill.design.chips * prefill.design.scale_out_bandwidth
-    receiving = decode.design.chips * decode.design.scale_out_bandwidth
-    return kept / (lesser(sending, receiving) * technology.attainable.link)
 
 
 def _priced(

@@ -262,3 +262,10 @@ def footprint(
     return Footprint(
         weights=models * weights / degree.pipeline, state=models * state / degree.pipeline
     )
+
+
+def prompt_cache(table: OperatorTable, prefill: Phase) -> Real:
+    """Bytes that one prompt leaves in the cache of all its layers, without copies [B]."""
+    op = table.operators
+    positions = phases.stored_positions(prefill, op.store_window)
+    return jnp.sum(op.state_stored * positions + op.state_fixed)

@@ -6,6 +6,7 @@ Means only: tails, congestion and the order in which a scheduler takes requests 
 import equinox as eqx
 import jax.numpy as jnp
 
+from codesign.hardware.design import Design
 from codesign.numerics.curvature import Curvature, declares
 from codesign.numerics.fields import Real
 from codesign.numerics.ties import at_least, at_most, lesser
@@ -33,6 +34,20 @@ def utilisation_within(service: Real, wait: Real) -> Real:
     to wait [1]."""
     patience = at_least(wait, 0.0)
     return 2.0 * patience / (service + 2.0 * patience)
+
+
+def transfer_time(cache: Real, sending: Design, receiving: Design, link_efficiency: Real) -> Real:
+    """Time to move one prompt's cache between instances over the scale-out network, all chips of
+    the smaller side at once [s].
+
+    Args:
+        cache: what is moved (``load.prompt_cache``) [B].
+        sending: the machine that filled it.
+        receiving: the machine that decodes.
+        link_efficiency: attainable share of the network's bandwidth [1].
+    """
+    ports = (machine.chips * machine.scale_out_bandwidth for machine in (sending, receiving))
+    return cache / (lesser(*ports) * link_efficiency)
 
 
 def aggregated(

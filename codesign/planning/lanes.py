@@ -22,13 +22,13 @@ from codesign.numerics.compilation import OFTEN, compiled
 from codesign.numerics.fields import Real, real
 from codesign.performance.calibrated_execution import Calibrated
 from codesign.performance.execution import Execution
+from codesign.performance.load import prompt_cache
 from codesign.performance.plan import Plan
 from codesign.physical.cost import annuity
 from codesign.planning.demand import Demand
 from codesign.planning.layouts import Layout
 from codesign.planning.machine import Machine
 from codesign.search.solver.packing import Packing
-from codesign.workload import phases
 from codesign.workload.operators import OperatorTable, operator_table, pad
 from codesign.workload.phases import Decode, Draft, Prefill
 from codesign.workload.precision import Precision
@@ -245,8 +245,6 @@ def _steps(offer: Offer, latency: Real, degrees: Any, batch: Real, question: Ask
     last = question.context + (question.context - question.prompt) / batch
     ending = Workload(nameless, dataclasses.replace(decode, context=last))
     fullest = evaluate_table(design, table, ending, plan, technology, execution)
-    op = table.operators
-    kept = op.state_stored * phases.stored_positions(prefill, op.store_window) + op.state_fixed
     return Steps(
         decode=decoded.step_time,
         prefill=filled.step_time,
@@ -260,7 +258,7 @@ def _steps(offer: Offer, latency: Real, degrees: Any, batch: Real, question: Ask
         prefill_power=powers[1],
         capital=chips * (equipment + decoded.cost.facility),
         provisioned=decoded.provisioned_power,
-        cache=jnp.sum(kept),
+        cache=prompt_cache(table, prefill),
         scale_out=chips * design.scale_out_bandwidth * technology.attainable.link,
         waited=jnp.asarray(execution.waited_share(), latency.dtype),
         request=jnp.asarray(execution.request_time(), latency.dtype),

@@ -4,7 +4,8 @@ import dataclasses
 import json as json_format
 from typing import Annotated, Any
 
-from experiments.scenarios.sizes import FEWEST_BITS, MOST_CHIPS, MOST_POSITIONS
+from experiments.points.widths import KVBits, WeightBits
+from experiments.scenarios.sizes import MOST_CHIPS, MOST_POSITIONS
 from experiments.terminal.arguments import number, one_of, whole
 
 
@@ -30,13 +31,9 @@ class AdviseBatch:
     """least T(B) / (B T(1)), the gain of a batch over so many machines with one user each"""
     largest_batch: Annotated[int, whole("largest-batch", most=8192)] = 1024
     """largest batch looked at"""
-    weight_bits: (
-        Annotated[float, number("weight-bits", "bit", FEWEST_BITS, 32.0, include_low=True)] | None
-    ) = None
+    weight_bits: WeightBits = None
     """bits of all weights; as the model's file says unless told"""
-    kv_bits: (
-        Annotated[float, number("kv-bits", "bit", FEWEST_BITS, 32.0, include_low=True)] | None
-    ) = None
+    kv_bits: KVBits = None
     """bits of a cached element; as the model's file says unless told"""
     memory_capacity: str | None = None
     """capacity of a chip's memory instead of the device's, such as "64 GiB" """

@@ -2,12 +2,10 @@
 
 import dataclasses
 import json as json_format
-from typing import Annotated
 
 import tyro
 
-from experiments.scenarios.sizes import FEWEST_BITS
-from experiments.terminal.arguments import number
+from experiments.points.widths import ExpertWeightBits, KVBits, WeightBits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,18 +16,11 @@ class Describe:
     model: tyro.conf.Positional[str]
     """shipped name (codesign list models), or path of a Hugging Face config.json, its folder, or a
     TOML file of your own"""
-    weight_bits: (
-        Annotated[float, number("weight-bits", "bit", FEWEST_BITS, 32.0, include_low=True)] | None
-    ) = None
+    weight_bits: WeightBits = None
     """bits of all weights, instead of what the file says"""
-    expert_weight_bits: (
-        Annotated[float, number("expert-weight-bits", "bit", FEWEST_BITS, 32.0, include_low=True)]
-        | None
-    ) = None
+    expert_weight_bits: ExpertWeightBits = None
     """bits of routed experts' weights"""
-    kv_bits: (
-        Annotated[float, number("kv-bits", "bit", FEWEST_BITS, 32.0, include_low=True)] | None
-    ) = None
+    kv_bits: KVBits = None
     """bits of a cached element"""
     json: bool = False
     """only JSON on standard output"""

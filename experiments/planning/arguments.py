@@ -3,7 +3,8 @@
 import dataclasses
 from typing import Annotated
 
-from experiments.scenarios.sizes import FEWEST_BITS, MOST_POSITIONS, MOST_SEQUENCES
+from experiments.points.widths import ActivationBits, ExpertWeightBits, KVBits, WeightBits
+from experiments.scenarios.sizes import MOST_POSITIONS, MOST_SEQUENCES
 from experiments.terminal.arguments import number, one_of, whole
 
 BY = ("cost", "per-dollar", "per-watt", "chips", "speed")
@@ -57,23 +58,13 @@ class PlanArguments:
     engine: str | None = None
     """serving software (execution calibrated), such as vllm, sglang or tensorrt-llm; left out: vllm
     on NVIDIA and AMD, where it has most measurements"""
-    weight_bits: (
-        Annotated[float, number("weight-bits", "bit", FEWEST_BITS, 32.0, include_low=True)] | None
-    ) = None
+    weight_bits: WeightBits = None
     """bits of all weights; as the model's file says unless told"""
-    expert_weight_bits: (
-        Annotated[float, number("expert-weight-bits", "bit", FEWEST_BITS, 32.0, include_low=True)]
-        | None
-    ) = None
+    expert_weight_bits: ExpertWeightBits = None
     """bits of routed experts' weights"""
-    kv_bits: (
-        Annotated[float, number("kv-bits", "bit", FEWEST_BITS, 32.0, include_low=True)] | None
-    ) = None
+    kv_bits: KVBits = None
     """bits of a cached element"""
-    activation_bits: (
-        Annotated[float, number("activation-bits", "bit", FEWEST_BITS, 32.0, include_low=True)]
-        | None
-    ) = None
+    activation_bits: ActivationBits = None
     """bits of an activation"""
     draft: Annotated[int, whole("draft", least=0, most=MOST_DRAFTED)] = 0
     """tokens drafted a step; needs --acceptance"""

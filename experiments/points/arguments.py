@@ -4,8 +4,8 @@ import dataclasses
 from typing import Annotated
 
 from experiments.points.parallelism import Parallelism, divide
+from experiments.points.widths import ActivationBits, ExpertWeightBits, KVBits, WeightBits
 from experiments.scenarios.sizes import (
-    FEWEST_BITS,
     MOST_CHIPS,
     MOST_POSITIONS,
     MOST_SEQUENCES,
@@ -49,23 +49,13 @@ class PointArguments:
     """positions of a prompt (prefill)"""
     cached: Annotated[float, number("cached", "", 0.0, 0.999999, include_low=True)] | None = None
     """share of the prompt already in the cache (prefill)"""
-    weight_bits: (
-        Annotated[float, number("weight-bits", "bit", FEWEST_BITS, 32.0, include_low=True)] | None
-    ) = None
+    weight_bits: WeightBits = None
     """bits of all weights; as the model's file says unless told"""
-    expert_weight_bits: (
-        Annotated[float, number("expert-weight-bits", "bit", FEWEST_BITS, 32.0, include_low=True)]
-        | None
-    ) = None
+    expert_weight_bits: ExpertWeightBits = None
     """bits of routed experts' weights; those of all weights, or as the file says"""
-    kv_bits: (
-        Annotated[float, number("kv-bits", "bit", FEWEST_BITS, 32.0, include_low=True)] | None
-    ) = None
+    kv_bits: KVBits = None
     """bits of a cached element; as the file says unless told"""
-    activation_bits: (
-        Annotated[float, number("activation-bits", "bit", FEWEST_BITS, 32.0, include_low=True)]
-        | None
-    ) = None
+    activation_bits: ActivationBits = None
     """bits of an activation; arithmetic runs at the wider of weights and activations; as the file
     says unless told"""
     execution: (

@@ -123,7 +123,9 @@ def device_points(scenario: Scenario, problem: Problem) -> list[DevicePoint]:
     described, ways = [], layouts(scenario, problem.services)
     for one in asked:
         try:
-            described.append((one, [_design(one, _bits(problem, way), problem) for way in ways]))
+            described.append(
+                (one, [one_chip(one, product_bits(problem, way), problem) for way in ways])
+            )
         except ValueError as error:
             found[one.name] = _point(
                 one, absent_because=str(error).removeprefix(f"{one.name}: ").split(";")[0]
@@ -150,13 +152,13 @@ def _point(one: Compared, **more: Any) -> DevicePoint:
     )
 
 
-def _bits(problem: Problem, way: Layout) -> float:
+def product_bits(problem: Problem, way: Layout) -> float:
     """Width of the products: the widest that any service multiplies with [bit]."""
     precisions = way.precisions or [one.precision for one in problem.services]
     return max(float(one.compute_bits) for one in precisions)
 
 
-def _design(one: Compared, bits: float, problem: Problem) -> codesign.Design:
+def one_chip(one: Compared, bits: float, problem: Problem) -> codesign.Design:
     """One chip; the catalogue has no scale-out latency of single devices, so all take the
     scenario's."""
     design = one.device.design(1, bits)
@@ -167,7 +169,7 @@ def _design(one: Compared, bits: float, problem: Problem) -> codesign.Design:
     return design
 
 
-def _technology(one: Compared, scenario: Scenario) -> codesign.Technology:
+def device_technology(one: Compared, scenario: Scenario) -> codesign.Technology:
     """The device's own node, memory and links; cooling, packaging and prices are the scenario's."""
     chosen = scenario.technology
     assert one.technology is not None
@@ -186,15 +188,15 @@ def _offers(
     ways: list[Layout],
     described: list[tuple[Compared, list[codesign.Design]]],
 ) -> Offers:
-    kinds, choices, bases, latencies, edges = len(problem.spaces), [], [], [], []
+    kinds, choices, bases, waits, edges = len(problem.spaces), [], [], [], []
     numbers = np.arange(scenario.space.chips[1] + 1)
     for one, designs in described:
-        technology = _technology(one, scenario)
+        technology = device_technology(one, scenario)
         for way, design in zip(ways, designs, strict=True):
             kind = Kind(technology, design.dies, design.sram_capacity, design.scale_up_domain)
             choices.append(Choice(one.name, way.plans, (kind,) * kinds, way.precisions))
             bases.append(design)
-            latencies.append(_latencies(one, design, numbers))
+            waits.append(sync_latencies(one, design, numbers))
             edges.append(_edges(one, design))
     problems = assemble(problem.spaces, problem.services, choices, problem.execution)
     return Offers(
@@ -203,7 +205,7 @@ def _offers(
         services=problems.services,
         device=np.repeat(np.arange(len(described)), len(ways)),
         bases=stacked(bases),
-        latencies=np.array(latencies),
+        latencies=np.array(waits),
         fewest=np.tile([_fewest(way, problems.steps, kinds) for way in ways], (len(described), 1)),
         steps_at=np.array(edges),
         chips=scenario.space.chips,
@@ -211,7 +213,8 @@ def _offers(
     )
 
 
-def _latencies(one: Compared, design: codesign.Design, numbers: np.ndarray) -> np.ndarray:
+def sync_latencies(one: Compared, design: codesign.Design, numbers: np.ndarray) -> np.ndarray:
+    """A device's sync latency at numbers of chips [s]."""
     if isinstance(one.device, Device):
         return one.device.sync_latencies(np.maximum(numbers, 1))
     return np.full(len(numbers), float(design.sync_latency))

@@ -52,7 +52,10 @@ def context_batch_map(inputs: Inputs, wanted: Objective) -> Map:
             moved = eqx.tree_at(
                 lambda d: [getattr(d, name) for name in QUANTITIES],
                 design,
-                [getattr(design, name) * jnp.exp(move) for name, move in zip(QUANTITIES, moves)],  # noqa: B905
+                [
+                    getattr(design, name) * jnp.exp(move)
+                    for name, move in zip(QUANTITIES, moves, strict=True)
+                ],
             )
             tree = eqx.tree_at(lambda i: i.designs, inputs, (moved,))
             tree = eqx.tree_at(

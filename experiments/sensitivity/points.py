@@ -218,8 +218,12 @@ def of_device(name: str, beside: Scenario) -> Named:
         Refused: (exit code 3) it cannot serve, with the reason.
     """
     from experiments.rivals.comparison import compared
-    from experiments.rivals.points import _design as design_of_device
-    from experiments.rivals.points import _latencies, _technology
+    from experiments.rivals.points import (
+        device_technology,
+        one_chip,
+        product_bits,
+        sync_latencies,
+    )
 
     stated = beside.model_copy(
         update={"compare": beside.compare.model_copy(update={"devices": (name,)})}
@@ -238,19 +242,14 @@ def of_device(name: str, beside: Scenario) -> Named:
         for way in ways
     ]
     way = ways[words.index(best.plan)]
-    bits = max(
-        float(precision.compute_bits)
-        for precision in way.precisions or [service.precision for service in posed.services]
-    )
-    base = design_of_device(one, bits, posed)
-    numbers = np.arange(max(best.chips) + 1)
-    latencies = _latencies(one, base, numbers)
+    base = one_chip(one, product_bits(posed, way), posed)
+    latencies = sync_latencies(one, base, np.arange(max(best.chips) + 1))
     designs = tuple(
         dataclasses.replace(base, chips=float(chips), sync_latency=float(latencies[chips]))
         for chips in best.chips
     )
     kind = codesign.Kind(
-        _technology(one, stated), base.dies, base.sram_capacity, base.scale_up_domain
+        device_technology(one, stated), base.dies, base.sram_capacity, base.scale_up_domain
     )
     choice = codesign.Choice(one.name, way.plans, (kind,) * len(designs), way.precisions)
     inputs = inputs_of_design(designs, posed.services, choice, best.batch, posed.execution)

@@ -35,7 +35,7 @@ from codesign.search.program.step_work import (
 )
 from codesign.search.program.structure import Structure, machine_rows
 from codesign.search.statement.choices import Kind
-from codesign.search.statement.fleet import design_of, transfer_seconds, workload_of
+from codesign.search.statement.fleet import cache_transfer, design_of, workload_of
 from codesign.search.statement.problem import ProblemBatch
 from codesign.search.statement.services import (
     first_token_times,
@@ -329,10 +329,7 @@ def _service_rows(
         rows.put(first, columns, jnp.stack(first_token_times(one)) / one.first_promise)
         fixed = jnp.asarray(problems.execution.request_time())
         if not interleaved(one):
-            efficiency = kinds[one.prefill_kind].technology.attainable.link
-            fixed = fixed + transfer_seconds(
-                one, tables[own[0]], designs[one.prefill_kind], designs[one.decode_kind], efficiency
-            )
+            fixed = fixed + cache_transfer(one, tables[own[0]], designs, kinds)
         rows.put(first, 0, fixed / one.first_promise)
 
 

@@ -19,6 +19,8 @@ from codesign.limits import LIMIT_NAMES, LimitRow, Machine, stack_limits, sums_o
 from codesign.numerics.fields import Real, quantity
 from codesign.outcome import Outcome
 from codesign.performance.execution import Execution
+from codesign.performance.load import prompt_cache
+from codesign.performance.queueing import transfer_time
 from codesign.physical.power import static_power
 from codesign.search.statement.choices import Kind
 from codesign.search.statement.problem import ProblemBatch
@@ -33,6 +35,7 @@ from codesign.search.statement.services import (
 )
 from codesign.search.statement.space import Space, design_at
 from codesign.workload import phases
+from codesign.workload.operators import OperatorTable
 from codesign.workload.phases import Serving
 from codesign.workload.transformer import UNLIMITED
 from codesign.workload.workload import Workload
@@ -171,18 +174,16 @@ def workload_of(one: Service, step: StepKind, batch: Real) -> Workload:
     return Workload(one.model, phase_of(one, batch, prefill=step.prefill), one.precision, promise)
 
 
-def transfer_seconds(
-    one: Service, table: Any, sender: Design, receiver: Design, link_efficiency: Real
+def cache_transfer(
+    one: Service, table: OperatorTable, designs: tuple[Design, ...], kinds: tuple[Kind, ...]
 ) -> Real:
-    """Time to move one prompt's cache between machines over the scale-out network, all chips of the
-    smaller at once [s]."""
-    op = table.operators
-    kept = jnp.sum(
-        op.state_stored * phases.stored_positions(one.phase.prefill, op.store_window)
-        + op.state_fixed
+    """Time to move a prompt's cache from a service's prefill machines to those that decode [s]."""
+    return transfer_time(
+        prompt_cache(table, one.phase.prefill),
+        designs[one.prefill_kind],
+        designs[one.decode_kind],
+        kinds[one.prefill_kind].technology.attainable.link,
     )
-    wires = (machine.chips * machine.scale_out_bandwidth for machine in (sender, receiver))
-    return kept / (jnp.minimum(*wires) * link_efficiency)
 
 
 def service_times(
@@ -253,10 +254,7 @@ def first_token(
     if interleaved(one):
         return time
     k = next(k for k, step in enumerate(problems.steps) if step.service == s)
-    efficiency = problems.kinds[one.prefill_kind].technology.attainable.link
-    return time + transfer_seconds(
-        one, problems.tables[k], designs[one.prefill_kind], designs[one.decode_kind], efficiency
-    )
+    return time + cache_transfer(one, problems.tables[k], designs, problems.kinds)
 
 
 def _totals(
