@@ -246,7 +246,16 @@ def exchange_rates(found: Elasticities, outcome: str = "time_per_token") -> list
         Rates between quantities that matter for the outcome, to first order; none for fleets of
         several kinds, whose machines have no common chip.
 
-    >>> exchange_rates(elasticities_by_input(point))[0]  # doctest: +SKIP
+    >>> import codesign, hardware_priors
+    >>> from codesign.sensitivity.inputs import inputs_of
+    >>> chip = hardware_priors.device("h100").design(chips=8)
+    >>> world = hardware_priors.technology("N4", "HBM3", "NVLink4")
+    >>> decode = codesign.Decode(batch=8, context=4096)
+    >>> work = codesign.Workload(codesign.model("llama-3.1-8b"), decode)
+    >>> rates = exchange_rates(elasticities_by_input(inputs_of(chip, work, technology=world)))
+    >>> pair = ("design.sync_latency", "design.memory_bandwidth")  # a microsecond less, in TB/s
+    >>> [round(one.value / 1e12, 2) for one in rates if (one.taken, one.given) == pair]
+    [0.96]
     """
     rates: list[ExchangeRate] = []
     if "design.chips" not in found.values:

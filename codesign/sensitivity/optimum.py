@@ -92,9 +92,9 @@ def find_optimum(
         Infeasible: no design in the space meets the limits.
         ValueError: parts that do not fit together, or an objective that cannot be proved.
 
-    >>> best = find_optimum(stated)  # doctest: +SKIP
-    >>> shadow_prices(best)[0].limit  # doctest: +SKIP
-    'die area'
+    >>> from experiments.examples.small_space import question
+    >>> find_optimum(question()).subproblem.integers  # one chip, 47 users, memory not in wholes
+    (1, 47, 0, 0)
     """
     with double_precision():
         pool, rows = _pool(stated, memory)

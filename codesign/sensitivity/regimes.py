@@ -41,8 +41,13 @@ def regimes(step: Step, names: tuple[str, ...], number: int = 0) -> list[Regime]
         A row an operator and collective: its share of the step, what binds, and how far the next
         resource is.
 
-    >>> regimes(codesign.evaluate(chip, work).step, names)[0].bound  # doctest: +SKIP
-    'memory'
+    >>> import codesign
+    >>> from codesign.workload.operators import operator_table
+    >>> from experiments.examples.small_space import CHIP, MODEL, WORK, WORLD
+    >>> step = codesign.evaluate(CHIP, WORK, technology=WORLD).step
+    >>> first = regimes(step, operator_table(MODEL, WORK.precision).names)[0]
+    >>> first.name, first.bound, first.next
+    ('attention collective', 'sync', 'transfer')
     """
     found, total = [], float(step.time)
     times = np.stack([np.asarray(getattr(step, name)) for name in RESOURCES])

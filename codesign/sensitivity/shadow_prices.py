@@ -77,7 +77,9 @@ def shadow_prices(found: Optimum) -> list[ShadowPrice]:
         A price for each limit with a multiplier above ``PRICED``, with the range over which it
         holds, by re-solving.
 
-    >>> [price.limit for price in shadow_prices(best)]  # doctest: +SKIP
+    >>> from experiments.examples.small_space import optimum
+    >>> [(price.limit, round(price.elasticity, 2)) for price in shadow_prices(optimum())][:2]
+    [('shoreline', 0.62), ('die area', 0.24)]
     """
     structure, multipliers = found.pool.formulation.structure, np.asarray(found.point.multipliers)
     names = structure.functions[len(OUTCOMES) :]
@@ -267,9 +269,11 @@ def integer_steps(found: Optimum) -> list[IntegerStep]:
         found: the optimum; its choice stays.
 
     Returns:
-        A row a step, with what it changes of the objective; infeasible ones are named.
+        A row a step, with what it changes of the objective; NaN where no design is.
 
-    >>> integer_steps(best)[0].change  # doctest: +SKIP
+    >>> from experiments.examples.small_space import optimum
+    >>> [(one.name, one.step, round(one.gain, 3)) for one in integer_steps(optimum())][:2]
+    [('chips', 1, -0.195), ('batch', -1, -0.004)]
     """
     low, high = found.pool.formulation.ranges
     names = integer_names(found.pool.formulation.problems)

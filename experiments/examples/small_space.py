@@ -1,7 +1,15 @@
 """The small search that the examples of limits and objectives share."""
 
+import functools
+
+import equinox as eqx
+import jax
+import numpy as np
+
 import codesign
 import hardware_priors
+import objectives
+from codesign.sensitivity.optimum import optimum_at
 
 CHIP = hardware_priors.device("b200").design(chips=2)
 LOW = [1e12, 3e10, 1e14, 3e-7, 5e10, 0.5]  # bandwidth, capacity, FLOP/s, sync, link, clock
@@ -16,6 +24,25 @@ WORK = codesign.Workload(MODEL, codesign.Decode(batch=1, context=8192), promise=
 SERVICE = codesign.service(WORK, batch=(1, 256))
 
 
-def search(objectives, **wanted) -> codesign.Front:
+def search(goals, **wanted) -> codesign.Front:
     """The front of the small space."""
-    return codesign.optimize(SPACE, SERVICE, CHOICES, objectives, weights=2, **wanted)
+    return codesign.optimize(SPACE, SERVICE, CHOICES, goals, weights=2, **wanted)
+
+
+def question(objective: str = "tokens/s/$"):
+    """The small search for one objective, as ``codesign.find_optimum`` takes it."""
+    return codesign.Statement((SPACE,), (SERVICE,), CHOICES, objectives.objective(objective))
+
+
+@functools.cache
+def optimum():
+    """The small space at the integers that its search ends at."""
+    return optimum_at(question(), 0, (1, 47, 0, 0))
+
+
+def memory_worlds(z, choice):
+    """Technologies whose DRAM layers cost exp(0.3 z) times as much; ``z`` is (worlds, 1)."""
+    factor = np.exp(0.3 * np.asarray(z)[:, 0])
+    alike = jax.tree.map(lambda leaf: np.full(len(factor), float(leaf)), WORLD)
+    price = factor * float(WORLD.memory.layer_price)
+    return (eqx.tree_at(lambda world: world.memory.layer_price, alike, price),)
