@@ -20,13 +20,15 @@ class Evaluate(PointArguments):
                 promise.
         """
         shares = self.parallelism()
+        from experiments.points.elasticity import measured
+        from experiments.points.misfit import failure
         from experiments.points.operating_point import operating_point
-        from experiments.points.report import failure, point_report
+        from experiments.points.report import point_report
         from experiments.terminal.screen import say
 
         point = operating_point(self, shares)
         report: dict[str, Any] = point_report(point)
-        sentence = failure(point, report)
+        sentence = failure(point, measured(point).outcome)
         if self.json:
             print(json_format.dumps(report, indent=1, allow_nan=False))
         for warning in report["warnings"] if self.json and not sentence else ():

@@ -4,13 +4,9 @@ import dataclasses
 import math
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 import codesign
-from codesign.numerics.fields import Real
-from codesign.numerics.units import GIBI, MILLI
 from codesign.outcome import Outcome
 from codesign.workload.operators import operator_table
 from codesign.workload.precision import PARTS
@@ -19,9 +15,6 @@ from experiments.points.elasticity import PER, measured
 from experiments.points.operating_point import OperatingPoint, kv_heads
 from experiments.points.remarks import device_remarks, price_remarks, remarks
 from experiments.terminal.refusal import Refused
-
-MOST_CHIPS = 65536
-"""How many chips are tried when asking how many would fit."""
 
 TOUCHED = 1e-9
 """ln(used/allowed) up to which a limit is touched and not broken."""
@@ -226,91 +219,3 @@ def finite(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-
-def failure(point: OperatingPoint, report: dict[str, Any]) -> str | None:
-    """Why the configuration is refused, in one sentence; None if it is not."""
-    arguments = point.arguments
-    if not report["fits_memory"]:
-        return _does_not_fit(point, report)
-    if arguments.promise_ms is not None and report["limits"]["promise"] > 0:
-        takes = report["time_per_token_s"] / MILLI
-        return (
-            f"a token takes {takes:.3g} ms, more than the promised {arguments.promise_ms:g} ms;"
-            f" expected a promise of at least {takes:.3g} ms or a faster machine"
-        )
-    return None
-
-
-def _does_not_fit(point: OperatingPoint, report: dict[str, Any]) -> str:
-    arguments, design = point.arguments, report["inputs"]["design_si"]
-    needed, available = (
-        report["capacity_needed_bytes"] / GIBI,
-        report["capacity_available_bytes"] / GIBI,
-    )
-    length = (
-        arguments.context if arguments.phase == "decode" else arguments.prompt or arguments.context
-    )
-    what = (
-        f"{point.workload.model.name} with batch {arguments.batch} at {length} positions needs"
-        f" {needed:.1f} GiB"
-    )
-    machines = f"{arguments.chips} × {point.device.name}"
-    if point.plan.tiers is not None:
-        over, pool = (
-            math.exp(report["limits"]["capacity"]),
-            design["pool_capacity"] * arguments.chips / GIBI,
-        )
-        main = design["memory_capacity"] * arguments.chips / GIBI
-        return (
-            f"{what}, of which {arguments.weights_in_pool:.0%} of the weights and"
-            f" {arguments.state_in_pool:.0%} of the cache go to a pool; {machines} have {main:.1f}"
-            f" GiB and pools of {pool:.1f} GiB, and the fuller of both would hold {over:.3g} times"
-            " what it can; expected other shares in --weights-in-pool and --state-in-pool, or more"
-            " chips"
-        )
-    idle = (
-        "; their pools hold what --weights-in-pool and --state-in-pool say"
-        if design["pool_capacity"] > 0
-        else ""
-    )
-    return (
-        f"{what} and {machines} have {available:.1f} GiB to fill: {needed - available:.1f} GiB are"
-        f" missing; {_advice(point)}{idle}"
-    )
-
-
-def _advice(point: OperatingPoint) -> str:
-    least, domain = least_chips(point), float(point.design.scale_up_domain)
-    if not least:
-        return f"no tensor degree up to {MOST_CHIPS} chips makes it fit"
-    beyond = f", beyond the scale-up domain of {domain:g}" if least > domain else ""
-    kept = 1.0 - float(point.execution.fillable(point.technology.attainable))
-    reserve = f"{kept:.0%} of memory" if kept > 0 else "nothing"
-    return (
-        f"the least number of chips that fits is {least} (by bytes alone, {reserve} reserved for"
-        f" activations and the engine{beyond})"
-    )
-
-
-def least_chips(point: OperatingPoint) -> int | None:
-    """Fewest chips, by more tensor parallelism alone, on which weights and caches fit; None if no
-    number does."""
-    group = point.shares.chips // point.shares.tensor
-    chips = group * np.arange(1, max(MOST_CHIPS // group, 1) + 1, dtype=float)
-
-    @jax.jit
-    @jax.vmap
-    def used(count: Real) -> Real:
-        design = dataclasses.replace(point.design, chips=count)
-        outcome = codesign.evaluate(
-            design,
-            point.workload,
-            point.plan,
-            technology=point.technology,
-            execution=point.execution,
-        )
-        return outcome.limits.capacity
-
-    fitting = np.asarray(used(jnp.asarray(chips))) <= 0
-    return round(float(chips[fitting.argmax()])) if fitting.any() else None

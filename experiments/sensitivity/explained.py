@@ -1,5 +1,6 @@
 """A difference between two points as JSON and as sentences."""
 
+import dataclasses
 import functools
 import math
 from collections.abc import Callable
@@ -36,7 +37,7 @@ def resolved(
     a: str, b: str, common: "PointArguments", name: str | None, tell: "Tell"
 ) -> tuple[tuple[Named, Named], Objective]:
     """Both sides, a device without a workload on the other side's scenario, and what is
-    explained."""
+    explained; by one execution, unless options tell another for one of them."""
 
     def scenario_of(other: str) -> Scenario | None:
         from experiments.scenarios.toml_text import scenario
@@ -45,12 +46,18 @@ def resolved(
             return scenario(str(run[0] / "scenario.toml"))
         return scenario(other) if is_scenario(other) else None
 
-    sides = tuple(
-        named(one, common, name, tell, functools.partial(scenario_of, other))
-        for one, other in ((a, b), (b, a))
-    )
-    stated = sides[0].stated or sides[1].stated
-    return (sides[0], sides[1]), wanted_of(stated, name)
+    def both(common: "PointArguments") -> tuple[Named, Named]:
+        first, second = (
+            named(one, common, name, tell, functools.partial(scenario_of, other))
+            for one, other in ((a, b), (b, a))
+        )
+        return first, second
+
+    sides = both(common)
+    if common.execution is None and len({type(side.inputs.execution) for side in sides}) > 1:
+        # a machine that nobody measured, beside one that is calibrated unless told
+        sides = both(dataclasses.replace(common, execution="operatorwise"))
+    return sides, wanted_of(sides[0].stated or sides[1].stated, name)
 
 
 @functools.lru_cache(maxsize=16)
@@ -93,6 +100,7 @@ def explained(before: Named, after: Named, wanted: Objective) -> dict[str, Any]:
             for factor in found.factors
         ],
         "remainder_log": found.remainder,
+        "executions": [type(side.inputs.execution).__name__ for side in (before, after)],
         "method": METHOD,
     }
 
@@ -121,7 +129,9 @@ def explanation_lines(report: dict[str, Any], top: int, width: int) -> list[str]
     lines += [""]
     if rest:
         lines.append(f"{len(rest)} more factors together ×{math.exp(told):.4g}.")
-    lines += wrapped([f"How: {report['method']}; no order is chosen."], width)
+    executions = " against ".join(dict.fromkeys(report["executions"]))
+    how = f"How: {report['method']}; no order is chosen. Execution: {executions}."
+    lines += wrapped([how], width)
     return lines
 
 

@@ -185,9 +185,11 @@ def of_flags(arguments: "PointArguments") -> Named:
     """One machine running one workload, as ``codesign evaluate`` takes it.
 
     Raises:
-        Refused: options that cannot be read or do not fit together.
+        Refused: options that cannot be read or do not fit together, or (exit code 3) a machine that
+            the model does not fit or that breaks its promise.
     """
     from codesign.validity import check
+    from experiments.points.misfit import failure
     from experiments.points.operating_point import operating_point
 
     for option in ("model", "device"):
@@ -197,6 +199,15 @@ def of_flags(arguments: "PointArguments") -> Named:
             )
     point = operating_point(arguments, arguments.parallelism())
     check(point.design, point.workload, point.plan, point.technology)
+    outcome = jax.jit(codesign.evaluate)(
+        point.design,
+        point.workload,
+        point.plan,
+        technology=point.technology,
+        execution=point.execution,
+    )
+    if (complaint := failure(point, outcome)) is not None:
+        raise Refused(complaint, INFEASIBLE)
     inputs = inputs_of(
         point.design,
         point.workload,

@@ -91,5 +91,19 @@ def test_what_is_refused(refused, arguments, told):
     assert told in refused(*arguments)
 
 
+@pytest.mark.parametrize(
+    "arguments", [("sensitivity", "--device", "t4"), ("explain", "t4", "h100 --chips 2")]
+)
+def test_a_machine_that_the_model_does_not_fit_has_no_answer(refused, arguments):
+    told = refused(*arguments, *POINT, code=3)
+    assert "GiB are missing; the least number of chips that fits is" in told
+
+
+def test_a_machine_that_nobody_measured_is_explained_by_one_execution(run):
+    report = run("explain", "h200 --chips 4", "xpu-hbm4 --chips 4", *POINT, "--json").json
+    assert report["executions"] == ["Operatorwise", "Operatorwise"]
+    assert not any(one["name"].startswith("execution") for one in report["factors"])
+
+
 def test_a_row_that_is_not_there(refused, folder):
     assert "is no row of the front" in refused("sensitivity", f"{folder}:999")

@@ -1,0 +1,106 @@
+"""Why a configuration is refused: its memory is too small, or a token takes longer than was
+promised."""
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import codesign
+from codesign.numerics.fields import Real
+from codesign.numerics.units import GIBI, MILLI
+from codesign.outcome import Outcome
+from experiments.points.operating_point import OperatingPoint
+
+MOST_CHIPS = 65536
+"""How many chips are tried when asking how many would fit."""
+
+
+def failure(point: OperatingPoint, outcome: Outcome) -> str | None:
+    """Why the configuration is refused, in one sentence; None if it is not."""
+    arguments = point.arguments
+    if not bool(outcome.fits_memory):
+        return _does_not_fit(point, outcome)
+    if arguments.promise_ms is not None and float(outcome.limits.promise) > 0:
+        takes = float(outcome.time_per_token) / MILLI
+        return (
+            f"a token takes {takes:.3g} ms, more than the promised {arguments.promise_ms:g} ms;"
+            f" expected a promise of at least {takes:.3g} ms or a faster machine"
+        )
+    return None
+
+
+def _does_not_fit(point: OperatingPoint, outcome: Outcome) -> str:
+    arguments, design = point.arguments, point.design
+    needed, available = (
+        float(outcome.capacity_needed) / GIBI,
+        float(outcome.capacity_available) / GIBI,
+    )
+    length = (
+        arguments.context if arguments.phase == "decode" else arguments.prompt or arguments.context
+    )
+    what = (
+        f"{point.workload.model.name} with batch {arguments.batch} at {length} positions needs"
+        f" {needed:.1f} GiB"
+    )
+    machines = f"{arguments.chips} × {point.device.name}"
+    if point.plan.tiers is not None:
+        over, pool = (
+            math.exp(float(outcome.limits.capacity)),
+            float(design.pool_capacity) * arguments.chips / GIBI,
+        )
+        main = float(design.memory_capacity) * arguments.chips / GIBI
+        return (
+            f"{what}, of which {arguments.weights_in_pool:.0%} of the weights and"
+            f" {arguments.state_in_pool:.0%} of the cache go to a pool; {machines} have {main:.1f}"
+            f" GiB and pools of {pool:.1f} GiB, and the fuller of both would hold {over:.3g} times"
+            " what it can; expected other shares in --weights-in-pool and --state-in-pool, or more"
+            " chips"
+        )
+    idle = (
+        "; their pools hold what --weights-in-pool and --state-in-pool say"
+        if float(design.pool_capacity) > 0
+        else ""
+    )
+    return (
+        f"{what} and {machines} have {available:.1f} GiB to fill: {needed - available:.1f} GiB are"
+        f" missing; {_advice(point)}{idle}"
+    )
+
+
+def _advice(point: OperatingPoint) -> str:
+    least, domain = least_chips(point), float(point.design.scale_up_domain)
+    if not least:
+        return f"no tensor degree up to {MOST_CHIPS} chips makes it fit"
+    beyond = f", beyond the scale-up domain of {domain:g}" if least > domain else ""
+    kept = 1.0 - float(point.execution.fillable(point.technology.attainable))
+    reserve = f"{kept:.0%} of memory" if kept > 0 else "nothing"
+    return (
+        f"the least number of chips that fits is {least} (by bytes alone, {reserve} reserved for"
+        f" activations and the engine{beyond})"
+    )
+
+
+def least_chips(point: OperatingPoint) -> int | None:
+    """Fewest chips, by more tensor parallelism alone, on which weights and caches fit; None if no
+    number does."""
+    group = point.shares.chips // point.shares.tensor
+    chips = group * np.arange(1, max(MOST_CHIPS // group, 1) + 1, dtype=float)
+
+    @jax.jit
+    @jax.vmap
+    def used(count: Real) -> Real:
+        design = dataclasses.replace(point.design, chips=count)
+        outcome = codesign.evaluate(
+            design,
+            point.workload,
+            point.plan,
+            technology=point.technology,
+            execution=point.execution,
+        )
+        return outcome.limits.capacity
+
+    fitting = np.asarray(used(jnp.asarray(chips))) <= 0
+    return round(float(chips[fitting.argmax()])) if fitting.any() else None
