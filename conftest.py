@@ -7,6 +7,7 @@ same at every run, unless ``HYPOTHESIS_PROFILE=nightly`` asks for new ones, ten 
 """
 
 import os
+from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault(
@@ -14,6 +15,7 @@ os.environ.setdefault(
 )
 
 import jax
+import pytest
 from hypothesis import settings
 
 jax.config.update("jax_enable_x64", True)
@@ -22,3 +24,16 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 settings.register_profile("default", derandomize=True, deadline=None)  # a first call compiles
 settings.register_profile("nightly", max_examples=1000, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+MOST_MAPS = 40_000
+"""Memory maps of a process at which its compiled programs are dropped. The kernel allows 65,530
+(``vm.max_map_count``), every program takes a few, and a worker that asks for more dies."""
+
+
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Drop compiled programs between two files, where there are too many."""
+    maps = Path("/proc/self/maps")
+    if (nextitem is not None and nextitem.path == item.path) or not maps.exists():
+        return
+    if maps.read_bytes().count(b"\n") > MOST_MAPS:
+        jax.clear_caches()

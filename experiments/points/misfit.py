@@ -89,18 +89,34 @@ def least_chips(point: OperatingPoint) -> int | None:
     group = point.shares.chips // point.shares.tensor
     chips = group * np.arange(1, max(MOST_CHIPS // group, 1) + 1, dtype=float)
 
-    @jax.jit
-    @jax.vmap
+    fullness = _fullness(
+        jnp.asarray(chips),
+        point.design,
+        point.workload,
+        point.plan,
+        point.technology,
+        point.execution,
+    )
+    fitting = np.asarray(fullness) <= 0
+    return round(float(chips[fitting.argmax()])) if fitting.any() else None
+
+
+@jax.jit
+def _fullness(
+    chips: Real,
+    design: codesign.Design,
+    workload: codesign.Workload,
+    plan: codesign.Plan,
+    technology: codesign.Technology,
+    execution: codesign.Execution,
+) -> Real:
+    """ln(used / allowed) of memory for every number of chips."""
+
     def used(count: Real) -> Real:
-        design = dataclasses.replace(point.design, chips=count)
+        machine = dataclasses.replace(design, chips=count)
         outcome = codesign.evaluate(
-            design,
-            point.workload,
-            point.plan,
-            technology=point.technology,
-            execution=point.execution,
+            machine, workload, plan, technology=technology, execution=execution
         )
         return outcome.limits.capacity
 
-    fitting = np.asarray(used(jnp.asarray(chips))) <= 0
-    return round(float(chips[fitting.argmax()])) if fitting.any() else None
+    return jax.vmap(used)(chips)
