@@ -40,8 +40,8 @@ def stacked(trees):
     )
 
 
-def tables(experts: bool):
-    """Names of the models with (or without) experts, and their operator tables, one above the
+def tables():
+    """Names of the models without experts and with, each with their operator tables, one above the
     other."""
     with (
         jax.disable_jit()
@@ -51,15 +51,14 @@ def tables(experts: bool):
             for name in model_names()
         }
     rows = max(len(table.names) for table in every.values())
-    kept = {
-        name: codesign.pad(table, rows)
-        for name, table in every.items()
-        if table.has_experts == experts
-    }
     nameless = tuple(f"row {k}" for k in range(rows))
-    return list(kept), stacked(
-        [dataclasses.replace(table, names=nameless) for table in kept.values()]
-    )
+    for experts in (False, True):
+        kept = {
+            name: dataclasses.replace(codesign.pad(table, rows), names=nameless)
+            for name, table in every.items()
+            if table.has_experts == experts
+        }
+        yield list(kept), stacked(kept.values())
 
 
 def machines():
@@ -99,7 +98,7 @@ def outcomes() -> tuple[list[str], dict[str, np.ndarray]]:
     run = jax.jit(
         lambda table: jax.lax.map(lambda row: everywhere(row, designs, technologies), table)
     )
-    parts = [tables(experts) for experts in (False, True)]
+    parts = list(tables())
     answers = [jax.tree.map(np.asarray, run(table)) for _, table in parts]
     names = [name for some, _ in parts for name in some]
     return names, {key: np.concatenate([answer[key] for answer in answers]) for key in answers[0]}
