@@ -84,7 +84,9 @@ def evaluate(
     execution = Operatorwise() if execution is None else execution
     check_types(design, workload, plan, technology, execution)
     check(design, workload, plan, technology)
-    return _evaluate(*computed_once((design, workload, plan, technology, execution)))
+    # models that differ in their names alone share a program
+    nameless = dataclasses.replace(workload, model=dataclasses.replace(workload.model, name=""))
+    return _evaluate(*computed_once((design, nameless, plan, technology, execution)))
 
 
 @jax.jit

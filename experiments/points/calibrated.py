@@ -16,9 +16,9 @@ from codesign.calibration.names import engine as engine_named
 from codesign.calibration.profile import Profile
 from codesign.calibration.structures import formats_of
 from codesign.numerics.fields import Real
-from codesign.workload.operators import operator_table
 from codesign.workload.reading import Reading
 from experiments.points.breakdown import parts
+from experiments.points.tables import operators_of, outcome_of, table_of, without_model
 from experiments.terminal.refusal import Refused, expected
 from hardware_priors.devices import device
 from hardware_priors.families import family
@@ -158,33 +158,37 @@ def intervals(
         execution: coefficients and covariance.
         report: the numbers themselves; parts of the step that take no time have no interval.
     """
-    taken = [name for name in PARTS if report["breakdown"].get(name, 0.0) > 0.0]
-
-    def outcomes(changed: codesign.Calibrated) -> Real:
-        outcome = codesign.evaluate(
-            point.design, point.workload, point.plan, technology=point.technology, execution=changed
-        )
-        power = outcome.energy_per_token * outcome.system_tokens_per_second
-        spent = part_seconds(outcome.step)
-        figures = [getattr(outcome, name) for name in FIGURES.values()]
-        return jnp.stack(
-            [
-                *figures,
-                power,
-                outcome.step_time + changed.request_time(),
-                *(spent[name] for name in taken),
-            ]
-        )
-
-    low, _, high = interval(outcomes, execution)
-    keys = (*FIGURES, "power_w", "time_to_first_token_s")
+    work, table = without_model(point.workload), table_of(point)
+    low, _, high = interval(
+        _figures, execution, point.design, table, work, point.plan, point.technology
+    )
     ends = [[float(a), float(b)] for a, b in zip(low, high, strict=True)]
+    keys = (*FIGURES, "power_w", "time_to_first_token_s")
     found: dict[str, Any] = {
         key: end for key, end in zip(keys, ends, strict=False) if key in report
     }
     if (cost := "cost_per_million_tokens_usd") in found:
         found[cost] = [1e6 * end for end in found[cost]]
-    return {**found, "breakdown": dict(zip(taken, ends[len(keys) :], strict=True))}
+    spent = zip(PARTS, ends[len(keys) :], strict=True)
+    taken = {name: end for name, end in spent if report["breakdown"].get(name, 0.0) > 0.0}
+    return {**found, "breakdown": taken}
+
+
+def _figures(
+    execution: codesign.Calibrated,
+    design: codesign.Design,
+    table: codesign.OperatorTable,
+    workload: codesign.Workload,
+    plan: codesign.Plan,
+    technology: codesign.Technology,
+) -> Real:
+    """What has an interval, in the order of ``intervals``; 1 for parts that take no time."""
+    outcome = codesign.evaluate_table(design, table, workload, plan, technology, execution)
+    power = outcome.energy_per_token * outcome.system_tokens_per_second
+    figures = [getattr(outcome, name) for name in FIGURES.values()]
+    first = outcome.step_time + execution.request_time()
+    spent = jnp.stack([part_seconds(outcome.step)[name] for name in PARTS])
+    return jnp.concatenate([jnp.stack([*figures, power, first]), jnp.where(spent > 0, spent, 1.0)])
 
 
 def part_seconds(step: Any) -> dict[str, Real]:
@@ -260,16 +264,8 @@ def executions(point: "OperatingPoint") -> dict[str, dict[str, Any]]:
         ("operatorwise", codesign.Operatorwise()),
         ("calibrated", made),
     ):
-        outcome = codesign.evaluate(
-            point.design,
-            point.workload,
-            point.plan,
-            technology=point.technology,
-            execution=execution,
-        )
-        breakdown = parts(
-            outcome.step, operator_table(point.workload.model, point.workload.precision).names
-        )
+        outcome = outcome_of(point, execution)
+        breakdown = parts(outcome.step, operators_of(point).names)
         whole = {part: value for part, value in breakdown.items() if isinstance(value, float)}
         found[name] = {"step_time_s": float(outcome.step_time), **whole}
     found["calibrated"]["interval"] = intervals(

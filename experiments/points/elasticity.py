@@ -7,11 +7,14 @@ import jax
 import jax.numpy as jnp
 
 import codesign
+from codesign.evaluation import evaluate_table
+from codesign.numerics.compilation import SELDOM, compiled
 from codesign.numerics.fields import Real
 from codesign.outcome import Outcome
 from codesign.sensitivity.elasticities import elasticities_beside
 from codesign.validity import check
 from experiments.points.operating_point import OperatingPoint
+from experiments.points.tables import table_of, without_model
 
 PAST_STEP = 1.0 + 2e-6
 """Factor on chips past which the next one brings collectives; beyond float32's rounding."""
@@ -27,9 +30,10 @@ class Measured(NamedTuple):
     elasticities: Real
 
 
-@jax.jit
+@compiled(SELDOM)
 def measure(
     design: codesign.Design,
+    table: codesign.OperatorTable,
     workload: codesign.Workload,
     plan: codesign.Plan,
     technology: codesign.Technology,
@@ -47,9 +51,7 @@ def measure(
         """Elasticities of one of ``PER``, picked by a product: one program serves both."""
 
         def goal(at: codesign.Design) -> tuple[Real, Outcome]:
-            found = codesign.evaluate(
-                at, workload, plan, technology=technology, execution=execution
-            )
+            found = evaluate_table(at, table, workload, plan, technology, execution)
             logs = jnp.log(jnp.stack([getattr(found, name) for name in PER]))
             return jnp.exp(chosen @ logs), found
 
@@ -70,4 +72,5 @@ def measured(point: OperatingPoint, plan: codesign.Plan | None = None) -> Measur
     """``measure`` at an operating point, concrete arguments checked first."""
     plan = point.plan if plan is None else plan
     check(point.design, point.workload, plan, point.technology)
-    return measure(point.design, point.workload, plan, point.technology, point.execution)
+    work = without_model(point.workload)
+    return measure(point.design, table_of(point), work, plan, point.technology, point.execution)

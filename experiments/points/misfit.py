@@ -9,10 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 
 import codesign
+from codesign.evaluation import evaluate_table
 from codesign.numerics.fields import Real
 from codesign.numerics.units import GIBI, MILLI
 from codesign.outcome import Outcome
 from experiments.points.operating_point import OperatingPoint
+from experiments.points.tables import table_of, without_model
 
 MOST_CHIPS = 65536
 """How many chips are tried when asking how many would fit."""
@@ -92,7 +94,8 @@ def least_chips(point: OperatingPoint) -> int | None:
     fullness = _fullness(
         jnp.asarray(chips),
         point.design,
-        point.workload,
+        table_of(point),
+        without_model(point.workload),
         point.plan,
         point.technology,
         point.execution,
@@ -105,6 +108,7 @@ def least_chips(point: OperatingPoint) -> int | None:
 def _fullness(
     chips: Real,
     design: codesign.Design,
+    table: codesign.OperatorTable,
     workload: codesign.Workload,
     plan: codesign.Plan,
     technology: codesign.Technology,
@@ -114,9 +118,7 @@ def _fullness(
 
     def used(count: Real) -> Real:
         machine = dataclasses.replace(design, chips=count)
-        outcome = codesign.evaluate(
-            machine, workload, plan, technology=technology, execution=execution
-        )
+        outcome = evaluate_table(machine, table, workload, plan, technology, execution)
         return outcome.limits.capacity
 
     return jax.vmap(used)(chips)

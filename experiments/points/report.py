@@ -8,12 +8,12 @@ import numpy as np
 
 import codesign
 from codesign.outcome import Outcome
-from codesign.workload.operators import operator_table
 from codesign.workload.precision import PARTS
 from experiments.points.breakdown import bound, parts
 from experiments.points.elasticity import PER, measured
 from experiments.points.operating_point import OperatingPoint, kv_heads
 from experiments.points.remarks import device_remarks, price_remarks, remarks
+from experiments.points.tables import operators_of
 from experiments.terminal.refusal import Refused
 
 TOUCHED = 1e-9
@@ -67,8 +67,7 @@ UNITS = {
 def point_report(point: OperatingPoint) -> dict[str, Any]:
     """Everything that ``evaluate --json`` prints."""
     outcome, slopes = measured(point)
-    table = operator_table(point.workload.model, point.workload.precision)
-    breakdown = parts(outcome.step, table.names)
+    breakdown = parts(outcome.step, operators_of(point).names)
     limits = {name: float(getattr(outcome.limits, name)) for name in codesign.LIMIT_NAMES}
     if point.arguments.promise_ms is None:
         del limits["promise"]

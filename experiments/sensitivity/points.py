@@ -191,6 +191,7 @@ def of_flags(arguments: "PointArguments") -> Named:
     from codesign.validity import check
     from experiments.points.misfit import failure
     from experiments.points.operating_point import operating_point
+    from experiments.points.tables import outcome_of
 
     for option in ("model", "device"):
         if getattr(arguments, option) is None:
@@ -199,14 +200,7 @@ def of_flags(arguments: "PointArguments") -> Named:
             )
     point = operating_point(arguments, arguments.parallelism())
     check(point.design, point.workload, point.plan, point.technology)
-    outcome = jax.jit(codesign.evaluate)(
-        point.design,
-        point.workload,
-        point.plan,
-        technology=point.technology,
-        execution=point.execution,
-    )
-    if (complaint := failure(point, outcome)) is not None:
+    if (complaint := failure(point, outcome_of(point))) is not None:
         raise Refused(complaint, INFEASIBLE)
     inputs = inputs_of(
         point.design,

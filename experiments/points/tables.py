@@ -1,0 +1,57 @@
+"""The model of a point as a table of operators in a shape that most models share, so that one
+compiled program evaluates them all."""
+
+import dataclasses
+
+import jax
+
+import codesign
+from codesign.evaluation import evaluate_table
+from codesign.numerics.compilation import SELDOM, compiled
+from codesign.outcome import Outcome
+from codesign.workload.transformer import Transformer
+from experiments.points.operating_point import OperatingPoint
+
+ROWS = 32
+"""Operators come in multiples of this; most models have fewer."""
+
+
+def operators_of(point: OperatingPoint) -> codesign.OperatorTable:
+    """The model's operators, under their own names."""
+    with jax.disable_jit():  # some hundred additions, which nobody asks for twice
+        return codesign.operator_table(
+            point.workload.model,
+            point.workload.precision,
+            slice_columns=point.technology.attainable.slice_columns,
+        )
+
+
+def table_of(point: OperatingPoint) -> codesign.OperatorTable:
+    """The model's operators under names that no model has, padded to a multiple of ``ROWS``."""
+    table = operators_of(point)
+    length = -(-len(table.names) // ROWS) * ROWS
+    names = tuple(f"row {k + 1}" for k in range(length))
+    return dataclasses.replace(codesign.pad(table, length), names=names)
+
+
+def without_model(workload: codesign.Workload) -> codesign.Workload:
+    """Phase and promise, which is all that is read beside a table."""
+    nothing = Transformer(layers=(), hidden=1.0, vocabulary=1.0)
+    return dataclasses.replace(workload, model=nothing, precision=codesign.uniform(16.0))
+
+
+run_table = compiled(SELDOM)(evaluate_table)
+"""``codesign.evaluate_table``, compiled once for all points of one shape."""
+
+
+def outcome_of(point: OperatingPoint, execution: codesign.Execution | None = None) -> Outcome:
+    """The outcome of a point, whose concrete arguments were checked; by its own execution unless
+    told."""
+    return run_table(
+        point.design,
+        table_of(point),
+        without_model(point.workload),
+        point.plan,
+        point.technology,
+        point.execution if execution is None else execution,
+    )
