@@ -10,6 +10,7 @@ import numpy as np
 
 import codesign
 from codesign.evaluation import evaluate_table
+from codesign.numerics.compilation import SELDOM, compiled
 from codesign.numerics.fields import Real
 from codesign.numerics.units import GIBI, MILLI
 from codesign.outcome import Outcome
@@ -18,6 +19,9 @@ from experiments.points.tables import table_of, without_model
 
 MOST_CHIPS = 65536
 """How many chips are tried when asking how many would fit."""
+
+TRIED = 256
+"""Numbers of chips tried at a time."""
 
 
 def failure(point: OperatingPoint, outcome: Outcome) -> str | None:
@@ -87,24 +91,31 @@ def _advice(point: OperatingPoint) -> str:
 
 def least_chips(point: OperatingPoint) -> int | None:
     """Fewest chips, by more tensor parallelism alone, on which weights and caches fit; None if no
-    number does."""
+    number does. More chips never leave less room, so the numbers tried lie ever closer."""
     group = point.shares.chips // point.shares.tensor
-    chips = group * np.arange(1, max(MOST_CHIPS // group, 1) + 1, dtype=float)
+    table, workload = table_of(point), without_model(point.workload)
+    too_few, step = 0, -(-max(MOST_CHIPS // group, 1) // TRIED)
+    while True:
+        tried = too_few + step * np.arange(1, TRIED + 1)
+        fullness = _fullness(
+            jnp.asarray(group * tried, float),
+            point.design,
+            table,
+            workload,
+            point.plan,
+            point.technology,
+            point.execution,
+        )
+        fitting = np.asarray(fullness) <= 0
+        if not fitting.any():
+            return None
+        first = int(tried[fitting.argmax()])
+        if step == 1:
+            return group * first
+        too_few, step = first - step, -(-step // TRIED)
 
-    fullness = _fullness(
-        jnp.asarray(chips),
-        point.design,
-        table_of(point),
-        without_model(point.workload),
-        point.plan,
-        point.technology,
-        point.execution,
-    )
-    fitting = np.asarray(fullness) <= 0
-    return round(float(chips[fitting.argmax()])) if fitting.any() else None
 
-
-@jax.jit
+@compiled(SELDOM)
 def _fullness(
     chips: Real,
     design: codesign.Design,
