@@ -128,14 +128,11 @@ def test_import_touches_no_global_flag():
 LINES = 350
 """Most lines of a module: one idea each."""
 
-LONG = {"codesign.workload.experts"}
-"""Still longer."""
-
 
 @pytest.mark.parametrize("path", modules(), ids=dotted)
 def test_a_module_holds_one_idea(path):
     lines = len(path.read_text(encoding="utf-8").splitlines())
-    assert lines <= LINES or dotted(path) in LONG
+    assert lines <= LINES
 
 
 CLOSED = re.compile(

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from codesign.hardware.design import Design
@@ -38,8 +39,8 @@ class Calibrated(Execution):
 
     log_convex: ClassVar[bool] = True
     full_peaks: ClassVar[bool] = True  # the coefficients are losses of the peaks
-    logs: Float[Array, "coefficients"]
-    covariance: Float[Array, "coefficients coefficients"]
+    logs: Float[Array | np.ndarray, "coefficients"]
+    covariance: Float[Array | np.ndarray, "coefficients coefficients"]
     residual: Real = quantity(
         "1", "standard deviation of ln(measured / predicted) at known coefficients", default=0.1
     )

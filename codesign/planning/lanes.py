@@ -309,7 +309,7 @@ def lanes_of(machine: Sequence[int], layouts: Sequence[Layout]) -> Lanes:
     )
 
 
-def layout_of(lanes: Lanes, row: int) -> Layout:
+def layout_of(lanes: Lanes, row: int | np.integer) -> Layout:
     """The layout of a lane."""
     *degrees, copies = lanes.layout[row]
     return Layout(*(round(float(degree)) for degree in degrees), copies=float(copies))

@@ -113,7 +113,9 @@ def search_lanes(low, high, begin, weights, choices, problems, wanted) -> Penalt
         value, gradient = losses_and_gradients(x, temperature, penalty)
         updates, state = optimiser.update(jnp.where(jnp.isfinite(gradient), gradient, 0.0), state)
         return (
-            optax.projections.projection_box(optax.apply_updates(x, updates), low, high),
+            optax.projections.projection_box(
+                optax.apply_updates(x, updates), low[None], high[None]
+            ),
             state,
             value,
         ), None

@@ -265,7 +265,7 @@ def _affine(outputs: Callable[[Any], Any], point: Float[Array, "7"]) -> Float[Ar
         [(values - slope @ point)[:, None], slope, jnp.zeros((len(values), 3))], axis=1
     )
     size = jnp.concatenate([jnp.ones(1), point, jnp.ones(3)])
-    affine = jnp.where(jnp.abs(affine) * size > 1e-12 * jnp.abs(values)[:, None], affine, 0.0)
+    affine = jnp.where(jnp.abs(affine) * size[None] > 1e-12 * jnp.abs(values)[:, None], affine, 0.0)
     flops, silicon, hot_flops, hot_silicon, cold_flops = (
         1 + PHYSICAL.index(name)
         for name in ("peak_flops", "silicon", "hot flops", "hot silicon", "cold flops")
