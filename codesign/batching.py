@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from codesign.numerics.fields import Number, Real
+from codesign.numerics.fields import Real
 
 
 class Advice(NamedTuple):
@@ -71,7 +71,7 @@ def advise_batch(
 
 
 def slopes_of_batch(
-    latency: Callable[[Real, Real], Real], batch: Number, quantities: Real
+    latency: Callable[[Real, Real], Real], batch: Real, quantities: Real
 ) -> tuple[Real, Real]:
     """Differentiate the batch at which a promise is just kept, by the implicit function theorem.
 

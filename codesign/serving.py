@@ -13,7 +13,7 @@ from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
 from codesign.limits import Limits
 from codesign.numerics.compilation import computed_once
-from codesign.numerics.fields import Number, Real, quantity
+from codesign.numerics.fields import Real, quantity
 from codesign.numerics.units import GIBI
 from codesign.outcome import Outcome
 from codesign.performance.execution import Execution
@@ -75,8 +75,8 @@ def serve(
     technology: Technology,
     precision: Precision | None = None,
     execution: Execution | None = None,
-    first_promise: Number = UNLIMITED,
-    token_promise: Number = UNLIMITED,
+    first_promise: Real = UNLIMITED,
+    token_promise: Real = UNLIMITED,
 ) -> ServingOutcome:
     """Serve requests on one pool (prefill interleaved with decode) or on a decode and a prefill
     pool.

@@ -3,7 +3,6 @@ gives."""
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -93,7 +92,7 @@ def interval(
         return jnp.log(outcome(dataclasses.replace(execution, logs=logs)))
 
     @compiled(SELDOM)  # operation by operation it takes ten times as long
-    def with_slopes(logs: Float[Array, " coefficients"]) -> tuple[Any, Any]:
+    def with_slopes(logs: Float[Array, " coefficients"]) -> tuple[Array, Array]:
         return logs_of(logs), jax.jacrev(logs_of)(logs)
 
     value, slopes = with_slopes(execution.logs)

@@ -19,6 +19,7 @@ from codesign.performance.kernel_coefficients import Coefficients, from_logs
 from codesign.performance.load import Load, expert_load, micro_batch, repeated, step_load
 from codesign.performance.plan import Plan, degrees
 from codesign.performance.step import Rates, Step, Traffic, draft_of, memory_time
+from codesign.workload.operator import PerOperator
 from codesign.workload.operators import OperatorTable
 from codesign.workload.phases import Decode, Phase
 
@@ -53,7 +54,7 @@ class Calibrated(Execution):
         """The coefficients by name, in SI units."""
         return from_logs(self.logs)
 
-    def schedule(self, alone: OperatorTimes) -> Float[Array, "operators"]:
+    def schedule(self, alone: OperatorTimes) -> PerOperator:
         """Kernels without their floors."""
         return alone.times * greater(alone.compute, alone.memory)
 

@@ -23,6 +23,7 @@ from codesign.performance.communication import communication
 from codesign.performance.load import Load, repeated, step_load
 from codesign.performance.plan import Plan, degrees
 from codesign.performance.step import Rates, Step, Traffic, draft_of, memory_time
+from codesign.workload.operator import PerOperator
 from codesign.workload.operators import OperatorTable
 from codesign.workload.phases import Phase
 
@@ -30,11 +31,11 @@ from codesign.workload.phases import Phase
 class OperatorTimes(NamedTuple):
     """What each operator would take if one resource alone bound it, shapes (operators,)."""
 
-    compute: Float[Array, "operators"]  # [s] matrix arithmetic
-    vector: Float[Array, "operators"]  # [s] vector unit
-    memory: Float[Array, "operators"]  # [s] traffic
-    group: Float[Array, "operators"]  # [1] operators of one half-layer of one kind have one number
-    times: Float[Array, "operators"]  # [1] how often each runs in a step
+    compute: PerOperator  # [s] matrix arithmetic
+    vector: PerOperator  # [s] vector unit
+    memory: PerOperator  # [s] traffic
+    group: PerOperator  # [1] operators of one half-layer of one kind have one number
+    times: PerOperator  # [1] how often each runs in a step
 
 
 class OverlappingWork(NamedTuple):
@@ -42,7 +43,7 @@ class OverlappingWork(NamedTuple):
     memory_r / bandwidth)."""
 
     matrix: Float[Array, "2 operators"]  # [FLOP] of the matrix and of the vector unit
-    memory: Float[Array, "operators"]  # [B]
+    memory: PerOperator  # [B]
 
 
 class Execution(eqx.Module):
@@ -76,7 +77,7 @@ class Execution(eqx.Module):
     """Whether rates are the peaks, whatever fraction of them the technology calls attainable."""
 
     @abc.abstractmethod
-    def schedule(self, alone: OperatorTimes) -> Float[Array, "operators"]:
+    def schedule(self, alone: OperatorTimes) -> PerOperator:
         """Attribute seconds to each operator; their sum is the time of a step without collectives.
 
         Args:
@@ -213,7 +214,7 @@ def traffic(load: Load, plan: Plan, execution: Execution) -> Traffic:
 def attained_rates(
     design: Design,
     attainable: Attainable,
-    speed: Float[Array, "operators"],
+    speed: PerOperator,
     matrix_16_bit: Real,
     vector_rate: Real,
     exponential_rate: Real,

@@ -5,15 +5,13 @@ A plan is data, not structure: plans of one shape go through one compiled progra
 real-valued.
 """
 
-from typing import Any
-
 import equinox as eqx
 import jax.numpy as jnp
 from jax.lax import stop_gradient
 from jaxtyping import Array, Float
 
 from codesign.hardware.design import Design
-from codesign.numerics.fields import Real, quantity, real
+from codesign.numerics.fields import Real, RealArray, quantity, real
 from codesign.numerics.ties import NEITHER, Slopes, at_least, lesser
 from codesign.performance.collectives import ALGORITHMS, AllReduce
 from codesign.performance.whole_parts import excess, nearest_whole, smallest_group
@@ -28,7 +26,7 @@ class TierShares(eqx.Module):
     state_in_pool: Real = quantity("1", "share of the cache in the memory pool", default=0.0)
 
 
-def _algorithms(value: Any) -> Any:
+def _algorithms(value: AllReduce | RealArray) -> AllReduce | RealArray:
     """Numbers of algorithms as an array; one of the user's own as it is."""
     return value if isinstance(value, AllReduce) else real(value)
 

@@ -60,8 +60,8 @@ def aggregated(
     load: Real,
     first_promise: Real,
     token_promise: Real,
-    waited: Real | float = 1.0,
-    request: Real | float = 0.0,
+    waited: Real = 1.0,
+    request: Real = 0.0,
 ) -> Service:
     """Prefill chunks interleaved with decode steps on the same chips.
 
@@ -103,7 +103,7 @@ def disaggregated(
     decode_instances: Real,
     first_promise: Real,
     token_promise: Real,
-    request: Real | float = 0.0,
+    request: Real = 0.0,
 ) -> Service:
     """Separate pools: a prompt is prefilled, its cache moved, its output decoded elsewhere.
 

@@ -6,7 +6,6 @@ from typing import ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
 from codesign.hardware.design import Design
 from codesign.numerics.fields import Real, optional_real, quantity
@@ -16,6 +15,7 @@ from codesign.performance import collectives
 from codesign.performance.collectives import Cost
 from codesign.performance.execution import Execution, OperatorTimes, OverlappingWork
 from codesign.performance.plan import Plan
+from codesign.workload.operator import PerOperator
 from codesign.workload.operators import OperatorTable
 from codesign.workload.phases import Phase
 
@@ -31,7 +31,7 @@ class Operatorwise(Execution):
     log_convex: ClassVar[bool] = True
     temperature: Real | None = eqx.field(converter=optional_real, default=None)
 
-    def schedule(self, alone: OperatorTimes) -> Float[Array, "operators"]:
+    def schedule(self, alone: OperatorTimes) -> PerOperator:
         resources = (alone.compute, alone.vector, alone.memory)
         if self.temperature is not None:
             return alone.times * smooth_maximum(jnp.stack(resources), self.temperature)
@@ -48,7 +48,7 @@ class Dataflow(Execution):
     log_convex: ClassVar[bool] = True
     fused: ClassVar[bool] = True
 
-    def schedule(self, alone: OperatorTimes) -> Float[Array, "operators"]:
+    def schedule(self, alone: OperatorTimes) -> PerOperator:
         """The slowest resource of a group names each member's share."""
         compute, vector, memory, group, times = alone
         same = jnp.where(group[:, None] == group[None, :], 1.0, 0.0).astype(compute.dtype)
@@ -78,7 +78,7 @@ class LimitStudy(Execution):
         "1", "further exposed syncs of a layer with experts", default=0.0
     )
 
-    def schedule(self, alone: OperatorTimes) -> Float[Array, "operators"]:
+    def schedule(self, alone: OperatorTimes) -> PerOperator:
         compute, _, memory, _, times = alone
         return times * jnp.where(
             jnp.sum(times * compute) >= jnp.sum(times * memory), compute, memory

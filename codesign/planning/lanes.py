@@ -8,7 +8,7 @@ shape.
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -19,7 +19,7 @@ from codesign.evaluation import evaluate_table, measured_power
 from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
 from codesign.numerics.compilation import OFTEN, compiled
-from codesign.numerics.fields import Real, real
+from codesign.numerics.fields import Real, RealArray, real
 from codesign.performance.calibrated_execution import Calibrated
 from codesign.performance.execution import Execution
 from codesign.performance.load import prompt_cache
@@ -49,9 +49,9 @@ class Offer(eqx.Module):
     technology: Technology
     execution: Execution
     table: OperatorTable
-    rated_power: Any  # [W] of calibrated power; 0 where the technology's holds
-    hourly: Any  # [USD/s] own price of a chip; 0 where there is none
-    price: Any  # [USD] own price of a chip; 0 where there is none
+    rated_power: RealArray  # [W] of calibrated power; 0 where the technology's holds
+    hourly: RealArray  # [USD/s] own price of a chip; 0 where there is none
+    price: RealArray  # [USD] own price of a chip; 0 where there is none
 
 
 class Offers(NamedTuple):
@@ -59,7 +59,7 @@ class Offers(NamedTuple):
 
     machines: tuple[Machine, ...]
     rows: np.ndarray  # (machines, numbers)
-    packing: Packing
+    packing: Packing[Offer]
 
 
 class Lanes(NamedTuple):
@@ -69,7 +69,7 @@ class Lanes(NamedTuple):
     layout: np.ndarray  # (lanes, 6) in the order of ``Layout``
     batch: np.ndarray  # sequences of one group
 
-    def __getitem__(self, rows: Any) -> "Lanes":  # pyright: ignore[reportIncompatibleMethodOverride]
+    def __getitem__(self, rows: np.ndarray) -> "Lanes":  # pyright: ignore[reportIncompatibleMethodOverride]
         return Lanes(self.machine[rows], self.layout[rows], self.batch[rows])
 
     @property
@@ -90,22 +90,22 @@ class Steps(NamedTuple):
     price by the hour is stated, for that includes it.
     """
 
-    decode: Any  # [s] a step of all sequences
-    prefill: Any  # [s] a pass
-    decode_fill: Any  # [1] ln of what the fullest chip keeps over what it may, decoding
-    prefill_fill: Any  # [1] the same of a pass
-    decode_needed: Any  # [B] of all chips
-    available: Any  # [B] of all chips
-    decode_running: Any  # [USD/s]
-    prefill_running: Any  # [USD/s]
-    decode_power: Any  # [W] mean of a chip
-    prefill_power: Any  # [W]
-    capital: Any  # [USD]
-    provisioned: Any  # [W]
-    cache: Any  # [B] cache of one prompt
-    scale_out: Any  # [B/s] attained, all chips
-    waited: Any  # [1] share of interleaved prefills that decode steps wait for
-    request: Any  # [s] host time of a request before its first token
+    decode: RealArray  # [s] a step of all sequences
+    prefill: RealArray  # [s] a pass
+    decode_fill: RealArray  # [1] ln of what the fullest chip keeps over what it may, decoding
+    prefill_fill: RealArray  # [1] the same of a pass
+    decode_needed: RealArray  # [B] of all chips
+    available: RealArray  # [B] of all chips
+    decode_running: RealArray  # [USD/s]
+    prefill_running: RealArray  # [USD/s]
+    decode_power: RealArray  # [W] mean of a chip
+    prefill_power: RealArray  # [W]
+    capital: RealArray  # [USD]
+    provisioned: RealArray  # [W]
+    cache: RealArray  # [B] cache of one prompt
+    scale_out: RealArray  # [B/s] attained, all chips
+    waited: RealArray  # [1] share of interleaved prefills that decode steps wait for
+    request: RealArray  # [s] host time of a request before its first token
 
 
 class Asked(eqx.Module):
@@ -129,8 +129,8 @@ def offers(model: Transformer, machines: Sequence[Machine]) -> list[Offers]:
         model: the transformer.
         machines: what is on offer.
     """
-    groups: dict[Any, list[tuple[Machine, list[np.ndarray]]]] = {}
-    tables: dict[Any, OperatorTable] = {}
+    groups: dict[tuple[object, ...], list[tuple[Machine, list[np.ndarray]]]] = {}
+    tables: dict[tuple[object, ...], OperatorTable] = {}
     kind = model.hidden.dtype
     for machine in machines:
         leaves, structure = jax.tree.flatten(_offer(model, machine, tables))
@@ -147,7 +147,9 @@ def offers(model: Transformer, machines: Sequence[Machine]) -> list[Offers]:
     ]
 
 
-def _offer(model: Transformer, machine: Machine, tables: dict[Any, OperatorTable]) -> Offer:
+def _offer(
+    model: Transformer, machine: Machine, tables: dict[tuple[object, ...], OperatorTable]
+) -> Offer:
     columns = machine.technology.attainable.slice_columns
     key = (jax.tree.structure(machine.precision), _numbers(machine.precision), float(columns))
     if key not in tables:
@@ -181,20 +183,20 @@ def unnamed(table: OperatorTable) -> OperatorTable:
 
 @compiled(OFTEN)
 def _lanes(
-    packing: Packing,
+    packing: Packing[Offer],
     rows: jax.Array,
     latency: jax.Array,
     layout: jax.Array,
     batch: jax.Array,
     question: Asked,
 ) -> Steps:
-    def lane(row: jax.Array, latency: Real, degrees: jax.Array, batch: Real) -> Steps:
+    def lane(row: jax.Array, latency: jax.Array, degrees: jax.Array, batch: Real) -> Steps:
         return _steps(packing.tree(row), latency, degrees, batch, question)
 
     return jax.vmap(lane)(rows, latency, layout, batch)
 
 
-def plan_of(degrees: Any) -> Plan:
+def plan_of(degrees: jax.Array) -> Plan:
     """The plan of six numbers in the order of ``Layout``; one-shot and two-shot all-reduces on
     offer, as ``codesign evaluate`` has them."""
     from codesign.performance.collectives import ALGORITHMS
@@ -210,7 +212,9 @@ def plan_of(degrees: Any) -> Plan:
     )
 
 
-def _steps(offer: Offer, latency: Real, degrees: Any, batch: Real, question: Asked) -> Steps:
+def _steps(
+    offer: Offer, latency: jax.Array, degrees: jax.Array, batch: Real, question: Asked
+) -> Steps:
     groups = degrees[1] * degrees[2]
     chips = groups * degrees[0] * degrees[3]
     design = dataclasses.replace(offer.design, chips=chips, sync_latency=latency)

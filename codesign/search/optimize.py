@@ -254,7 +254,7 @@ def search_weightings(
     alone = len(problems.steps) == 1
     first = lanes(problems, wanted, pool.weights, starts=STARTS, seed=seed) if alone else ()
     compile_ahead(formulation, pool.weights, relaxed=first)
-    choices = len(problems.kinds[0].dies)
+    choices = problems.choices
     relaxed = search_by_penalty(first, (len(pool.weights), choices, STARTS)) if alone else None
     starts = (
         approach(pool, middle_starts(pool, ranges))

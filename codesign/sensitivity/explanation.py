@@ -56,8 +56,8 @@ class Explanation(NamedTuple):
 
 def explain(
     outcome: Callable[[Any], Real],
-    before: Any,
-    after: Any,
+    before: object,
+    after: object,
     atoms: Sequence[Atom] | None = None,
 ) -> Explanation:
     """Split ln f(after) − ln f(before) into one factor an input that differs.
@@ -129,38 +129,38 @@ def outcome_named(name: str) -> Callable[[Inputs], Real]:
     return _NAMED[name]
 
 
-def _models(inputs: Inputs) -> Any:
+def _models(inputs: Inputs) -> tuple[Transformer, ...]:
     return [one.model for one in inputs.services]
 
 
-def _precisions(inputs: Inputs) -> Any:
+def _precisions(inputs: Inputs) -> tuple[Precision, ...]:
     return [one.precision for one in inputs.services]
 
 
-def _phases(inputs: Inputs) -> Any:
+def _phases(inputs: Inputs) -> tuple[object, ...]:
     return [one.phase for one in inputs.services]
 
 
-def _algorithms(inputs: Inputs) -> Any:
+def _algorithms(inputs: Inputs) -> object:
     return [plan.all_reduce for plan in inputs.plans]
 
 
-def _tiers(inputs: Inputs) -> Any:
+def _tiers(inputs: Inputs) -> object:
     return [plan.tiers for plan in inputs.plans]
 
 
-def _execution(inputs: Inputs) -> Any:
+def _execution(inputs: Inputs) -> object:
     return [inputs.execution]
 
 
-def _kind_names(part: Any) -> str:
+def _kind_names(part: object) -> str:
     return " + ".join(type(one).__name__ for one in part)
 
 
-def _algorithm_names(part: Any) -> str:
+def _algorithm_names(part: object) -> str:
     """``two-shot``, or ``one-shot or two-shot`` where the faster is taken."""
 
-    def name(row: Any) -> str:
+    def name(row: RealArray) -> str:
         known = (key for key, numbers in ALGORITHMS.items() if np.array_equal(numbers, row))
         return next(known, "own algorithm")
 
@@ -187,7 +187,7 @@ WHOLE_IF_UNLIKE = (
 """What joins as a whole only where the two differ in structure."""
 
 
-def _shape(tree: Any) -> Any:
+def _shape(tree: object) -> object:
     leaves, structure = jax.tree.flatten(tree)
     return structure, tuple(np.shape(leaf) for leaf in leaves)
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from codesign.hardware.technology import Technology
 from codesign.numerics.compilation import SELDOM, compiled
+from codesign.performance.plan import Plan
 from codesign.search.integers.formulation import (
     Formulation,
     Solved,
@@ -20,8 +21,9 @@ from codesign.search.integers.formulation import (
 from codesign.search.program.geometric_program import Program
 from codesign.search.solver.lanes import LANES, double_precision, side_by_side
 from codesign.search.solver.packing import PackedProblems
+from codesign.search.statement.choices import Kind
 from codesign.sensitivity.optimum import Optimum
-from codesign.workload.operators import operator_table, pad
+from codesign.workload.operators import OperatorTable, operator_table, pad
 
 Technologies = tuple[Technology, ...]
 """A technology of each kind of machine, leaves (worlds,)."""
@@ -73,9 +75,9 @@ def worlds_of(found: Optimum, technologies: Technologies, choice: int | None = N
 
 
 class _Places(NamedTuple):
-    kinds: Any
-    plans: Any
-    tables: Any
+    kinds: tuple[Kind, ...]
+    plans: tuple[Plan, ...]
+    tables: tuple[OperatorTable, ...]
 
 
 def columns_of(formulation: Formulation) -> _Places:

@@ -45,12 +45,12 @@ from jax.custom_derivatives import SymbolicZero
 from jaxtyping import ArrayLike
 
 from codesign.numerics.curvature import Curvature, declares
-from codesign.numerics.fields import Real
+from codesign.numerics.fields import Real, RealArray
 from codesign.workload.urn import largest_share
 
 
 @declares(Curvature.CONCAVE, rows=(1.0, 1e5))
-def touched_experts(experts: Real, active: Real, rows: Real) -> Real:
+def touched_experts(experts: Real, active: Real, rows: Real) -> RealArray:
     """Expected number of distinct experts that ``rows`` tokens are sent to: E (1 − (1 − k/E)^m)
     [1].
 
@@ -72,7 +72,7 @@ def touched_experts(experts: Real, active: Real, rows: Real) -> Real:
     )
 
 
-def _with_partials(function: Callable[..., Real]) -> Callable[..., Real]:
+def _with_partials(function: Callable[..., RealArray]) -> Callable[..., RealArray]:
     """Differentiate an elementwise function by its partial derivatives, computed once and only
     where they are needed.
 
@@ -81,13 +81,15 @@ def _with_partials(function: Callable[..., Real]) -> Callable[..., Real]:
     """
     with_partials = jax.custom_jvp(function)
 
-    def rule(primals: tuple[Real, ...], tangents: tuple[Any, ...]) -> tuple[Real, Real]:
+    def rule(
+        primals: tuple[RealArray, ...], tangents: tuple[Any, ...]
+    ) -> tuple[RealArray, RealArray]:
         value, change = None, 0.0
         for k, tangent in enumerate(tangents):
             if isinstance(tangent, SymbolicZero):
                 continue
 
-            def along(x: Real, k: int = k) -> Real:
+            def along(x: RealArray, k: int = k) -> RealArray:
                 return function(*primals[:k], x, *primals[k + 1 :])
 
             value, partial = jax.jvp(along, (primals[k],), (jnp.ones_like(primals[k]),))
@@ -98,14 +100,14 @@ def _with_partials(function: Callable[..., Real]) -> Callable[..., Real]:
     with_partials.defjvp(rule, symbolic_zeros=True)
 
     @functools.wraps(function)
-    def broadcasting(*values: Real) -> Real:
+    def broadcasting(*values: Real) -> RealArray:
         return with_partials(*_floats(*values))
 
     return broadcasting
 
 
 @_with_partials
-def busiest(experts: Real, active: Real, rows: Real, groups: Real) -> Real:
+def busiest(experts: RealArray, active: RealArray, rows: RealArray, groups: RealArray) -> RealArray:
     """``busiest_touched`` and ``busiest_rows``, along a leading axis: one urn problem of two, so
     one small program."""
     missed = _log_miss(experts, active)
@@ -133,7 +135,7 @@ def busiest(experts: Real, active: Real, rows: Real, groups: Real) -> Real:
     )
 
 
-def busiest_touched(experts: Real, active: Real, rows: Real, groups: Real) -> Real:
+def busiest_touched(experts: Real, active: Real, rows: Real, groups: Real) -> RealArray:
     """Expected largest number of distinct touched experts on one of ``groups`` chips [1].
 
     It sets the weight bytes that the slowest chip streams. Real arguments that broadcast; 1 ≤
@@ -147,7 +149,7 @@ def busiest_touched(experts: Real, active: Real, rows: Real, groups: Real) -> Re
     return busiest(experts, active, rows, groups)[0]
 
 
-def busiest_rows(experts: Real, active: Real, rows: Real, groups: Real) -> Real:
+def busiest_rows(experts: Real, active: Real, rows: Real, groups: Real) -> RealArray:
     """Expected largest number of (token, expert) rows that one of ``groups`` chips receives [1].
 
     It sets the FLOPs and the all-to-all volume of the slowest chip; the mean is rows·active/groups.
@@ -159,13 +161,13 @@ def busiest_rows(experts: Real, active: Real, rows: Real, groups: Real) -> Real:
     return busiest(experts, active, rows, groups)[1]
 
 
-def _log_miss(experts: Real, active: Real) -> Real:
+def _log_miss(experts: RealArray, active: RealArray) -> RealArray:
     """log(1 − k/E), bounded below so that k = E (nothing is missed) has finite gradients."""
     tiny = float(jnp.finfo(experts.dtype).eps)
     return jnp.log(jnp.maximum((experts - active) / experts, tiny))
 
 
-def _floats(*values: ArrayLike) -> list[Real]:
+def _floats(*values: ArrayLike) -> list[RealArray]:
     """Broadcast numbers to floating arrays of one dtype."""
     dtype = jnp.result_type(
         float, *(v for v in values if jnp.issubdtype(getattr(v, "dtype", int), jnp.floating))

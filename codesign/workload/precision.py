@@ -4,7 +4,7 @@ from typing import Literal, TypeAlias
 
 import equinox as eqx
 
-from codesign.numerics.fields import Number, Real, quantity, real
+from codesign.numerics.fields import Real, quantity, real
 from codesign.numerics.ties import greater
 from codesign.numerics.units import BITS_PER_BYTE
 
@@ -95,7 +95,7 @@ class Precision(eqx.Module):
         return self.compute_bits if self.attention is None else self.activation_bits
 
 
-def uniform(bits: Number, state_bits: Number | None = None) -> Precision:
+def uniform(bits: Real, state_bits: Real | None = None) -> Precision:
     """Keep weights, activations and (unless told) the cache at the same width; messages stay at 16
     bit.
 

@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import ArrayLike
 
-from codesign.numerics.fields import Real
+from codesign.numerics.fields import RealArray
 from codesign.workload.experts import busiest_rows
 
 
-def zipf_popularity(experts: int, skew: ArrayLike) -> Real:
+def zipf_popularity(experts: int, skew: ArrayLike) -> RealArray:
     """Zipf popularity p_i ∝ (i + 1)^−skew of ``experts`` experts, summing to 1; skew = 0 is uniform
     [1].
 
@@ -24,7 +24,7 @@ def zipf_popularity(experts: int, skew: ArrayLike) -> Real:
     return jax.nn.softmax(-jnp.asarray(skew, rank.dtype) * jnp.log(rank))
 
 
-def pick_probability(popularity: Real, active: ArrayLike) -> Real:
+def pick_probability(popularity: RealArray, active: ArrayLike) -> RealArray:
     """Probability that a token picks each expert, summing to ``active`` [1].
 
     Picks without replacement in proportion to popularity are a race of exponential clocks of rates
@@ -34,7 +34,9 @@ def pick_probability(popularity: Real, active: ArrayLike) -> Real:
     """
     active = jnp.asarray(active, popularity.dtype)
 
-    def closer(time: Real) -> Real:  # Newton from the left on a concave, increasing sum: monotone
+    def closer(
+        time: RealArray,
+    ) -> RealArray:  # Newton from the left on a concave, increasing sum: monotone
         picked = -jnp.expm1(-time * popularity)
         slope = jnp.sum(popularity * jnp.exp(-time * popularity))
         return time + (active - jnp.sum(picked)) / jnp.maximum(slope, 1e-9)
@@ -45,7 +47,7 @@ def pick_probability(popularity: Real, active: ArrayLike) -> Real:
     )  # two steps that carry derivatives: exact to second order
 
 
-def touched_experts_skewed(popularity: Real, active: ArrayLike, rows: ArrayLike) -> Real:
+def touched_experts_skewed(popularity: RealArray, active: ArrayLike, rows: ArrayLike) -> RealArray:
     """Expected number of distinct experts that ``rows`` tokens touch when experts differ in
     popularity [1].
 
@@ -59,7 +61,9 @@ def touched_experts_skewed(popularity: Real, active: ArrayLike, rows: ArrayLike)
     return jnp.sum(-jnp.expm1(jnp.asarray(rows, picked.dtype) * jnp.log1p(-picked)))
 
 
-def busiest_rows_skewed(popularity: Real, active: ArrayLike, rows: ArrayLike, groups: int) -> Real:
+def busiest_rows_skewed(
+    popularity: RealArray, active: ArrayLike, rows: ArrayLike, groups: int
+) -> RealArray:
     """Expected largest number of rows that one of ``groups`` chips receives when experts differ in
     popularity [1].
 
@@ -91,7 +95,7 @@ def busiest_rows_skewed(popularity: Real, active: ArrayLike, rows: ArrayLike, gr
     )
 
 
-def _independent_busiest(picked: Real, rows: Real, groups: int) -> Real:
+def _independent_busiest(picked: RealArray, rows: RealArray, groups: int) -> RealArray:
     """E max of independent chips with the right means and variances, as low + Σ_j P(max > j) over
     at most 192 cells.
 
@@ -123,7 +127,7 @@ def _independent_busiest(picked: Real, rows: Real, groups: int) -> Real:
     return low + cell * jnp.sum(1.0 - below)
 
 
-def _deal(loads: Real, groups: int) -> Real:
+def _deal(loads: RealArray, groups: int) -> RealArray:
     """Sum of loads on each chip when they are dealt to and fro in falling order."""
     falling = jnp.sort(loads, descending=True)
     dealt = jnp.pad(falling, (0, -len(loads) % groups)).reshape(-1, groups)

@@ -9,7 +9,7 @@ they cost in ``operators``; reading a Hugging Face ``config.json`` is in ``confi
 import equinox as eqx
 import jax.numpy as jnp
 
-from codesign.numerics.fields import Number, Real, optional_real, quantity
+from codesign.numerics.fields import Real, optional_real, quantity
 from codesign.workload.attention import (
     AttentionKind,
     CompressedAttention,
@@ -154,13 +154,13 @@ def routings(model: Transformer) -> list[Routing]:
 
 def dense(
     *,
-    hidden: Number,
-    layers: Number,
-    heads: Number,
-    kv_heads: Number,
-    width: Number,
-    vocabulary: Number,
-    head_dim: Number | None = None,
+    hidden: Real,
+    layers: Real,
+    heads: Real,
+    kv_heads: Real,
+    width: Real,
+    vocabulary: Real,
+    head_dim: Real | None = None,
     tied_embeddings: bool = False,
     name: str = "dense",
 ) -> Transformer:

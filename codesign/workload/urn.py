@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from codesign.numerics.fields import Real
+from codesign.numerics.fields import RealArray
 
 # whole numbers of experts per chip are met despite rounding; derivatives there are those from below
 _NEARLY = 1e-5
@@ -18,8 +18,12 @@ _COUNTS = 8  # counts 0 … 7 are summed one by one, beyond them the expansion i
 
 
 def largest_share(
-    draws: Real, spare: Real, groups: Real, draws_variance: Real, fewest: Real
-) -> Real:
+    draws: RealArray,
+    spare: RealArray,
+    groups: RealArray,
+    draws_variance: RealArray,
+    fewest: RealArray,
+) -> RealArray:
     """Expected largest count on a chip when ``draws`` of ``draws + spare`` slots, split evenly, are
     drawn [1].
 
@@ -41,7 +45,9 @@ def largest_share(
     return expansion + few * (counts - expansion)
 
 
-def _by_expansion(draws: Real, spare: Real, groups: Real, draws_variance: Real) -> Real:
+def _by_expansion(
+    draws: RealArray, spare: RealArray, groups: RealArray, draws_variance: RealArray
+) -> RealArray:
     """Cornish–Fisher expansion of a chip's count, averaged over the distribution of the maximum of
     G normals.
 
@@ -70,7 +76,13 @@ def _by_expansion(draws: Real, spare: Real, groups: Real, draws_variance: Real) 
     return total / groups - jnp.maximum(left - excess, 0.0) * some
 
 
-def _by_counts(draws: Real, spare: Real, groups: Real, draws_variance: Real, fewest: Real) -> Real:
+def _by_counts(
+    draws: RealArray,
+    spare: RealArray,
+    groups: RealArray,
+    draws_variance: RealArray,
+    fewest: RealArray,
+) -> RealArray:
     """Σ_j P(max > j), j < 8, by Levin's representation of the largest of negatively dependent
     counts.
 
@@ -121,7 +133,9 @@ def _by_counts(draws: Real, spare: Real, groups: Real, draws_variance: Real, few
     return 1.0 + jnp.sum(above * jnp.where(part <= 1.0 + _NEARLY, part, 1.0), axis=0)
 
 
-def _truncated_binomial(slots: Real, odds: Real) -> tuple[Real, Real, Real, Real, Real]:
+def _truncated_binomial(
+    slots: RealArray, odds: RealArray
+) -> tuple[RealArray, RealArray, RealArray, RealArray, RealArray]:
     """First four cumulants of a binomial cut off above j = 1 … 7, and the probability P(≤ j) kept;
     (7, …) each.
 
@@ -152,14 +166,14 @@ def _truncated_binomial(slots: Real, odds: Real) -> tuple[Real, Real, Real, Real
     return m1, second, third, fourth, within
 
 
-def _counts(first: int, like: Real) -> Real:
+def _counts(first: int, like: RealArray) -> RealArray:
     """Counts from ``first`` to 7 on the leading axis."""
     return jnp.arange(first, _COUNTS, dtype=like.dtype).reshape((-1,) + (1,) * (like.ndim - 1))
 
 
 def _edgeworth(
-    groups: Real, variance: Real, third: Real, fourth: Real, offset: Real
-) -> tuple[Real, Real]:
+    groups: RealArray, variance: RealArray, third: RealArray, fourth: RealArray, offset: RealArray
+) -> tuple[RealArray, RealArray]:
     """Density of a sum of G variables, each at ``offset`` above its mean: log of the normal
     density, and a factor."""
     deviate = offset * jnp.sqrt(groups / variance)
@@ -175,7 +189,7 @@ def _edgeworth(
     )
 
 
-def _normal_maximum(groups: Real) -> tuple[Real, Real, Real]:
+def _normal_maximum(groups: RealArray) -> tuple[RealArray, RealArray, RealArray]:
     """E z, E z² and E z³ of the maximum z of G standard normals; 0, 1, 0 at G = 1.
 
     Rational fits in ln G to the integrals over 1 ≤ G ≤ 4,096 (within 0.0015 for z, 0.012 for z²;
@@ -191,18 +205,18 @@ def _normal_maximum(groups: Real) -> tuple[Real, Real, Real]:
     return first, second, first * (3.0 * second - 2.0 * first**2)
 
 
-def _ramp(x: Real) -> Real:
+def _ramp(x: RealArray) -> RealArray:
     """Smooth step from 0 at x ≤ 0 to 1 at x ≥ 1, with continuous slope."""
     x = jnp.clip(x, 0.0, 1.0)
     return x * x * (3.0 - 2.0 * x)
 
 
-def _positive(x: Real) -> Real:
+def _positive(x: RealArray) -> RealArray:
     """x where it is positive, else 0 with a zero gradient (from below at 0)."""
     return jnp.where(x > _NEARLY, x, 0.0)
 
 
-def _safe_sqrt(x: Real) -> Real:
+def _safe_sqrt(x: RealArray) -> RealArray:
     """√x with a zero gradient where x = 0."""
     positive = x > 0.0
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, 1.0)), 0.0)

@@ -1,12 +1,12 @@
 """Bounding what is in boxes of integers by a convex relaxation (``underestimators``)."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
 from codesign.numerics.compilation import OFTEN, SELDOM, compiled
-from codesign.numerics.fields import Real
+from codesign.numerics.fields import RealArray
 from codesign.search.integers.boxes import Box
 from codesign.search.integers.formulation import asked, solve_programs
 from codesign.search.integers.solution_pool import SolutionPool
@@ -34,7 +34,11 @@ class BoxBounds(NamedTuple):
 
 @compiled(OFTEN, static_argnums=(0,))
 def relaxed_ranges(
-    structure: Structure, problems: PackedProblems, choices: Any, low: Real, high: Real
+    structure: Structure,
+    problems: PackedProblems,
+    choices: np.ndarray,
+    low: RealArray,
+    high: RealArray,
 ) -> Underestimators:
     """Monomials below all coefficients over ranges of chips and batch, leading axis the ranges."""
     return each_lane(
@@ -47,10 +51,10 @@ def relaxed_programs(
     structure: Structure,
     problems: PackedProblems,
     bounds: BoundNumbers,
-    choices: Any,
+    choices: np.ndarray,
     monomials: Underestimators,
-    low: Real,
-    high: Real,
+    low: RealArray,
+    high: RealArray,
 ) -> Program:
     """Programs of boxes, from what is below their ranges of chips and batch."""
     return each_lane(

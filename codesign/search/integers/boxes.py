@@ -29,7 +29,7 @@ def roots(formulation: Formulation) -> list[Box]:
     problems = formulation.problems
     low, high = formulation.ranges
     boxes = []
-    for choice in range(len(problems.kinds[0].dies)):
+    for choice in range(problems.choices):
         parts = [Box(choice, tuple(map(int, low)), tuple(map(int, high)))]
         for p in range(len(problems.spaces)):
             domain = int(problems.kinds[p].scale_up_domain[choice])

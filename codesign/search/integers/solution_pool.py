@@ -2,11 +2,15 @@
 
 import itertools
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 
-from codesign.search.integers.formulation import Formulation, Subproblem, solve_subproblems
+from codesign.search.integers.formulation import (
+    Formulation,
+    Key,
+    Subproblem,
+    solve_subproblems,
+)
 from codesign.search.program.keys import OUTCOMES
 from codesign.search.solver.interior_point import Point
 from codesign.search.statement.problem import layer_steps
@@ -29,9 +33,8 @@ class SolutionPool:
         self.pace_limit = np.full(len(weights), np.inf)
         self.bounds = np.full(len(weights), -np.inf)
         self.done: dict[Subproblem, tuple[float, float, Point]] = {}
-        self.underestimators: dict[
-            Any, Any
-        ] = {}  # ranges of chips and batch, relaxed (``box_relaxation``)
+        self.underestimators: dict[object, Underestimators] = {}
+        """Ranges of chips and batch, relaxed (``box_relaxation``)."""
 
     def ask(self, weights: np.ndarray, pace_limit: np.ndarray) -> None:
         """Add weightings."""
@@ -75,7 +78,7 @@ class SolutionPool:
         """``value`` of several, shape (subproblems,)."""
         return np.array([self.value(subproblem) for subproblem in subproblems])
 
-    def _key(self, subproblem: Subproblem) -> tuple[Any, ...]:
+    def _key(self, subproblem: Subproblem) -> Key:
         return ("solve", subproblem.choice, *subproblem.integers, *self.asked(subproblem.weighting))
 
     def _entry(self, subproblem: Subproblem) -> tuple[np.ndarray, ...]:

@@ -17,7 +17,7 @@ import optax
 from jaxtyping import Array, Float
 
 from codesign.numerics.compilation import SELDOM, compiled
-from codesign.numerics.fields import Real
+from codesign.numerics.fields import Real, RealArray
 from codesign.search.solver.packing import each_lane, pack
 from codesign.search.statement.goals import Wanted, bounds_exceeded, log_goals
 from codesign.search.statement.problem import ProblemBatch
@@ -32,8 +32,8 @@ FIRST_PENALTY, LAST_PENALTY = 1.0, 300.0
 class PenaltyOptima(NamedTuple):
     """Where each lane ended: loss (before the last, tiny step), and its variables in SI."""
 
-    loss: Any  # (weightings, choices, starts)
-    end: Any  # (weightings, choices, starts, variables)
+    loss: RealArray  # (weightings, choices, starts)
+    end: RealArray  # (weightings, choices, starts, variables)
 
 
 def search_by_penalty(arguments: tuple[Any, ...], shape: tuple[int, int, int]) -> PenaltyOptima:
@@ -56,7 +56,7 @@ def lanes(
         seed: of the starts.
     """
     low, high = box(problems)
-    shape = (len(weights), len(problems.kinds[0].dies), starts)
+    shape = (len(weights), problems.choices, starts)
     unit = np.random.default_rng(seed).uniform(0.15, 0.85, (*shape, len(low)))
     begin = low + (high - low) * unit
     which = np.indices(shape).reshape(3, -1)

@@ -2,7 +2,7 @@
 for."""
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -59,7 +59,7 @@ def by_ratio(work: StepWork) -> Int[Array, "operators"]:
     )
 
 
-def thresholds(work: StepWork, order: Int[Array, "operators"]) -> tuple[Any, Any]:
+def thresholds(work: StepWork, order: Int[Array, "operators"]) -> tuple[Array, Array]:
     """Matrix and memory work of every split of the operators, shapes (operators + 1,): [FLOP], [B].
 
     Each split is a lower bound on Σ max; in the order of ``by_ratio`` the largest of them is the

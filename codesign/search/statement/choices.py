@@ -1,18 +1,15 @@
 """Discrete choices: technologies, packages and plans, enumerated."""
 
 from collections.abc import Sequence
-from typing import TypeVar
 
 import equinox as eqx
 import jax
 import numpy as np
 
 from codesign.hardware.technology import Technology
-from codesign.numerics.fields import Real, quantity
+from codesign.numerics.fields import Real, Tree, quantity
 from codesign.performance.plan import Plan
 from codesign.workload.precision import Precision
-
-Tree = TypeVar("Tree")
 
 
 class Kind(eqx.Module):

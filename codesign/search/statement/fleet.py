@@ -7,7 +7,7 @@ burns Σ G · power, per token a second.
 """
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 from codesign.evaluation import judge_table
 from codesign.hardware.design import Design
 from codesign.limits import LIMIT_NAMES, LimitRow, Machine, stack_limits, sums_of
-from codesign.numerics.fields import Real, quantity
+from codesign.numerics.fields import Real, RealArray, quantity
 from codesign.outcome import Outcome
 from codesign.performance.execution import Execution
 from codesign.performance.load import prompt_cache
@@ -73,8 +73,8 @@ class ServiceTimes(NamedTuple):
     Both have shape (services,); ``first_token`` is NaN for services of one phase.
     """
 
-    token: Any
-    first_token: Any
+    token: RealArray
+    first_token: RealArray
 
 
 class Fleet(NamedTuple):
@@ -83,9 +83,9 @@ class Fleet(NamedTuple):
 
     designs: tuple[Design, ...]
     outcomes: tuple[Outcome, ...]
-    machine_seconds: Any  # (kinds,) per output token [s]
+    machine_seconds: RealArray  # (kinds,) per output token [s]
     totals: Totals
-    limits: Any  # (ProblemBatch.limit_names,)
+    limits: RealArray  # (ProblemBatch.limit_names,)
     times: ServiceTimes
 
 

@@ -7,13 +7,14 @@ function of an outcome may be wanted too, and is searched by gradients.
 import dataclasses
 import difflib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
 from codesign.limits import LimitRow
+from codesign.numerics.fields import Real, RealArray
 from codesign.outcome import Outcome
 from codesign.search.statement.fleet import Totals
 
@@ -45,7 +46,7 @@ class Bound:
     one by gradients, whose designs are ``LOCAL``.
     """
 
-    outcome: str | Callable[[Outcome], Any]
+    outcome: str | Callable[[Outcome], Real]
     least: float | None = None
     most: float | None = None
 
@@ -87,7 +88,7 @@ def exponents_of(objective: Goal) -> Mapping[str, float]:
     return objective.exponents  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def check_objective(objective: Any) -> None:
+def check_objective(objective: object) -> None:
     """Refuse what is no objective, or says two things.
 
     Raises:
@@ -122,7 +123,9 @@ def check_objective(objective: Any) -> None:
             )
 
 
-def value_of(what: Any, totals: Totals, outcomes: Sequence[Outcome]) -> Any:
+def value_of(
+    what: str | Callable[[Outcome], Real], totals: Totals, outcomes: Sequence[Outcome]
+) -> Real:
     """An outcome by name of a total, by path or by function.
 
     Raises:
@@ -137,7 +140,7 @@ def value_of(what: Any, totals: Totals, outcomes: Sequence[Outcome]) -> Any:
         )
     if not isinstance(what, str):
         return what(outcomes[0])
-    found: Any = outcomes[0]
+    found = outcomes[0]
     for part in what.split("."):
         if not hasattr(found, part):
             offered = [name for name in dir(found) if not name.startswith("_")]
@@ -147,7 +150,9 @@ def value_of(what: Any, totals: Totals, outcomes: Sequence[Outcome]) -> Any:
     return found
 
 
-def log_goals(objectives: Sequence[Goal], totals: Totals, outcomes: Sequence[Outcome] = ()) -> Any:
+def log_goals(
+    objectives: Sequence[Goal], totals: Totals, outcomes: Sequence[Outcome] = ()
+) -> RealArray:
     """ln of each objective, turned to be minimised; last axis the goals [1].
 
     In numpy if the totals hold numpy arrays, so that the host has nothing to compile.
@@ -173,7 +178,7 @@ def log_goals(objectives: Sequence[Goal], totals: Totals, outcomes: Sequence[Out
 
 def bounds_exceeded(
     bounds: Sequence[Bound], totals: Totals, outcomes: Sequence[Outcome] = ()
-) -> Any:
+) -> RealArray:
     """ln(used/allowed) of each bound, last axis in the order of ``bound_rows`` [1]."""
     numpy = np if isinstance(totals.time_per_token, np.ndarray) else jnp
     found = []

@@ -31,7 +31,7 @@ class Service(eqx.Module):
     promise: Real = quantity("s", "longest time per output token", default=UNLIMITED)
     first_promise: Real = quantity("s", "longest time to the first token", default=UNLIMITED)
     share: Real = quantity("1", "share of the fleet's output tokens", default=1.0)
-    batch: tuple[Any, Any] = (1, 4096)
+    batch: tuple[Real, Real] = (1, 4096)
     decode_kind: int = eqx.field(static=True, default=0)
     prefill_kind: int = eqx.field(static=True, default=0)
 

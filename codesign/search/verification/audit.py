@@ -8,7 +8,6 @@ difference.
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import numpy as np
@@ -133,7 +132,7 @@ def _compared(
 ) -> np.ndarray:
     """Differences of outcomes, pace and limits, shape (lanes, compared)."""
     totals = found.totals
-    pairs: list[tuple[Any, Any]] = [
+    pairs: list[tuple[np.ndarray, np.ndarray]] = [
         (values[:, OUTCOMES.index("capital")], -np.log(totals.tokens_per_second_per_dollar)),
         (values[:, OUTCOMES.index("provisioned")], -np.log(totals.tokens_per_second_per_watt)),
         (values[:, OUTCOMES.index("running")], np.log(totals.cost_per_token)),

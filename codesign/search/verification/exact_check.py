@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ from codesign.physical.area import area
 from codesign.search.integers.formulation import Formulation, Subproblem
 from codesign.search.integers.solution_pool import SolutionPool
 from codesign.search.program.box import HAIR
+from codesign.search.program.structure import Structure
 from codesign.search.solver.lanes import in_batches
 from codesign.search.solver.packing import PackedProblems, each_lane
 from codesign.search.statement.fleet import Fleet, design_of, fleet_of
@@ -44,7 +45,11 @@ def check_exactly(
 
 @compiled(SELDOM, static_argnums=(0,))
 def exact_fleets(
-    structure: Any, problems: PackedProblems, choices: jax.Array, integers: jax.Array, y: jax.Array
+    structure: Structure,
+    problems: PackedProblems,
+    choices: jax.Array,
+    integers: jax.Array,
+    y: jax.Array,
 ) -> Fleet:
     """Fleets on the exact model; silicon beyond the sum of the parts becomes white silicon."""
 

@@ -155,7 +155,7 @@ def _least(
     start = [
         int(v) if most > 0 else 0 for v, most in zip(middle, high, strict=True)
     ]  # whole memory: free stacks build nothing
-    choices = len(formulation.problems.kinds[0].dies)
+    choices = formulation.problems.choices
     subproblems = [Subproblem(0, choice, tuple(start)) for choice in range(choices)]
     pool.learn(subproblems)
     first = min(subproblems, key=pool.value)

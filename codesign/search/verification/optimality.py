@@ -1,7 +1,6 @@
 """What is proved of a design, and how nearly it is optimal where nothing is."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -127,7 +126,7 @@ def least_residual(
 @compiled(SELDOM)
 def _slopes(
     lane: jax.Array, choice: jax.Array, problems: PackedProblems, wanted: Wanted
-) -> tuple[Any, Any, Any]:
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Slopes of the goals; ln(used/allowed) of limits and bounds and ln of the time per token, with
     slopes."""
 
@@ -190,7 +189,7 @@ def always_convex(problems: ProblemBatch) -> bool:
     if any(isinstance(plan.all_reduce, AllReduce) for plan in problems.plans):
         return False  # nobody knows how a user's own algorithm depends on chips between samples
     most = integer_ranges(problems)[1]
-    count = len(problems.kinds[0].dies)
+    count = problems.choices
     return bool(
         convex(
             problems, [Subproblem(0, choice, tuple(map(int, most))) for choice in range(count)]
