@@ -19,7 +19,7 @@ from jax.tree_util import GetAttrKey, keystr
 from codesign.argument_types import check_scalars
 from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
-from codesign.numerics.fields import Real, Truth
+from codesign.numerics.fields import Real, Tree, Truth
 from codesign.performance.plan import Plan
 from codesign.workload.phases import Phase
 from codesign.workload.transformer import Transformer, routings
@@ -119,7 +119,7 @@ class Stated(NamedTuple):
     """One number that somebody stated, or that follows from several."""
 
     name: str
-    value: object
+    value: Real
     range: Range
 
 
@@ -260,14 +260,17 @@ class Legal(NamedTuple):
 def legal(design: Design, phase: Phase, promise: Real, plan: Plan) -> Legal:
     """Replace what is outside its range, number by number; legal ones keep every bit and their
     derivatives."""
-    parts: dict[str, object] = {"design": design, "phase": phase, "promise": promise, "plan": plan}
     stated: list[Stated] = []
-    for what, tree in parts.items():
+
+    def inside(what: str, tree: Tree) -> Tree:
         own = list(_leaves(what, tree))
-        stated += own
-        inside = [jnp.where(_good(one), one.value, one.range.inside) for one in own]
-        parts[what] = jax.tree.unflatten(jax.tree.structure(tree), inside)
-    return Legal(**parts, distance=_distance(stated))
+        stated.extend(own)
+        moved = [jnp.where(_good(one), one.value, one.range.inside) for one in own]
+        return jax.tree.unflatten(jax.tree.structure(tree), moved)
+
+    parts = inside("design", design), inside("phase", phase)
+    rest = inside("promise", promise), inside("plan", plan)
+    return Legal(*parts, *rest, _distance(stated))
 
 
 def _good(stated: Stated) -> Truth:

@@ -100,7 +100,9 @@ def interval(
     return jnp.exp(value - coverage * spread), jnp.exp(value), jnp.exp(value + coverage * spread)
 
 
-def scaled_covariance(execution: Calibrated) -> Float[Array, "coefficients coefficients"]:
+def scaled_covariance(
+    execution: Calibrated,
+) -> Float[Array | np.ndarray, "coefficients coefficients"]:
     """Covariance of the logarithms with the residual of a measured time as a scale of the kernels'
     [1]."""
     scales = jnp.asarray(

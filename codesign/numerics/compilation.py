@@ -8,14 +8,13 @@ jaxlib 0.10.2: 9.1 against 3.2 CPU seconds for the three largest programs of ``c
 
 import functools
 from collections.abc import Callable
-from typing import Generic, ParamSpec, TypeVar
+from typing import Generic, TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 from jax.stages import Wrapped
 
-Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 Values = TypeVar("Values")
 
@@ -36,12 +35,12 @@ def compiler_options(level: int) -> dict[str, bool | int | str]:
     return wanted
 
 
-class Compiled(Generic[Arguments, Result]):
+class Compiled(Generic[Result]):
     """A function compiled at a level; as ``jax.jit``, but XLA is asked for its options at the first
     call, not on import."""
 
     def __init__(
-        self, function: Callable[Arguments, Result], level: int, static_argnums: tuple[int, ...]
+        self, function: Callable[..., Result], level: int, static_argnums: tuple[int, ...]
     ):
         self._function, self._level, self._static = function, level, static_argnums
         functools.update_wrapper(self, function)
@@ -55,13 +54,13 @@ class Compiled(Generic[Arguments, Result]):
             compiler_options=compiler_options(self._level),
         )
 
-    def __call__(self, *arguments: Arguments.args, **named: Arguments.kwargs) -> Result:
-        return self.jitted(*arguments, **named)
+    def __call__(self, *arguments: object) -> Result:  # arrays of numpy become those of JAX
+        return self.jitted(*arguments)
 
 
 def compiled(
     level: int, static_argnums: tuple[int, ...] = ()
-) -> Callable[[Callable[Arguments, Result]], Compiled[Arguments, Result]]:
+) -> Callable[[Callable[..., Result]], Compiled[Result]]:
     """Decorate a function to be compiled at a level: ``SELDOM`` or ``OFTEN``."""
     return lambda function: Compiled(function, level, static_argnums)
 

@@ -6,16 +6,22 @@ from typing import Any, TypeAlias, TypeVar
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Bool, Float
+from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
 RealArray: TypeAlias = Float[Array | np.ndarray, "..."]
 """An array of real numbers, of any shape."""
+
+IntArray: TypeAlias = Int[Array | np.ndarray, "..."]
+"""An array of whole numbers, of any shape."""
 
 Real: TypeAlias = RealArray | float
 """A real number: a Python float, a scalar array, or a batch of them under ``vmap``. What a field
 holds is always an array (``quantity``); what it is given may be a plain number."""
 
-Truth: TypeAlias = Bool[Array | np.ndarray, "..."] | bool
+Truths: TypeAlias = Bool[Array | np.ndarray, "..."]
+"""Whether something holds, of any shape."""
+
+Truth: TypeAlias = Truths | bool
 """Whether something holds, for a scalar or for a batch."""
 
 
@@ -38,6 +44,15 @@ def real(value: ArrayLike | Sequence[float]) -> Float[Array, "..."]:
     ):
         return jnp.asarray(value)
     return jnp.asarray(value, dtype=jnp.result_type(float))
+
+
+def pick(values: Real, row: int | np.integer | tuple[int, ...]) -> float:
+    """One number of a batch, on the host.
+
+    >>> pick(np.array([1.0, 2.0]), 1)
+    2.0
+    """
+    return float(np.asarray(values)[row])
 
 
 def optional_real(value: ArrayLike | None) -> Float[Array, "..."] | None:

@@ -17,6 +17,7 @@ layers: generic, vendor, architecture, device; engine, model.
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from codesign.hardware.design import Design
@@ -180,7 +181,9 @@ class ChipRates(eqx.Module):
     """Peaks of one chip, before any loss."""
 
     memory: Real  # [B/s]
-    matrix: Float[Array, "... operators"]  # [FLOP/s] at the width at which each operator multiplies
+    matrix: Float[
+        Array | np.ndarray, "... operators"
+    ]  # [FLOP/s] at the width at which each operator multiplies
     attention: Real  # [FLOP/s] at 16 bit
     link: Real  # [B/s]
     sync_latency: Real  # [s]

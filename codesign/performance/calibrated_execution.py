@@ -32,16 +32,17 @@ class Calibrated(Execution):
     fitted to measurements (``hardware_priors.profiles``) and are natural logarithms here, so that
     their covariance is that of relative errors.
 
-    ``covariance`` is theirs for one device, engine and model, with what nobody measured about
-    these; ``residual`` is the standard deviation of a measured time about the prediction if the
-    coefficients were known. With a ``rated_power``, energy and power are the fitted ones of that
-    machine; without, they are those of the technology, as for designs that nobody built.
+    ``covariance`` (of no rows where nobody asks) is theirs for one device, engine and model, with
+    what nobody measured about these; ``residual`` is the standard deviation of a measured time
+    about the prediction if the coefficients were known. With a ``rated_power``, energy and
+    power are the fitted ones of that machine; without, they are those of the technology, as for
+    designs that nobody built.
     """
 
     log_convex: ClassVar[bool] = True
     full_peaks: ClassVar[bool] = True  # the coefficients are losses of the peaks
     logs: Float[Array | np.ndarray, "coefficients"]
-    covariance: Float[Array | np.ndarray, "coefficients coefficients"]
+    covariance: Float[Array | np.ndarray, "known known"]
     residual: Real = quantity(
         "1", "standard deviation of ln(measured / predicted) at known coefficients", default=0.1
     )

@@ -123,7 +123,9 @@ def network(design: Design, efficiency: Real = 1.0) -> Network:
     )
 
 
-def steps_and_volume(algorithm: Float[Array, "... 6"] | AllReduce, n: Real) -> tuple[Real, Real]:
+def steps_and_volume(
+    algorithm: Float[Array | np.ndarray, "... 6"] | AllReduce, n: Real
+) -> tuple[RealArray, RealArray]:
     """Latency steps and bytes sent per byte of message, over n ≥ 1 chips [1]. Both are 0 at n =
     1."""
     if isinstance(algorithm, AllReduce):
@@ -151,7 +153,10 @@ def several(n: Real) -> Truth:
 
 
 def all_reduce(
-    network: Network, algorithms: Float[Array, "algorithms 6"] | AllReduce, n: Real, message: Real
+    network: Network,
+    algorithms: Float[Array | np.ndarray, "algorithms 6"] | AllReduce,
+    n: Real,
+    message: Real,
 ) -> Cost:
     """Sum a message over n chips and give the sum to all of them.
 
@@ -219,7 +224,7 @@ def point_to_point(network: Network, hops_leave_domain: Truth, message: Real) ->
     return Cost(
         latency,
         message / bandwidth,
-        message,
+        jnp.asarray(message),
         syncs=inside,
         inner=inside * message / network.efficiency,
     )

@@ -12,6 +12,7 @@ from typing import ClassVar, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from codesign.hardware.design import Design
@@ -42,7 +43,7 @@ class OverlappingWork(NamedTuple):
     """Work of operators that overlap, summed in one of them: a step takes Σ_r max(matrix_r / peak,
     memory_r / bandwidth)."""
 
-    matrix: Float[Array, "2 operators"]  # [FLOP] of the matrix and of the vector unit
+    matrix: Float[Array | np.ndarray, "2 operators"]  # [FLOP] of the matrix and of the vector unit
     memory: PerOperator  # [B]
 
 
@@ -87,7 +88,7 @@ class Execution(eqx.Module):
             Seconds of each operator, all its runs together, shape (operators,) [s].
         """
 
-    def overlapping(self, work: OverlappingWork, group: Real) -> OverlappingWork:
+    def overlapping(self, work: OverlappingWork, group: PerOperator) -> OverlappingWork:
         """Sum the work of operators that overlap in one of them; as it is, where none do."""
         del group
         return work

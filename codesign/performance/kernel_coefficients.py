@@ -4,6 +4,7 @@ import dataclasses
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from codesign.numerics.fields import Real, quantity
@@ -62,7 +63,7 @@ COEFFICIENTS = tuple(field.name for field in dataclasses.fields(Coefficients))
 """Names of the coefficients, in order."""
 
 
-def from_logs(logs: Float[Array, "coefficients"]) -> Coefficients:
+def from_logs(logs: Float[Array | np.ndarray, "coefficients"]) -> Coefficients:
     """Coefficients of an array of natural logarithms in the order of ``COEFFICIENTS``."""
     values = jnp.exp(logs)
     return Coefficients(**{name: values[..., k] for k, name in enumerate(COEFFICIENTS)})

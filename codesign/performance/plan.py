@@ -7,6 +7,7 @@ real-valued.
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jax.lax import stop_gradient
 from jaxtyping import Array, Float
 
@@ -66,7 +67,7 @@ class Plan(eqx.Module):
         "1 keeps heads and experts whole (the busiest chip decides), 0 divides them evenly",
         default=1.0,
     )
-    all_reduce: Float[Array, "... algorithms 6"] | AllReduce = eqx.field(
+    all_reduce: Float[Array | np.ndarray, "... algorithms 6"] | AllReduce = eqx.field(
         converter=_algorithms, default_factory=lambda: ALGORITHMS["two-shot"][None]
     )
     tiers: TierShares | None = None

@@ -46,8 +46,10 @@ def transfer_time(cache: Real, sending: Design, receiving: Design, link_efficien
         receiving: the machine that decodes.
         link_efficiency: attainable share of the network's bandwidth [1].
     """
-    ports = (machine.chips * machine.scale_out_bandwidth for machine in (sending, receiving))
-    return cache / (lesser(*ports) * link_efficiency)
+    sent, received = (
+        machine.chips * machine.scale_out_bandwidth for machine in (sending, receiving)
+    )
+    return cache / (lesser(sent, received) * link_efficiency)
 
 
 def aggregated(

@@ -56,7 +56,7 @@ class Dataflow(Execution):
         binding = jnp.argmax(sums, axis=0)
         return times * jnp.where(binding == 0, compute, jnp.where(binding == 1, vector, memory))
 
-    def overlapping(self, work: OverlappingWork, group: Real) -> OverlappingWork:
+    def overlapping(self, work: OverlappingWork, group: PerOperator) -> OverlappingWork:
         first = jnp.argmax(group[:, None] == group[None, :], axis=1)
         onto = jnp.where(first[None, :] == jnp.arange(len(first))[:, None], 1.0, 0.0)
         return OverlappingWork(work.matrix @ onto.T, onto @ work.memory)
@@ -84,7 +84,7 @@ class LimitStudy(Execution):
             jnp.sum(times * compute) >= jnp.sum(times * memory), compute, memory
         )
 
-    def overlapping(self, work: OverlappingWork, group: Real) -> OverlappingWork:
+    def overlapping(self, work: OverlappingWork, group: PerOperator) -> OverlappingWork:
         """All work in the first operator; the study has no vector unit."""
         matrix, memory = work
         matrix_unit = jnp.sum(matrix, axis=1) * jnp.array([1.0, 0.0])

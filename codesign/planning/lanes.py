@@ -7,8 +7,8 @@ shape.
 """
 
 import dataclasses
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Hashable, Sequence
+from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 import equinox as eqx
 import jax
@@ -35,11 +35,16 @@ from codesign.workload.precision import Precision
 from codesign.workload.transformer import Transformer
 from codesign.workload.workload import Workload
 
+Shapes: TypeAlias = tuple[tuple[int, ...], ...]
+
 LANES = 1024
 """Lanes of a call of the compiled program."""
 
 ROWS = 12
 """Operator tables are padded to a multiple of so many rows."""
+
+
+Numbers = TypeVar("Numbers")
 
 
 class Offer(eqx.Module):
@@ -69,7 +74,7 @@ class Lanes(NamedTuple):
     layout: np.ndarray  # (lanes, 6) in the order of ``Layout``
     batch: np.ndarray  # sequences of one group
 
-    def __getitem__(self, rows: np.ndarray) -> "Lanes":  # pyright: ignore[reportIncompatibleMethodOverride]
+    def __getitem__(self, rows: np.ndarray | Sequence[int]) -> "Lanes":  # pyright: ignore[reportIncompatibleMethodOverride]
         return Lanes(self.machine[rows], self.layout[rows], self.batch[rows])
 
     @property
@@ -83,29 +88,29 @@ class Lanes(NamedTuple):
         return self.layout[:, 1] * self.layout[:, 2]
 
 
-class Steps(NamedTuple):
-    """Both steps of an instance, leading axis the lanes.
+class Steps(NamedTuple, Generic[Numbers]):
+    """Both steps of an instance, leading axis the lanes; arrays of JAX inside, of numpy outside.
 
     A pass prefills one prompt in each of the groups. ``running`` is without own energy where a
     price by the hour is stated, for that includes it.
     """
 
-    decode: RealArray  # [s] a step of all sequences
-    prefill: RealArray  # [s] a pass
-    decode_fill: RealArray  # [1] ln of what the fullest chip keeps over what it may, decoding
-    prefill_fill: RealArray  # [1] the same of a pass
-    decode_needed: RealArray  # [B] of all chips
-    available: RealArray  # [B] of all chips
-    decode_running: RealArray  # [USD/s]
-    prefill_running: RealArray  # [USD/s]
-    decode_power: RealArray  # [W] mean of a chip
-    prefill_power: RealArray  # [W]
-    capital: RealArray  # [USD]
-    provisioned: RealArray  # [W]
-    cache: RealArray  # [B] cache of one prompt
-    scale_out: RealArray  # [B/s] attained, all chips
-    waited: RealArray  # [1] share of interleaved prefills that decode steps wait for
-    request: RealArray  # [s] host time of a request before its first token
+    decode: Numbers  # [s] a step of all sequences
+    prefill: Numbers  # [s] a pass
+    decode_fill: Numbers  # [1] ln of what the fullest chip keeps over what it may, decoding
+    prefill_fill: Numbers  # [1] the same of a pass
+    decode_needed: Numbers  # [B] of all chips
+    available: Numbers  # [B] of all chips
+    decode_running: Numbers  # [USD/s]
+    prefill_running: Numbers  # [USD/s]
+    decode_power: Numbers  # [W] mean of a chip
+    prefill_power: Numbers  # [W]
+    capital: Numbers  # [USD]
+    provisioned: Numbers  # [W]
+    cache: Numbers  # [B] cache of one prompt
+    scale_out: Numbers  # [B/s] attained, all chips
+    waited: Numbers  # [1] share of interleaved prefills that decode steps wait for
+    request: Numbers  # [s] host time of a request before its first token
 
 
 class Asked(eqx.Module):
@@ -129,9 +134,9 @@ def offers(model: Transformer, machines: Sequence[Machine]) -> list[Offers]:
         model: the transformer.
         machines: what is on offer.
     """
-    groups: dict[tuple[object, ...], list[tuple[Machine, list[np.ndarray]]]] = {}
+    groups: dict[tuple[Hashable, Shapes], list[tuple[Machine, list[np.ndarray]]]] = {}
     tables: dict[tuple[object, ...], OperatorTable] = {}
-    kind = model.hidden.dtype
+    kind = np.asarray(model.hidden).dtype
     for machine in machines:
         leaves, structure = jax.tree.flatten(_offer(model, machine, tables))
         arrays = [np.asarray(leaf, kind) for leaf in leaves]
@@ -189,8 +194,10 @@ def _lanes(
     layout: jax.Array,
     batch: jax.Array,
     question: Asked,
-) -> Steps:
-    def lane(row: jax.Array, latency: jax.Array, degrees: jax.Array, batch: Real) -> Steps:
+) -> Steps[jax.Array]:
+    def lane(
+        row: jax.Array, latency: jax.Array, degrees: jax.Array, batch: Real
+    ) -> Steps[jax.Array]:
         return _steps(packing.tree(row), latency, degrees, batch, question)
 
     return jax.vmap(lane)(rows, latency, layout, batch)
@@ -214,7 +221,7 @@ def plan_of(degrees: jax.Array) -> Plan:
 
 def _steps(
     offer: Offer, latency: jax.Array, degrees: jax.Array, batch: Real, question: Asked
-) -> Steps:
+) -> Steps[jax.Array]:
     groups = degrees[1] * degrees[2]
     chips = groups * degrees[0] * degrees[3]
     design = dataclasses.replace(offer.design, chips=chips, sync_latency=latency)
@@ -252,9 +259,9 @@ def _steps(
     return Steps(
         decode=decoded.step_time,
         prefill=filled.step_time,
-        decode_fill=fullest.limits.capacity,
+        decode_fill=jnp.asarray(fullest.limits.capacity),
         prefill_fill=filled.limits.capacity,
-        decode_needed=fullest.capacity_needed,
+        decode_needed=jnp.asarray(fullest.capacity_needed),
         available=decoded.capacity_available,
         decode_running=running[0],
         prefill_running=running[1],
@@ -262,14 +269,16 @@ def _steps(
         prefill_power=powers[1],
         capital=chips * (equipment + decoded.cost.facility),
         provisioned=decoded.provisioned_power,
-        cache=prompt_cache(table, prefill),
+        cache=jnp.asarray(prompt_cache(table, prefill)),
         scale_out=chips * design.scale_out_bandwidth * technology.attainable.link,
         waited=jnp.asarray(execution.waited_share(), latency.dtype),
         request=jnp.asarray(execution.request_time(), latency.dtype),
     )
 
 
-def evaluate(found: Offers, lanes: Lanes, question: Asked, rows: np.ndarray | None = None) -> Steps:
+def evaluate(
+    found: Offers, lanes: Lanes, question: Asked, rows: np.ndarray | None = None
+) -> Steps[np.ndarray]:
     """Run lanes, ``LANES`` at a time; arrays of numpy.
 
     Args:

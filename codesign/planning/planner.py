@@ -198,7 +198,7 @@ def _shared_out(
 
 def outcomes(
     lanes: Lanes,
-    steps: Steps,
+    steps: Steps[np.ndarray],
     served: Served,
     demand: Demand,
     instances: np.ndarray,

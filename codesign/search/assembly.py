@@ -101,7 +101,7 @@ def assemble_front(
         designs=taken_rows(seen.fleet.designs),
         outcomes=taken_rows(seen.fleet.outcomes),
         totals=taken_rows(seen.fleet.totals),
-        machine_seconds=taken_rows(seen.fleet.machine_seconds),
+        machine_seconds=np.asarray(seen.fleet.machine_seconds)[keep],
         times=taken_rows(seen.fleet.times),
         step_kinds=tuple(step.kind for step in problems.steps),
         integers=integers,

@@ -6,17 +6,16 @@ Euler's theorem is their check: all rates of a machine times c and all its laten
 step take 1/c of its time, so Σ e over rates − Σ e over latencies of a time is −1.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.tree_util import PyTreeDef
 
 from codesign.numerics.compilation import SELDOM, compiled
-from codesign.numerics.fields import Real, RealArray
+from codesign.numerics.fields import RealArray
 from codesign.sensitivity.inputs import (
     OUTCOMES,
     Inputs,
@@ -114,7 +113,7 @@ def elasticities_by_input(inputs: Inputs) -> Elasticities:
     )
 
 
-def log_outcomes(inputs: Inputs) -> Real:
+def log_outcomes(inputs: Inputs) -> RealArray:
     """ln of every outcome in the order of ``OUTCOMES``; NaN of those that several machines have
     not [1]."""
     totals = fleet_at(inputs).totals
@@ -135,12 +134,12 @@ def _slopes(inputs: Inputs) -> tuple[np.ndarray, list[np.ndarray]]:
 
 @compiled(SELDOM, static_argnums=(0, 1))
 def _pullback(
-    structure: PyTreeDef, floats: tuple[int, ...], leaves: list[RealArray], weights: RealArray
-) -> tuple[RealArray, list[Real]]:
+    structure: Hashable, floats: tuple[int, ...], leaves: list[RealArray], weights: RealArray
+) -> tuple[RealArray, list[RealArray]]:
     """ln of the outcomes, and the slopes of a weighted sum of them: one small program for all
     rows, which takes a fifth of the time to compile that all of them at once do."""
 
-    def weighted(moved: list[Real]) -> tuple[RealArray, RealArray]:
+    def weighted(moved: list[RealArray]) -> tuple[RealArray, RealArray]:
         found = log_outcomes(_with(structure, leaves, floats, moved))
         asked = weights != 0.0
         return jnp.sum(jnp.where(asked, weights * jnp.where(asked, found, 0.0), 0.0)), found
@@ -154,7 +153,7 @@ def _floats(leaves: Sequence[object]) -> tuple[int, ...]:
 
 
 def _with(
-    structure: PyTreeDef, leaves: list[RealArray], places: tuple[int, ...], values: list[RealArray]
+    structure: Hashable, leaves: list[RealArray], places: tuple[int, ...], values: list[RealArray]
 ) -> Inputs:
     changed = list(leaves)
     for place, value in zip(places, values, strict=True):
@@ -195,7 +194,7 @@ def _ties(
 
 @compiled(SELDOM, static_argnums=(0, 1))
 def _one_side(
-    structure: PyTreeDef,
+    structure: Hashable,
     places: tuple[int, ...],
     leaves: list[RealArray],
     direction: RealArray,

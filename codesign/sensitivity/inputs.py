@@ -168,7 +168,8 @@ SINGULAR = {
 
 
 def _name_and_unit(tree: object, path: Sequence[Any]) -> tuple[str, str]:
-    name, unit, here = "", "1", tree
+    name, unit = "", "1"
+    here: Any = tree  # whatever the path leads to
     for key in path:
         if isinstance(key, GetAttrKey):
             field = getattr(type(here), "__dataclass_fields__", {}).get(key.name)

@@ -2,11 +2,12 @@
 bounded."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from codesign.hardware.technology import Technology
 from codesign.numerics.compilation import SELDOM, compiled
@@ -24,6 +25,8 @@ from codesign.search.solver.packing import PackedProblems
 from codesign.search.statement.choices import Kind
 from codesign.sensitivity.optimum import Optimum
 from codesign.workload.operators import OperatorTable, operator_table, pad
+from codesign.workload.precision import Precision
+from codesign.workload.transformer import Transformer
 
 Technologies = tuple[Technology, ...]
 """A technology of each kind of machine, leaves (worlds,)."""
@@ -105,8 +108,10 @@ def _write_operators(
 
 
 @compiled(SELDOM)
-def _operators(model: Any, precision: Any, widths: Any) -> Any:
-    def one(columns: Any) -> Any:
+def _operators(
+    model: Transformer, precision: Precision, widths: Float[Array, "worlds"]
+) -> OperatorTable:
+    def one(columns: Float[Array, ""]) -> OperatorTable:
         table = operator_table(model, precision, slice_columns=columns)
         return pad(table, -(-len(table.names) // 4) * 4)
 

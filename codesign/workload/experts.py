@@ -37,10 +37,10 @@ Between whole ones both interpolate, and ``busiest_touched`` may fall by up to 3
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import ArrayLike
 
@@ -82,7 +82,7 @@ def _with_partials(function: Callable[..., RealArray]) -> Callable[..., RealArra
     with_partials = jax.custom_jvp(function)
 
     def rule(
-        primals: tuple[RealArray, ...], tangents: tuple[Any, ...]
+        primals: tuple[RealArray, ...], tangents: tuple[Array | SymbolicZero, ...]
     ) -> tuple[RealArray, RealArray]:
         value, change = None, 0.0
         for k, tangent in enumerate(tangents):

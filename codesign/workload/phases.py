@@ -9,7 +9,7 @@ from typing import TypeAlias
 import equinox as eqx
 import jax.numpy as jnp
 
-from codesign.numerics.fields import Real, RealArray, quantity
+from codesign.numerics.fields import Real, quantity
 from codesign.numerics.ties import greater, lesser
 
 
@@ -108,12 +108,13 @@ def tokens_per_step(phase: Phase) -> Real:
     return _geometric(phase.draft.acceptance, phase.draft.length)
 
 
-def _geometric(a: RealArray, k: Real) -> Real:
+def _geometric(a: Real, k: Real) -> Real:
     """(1 − a^(k+1)) / (1 − a) for real k ≥ 0, with its derivatives at both ends of 0 ≤ a ≤ 1.
 
     Near 1 by the binomial series in 1 − a, Σ_j C(k + 1, j + 1) (a − 1)^j; at 0 it begins with 1 + a
     (1 without drafts).
     """
+    a = jnp.asarray(a)
     tiny, near = jnp.finfo(a.dtype).tiny, 1e-3
     inside = jnp.clip(a, tiny, 1.0 - near)
     middle = -jnp.expm1((k + 1.0) * jnp.log(inside)) / (1.0 - inside)

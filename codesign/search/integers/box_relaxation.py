@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 from codesign.numerics.compilation import OFTEN, SELDOM, compiled
-from codesign.numerics.fields import RealArray
+from codesign.numerics.fields import IntArray, RealArray
 from codesign.search.integers.boxes import Box
 from codesign.search.integers.formulation import asked, solve_programs
 from codesign.search.integers.solution_pool import SolutionPool
@@ -36,7 +36,7 @@ class BoxBounds(NamedTuple):
 def relaxed_ranges(
     structure: Structure,
     problems: PackedProblems,
-    choices: np.ndarray,
+    choices: IntArray,
     low: RealArray,
     high: RealArray,
 ) -> Underestimators:
@@ -51,7 +51,7 @@ def relaxed_programs(
     structure: Structure,
     problems: PackedProblems,
     bounds: BoundNumbers,
-    choices: np.ndarray,
+    choices: IntArray,
     monomials: Underestimators,
     low: RealArray,
     high: RealArray,
@@ -125,7 +125,7 @@ def _solved(pairs: list[tuple[Box, int]], pool: SolutionPool, enough: np.ndarray
         done = solve_programs(
             formulation.solved, programs, formulation.goals, weights, pace_limit, enough[rows]
         )
-        return BoxBounds(done.bound, done.point.y)
+        return BoxBounds(np.asarray(done.bound), np.asarray(done.point.y))
 
     order = sorted(range(len(pairs)), key=lambda k: (ranges[k], pairs[k]))
     distinct = list(dict.fromkeys(ranges[k] for k in order))

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from codesign.numerics.fields import pick
 from codesign.search.integers.formulation import Formulation, Subproblem
 
 
@@ -32,7 +33,7 @@ def roots(formulation: Formulation) -> list[Box]:
     for choice in range(problems.choices):
         parts = [Box(choice, tuple(map(int, low)), tuple(map(int, high)))]
         for p in range(len(problems.spaces)):
-            domain = int(problems.kinds[p].scale_up_domain[choice])
+            domain = int(pick(problems.kinds[p].scale_up_domain, choice))
             parts = [
                 part
                 for box in parts

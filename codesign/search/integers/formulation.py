@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from codesign.numerics.compilation import OFTEN, SELDOM, compiled
-from codesign.numerics.fields import RealArray
+from codesign.numerics.fields import IntArray, RealArray
 from codesign.search.program.geometric_program import BoundNumbers, Program, fixed_program
 from codesign.search.program.objectives import Goals
 from codesign.search.program.single_kind import Part, only, owner_of_integers
@@ -96,7 +96,7 @@ def fixed_programs(
     structure: Structure,
     problems: PackedProblems,
     bounds: BoundNumbers,
-    choices: np.ndarray,
+    choices: IntArray,
     integers: RealArray,
 ) -> Program:
     """Programs at fixed integers, a lane a choice and a row of integers."""
@@ -143,9 +143,9 @@ def solve_programs(
     structure: Structure,
     programs: Program,
     goals: Goals,
-    weights: RealArray,
-    pace_limit: RealArray,
-    enough: RealArray,
+    weights: jax.Array,
+    pace_limit: jax.Array,
+    enough: jax.Array,
 ) -> Solved:
     """Solve ``LANES`` programs (leading axis) and bound them: one compiled program for the whole
     search.
@@ -162,7 +162,7 @@ def solve_programs(
     pace = structure.variable("pace")
     programs = dataclasses.replace(programs, high=programs.high.at[:, pace].min(pace_limit))
 
-    def judged(program: Program, weighting: RealArray, point: Point) -> Solved:
+    def judged(program: Program, weighting: jax.Array, point: Point) -> Solved:
         model = model_at(structure, program, goals, weighting, point)
         feasible = (
             (jnp.max(model.limits) <= FEASIBLE)

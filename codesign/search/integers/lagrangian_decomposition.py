@@ -265,7 +265,8 @@ def _shares(pool: SolutionPool, subproblems: list[Subproblem]) -> tuple[np.ndarr
             programs.constants,
         )
 
-    return in_batches(shares, subproblems)
+    found, constants = in_batches(shares, subproblems)
+    return np.asarray(found), np.asarray(constants)
 
 
 @compiled(SELDOM, static_argnums=(0,))

@@ -5,12 +5,14 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from codesign.numerics.fields import pick
 from codesign.search.integers.formulation import (
     Formulation,
     Key,
     Subproblem,
     solve_subproblems,
 )
+from codesign.search.integers.underestimators import Underestimators
 from codesign.search.program.keys import OUTCOMES
 from codesign.search.solver.interior_point import Point
 from codesign.search.statement.problem import layer_steps
@@ -126,11 +128,11 @@ def rounded_memory(pool: SolutionPool, subproblem: Subproblem) -> list[Subproble
         if not space.buildable or (formulation.part is not None and formulation.part.kind != p):
             continue
         memory, own = problems.kinds[p].technology.memory, 0 if formulation.part is not None else p
-        stacks = np.exp(y[formulation.solved.variable("memory_bandwidth", own)]) / float(
-            memory.stack_bandwidth[subproblem.choice]
+        stacks = np.exp(y[formulation.solved.variable("memory_bandwidth", own)]) / pick(
+            memory.stack_bandwidth, subproblem.choice
         )
-        layers = np.exp(y[formulation.solved.variable("memory_capacity", own)]) / float(
-            memory.layer_capacity[subproblem.choice]
+        layers = np.exp(y[formulation.solved.variable("memory_capacity", own)]) / pick(
+            memory.layer_capacity, subproblem.choice
         )
         step = float(np.asarray(layer_steps(space, memory))[subproblem.choice])
         steps = layers / stacks / step

@@ -44,7 +44,7 @@ class Underestimators(NamedTuple):
         Sample  # what bounds the lifted variables, on a lattice over the range; no coefficients
     )
 
-    def at(self, ranges: np.ndarray) -> "Underestimators":
+    def at(self, ranges: int | np.ndarray) -> "Underestimators":
         """Some of several, along the leading axis."""
         return jax.tree.map(lambda leaf: leaf[ranges], self)
 
@@ -155,12 +155,12 @@ def underestimating_monomials(
     dip = jnp.where(exact, 0.0, _widest_dip(values, 0, chips))
     coefficients = jnp.where(present, least - dip, ABSENT)
     integers = logs[0].shape[1]
-    tilt = sum(
+    chips_tilt, batch_tilt = (
         jnp.where(present & (own >= 0), line.slope, 0.0)[..., None]
         * (own[..., None] == np.arange(integers))
         for line, own in zip(along, owner, strict=True)
     )
-    return coefficients, tilt
+    return coefficients, chips_tilt + batch_tilt
 
 
 class _Line(NamedTuple):

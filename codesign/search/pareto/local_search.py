@@ -15,7 +15,7 @@ import numpy as np
 from jax import Array
 
 from codesign.numerics.compilation import SELDOM, compiled
-from codesign.numerics.fields import RealArray
+from codesign.numerics.fields import IntArray, RealArray
 from codesign.search.pareto.penalty_search import PenaltyOptima
 from codesign.search.solver.packing import PackedProblems, each_lane, pack
 from codesign.search.statement.fleet import Fleet
@@ -44,10 +44,12 @@ class LocalOptimum(NamedTuple):
     point: np.ndarray  # (variables,) logarithms, in the order of ``relaxed_fleet.box``
 
 
-def slopes_of(problem: ProblemBatch, wanted: Wanted, x: Array) -> tuple[Array, Array, Array, Array]:
+def slopes_of(
+    problem: ProblemBatch, wanted: Wanted, x: RealArray
+) -> tuple[Array, Array, Array, Array]:
     """Goals and ln(used/allowed) of limits and bounds at a point, and their slopes."""
 
-    def both(point: Array) -> tuple[Array, Array]:
+    def both(point: RealArray) -> tuple[RealArray, RealArray]:
         found = fleet_at(jnp.exp(point), problem)
         exceeded = bounds_exceeded(wanted.bounds, found.totals, found.outcomes)
         used = jnp.concatenate([found.limits, exceeded])
@@ -60,14 +62,14 @@ def slopes_of(problem: ProblemBatch, wanted: Wanted, x: Array) -> tuple[Array, A
 
 @compiled(SELDOM)
 def slopes_at(
-    problems: PackedProblems, wanted: Wanted, choice: int, x: RealArray
+    problems: PackedProblems, wanted: Wanted, choice: int | np.integer | IntArray, x: RealArray
 ) -> tuple[Array, Array, Array, Array]:
     """``slopes_of`` of a choice."""
     return slopes_of(problems.problem(problems.rows[choice]), wanted, x)
 
 
 @compiled(SELDOM)
-def fleets_at(problems: PackedProblems, choices: np.ndarray, points: np.ndarray) -> Fleet:
+def fleets_at(problems: PackedProblems, choices: IntArray, points: RealArray) -> Fleet:
     """Fleets of choices at points in logarithms, leaves (lanes, …)."""
     return each_lane(lambda problem, x: fleet_at(jnp.exp(x), problem), problems, choices, points)
 
@@ -102,7 +104,9 @@ def local_optima(
     return found
 
 
-def whole_numbers(problems: ProblemBatch, choice: int, x: np.ndarray) -> list[tuple[int, ...]]:
+def whole_numbers(
+    problems: ProblemBatch, choice: int | np.integer | IntArray, x: np.ndarray
+) -> list[tuple[int, ...]]:
     """Integers on both sides of a relaxed point, in the order of ``problem.integer_names``."""
     kinds, values = len(problems.spaces), np.exp(x)
     own = values[: kinds * OWN].reshape(kinds, OWN)

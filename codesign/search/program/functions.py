@@ -80,7 +80,7 @@ def functions(
     structure: Structure,
     shape: Exponents,
     program: Program,
-    y: Float[Array, "variables"],
+    y: Float[Array | np.ndarray, "variables"],
     blocks: tuple[Packed, ...] | None = None,
 ) -> Values:
     """Logarithms of all functions and their derivatives at y, in closed form.

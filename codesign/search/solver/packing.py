@@ -6,18 +6,16 @@ by choice is several operations an array to trace and to compile, and handing th
 long as using them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Generic, ParamSpec
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.tree_util import PyTreeDef
-from jaxtyping import Array, Float
 
 from codesign.limits import LimitRow
-from codesign.numerics.fields import RealArray, Tree
+from codesign.numerics.fields import IntArray, RealArray, Tree
 from codesign.performance.execution import Execution
 from codesign.performance.plan import Plan
 from codesign.search.statement.choices import Kind
@@ -32,10 +30,10 @@ Rest = ParamSpec("Rest")
 class Packing(eqx.Module, Generic[Tree]):
     """How a tree of arrays is laid out in one vector."""
 
-    structure: PyTreeDef = eqx.field(static=True)
+    structure: Hashable = eqx.field(static=True)
     shapes: tuple[tuple[int, ...], ...] = eqx.field(static=True)
 
-    def tree(self, numbers: Float[Array, "numbers"]) -> Tree:
+    def tree(self, numbers: RealArray) -> Tree:
         """The tree whose numbers these are."""
         ends = np.cumsum([int(np.prod(shape)) for shape in self.shapes])
         leaves = [
@@ -56,7 +54,7 @@ class PackedProblems(eqx.Module):
     ]
     limits: tuple[LimitRow, ...] = eqx.field(static=True, default=())
 
-    def problem(self, row: Float[Array, "numbers"]) -> ProblemBatch:
+    def problem(self, row: RealArray) -> ProblemBatch:
         """The problem of one row."""
         spaces, services, execution = self.packings[0].tree(self.shared)
         kinds, plans, tables = self.packings[1].tree(row)
@@ -77,11 +75,11 @@ def pack(problems: ProblemBatch) -> PackedProblems:
 
 
 def each_lane(
-    function: Callable[..., Tree], problems: PackedProblems, choices: np.ndarray, *arrays: object
+    function: Callable[..., Tree], problems: PackedProblems, choices: IntArray, *arrays: object
 ) -> Tree:
     """``function(problem of a choice, …)`` for every choice with its rows of the arrays."""
 
-    def lane(row: Float[Array, "numbers"], rest: tuple[object, ...]) -> Tree:
+    def lane(row: RealArray, rest: tuple[object, ...]) -> Tree:
         return function(problems.problem(row), *rest)
 
     return jax.vmap(lane)(problems.rows[choices], arrays)

@@ -31,6 +31,7 @@ from codesign.search.statement.services import (
     interleaved,
     machine_seconds,
     phase_of,
+    requests_of,
     token_times,
 )
 from codesign.search.statement.space import Space, design_at
@@ -179,7 +180,7 @@ def cache_transfer(
 ) -> Real:
     """Time to move a prompt's cache from a service's prefill machines to those that decode [s]."""
     return transfer_time(
-        prompt_cache(table, one.phase.prefill),
+        prompt_cache(table, requests_of(one).prefill),
         designs[one.prefill_kind],
         designs[one.decode_kind],
         kinds[one.prefill_kind].technology.attainable.link,

@@ -7,7 +7,7 @@ function of an outcome may be wanted too, and is searched by gradients.
 import dataclasses
 import difflib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeGuard, cast, runtime_checkable
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -30,6 +30,13 @@ class Goal(Protocol):
     def name(self) -> str: ...
     @property
     def sense(self) -> int: ...
+
+
+class Product(Goal, Protocol):
+    """An objective that is a product of powers of totals."""
+
+    @property
+    def exponents(self) -> Mapping[str, float]: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,14 +85,14 @@ def as_row(bound: Bound) -> LimitRow | None:
     )
 
 
-def is_product(objective: Goal) -> bool:
+def is_product(objective: object) -> TypeGuard[Product]:
     """Whether an objective is a product of powers of totals."""
     return hasattr(objective, "exponents")
 
 
-def exponents_of(objective: Goal) -> Mapping[str, float]:
+def exponents_of(objective: Product) -> Mapping[str, float]:
     """Exponents of an objective that is a product of powers."""
-    return objective.exponents  # pyright: ignore[reportAttributeAccessIssue]
+    return objective.exponents
 
 
 def check_objective(objective: object) -> None:
@@ -110,7 +117,7 @@ def check_objective(objective: object) -> None:
     known = all(other in TOTALS for other in objective.exponents)
     if callable(objective) and known:
         probe = Totals(**{other: 2.0 + 0.37 * k for k, other in enumerate(TOTALS)})
-        powers: Mapping[str, float] = objective.exponents
+        powers = objective.exponents
         says = [getattr(probe, other) ** p for other, p in powers.items()]
         try:
             own = float(objective(probe))  # pyright: ignore[reportArgumentType]
@@ -131,7 +138,7 @@ def value_of(
     Raises:
         ValueError: an unknown path, or one of many machines' outcomes.
     """
-    if what in TOTALS:
+    if isinstance(what, str) and what in TOTALS:
         return getattr(totals, what)
     if len(outcomes) != 1:
         raise ValueError(
@@ -140,14 +147,14 @@ def value_of(
         )
     if not isinstance(what, str):
         return what(outcomes[0])
-    found = outcomes[0]
+    found: object = outcomes[0]
     for part in what.split("."):
         if not hasattr(found, part):
             offered = [name for name in dir(found) if not name.startswith("_")]
             near = difflib.get_close_matches(part, offered, n=3) or sorted(offered)[:8]
             raise ValueError(f"no outcome {what!r}: {part!r} is none of {', '.join(near)} …")
         found = getattr(found, part)
-    return found
+    return cast(Real, found)  # a path ends at a number: anything else has no logarithm
 
 
 def log_goals(
@@ -166,7 +173,8 @@ def log_goals(
     logs = []
     for objective in objectives:
         if not is_product(objective):
-            logs.append(-objective.sense * numpy.log(value_of(objective, totals, outcomes)))
+            value = value_of(cast(Callable[[Outcome], Real], objective), totals, outcomes)
+            logs.append(-objective.sense * numpy.log(value))
             continue
         powers = exponents_of(objective).items()
         terms = [

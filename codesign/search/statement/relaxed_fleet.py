@@ -27,7 +27,13 @@ def box(problems: ProblemBatch) -> tuple[np.ndarray, np.ndarray]:
             np.concatenate([np.asarray((space.low, space.high)[side]), [white, space.chips[side]]])
             for space in problems.spaces
         ]
-        ends.append(np.log(np.concatenate([*own, [one.batch[side] for one in problems.services]])))
+        ends.append(
+            np.log(
+                np.concatenate(
+                    [*own, np.array([float(one.batch[side]) for one in problems.services])]
+                )
+            )
+        )
     return ends[0], ends[1]
 
 

@@ -58,7 +58,7 @@ def differences(
     programs = in_batches(functools.partial(programs_of, formulation), subproblems)
     unit = np.random.default_rng(seed).uniform(0.0, 1.0, programs.low.shape)
     y = programs.low + unit * (programs.high - programs.low)
-    y, values = lifted(structure, programs, y)
+    y, values = lifted(structure, programs, np.asarray(y))
     found = exact(formulation, subproblems, y)
     names = formulation.problems.limit_names
     off = np.max(np.abs(_compared(structure, names, y, values, found)), axis=1)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from codesign.numerics.compilation import SELDOM, compiled
+from codesign.numerics.fields import IntArray, RealArray
 from codesign.physical.area import area
 from codesign.search.integers.formulation import Formulation, Subproblem
 from codesign.search.integers.solution_pool import SolutionPool
@@ -47,9 +48,9 @@ def check_exactly(
 def exact_fleets(
     structure: Structure,
     problems: PackedProblems,
-    choices: jax.Array,
-    integers: jax.Array,
-    y: jax.Array,
+    choices: IntArray,
+    integers: RealArray,
+    y: RealArray,
 ) -> Fleet:
     """Fleets on the exact model; silicon beyond the sum of the parts becomes white silicon."""
 
@@ -82,7 +83,7 @@ class Verified(NamedTuple):
     """Solved subproblems on the exact model."""
 
     fleet: Fleet
-    logs: np.ndarray
+    logs: RealArray
     limits: np.ndarray  # (subproblems, limits and bounds)
     gap: np.ndarray
 

@@ -161,7 +161,12 @@ def _least(
     first = min(subproblems, key=pool.value)
     proof = prove(pool, [first], tolerance=TOLERANCE, most_boxes=most_boxes, enough=-ROOM)
     best = proof.best[0]
-    return best, pool.value(best), float(proof.bounds[0]), pool.done[best][2].multipliers
+    return (
+        best,
+        pool.value(best),
+        float(proof.bounds[0]),
+        np.asarray(pool.done[best][2].multipliers),
+    )
 
 
 def sentence(found: Conflict, formulation: Formulation) -> str:

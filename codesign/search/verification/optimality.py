@@ -8,6 +8,7 @@ import numpy as np
 
 from codesign.hardware.design import Design
 from codesign.numerics.compilation import SELDOM, compiled
+from codesign.numerics.fields import RealArray
 from codesign.performance.collectives import AllReduce
 from codesign.search.integers.formulation import Formulation, Subproblem
 from codesign.search.integers.solution_pool import SolutionPool
@@ -130,7 +131,7 @@ def _slopes(
     """Slopes of the goals; ln(used/allowed) of limits and bounds and ln of the time per token, with
     slopes."""
 
-    def both(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def both(x: jax.Array) -> tuple[RealArray, jax.Array]:
         found = fleet_at(jnp.exp(x), problems.problem(problems.rows[choice]))
         used = jnp.maximum(
             jnp.concatenate(
@@ -146,7 +147,7 @@ def _slopes(
     return slopes[0], both(lane)[1], slopes[1]
 
 
-def front_gaps(pool: SolutionPool, logs: np.ndarray, paces: np.ndarray) -> np.ndarray:
+def front_gaps(pool: SolutionPool, logs: RealArray, paces: np.ndarray) -> np.ndarray:
     """How much all objectives together could still improve on each design, over all choices and
     integers [log]; NaN where none is proved.
 
