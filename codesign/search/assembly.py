@@ -112,7 +112,7 @@ def assemble_front(
         values=np.exp(-seen.logs[keep] * np.array([objective.sense for objective in objectives])),
         weights=pool.weights[at],
         time_asked=np.exp(pool.pace_limit[at]),
-        status=tuple(_status(own, gap) for own, gap in zip(proved, gaps, strict=True)),
+        status=tuple(_status(bool(own), gap) for own, gap in zip(proved, gaps, strict=True)),
         certified_gap=gap,
         front_gap=gaps,
         residual=residuals(

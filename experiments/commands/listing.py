@@ -10,6 +10,7 @@ from experiments.terminal.arguments import one_of
 
 if TYPE_CHECKING:
     from experiments.terminal.text_table import Printed
+    from hardware_priors.prior import Prior
 
 CATALOGUES = ("models", "devices", "technologies", "objectives", "scenarios")
 
@@ -73,7 +74,7 @@ def models(sources: bool) -> list[dict[str, Any]]:
     return rows
 
 
-def _fact(prior: Any, sources: bool) -> dict[str, Any]:
+def _fact(prior: "Prior", sources: bool) -> dict[str, Any]:
     if sources:
         return {
             key: value

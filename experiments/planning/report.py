@@ -3,7 +3,6 @@
 import csv
 import io
 import math
-from typing import Any
 
 from codesign.planning.answer import MachineAnswer, Planned, Plans
 from codesign.planning.demand import OBJECTIVES
@@ -45,7 +44,7 @@ MONTH = 365.25 * 86400.0 / 12.0
 """Seconds of a mean month."""
 
 
-def planned_record(one: Planned) -> dict[str, Any]:
+def planned_record(one: Planned) -> dict[str, object]:
     """One layout as JSON, SI units but where a key says another."""
     interval = None if one.interval is None else [1e6 * end for end in one.interval]
     way, prefill = one.layout, one.prefill_layout
@@ -97,7 +96,7 @@ NOTHING = dict.fromkeys(
 """What a device that cannot serve has of the contract."""
 
 
-def device_record(one: MachineAnswer, layouts: bool) -> dict[str, Any]:
+def device_record(one: MachineAnswer, layouts: bool) -> dict[str, object]:
     """One device: its best layout, or why there is none."""
     own = planned_record(one.best) if one.best else {"device": one.machine, **NOTHING}
     told = {
@@ -111,7 +110,7 @@ def device_record(one: MachineAnswer, layouts: bool) -> dict[str, Any]:
     return {**own, **told, **({"layouts": ranked} if layouts else {})}
 
 
-def report(request: Request, found: Plans) -> dict[str, Any]:
+def report(request: Request, found: Plans) -> dict[str, object]:
     """Everything that ``plan`` says, as JSON."""
     arguments, demand = request.arguments, request.demand
     best = found.best
@@ -166,7 +165,7 @@ def table(request: Request, found: Plans) -> str:
     return text.getvalue()
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, float):

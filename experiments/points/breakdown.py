@@ -5,13 +5,14 @@ from typing import Any
 import numpy as np
 
 from codesign.performance.communication import COLLECTIVES
+from codesign.performance.step import Step
 
 RESOURCES = ("memory", "compute", "vector", "sync", "transfer", "floor", "host")
 """Parts of a step, which sum to its time; floors of kernels and the host's time only in the
 calibrated execution."""
 
 
-def parts(step: Any, names: tuple[str, ...]) -> dict[str, Any]:
+def parts(step: Step, names: tuple[str, ...]) -> dict[str, Any]:
     """Seconds of a step by part, which sum to its time, and by operator and collective.
 
     An operator's time beyond its floor belongs to the resource that binds it.

@@ -16,13 +16,16 @@ from codesign.calibration.names import engine as engine_named
 from codesign.calibration.profile import Profile
 from codesign.calibration.structures import formats_of
 from codesign.numerics.fields import Real
+from codesign.performance.step import Step
+from codesign.search.statement.services import Service
 from codesign.workload.operators import operator_table
 from codesign.workload.reading import Reading
 from experiments.points.breakdown import parts
 from experiments.terminal.refusal import Refused, expected
-from hardware_priors.devices import device
+from hardware_priors.devices import Device, device
 from hardware_priors.families import family
 from hardware_priors.machines import machine_of
+from hardware_priors.own_device import OwnDevice
 from hardware_priors.profiles import profile
 
 if TYPE_CHECKING:
@@ -67,7 +70,10 @@ def shipped_or_own(name: str | None) -> Profile:
 
 
 def calibrated_execution(
-    arguments: "PointArguments", device: Any, read: Reading, precision: codesign.Precision
+    arguments: "PointArguments",
+    device: Device | OwnDevice,
+    read: Reading,
+    precision: codesign.Precision,
 ) -> codesign.Calibrated:
     """The calibrated execution of the device, engine and model, by the profile that was named.
 
@@ -103,7 +109,7 @@ NOBODY = Machine(
 
 
 def design_execution(
-    like: str | None, engine: str | None, name: str | None, services: Sequence[Any]
+    like: str | None, engine: str | None, name: str | None, services: Sequence[Service]
 ) -> codesign.Calibrated:
     """The calibrated execution of machines that are yet to be designed.
 
@@ -187,7 +193,7 @@ def intervals(
     return {**found, "breakdown": dict(zip(taken, ends[len(keys) :], strict=True))}
 
 
-def part_seconds(step: Any) -> dict[str, Real]:
+def part_seconds(step: Step) -> dict[str, Real]:
     """Seconds of a calibrated step by part, as ``breakdown.parts`` says, differentiable."""
     waits = step.memory >= step.compute
     return {

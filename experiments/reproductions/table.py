@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +43,7 @@ class Table:
 
     title: str
     columns: Sequence[Column]
-    rows: Sequence[Sequence[Any]]
+    rows: Sequence[Sequence[object]]
     summary: Sequence[str] = ()
     """conclusions, one sentence each, with their numbers"""
     notes: Sequence[str] = ()
@@ -52,7 +51,7 @@ class Table:
     more: Sequence["Table"] = ()
     """further tables, of predictions that nothing published stands beside"""
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> dict[str, object]:
         """The table as JSON would hold it; rows keyed by ``name [unit]``."""
         names = [
             f"{column.name} [{column.unit}]" if column.unit else column.name
@@ -90,7 +89,7 @@ def printed(table: Table) -> None:
         printed(further)
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     if value is None:
         return "–"
     if isinstance(value, float):

@@ -217,7 +217,7 @@ class Sought:
         upper = np.minimum(
             high, np.where(~kept & (batches > lower[:, None]), batches, high[:, None]).min(axis=1)
         )
-        beyond: Any = np.all(
+        beyond = np.all(
             batches >= upper[:, None], axis=2
         )  # larger than any service may take: no machine in reach is better
         known = np.any(beyond, axis=1)

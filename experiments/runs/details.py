@@ -1,7 +1,6 @@
 """What ``run.json`` says of a run, beside the numbers of ``front.csv``."""
 
 import math
-from typing import Any
 
 import numpy as np
 
@@ -22,7 +21,7 @@ from hardware_priors.quantities import parse
 def run_record(front: Front, scenario: Scenario, devices: list[DevicePoint]) -> RunRecord:
     """Put together what is written, printed and drawn of a run."""
     rows, best = order(front), advantage(front, devices, scenario)
-    details: dict[str, Any] = {
+    details: dict[str, object] = {
         "scenario": scenario.name,
         "title": scenario.title,
         "fingerprint": fingerprint(scenario),
@@ -55,7 +54,7 @@ def run_record(front: Front, scenario: Scenario, devices: list[DevicePoint]) -> 
     return RunRecord(tuple(columns(front)), details)
 
 
-def _promises(front: Front, scenario: Scenario) -> list[dict[str, Any]]:
+def _promises(front: Front, scenario: Scenario) -> list[dict[str, object]]:
     """What each service was promised, and the shortest and longest time reached by any design
     [s]."""
     found, rows = [], order(front)
@@ -74,13 +73,13 @@ def _promises(front: Front, scenario: Scenario) -> list[dict[str, Any]]:
     return found
 
 
-def _promise(name: str, most: str, reached: np.ndarray) -> dict[str, Any]:
+def _promise(name: str, most: str, reached: np.ndarray) -> dict[str, object]:
     return _kept(name, "s", None, parse(most, like="s"), reached)
 
 
 def _kept(
     name: str, unit: str, least: float | None, most: float | None, reached: np.ndarray
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """What was promised, what was reached from the least to the most, and used over allowed of each
     design."""
     used = reached / most if most is not None else np.asarray(least) / reached
@@ -95,7 +94,7 @@ def _kept(
     }
 
 
-def _bounds(front: Front, scenario: Scenario) -> list[dict[str, Any]]:
+def _bounds(front: Front, scenario: Scenario) -> list[dict[str, object]]:
     """The scenario's bounds on outcomes, and the least and the most that any design reaches."""
     units = units_of(front.totals)
     found = []

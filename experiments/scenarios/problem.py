@@ -3,7 +3,7 @@ execution."""
 
 import itertools
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import codesign
 import hardware_priors
@@ -11,6 +11,7 @@ from codesign.numerics.fields import real
 from codesign.search import CONTINUOUS, Bound, Choice, Kind, Service, Space
 from codesign.search.statement.services import steps
 from codesign.workload.catalogue import reading
+from codesign.workload.phases import Phase, Serving
 from codesign.workload.reading import one_width, override
 from codesign.workload.transformer import UNLIMITED, has_experts
 from experiments.points.cautions import refuse_more_stages, too_long
@@ -127,7 +128,7 @@ def service(work: Work, batch: tuple[int, int]) -> Service:
     )
 
 
-def phase(work: Work) -> Any:
+def phase(work: Work) -> Phase | Serving:
     """The phase of a service at batch 1."""
     draft = None
     if work.draft_length:

@@ -5,7 +5,6 @@ import re
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from pydantic import (
     ValidationError,
@@ -22,7 +21,7 @@ from experiments.terminal.refusal import Refused, nearest
 
 
 @cache
-def _built_in() -> dict[str, Any]:
+def _built_in() -> dict[str, object]:
     folder = resources.files("experiments") / "scenarios"
     return {
         file.name.removesuffix(".toml"): file
@@ -98,7 +97,7 @@ def read(text: str, name: str, origin: str) -> Scenario:
         ) from None
 
 
-def _validated(content: dict[str, Any]) -> Scenario:
+def _validated(content: dict[str, object]) -> Scenario:
     return Scenario.model_validate(content)
 
 
@@ -118,7 +117,7 @@ def written(resolved: Scenario) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _drop_idle(resolved: Scenario, content: dict[str, Any]) -> None:
+def _drop_idle(resolved: Scenario, content: dict[str, object]) -> None:
     """Take out the defaults that ``read`` would refuse as having no effect."""
     for work, table in zip(resolved.workload, content["workload"], strict=True):
         idle = [name for name, phases in PHASES_USING.items() if work.phase not in phases]
@@ -130,7 +129,7 @@ def _drop_idle(resolved: Scenario, content: dict[str, Any]) -> None:
         content["choices"].pop("experts")
 
 
-def _toml(value: Any) -> str:
+def _toml(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):

@@ -8,8 +8,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
+from codesign.hardware.technology import Technology
 from codesign.limits import LIMIT_NAMES
+from codesign.search.integers.formulation import Subproblem
 from codesign.search.solver.lanes import double_precision
 from codesign.search.statement.problem import integer_names
 from codesign.search.statement.space import CONTINUOUS
@@ -73,7 +76,9 @@ def sample(
     structure, sense = found.pool.formulation.structure, found.objective.sense
     first = structure.variable(CONTINUOUS[0], 0)
 
-    def block(kind: tuple[Any, ...], work: Callable[[], tuple[np.ndarray, ...]]) -> Any:
+    def block(
+        kind: tuple[object, ...], work: Callable[[], tuple[np.ndarray, ...]]
+    ) -> tuple[np.ndarray, ...]:
         key = ("uncertainty", *kind, count, seed)
         if (kept := ledger.get(key)) is None:
             ledger.put([(key, tuple(np.asarray(part) for part in work()))])
@@ -124,14 +129,14 @@ def gains(table: np.ndarray, sense: int) -> np.ndarray:
 
 
 def against(
-    rival: Inputs, priors: Priors, facts: tuple[Any, ...], wanted: Objective, z: np.ndarray
+    rival: Inputs, priors: Priors, facts: tuple, wanted: Objective, z: np.ndarray
 ) -> np.ndarray:
     """A device's machine in the same worlds, at the best batch that fits and keeps its promise;
     its own technology drawn with the same deviates."""
     own = Priors(priors.uncertain, (facts,), priors.utilisation)
     technologies = own.drawn(z, 0)
 
-    def value(technologies: Any, factor: Any) -> Any:
+    def value(technologies: tuple[Technology, ...], factor: Array) -> Array:
         services = tuple(
             eqx.tree_at(
                 lambda s: s.phase.batch, one, jnp.maximum(jnp.floor(one.phase.batch * factor), 1.0)
@@ -233,7 +238,7 @@ def report(
     }
 
 
-def _name(found: Optimum, subproblem: Any) -> str:
+def _name(found: Optimum, subproblem: Subproblem) -> str:
     if subproblem == found.subproblem:
         names = integer_names(found.pool.formulation.problems)
         whole = ", ".join(

@@ -3,20 +3,19 @@ imported."""
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from tyro.constructors import PrimitiveConstructorSpec
 
 from experiments.terminal.refusal import Refused, expected
 
-Spec = PrimitiveConstructorSpec[Any]
+Spec = PrimitiveConstructorSpec[object]
 
 
 def _one_value(
     metavar: str,
-    read: Callable[[str], Any],
-    matches: Callable[[Any], bool],
-    write: Callable[[Any], str] = str,
+    read: Callable[[str], object],
+    matches: Callable[[object], bool],
+    write: Callable[[object], str] = str,
 ) -> Spec:
     return PrimitiveConstructorSpec(
         nargs=1,

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from codesign.search.program.keys import OUTCOMES
-from codesign.search.statement.goals import Bound, Product, exponents_of
+from codesign.search.statement.goals import Bound, Goal, exponents_of
 
 
 class _Meaning(NamedTuple):
@@ -63,7 +63,7 @@ class Goals(NamedTuple):
     relaxation: np.ndarray  # (goals,) slope on the variable that relaxes limits
 
 
-def goals(objectives: Sequence[Product], *, one_machine: bool = True) -> Goals:
+def goals(objectives: Sequence[Goal], *, one_machine: bool = True) -> Goals:
     """Write objectives in the program's terms.
 
     Raises:

@@ -90,8 +90,9 @@ def is_product(objective: object) -> TypeGuard[Product]:
     return hasattr(objective, "exponents")
 
 
-def exponents_of(objective: Product) -> Mapping[str, float]:
+def exponents_of(objective: Goal) -> Mapping[str, float]:
     """Exponents of an objective that is a product of powers."""
+    assert is_product(objective), f"{objective.name} is no product of powers"
     return objective.exponents
 
 

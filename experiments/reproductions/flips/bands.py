@@ -3,14 +3,15 @@ sign."""
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+import codesign
 import hardware_priors
-from codesign.numerics.fields import Real
+from codesign.numerics.fields import Real, RealArray, Truths
 
 DRAWS = 200
 HALVINGS = 24  # of a log axis: six decades to a relative 1e-6
@@ -42,7 +43,7 @@ class Finding(NamedTuple):
     notes: list[str]
 
 
-def technologies(seed: int, draws: int = DRAWS, **choices: Any) -> Any:
+def technologies(seed: int, draws: int = DRAWS, **choices: str) -> codesign.Technology:
     """The nominal technology first, then whole technologies drawn from the ranges; leaves of shape
     (draws + 1,)."""
     drawn = hardware_priors.sample_technologies(jax.random.key(seed), draws, **choices)
@@ -54,7 +55,7 @@ def technologies(seed: int, draws: int = DRAWS, **choices: Any) -> Any:
     )
 
 
-def band(values: Any) -> Band:
+def band(values: RealArray) -> Band:
     """The band of values whose first is the nominal one; 0, infinity and NaN mean that there is no
     such point."""
     values = np.asarray(values, dtype=float)
@@ -76,7 +77,7 @@ def certain(value: float) -> Band:
     return Band(value, value, value)
 
 
-def percent(meets: Any) -> str:
+def percent(meets: Truths) -> str:
     """The share of the draws for which something holds (the first entry is nominal, no draw), for a
     sentence: ``12 %``."""
     return f"{100 * np.mean(np.asarray(meets, dtype=float)[1:]):.0f} %"

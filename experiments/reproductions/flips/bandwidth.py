@@ -7,7 +7,7 @@ half is where both terms are equal, which is also where the elasticity of sync h
 Operator by operator the two part, so both are solved.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -81,7 +81,7 @@ def stops(
     service: tuple,
     work: Transformer,
     execution,
-    technologies: Any,
+    technologies: codesign.Technology,
 ) -> Stops:
     """Solve all definitions.
 
@@ -118,7 +118,7 @@ def asked(
     sync: float | None,
     service: tuple[float, float],
     kind: str,
-    technologies: Any,
+    technologies: codesign.Technology,
     multiple: float = 1.0,
 ) -> Stops:
     """``stops`` for plain numbers; ``sync`` [µs] is what a moderate price buys where None."""

@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import itertools
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -57,13 +57,13 @@ EXECUTIONS = {"limit": LIMIT, "operatorwise": codesign.Operatorwise()}
 class Choices(NamedTuple):
     """Machines and layouts on offer, one an entry of every array [1]."""
 
-    stage: Any  # chips that share a layer
-    pipeline: Any
-    context: Any  # context-parallel degree
-    expert: Any  # groups of whole experts
-    batch: Any
-    stacks: Any
-    layers: Any
+    stage: Real  # chips that share a layer
+    pipeline: Real
+    context: Real  # context-parallel degree
+    expert: Real  # groups of whole experts
+    batch: Real
+    stacks: Real
+    layers: Real
 
 
 def choices(
@@ -99,7 +99,7 @@ def execution_of(kind: str, name: str) -> codesign.Execution:
 
 
 @functools.cache
-def world(memory: str, seed: int) -> Any:
+def world(memory: str, seed: int) -> codesign.Technology:
     """Nominal and drawn technologies with that memory, on N3 with NVLink5."""
     return technologies(
         seed,

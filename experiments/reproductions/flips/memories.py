@@ -7,7 +7,7 @@ is two evaluations, and the best machine of each side along it is a minimum of s
 """
 
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -78,7 +78,7 @@ def advantage(dram: Real, sram: Real) -> Real:
 class Side(NamedTuple):
     """DRAM or SRAM: its technology, the machines on offer and their matrix rate [FLOP/s]."""
 
-    technology: Any
+    technology: codesign.Technology
     offered: Choices
     matrix_rate: Real
 
@@ -150,7 +150,7 @@ def crossings(
             access_energy(here),
             usual_sync(here, jnp.asarray(float(STAGE))) / MICRO,
         )
-        goals: Any = {axis: Lines(cost=0, time=None) for axis in left}  # pyright: ignore[reportArgumentType]
+        goals: dict[str, Lines] = {axis: Lines(cost=0, time=None) for axis in left}  # pyright: ignore[reportArgumentType]
         per_goal = jax.vmap(functools.partial(_crossings, units), in_axes=(goals, goals, None))
         return jax.vmap(per_goal, in_axes=(None, None, 0))(left, right, speeds)
 

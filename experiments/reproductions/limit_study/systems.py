@@ -12,7 +12,7 @@ full peaks, the cache divided without limit (``codesign.LimitStudy``). The paper
 import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +23,7 @@ import hardware_priors
 from codesign.numerics.compilation import SELDOM, compiled
 from codesign.numerics.fields import Real
 from codesign.workload.catalogue import model
+from codesign.workload.operators import OperatorTable
 from experiments.terminal.refusal import Refused
 
 MODELS = ("llama-3.1-70b", "llama-3.1-405b", "deepseek-v3")
@@ -43,31 +44,31 @@ TRIES = 16
 class System(NamedTuple):
     """What one evaluation needs, SI; every field of one shape (systems,)."""
 
-    bandwidth: Any
-    capacity: Any
-    peak: Any
-    tensor: Any
-    pipeline: Any
-    sync: Any
-    batch: Any
-    context: Any
+    bandwidth: Real
+    capacity: Real
+    peak: Real
+    tensor: Real
+    pipeline: Real
+    sync: Real
+    batch: Real
+    context: Real
 
 
 class Answer(NamedTuple):
     """What the study's model says of each system."""
 
-    user: Any  # [token/s]
-    system: Any  # [token/s]
-    fits: Any
-    needed: Any  # [B]
-    synced: Any  # share of the step that waits for syncs [1]
-    used: Any  # share of the matrix rate that is used [1]
-    per_dollar: Any  # [token/s/USD]
-    per_watt: Any  # [token/s/W]
+    user: Real  # [token/s]
+    system: Real  # [token/s]
+    fits: Real
+    needed: Real  # [B]
+    synced: Real  # share of the step that waits for syncs [1]
+    used: Real  # share of the matrix rate that is used [1]
+    per_dollar: Real  # [token/s/USD]
+    per_watt: Real  # [token/s/W]
 
 
 @functools.cache
-def table_of(name: str) -> Any:
+def table_of(name: str) -> OperatorTable:
     """The operator table of a model at 8 bit and its round parameter count."""
     return codesign.operator_table(nominal(name), codesign.Precision())
 
@@ -84,7 +85,10 @@ def nominal(name: str) -> codesign.Transformer:
 
 
 def one_answer(
-    work: codesign.Transformer, table: Any, system: System, technology: codesign.Technology
+    work: codesign.Transformer,
+    table: OperatorTable,
+    system: System,
+    technology: codesign.Technology,
 ) -> Answer:
     """``Answer`` of one system; every field a scalar."""
     has_experts = bool(table.has_experts)
@@ -122,7 +126,10 @@ def one_answer(
 
 @compiled(SELDOM)
 def _answers(
-    work: codesign.Transformer, table: Any, systems: System, technology: codesign.Technology
+    work: codesign.Transformer,
+    table: OperatorTable,
+    systems: System,
+    technology: codesign.Technology,
 ) -> Answer:
     return jax.vmap(lambda system: one_answer(work, table, system, technology))(systems)
 
