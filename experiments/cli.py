@@ -107,7 +107,7 @@ def console() -> None:
         os._exit(code)
 
 
-def interrupt_again(lost: object) -> None:
+def interrupt_again(lost: "sys.UnraisableHookArgs") -> None:
     """Deliver once more a Ctrl-C that struck where Python cannot raise: in a callback of the
     garbage collector, of which JAX has one.
 
@@ -195,7 +195,7 @@ def parsed(arguments: list[str]) -> Any:
         raise Refused(_first_sentence(complaint.getvalue())) from None
 
 
-def tuple_union(types: Sequence[type]) -> object:
+def tuple_union(types: Sequence[Any]) -> Any:
     """``A | B | …`` of types known only at run time."""
     from typing import Union
 

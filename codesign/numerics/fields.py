@@ -1,7 +1,7 @@
 """Fields of the public pytrees: every float is an array leaf that carries its unit."""
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -27,6 +27,19 @@ Truth: TypeAlias = Truths | bool
 
 Tree = TypeVar("Tree")
 """A pytree of any structure; what maps it gives one of the same."""
+
+
+if TYPE_CHECKING:
+
+    class Quantity:
+        """A field that is given a number and holds an array."""
+
+        def __get__(self, module: object, owner: object = None) -> RealArray: ...
+        def __set__(self, module: object, value: ArrayLike) -> None: ...
+
+else:
+    Quantity = Real
+    """A field that is given a number and holds an array (``quantity``)."""
 
 
 def real(value: ArrayLike | Sequence[float]) -> Float[Array, "..."]:

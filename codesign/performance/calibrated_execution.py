@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from codesign.hardware.design import Design
-from codesign.numerics.fields import Real, quantity
+from codesign.numerics.fields import Quantity, Real, quantity
 from codesign.numerics.ties import greater
 from codesign.performance import calibrated
 from codesign.performance.communication import communication
@@ -43,7 +43,7 @@ class Calibrated(Execution):
     full_peaks: ClassVar[bool] = True  # the coefficients are losses of the peaks
     logs: Float[Array | np.ndarray, "coefficients"]
     covariance: Float[Array | np.ndarray, "known known"]
-    residual: Real = quantity(
+    residual: Quantity = quantity(
         "1", "standard deviation of ln(measured / predicted) at known coefficients", default=0.1
     )
     rated_power: Real | None = quantity(

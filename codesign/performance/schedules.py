@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from codesign.hardware.design import Design
-from codesign.numerics.fields import Real, optional_real, quantity
+from codesign.numerics.fields import Quantity, Real, optional_real, quantity
 from codesign.numerics.smooth import smooth_maximum
 from codesign.numerics.ties import greater
 from codesign.performance import collectives
@@ -73,8 +73,8 @@ class LimitStudy(Execution):
 
     log_convex: ClassVar[bool] = True
     ideal: ClassVar[bool] = True
-    syncs_per_layer: Real = quantity("1", "exposed syncs of a layer", default=3.0)
-    syncs_per_expert_layer: Real = quantity(
+    syncs_per_layer: Quantity = quantity("1", "exposed syncs of a layer", default=3.0)
+    syncs_per_expert_layer: Quantity = quantity(
         "1", "further exposed syncs of a layer with experts", default=0.0
     )
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json as json_format
-from typing import Annotated
+from typing import Annotated, Any
 
 from experiments.points.widths import KVBits, WeightBits
 from experiments.scenarios.sizes import MOST_CHIPS, MOST_POSITIONS
@@ -58,7 +58,7 @@ class AdviseBatch:
 
         promise = read_promise(self.latency_promise)
         shared = {field.name for field in dataclasses.fields(PointArguments)}
-        stated: dict[str, object] = {
+        stated: dict[str, Any] = {
             name: value for name, value in vars(self).items() if name in shared
         }
         arguments = PointArguments(**stated)

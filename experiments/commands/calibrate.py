@@ -108,7 +108,7 @@ def fitted(arguments: Calibrate) -> dict[str, Any]:
             f"none of {len(every) + len(unmapped)} rows can be fitted; codesign validate says why"
         )
     start = load(arguments.output) if Path(arguments.output).exists() else None
-    if arguments.leave_out:
+    if arguments.leave_out and start is not None:
         return left_out(arguments, cases, prior, start)
     found, ended = _fit(arguments, cases, prior, start)
 
@@ -188,7 +188,7 @@ def _fit(
 
 
 def left_out(
-    arguments: Calibrate, cases: "list[Case]", prior: "Profile", start: "Profile | None"
+    arguments: Calibrate, cases: "list[Case]", prior: "Profile", start: "Profile"
 ) -> dict[str, Any]:
     """Leave members of layers out in turn, and write how well they were predicted into the
     profile."""
@@ -220,7 +220,7 @@ def left_out(
         ] = scores(cases, left)
     written = widen(start, found)
     save(written, arguments.output)
-    return {"output": arguments.output, "left_out": found, "widened": written.about["widened"]}
+    return {"output": arguments.output, "left_out": found, "widened": written.about.get("widened")}
 
 
 def show(report: dict[str, Any]) -> None:

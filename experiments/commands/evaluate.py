@@ -24,7 +24,7 @@ class Evaluate(PointArguments):
         from experiments.terminal.screen import say
 
         point = operating_point(self, shares)
-        report: dict[str, object] = point_report(point)
+        report = point_report(point)
         sentence = failure(point, report)
         if self.json:
             print(json_format.dumps(report, indent=1, allow_nan=False))

@@ -279,6 +279,7 @@ def progress() -> Iterator[Tell]:
         MofNCompleteColumn,
         Progress,
         SpinnerColumn,
+        TaskID,
         TextColumn,
         TimeElapsedColumn,
     )
@@ -291,7 +292,7 @@ def progress() -> Iterator[Tell]:
         TimeElapsedColumn(),
     )
     with Progress(*look, console=console, transient=True) as bars:
-        tasks: dict[str, object] = {}
+        tasks: dict[str, TaskID] = {}
 
         def bar(stage: str, done: int, total: int) -> None:
             if stage not in tasks:

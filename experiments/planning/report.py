@@ -153,7 +153,8 @@ def table(request: Request, found: Plans) -> str:
     for one in found.machines:
         ways = one.ranked if request.arguments.show_layouts else one.ranked[:1]
         for row in [planned_record(way) for way in ways] or [{"device": one.machine}]:
-            low, high = row.get("interval") or (None, None)
+            ends = row.get("interval")
+            low, high = ends if isinstance(ends, list | tuple) else (None, None)
             row = {**row, "interval_low": low, "interval_high": high, "status": one.status}
             row |= {"announced": "yes" if one.announced else "no", "reason": one.reason}
             row["model"] = request.reading.model.name

@@ -209,7 +209,7 @@ def machines_of(arguments: "PlanArguments", read: Reading) -> tuple[list[Machine
 
 
 def _what_if(machine: Machine, arguments: "PlanArguments") -> Machine:
-    stated: dict[str, object] = {}
+    stated: dict[str, float] = {}
     if arguments.link_bandwidth is not None:
         try:
             stated["link_bandwidth"] = parse(arguments.link_bandwidth, like="B/s")

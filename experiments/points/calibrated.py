@@ -3,8 +3,8 @@ knows machine, model and engine."""
 
 import dataclasses
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 
@@ -21,6 +21,7 @@ from codesign.search.statement.services import Service
 from codesign.workload.operators import operator_table
 from codesign.workload.reading import Reading
 from experiments.points.breakdown import parts
+from experiments.points.records import Interval, Knowledge, Parts, PartsOfExecution, Resource
 from experiments.terminal.refusal import Refused, expected
 from hardware_priors.devices import Device, device
 from hardware_priors.families import family
@@ -150,44 +151,43 @@ FIGURES = {
 }
 """Outcomes that depend on what was calibrated, by their names in the report."""
 
-PARTS = ("memory", "compute", "sync", "transfer", "floor", "host")
+PARTS: tuple[Resource, ...] = ("memory", "compute", "sync", "transfer", "floor", "host")
 
 
 def intervals(
-    point: "OperatingPoint", execution: codesign.Calibrated, report: dict[str, Any]
-) -> dict[str, Any]:
+    point: "OperatingPoint", execution: codesign.Calibrated, told: Collection[str], spent: Parts
+) -> dict[str, Interval | dict[str, Interval]]:
     """Low and high ends of 90 % intervals, each in the unit of its key: what calibration does not
     know, at this design and these prices.
 
     Args:
         point: what is evaluated.
         execution: coefficients and covariance.
-        report: the numbers themselves; parts of the step that take no time have no interval.
+        told: keys of the numbers themselves.
+        spent: seconds of the step by part; those that take no time have no interval.
     """
-    taken = [name for name in PARTS if report["breakdown"].get(name, 0.0) > 0.0]
+    taken: list[str] = [name for name in PARTS if spent.get(name, 0.0) > 0.0]
 
     def outcomes(changed: codesign.Calibrated) -> Real:
         outcome = codesign.evaluate(
             point.design, point.workload, point.plan, technology=point.technology, execution=changed
         )
         power = outcome.energy_per_token * outcome.system_tokens_per_second
-        spent = part_seconds(outcome.step)
+        seconds = part_seconds(outcome.step)
         figures = [getattr(outcome, name) for name in FIGURES.values()]
         return jnp.stack(
             [
                 *figures,
                 power,
                 outcome.step_time + changed.request_time(),
-                *(spent[name] for name in taken),
+                *(seconds[name] for name in taken),
             ]
         )
 
     low, _, high = interval(outcomes, execution)
     keys = (*FIGURES, "power_w", "time_to_first_token_s")
     ends = [[float(a), float(b)] for a, b in zip(low, high, strict=True)]
-    found: dict[str, Any] = {
-        key: end for key, end in zip(keys, ends, strict=False) if key in report
-    }
+    found = {key: end for key, end in zip(keys, ends, strict=False) if key in told}
     if (cost := "cost_per_million_tokens_usd") in found:
         found[cost] = [1e6 * end for end in found[cost]]
     return {**found, "breakdown": dict(zip(taken, ends[len(keys) :], strict=True))}
@@ -206,7 +206,7 @@ def part_seconds(step: Step) -> dict[str, Real]:
     }
 
 
-def knowledge(point: "OperatingPoint") -> dict[str, Any]:
+def knowledge(point: "OperatingPoint") -> Knowledge:
     """Which profile predicts, and how many measured rows it has of the device, the model and the
     engine."""
     about = shipped_or_own(point.arguments.profile).about
@@ -232,7 +232,7 @@ def knowledge(point: "OperatingPoint") -> dict[str, Any]:
     }
 
 
-def knowledge_line(known: dict[str, Any], device: str, model: str) -> str:
+def knowledge_line(known: Knowledge, device: str, model: str) -> str:
     """``knowledge`` as a sentence."""
 
     def rows(count: int) -> str:
@@ -253,14 +253,14 @@ def knowledge_line(known: dict[str, Any], device: str, model: str) -> str:
     )
 
 
-def executions(point: "OperatingPoint") -> dict[str, dict[str, Any]]:
+def executions(point: "OperatingPoint") -> dict[str, PartsOfExecution]:
     """The step under the limit study, operator-wise and calibrated, by part [s]."""
     made = point.execution
     if not isinstance(made, codesign.Calibrated):
         made = calibrated_execution(
             point.arguments, point.device, point.reading, point.workload.precision
         )
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, PartsOfExecution] = {}
     for name, execution in (
         ("limit", codesign.LimitStudy()),
         ("operatorwise", codesign.Operatorwise()),
@@ -276,9 +276,11 @@ def executions(point: "OperatingPoint") -> dict[str, dict[str, Any]]:
         breakdown = parts(
             outcome.step, operator_table(point.workload.model, point.workload.precision).names
         )
-        whole = {part: value for part, value in breakdown.items() if isinstance(value, float)}
+        del breakdown["by_operator"], breakdown["by_collective"]
+        whole: Parts = breakdown
         found[name] = {"step_time_s": float(outcome.step_time), **whole}
-    found["calibrated"]["interval"] = intervals(
-        point, made, {**found["calibrated"], "breakdown": found["calibrated"]}
-    )["step_time_s"]
+    last = found["calibrated"]
+    ends = intervals(point, made, ("step_time_s",), last)["step_time_s"]
+    if isinstance(ends, list):
+        last["interval"] = ends
     return found

@@ -2,8 +2,6 @@
 
 import numpy as np
 
-from codesign.numerics.fields import RealArray
-
 POINTS = 24
 """Speeds at which a device's own front keeps the best machine for each objective."""
 
@@ -53,7 +51,7 @@ def own_front(logs: np.ndarray, speed: int) -> np.ndarray:
     return np.array(sorted(unique.values(), key=lambda k: -logs[k, speed]), dtype=int)
 
 
-def moved(numbers: np.ndarray, step: float, direction: RealArray) -> np.ndarray:
+def moved(numbers: np.ndarray, step: float, direction: int | np.ndarray) -> np.ndarray:
     """Numbers larger or smaller by a ratio, and by one at least."""
     far = np.round(numbers * step**direction).astype(int)
     return np.where(far == numbers, numbers + direction, far)

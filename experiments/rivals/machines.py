@@ -14,7 +14,7 @@ same speed by a few per cent may (by 15 % in a fleet of several services).
 
 import itertools
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -118,7 +118,7 @@ class Sought:
         np.minimum.at(self.best, owner[good], logs[good])
         np.logical_or.at(self.fits, owner, held.all(axis=1))
         kept = kept & within[:, None] if kept.shape[1] == 1 else kept
-        return Looked(logs, kept, held & first.all(axis=1, keepdims=True), enough, good)
+        return Looked(np.asarray(logs), kept, held & first.all(axis=1, keepdims=True), enough, good)
 
     def with_largest_batches(self, offer: np.ndarray, chips: np.ndarray) -> np.ndarray:
         """Look at machines at batches from the least to the largest possible; ln of what they may
@@ -203,7 +203,7 @@ class Sought:
         low: np.ndarray,
         high: np.ndarray,
         hopes: np.ndarray,
-    ) -> Any:
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Brackets of the largest batches ``PARTS`` times narrower (``low`` is possible, ``high``
         is not), and what is still hoped."""
         inside = np.arange(1, PARTS)[:, None]

@@ -146,9 +146,22 @@ def device_points(scenario: Scenario, problem: Problem) -> list[DevicePoint]:
     return [found[one.name] for one in devices]
 
 
-def _point(one: Compared, **more: object) -> DevicePoint:
+def _point(
+    one: Compared,
+    *,
+    best: Machine | None = None,
+    front: tuple[Machine, ...] = (),
+    absent_because: str = "",
+) -> DevicePoint:
     return DevicePoint(
-        one.name, one.year, one.technology, one.same_generation, announced=one.announced, **more
+        one.name,
+        one.year,
+        one.technology,
+        one.same_generation,
+        best=best,
+        front=front,
+        absent_because=absent_because,
+        announced=one.announced,
     )
 
 

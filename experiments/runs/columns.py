@@ -171,9 +171,13 @@ def _times(front: Front) -> list[Column]:
     found = []
     for s in range(count):
         prefix = service_prefix(s, count)
-        found.append(Column(f"{prefix}time_per_token", "s", front.times.token[:, s]))
+        found.append(Column(f"{prefix}time_per_token", "s", np.asarray(front.times.token[:, s])))
         if np.isfinite(front.times.first_token[:, s]).all():
-            found.append(Column(f"{prefix}time_to_first_token", "s", front.times.first_token[:, s]))
+            found.append(
+                Column(
+                    f"{prefix}time_to_first_token", "s", np.asarray(front.times.first_token[:, s])
+                )
+            )
     return found
 
 

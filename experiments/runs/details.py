@@ -61,13 +61,13 @@ def _promises(front: Front, scenario: Scenario) -> list[dict[str, object]]:
     for s, work in enumerate(scenario.workload):
         of = f" of {work.model}" if len(scenario.workload) > 1 else ""
         what = "time to the first token" if work.phase == "prefill" else "time per token"
-        found.append(_promise(what + of, work.promise, front.times.token[rows, s]))
+        found.append(_promise(what + of, work.promise, np.asarray(front.times.token[rows, s])))
         if work.phase == "serving" and work.first_promise is not None:
             found.append(
                 _promise(
                     f"time to the first token{of}",
                     work.first_promise,
-                    front.times.first_token[rows, s],
+                    np.asarray(front.times.first_token[rows, s]),
                 )
             )
     return found

@@ -65,9 +65,15 @@ def hash_of(path: Path) -> str | None:
         return None
 
 
+def files(details: dict[str, object]) -> dict[str, str | None]:
+    """Hashes of the files that a run wrote, by name."""
+    stated = details.get("files")
+    return stated if isinstance(stated, dict) else {}
+
+
 def changed(folder: Path, details: dict[str, object]) -> list[str]:
     """Files of a run that are missing or hold something else than was written."""
-    return [name for name, written in details["files"].items() if hash_of(folder / name) != written]
+    return [name for name, written in files(details).items() if hash_of(folder / name) != written]
 
 
 def strangers(folder: Path, details: dict[str, object]) -> list[str]:
@@ -75,7 +81,7 @@ def strangers(folder: Path, details: dict[str, object]) -> list[str]:
     return [
         name
         for name in entries(folder)
-        if OURS.fullmatch(name) and name not in details["files"] and name != RUN
+        if OURS.fullmatch(name) and name not in files(details) and name != RUN
     ]
 
 

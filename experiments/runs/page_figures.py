@@ -3,7 +3,7 @@ every design as a line."""
 
 import math
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -117,7 +117,7 @@ def plane_figure(run: RunRecord, devices: list[DevicePoint]) -> "go.Figure":
     return figure
 
 
-def _ticks(low: float, high: float) -> dict[str, object]:
+def _ticks(low: float, high: float) -> dict[str, Any]:
     """Ticks at 1, 2 and 5 of every decade (1 alone of many), as numbers that people write; ends in
     log10."""
     leads = (1, 2, 5) if high - low < 3 else (1,)
@@ -139,7 +139,7 @@ def values_of(machine: Machine) -> dict[str, float]:
     return {**machine.values, "batch": batch, "service 0 batch": batch}
 
 
-def _designs(run: RunRecord, x: np.ndarray, y: np.ndarray, *, legend: bool) -> "go.Figure":
+def _designs(run: RunRecord, x: np.ndarray, y: np.ndarray, *, legend: bool) -> "go.Scatter":
     import plotly.graph_objects as go
 
     batch = np.maximum(run.each_service("batch")[0].values.astype(float), 1.0)
@@ -201,7 +201,7 @@ def _devices(beside: list[tuple[DevicePoint, float, float]], *, legend: bool) ->
     return traces
 
 
-def _own_front(point: DevicePoint, x: list[float], y: list[float], sense: int) -> "go.Figure":
+def _own_front(point: DevicePoint, x: list[float], y: list[float], sense: int) -> "go.Scatter":
     """The outer edge of a device's own front."""
     import plotly.graph_objects as go
 

@@ -105,7 +105,7 @@ def _mend(content: Content, problem: ErrorDetails, sound: Content) -> None:
         content.pop(section, None)  # a sound file does without
         return
     source = sound[section] if section else sound
-    if key in source:
+    if isinstance(source, dict) and key in source:
         table[key] = copy.deepcopy(source[key])
     else:
         table.pop(key, None)

@@ -4,7 +4,9 @@ import json
 import re
 from functools import cache
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import Any
 
 from pydantic import (
     ValidationError,
@@ -21,7 +23,7 @@ from experiments.terminal.refusal import Refused, nearest
 
 
 @cache
-def _built_in() -> dict[str, object]:
+def _built_in() -> dict[str, Traversable]:
     folder = resources.files("experiments") / "scenarios"
     return {
         file.name.removesuffix(".toml"): file
@@ -117,7 +119,7 @@ def written(resolved: Scenario) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _drop_idle(resolved: Scenario, content: dict[str, object]) -> None:
+def _drop_idle(resolved: Scenario, content: dict[str, Any]) -> None:
     """Take out the defaults that ``read`` would refuse as having no effect."""
     for work, table in zip(resolved.workload, content["workload"], strict=True):
         idle = [name for name, phases in PHASES_USING.items() if work.phase not in phases]

@@ -16,6 +16,7 @@ import numpy as np
 from jax import Array
 
 from codesign.numerics.compilation import SELDOM, compiled
+from codesign.numerics.fields import Truth
 from codesign.sensitivity.inputs import Inputs, fleet_at
 from experiments.points.arguments import PointArguments
 from experiments.points.breakdown import RESOURCES
@@ -48,7 +49,7 @@ def context_batch_map(inputs: Inputs, wanted: Objective) -> Map:
 
     @compiled(SELDOM)
     def at(context: Array, batch: Array) -> tuple[Array, Array, Array]:
-        def log_value(moves: Array) -> tuple[Array, Array]:
+        def log_value(moves: Array) -> tuple[Array, tuple[Array, Truth]]:
             design = inputs.designs[0]
             moved = eqx.tree_at(
                 lambda d: [getattr(d, name) for name in QUANTITIES],

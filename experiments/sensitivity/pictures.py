@@ -18,7 +18,7 @@ LOW, HIGH, FILL = "#0072b2", "#d55e00", "#56b4e9"  # of the Okabe-Ito palette
 SIZE_UNITS = dict(zip(CONTINUOUS, ("B/s", "B", "FLOP/s", "s", "B/s", "1"), strict=True))
 
 
-def _figure(height: float, columns: int = 1, width: float = 9.0) -> "Figure":
+def _figure(height: float, columns: int = 1, width: float = 9.0) -> "tuple[Figure, Any]":
     import matplotlib
 
     matplotlib.use("Agg")

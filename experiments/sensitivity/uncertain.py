@@ -77,12 +77,13 @@ def sample(
     first = structure.variable(CONTINUOUS[0], 0)
 
     def block(
-        kind: tuple[object, ...], work: Callable[[], tuple[np.ndarray, ...]]
+        kind: tuple[int | str, ...], work: Callable[[], tuple[np.ndarray, ...]]
     ) -> tuple[np.ndarray, ...]:
         key = ("uncertainty", *kind, count, seed)
         if (kept := ledger.get(key)) is None:
             ledger.put([(key, tuple(np.asarray(part) for part in work()))])
             kept = ledger.get(key)
+        assert kept is not None, "what was put is there"
         return kept
 
     fixed = []

@@ -43,7 +43,7 @@ class Solved(NamedTuple):
     point: Point
 
 
-Key: TypeAlias = tuple[object, ...]
+Key: TypeAlias = tuple[int | float | str, ...]
 """What a finished solve is found by."""
 
 

@@ -2,6 +2,7 @@
 each."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -9,7 +10,6 @@ from codesign.hardware.design import Design
 from codesign.outcome import Outcome
 from codesign.search.statement.choices import Choice
 from codesign.search.statement.fleet import ServiceTimes, Totals
-from codesign.search.statement.goals import Goal
 from codesign.search.verification.infeasibility import Conflict
 
 GLOBAL, GLOBAL_AT_ITS_INTEGERS, LOCAL = "GLOBAL", "GLOBAL AT ITS INTEGERS", "LOCAL"
@@ -58,7 +58,7 @@ class Front:
     integer_names: tuple[str, ...]
     choice: np.ndarray
     choices: tuple[Choice, ...]
-    objectives: tuple[Goal, ...]
+    objectives: tuple[Any, ...]  # ``Goal``s, with all that their owners gave them
     values: np.ndarray
     weights: np.ndarray
     time_asked: np.ndarray

@@ -12,7 +12,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
 from codesign.numerics.compilation import SELDOM, compiled
 from codesign.numerics.fields import IntArray, RealArray
@@ -44,9 +43,7 @@ class LocalOptimum(NamedTuple):
     point: np.ndarray  # (variables,) logarithms, in the order of ``relaxed_fleet.box``
 
 
-def slopes_of(
-    problem: ProblemBatch, wanted: Wanted, x: RealArray
-) -> tuple[Array, Array, Array, Array]:
+def slopes_of(problem: ProblemBatch, wanted: Wanted, x: RealArray) -> tuple[RealArray, ...]:
     """Goals and ln(used/allowed) of limits and bounds at a point, and their slopes."""
 
     def both(point: RealArray) -> tuple[RealArray, RealArray]:
@@ -63,7 +60,7 @@ def slopes_of(
 @compiled(SELDOM)
 def slopes_at(
     problems: PackedProblems, wanted: Wanted, choice: int | np.integer | IntArray, x: RealArray
-) -> tuple[Array, Array, Array, Array]:
+) -> tuple[RealArray, ...]:
     """``slopes_of`` of a choice."""
     return slopes_of(problems.problem(problems.rows[choice]), wanted, x)
 

@@ -49,7 +49,7 @@ def packed(structure: Structure, program: Program) -> tuple[Packed, ...]:
 
 
 def special_values(
-    specials: Specials, arguments: Float[Array, "kinds SPECIALS"]
+    specials: Specials, arguments: Float[Array | np.ndarray, "kinds SPECIALS"]
 ) -> tuple[Array, Array, Array]:
     """ln of the special functions with first and second derivative, shapes (kinds · SPECIALS,)."""
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from codesign.numerics.fields import Real, RealArray
@@ -170,7 +171,7 @@ def solved(
 
 def proves_infeasible(
     model: Model, point: Point, low: Float[Array, "variables"], high: Float[Array, "variables"]
-) -> Bool[Array, ""]:
+) -> Bool[Array | np.ndarray, ""]:
     """Whether the multipliers prove that no design exists: λ·g > 0 everywhere in the box, by the
     bound of ``certificate``."""
     slopes = point.multipliers @ model.jacobian

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 from codesign.evaluation import judge_table
 from codesign.hardware.design import Design
 from codesign.limits import LIMIT_NAMES, LimitRow, Machine, stack_limits, sums_of
-from codesign.numerics.fields import Real, RealArray, quantity
+from codesign.numerics.fields import Quantity, Real, RealArray, quantity
 from codesign.outcome import Outcome
 from codesign.performance.execution import Execution
 from codesign.performance.load import prompt_cache
@@ -50,19 +50,23 @@ class Totals(eqx.Module):
     told as the first one's.
     """
 
-    step_time: Real = quantity("s", "time of one step")
-    time_per_token: Real = quantity("s", "time between two tokens of a user")
-    user_tokens_per_second: Real = quantity("token/s", "speed that one user sees")
-    system_tokens_per_second: Real = quantity("token/s", "tokens of all users of one machine")
-    capital_cost: Real = quantity("USD", "equipment and facility of one machine")
-    provisioned_power: Real = quantity("W", "facility, for all chips of one machine at their peak")
-    running_cost: Real = quantity("USD/s", "capital paid back, and energy, of one machine")
-    cost_per_token: Real = quantity("USD", "running cost over output tokens, idle time included")
-    energy_per_token: Real = quantity("J", "facility energy of one output token")
-    tokens_per_second_per_dollar: Real = quantity(
+    step_time: Quantity = quantity("s", "time of one step")
+    time_per_token: Quantity = quantity("s", "time between two tokens of a user")
+    user_tokens_per_second: Quantity = quantity("token/s", "speed that one user sees")
+    system_tokens_per_second: Quantity = quantity("token/s", "tokens of all users of one machine")
+    capital_cost: Quantity = quantity("USD", "equipment and facility of one machine")
+    provisioned_power: Quantity = quantity(
+        "W", "facility, for all chips of one machine at their peak"
+    )
+    running_cost: Quantity = quantity("USD/s", "capital paid back, and energy, of one machine")
+    cost_per_token: Quantity = quantity(
+        "USD", "running cost over output tokens, idle time included"
+    )
+    energy_per_token: Quantity = quantity("J", "facility energy of one output token")
+    tokens_per_second_per_dollar: Quantity = quantity(
         "token/s/USD", "output tokens/s over capital cost"
     )
-    tokens_per_second_per_watt: Real = quantity(
+    tokens_per_second_per_watt: Quantity = quantity(
         "token/s/W", "output tokens/s over provisioned power"
     )
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import equinox as eqx
 import jax.numpy as jnp
 
-from codesign.numerics.fields import Real, quantity
+from codesign.numerics.fields import Quantity, Real, quantity
 from codesign.workload import phases
 from codesign.workload.phases import Phase, Prefill, Serving
 from codesign.workload.precision import Precision
@@ -28,9 +28,9 @@ class Service(eqx.Module):
     model: Transformer
     phase: Phase | Serving
     precision: Precision = eqx.field(default_factory=Precision)
-    promise: Real = quantity("s", "longest time per output token", default=UNLIMITED)
-    first_promise: Real = quantity("s", "longest time to the first token", default=UNLIMITED)
-    share: Real = quantity("1", "share of the fleet's output tokens", default=1.0)
+    promise: Quantity = quantity("s", "longest time per output token", default=UNLIMITED)
+    first_promise: Quantity = quantity("s", "longest time to the first token", default=UNLIMITED)
+    share: Quantity = quantity("1", "share of the fleet's output tokens", default=1.0)
     batch: tuple[Real, Real] = (1, 4096)
     decode_kind: int = eqx.field(static=True, default=0)
     prefill_kind: int = eqx.field(static=True, default=0)

@@ -2,7 +2,7 @@
 
 import equinox as eqx
 
-from codesign.numerics.fields import Real, quantity
+from codesign.numerics.fields import Quantity, Real, quantity
 from codesign.numerics.ties import at_least
 from codesign.workload.shapes import Cache, Matrix
 from codesign.workload.writer import Rows, Writer
@@ -16,8 +16,8 @@ class Indexer(eqx.Module):
     projects a weight for each of its heads from the hidden state, which MiniMax-M3 does without.
     """
 
-    heads: Real = quantity("1", "heads of the indexer")
-    dim: Real = quantity("1", "width of an indexer head, and of its cached key")
+    heads: Quantity = quantity("1", "heads of the indexer")
+    dim: Quantity = quantity("1", "width of an indexer head, and of its cached key")
     weighted: bool = eqx.field(static=True, default=True)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.optimize import brentq, minimize
 
 from codesign.batching import advise_batch
@@ -59,7 +60,7 @@ def chosen_from_logs() -> list[Claim]:
     return found
 
 
-def affine_fit(batches: np.ndarray, times: np.ndarray) -> tuple[float, float, float]:
+def affine_fit(batches: ArrayLike, times: ArrayLike) -> tuple[float, float, float]:
     """The line a + b·B of least largest relative error: a, b and that error.
 
     >>> a, b, error = affine_fit([1, 2, 3], [3.0, 5.0, 7.0])

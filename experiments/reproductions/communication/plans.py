@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 import codesign
 from codesign.numerics.compilation import SELDOM, compiled
-from codesign.numerics.fields import Real
+from codesign.numerics.fields import RealArray
 from codesign.performance.messages import messages, traffic
 from codesign.workload.operators import OperatorTable
 from experiments.points.arguments import PointArguments
@@ -83,7 +83,7 @@ def table_of(name: str, device: str) -> OperatorTable:
 
 
 @compiled(SELDOM)
-def _times(parts: tuple, table: OperatorTable, request: Real) -> Real:
+def _times(parts: tuple, table: OperatorTable, request: RealArray) -> RealArray:
     """Prefill of the prompts, a decode step halfway through the output [s], and how far weights and
     caches overfill the fullest chip, ln(needed / there) [1]."""
     design, model, precision, plan, technology, execution = parts

@@ -3,7 +3,7 @@ sign."""
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ import numpy as np
 
 import codesign
 import hardware_priors
-from codesign.numerics.fields import Real, RealArray, Truths
+from codesign.numerics.fields import RealArray, Truths
 
 DRAWS = 200
 HALVINGS = 24  # of a log axis: six decades to a relative 1e-6
@@ -43,7 +43,7 @@ class Finding(NamedTuple):
     notes: list[str]
 
 
-def technologies(seed: int, draws: int = DRAWS, **choices: str) -> codesign.Technology:
+def technologies(seed: int, draws: int = DRAWS, **choices: Any) -> codesign.Technology:
     """The nominal technology first, then whole technologies drawn from the ranges; leaves of shape
     (draws + 1,)."""
     drawn = hardware_priors.sample_technologies(jax.random.key(seed), draws, **choices)
@@ -83,7 +83,7 @@ def percent(meets: Truths) -> str:
     return f"{100 * np.mean(np.asarray(meets, dtype=float)[1:]):.0f} %"
 
 
-def crossing(surplus: Callable[[Real], Real], low: float, high: float) -> Real:
+def crossing(surplus: Callable[[RealArray], RealArray], low: float, high: float) -> RealArray:
     """Where a falling scalar ``surplus`` passes through zero between ``low`` and ``high`` > 0, by
     halving the log axis.
 
@@ -97,7 +97,7 @@ def crossing(surplus: Callable[[Real], Real], low: float, high: float) -> Real:
     """
     first, last = (jnp.asarray(math.log(end), dtype=jnp.result_type(float)) for end in (low, high))
 
-    def halve(k: Real, ends: tuple[Real, Real]) -> tuple[Real, Real]:
+    def halve(k: RealArray, ends: tuple[RealArray, RealArray]) -> tuple[RealArray, RealArray]:
         between = jnp.clip(0.5 * (ends[0] + ends[1]), first, last)
         middle = jnp.where(k == 0, first, jnp.where(k == 1, last, between))
         positive = surplus(jnp.exp(middle)) > 0

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 import codesign
 from codesign.numerics.compilation import SELDOM, compiled
-from codesign.numerics.fields import Real
+from codesign.numerics.fields import Real, RealArray
 from codesign.numerics.units import GIBI, KIBI, MICRO, PETA, TEBI
 from codesign.workload.transformer import Transformer
 from experiments.reproductions.flips.bands import Finding, Row, band, crossing, with_band
@@ -66,11 +66,11 @@ def log_goals(
 class Stops(NamedTuple):
     """Where more bandwidth stops paying by each definition; technologies on the leading axis."""
 
-    half: Real  # [x HBM3] elasticity of tokens/s/user below a half
-    tie: Real  # [x HBM3] elasticity of tokens/s/user below that by shorter syncs
-    dollars_half: Real  # [x HBM3] elasticity of tokens/s/$ below a half
-    dollars_peak: Real  # [x HBM3] elasticity of tokens/s/$ below 0
-    sync: Real  # [s] sync latency at which the elasticity of tokens/s/user falls below a half
+    half: RealArray  # [x HBM3] elasticity of tokens/s/user below a half
+    tie: RealArray  # [x HBM3] elasticity of tokens/s/user below that by shorter syncs
+    dollars_half: RealArray  # [x HBM3] elasticity of tokens/s/$ below a half
+    dollars_peak: RealArray  # [x HBM3] elasticity of tokens/s/$ below 0
+    sync: RealArray  # [s] sync latency at which the elasticity of tokens/s/user falls below a half
 
 
 @compiled(SELDOM)

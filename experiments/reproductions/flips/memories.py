@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 import codesign
-from codesign.numerics.fields import Real
+from codesign.numerics.fields import Real, RealArray
 from codesign.numerics.units import KIBI, MICRO
 from codesign.workload.transformer import Transformer
 from experiments.reproductions.flips.bands import (
@@ -53,23 +53,23 @@ class Lines(NamedTuple):
     time: tuple[Real, Real]  # [s]
 
 
-def cost_at(machines: Lines, speed: Real, factor: Real) -> Real:
+def cost_at(machines: Lines, speed: RealArray, factor: RealArray) -> RealArray:
     """Cost of a token per second of every machine, infinite for those that do not fit or keep a
     speed; (choices,)."""
 
-    def line(ends: tuple[Real, Real]) -> Real:
+    def line(ends: tuple[RealArray, RealArray]) -> RealArray:
         return ends[0] + factor * (ends[1] - ends[0])
 
     # where nothing fits the line is infinity less infinity: NaN, which keeps no promise
     return jnp.where(line(machines.time) * speed <= 1.0 + 1e-9, line(machines.cost), jnp.inf)
 
 
-def best(machines: Lines, speed: Real, factor: Real) -> Real:
+def best(machines: Lines, speed: RealArray, factor: RealArray) -> RealArray:
     """Least cost of a token per second among machines that keep a speed, infinity if none does."""
     return jnp.min(cost_at(machines, speed, factor))
 
 
-def advantage(dram: Real, sram: Real) -> Real:
+def advantage(dram: RealArray, sram: RealArray) -> RealArray:
     """How many times more tokens/s per $ (or W) DRAM gives: infinity where SRAM cannot, 0 where
     DRAM cannot [1]."""
     return jnp.where(jnp.isfinite(dram), sram / jnp.where(jnp.isfinite(dram), dram, 1.0), 0.0)
@@ -93,7 +93,7 @@ def lines(
     """All axes of one side. Faster syncs come at the same money: the latency scales, what was paid
     for it stays."""
 
-    def at(scale: Real) -> tuple[Real, ...]:
+    def at(scale: RealArray) -> tuple[RealArray, ...]:
         scaled = with_memory(side.technology, scale[0], scale[1])
         found = evaluated(
             scaled, side.offered, side.matrix_rate, work, context, execution, scale[2]
@@ -102,7 +102,7 @@ def lines(
 
     capital, watts, time, fits = jax.vmap(at)(jnp.asarray(SCALES))
 
-    def along(variant: int, paid: int) -> tuple[Real, Real]:
+    def along(variant: int, paid: int) -> tuple[RealArray, RealArray]:
         cost = jnp.stack([capital[paid], watts[paid]]) * time[variant] / side.offered.batch
         return jnp.where(fits[0], cost, jnp.inf), jnp.where(fits[0], time[variant], jnp.inf)
 
@@ -114,13 +114,13 @@ def lines(
 class Crossings(NamedTuple):
     """DRAM's advantage, and where it ends on each axis, in the units of ``AXES``."""
 
-    ratio: Real
-    price: Real
-    energy: Real
-    sync: Real  # below it SRAM leads
-    slow: Real  # above it SRAM leads
-    speed: Real  # [token/s/user]
-    instant: Real  # DRAM's advantage if syncs took no time [1]
+    ratio: RealArray
+    price: RealArray
+    energy: RealArray
+    sync: RealArray  # below it SRAM leads
+    slow: RealArray  # above it SRAM leads
+    speed: RealArray  # [token/s/user]
+    instant: RealArray  # DRAM's advantage if syncs took no time [1]
     leaders: tuple[Real, Real]  # which choice of DRAM and of SRAM is best
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import codesign
 import hardware_priors
 from codesign.numerics.compilation import SELDOM, compiled
-from codesign.numerics.fields import Real
+from codesign.numerics.fields import Real, RealArray
 from codesign.workload.operators import OperatorTable
 from codesign.workload.parameters import state_bytes_per_token
 
@@ -68,7 +68,7 @@ def _gains(
     work: codesign.Transformer,
     table: OperatorTable,
     technology: codesign.Technology,
-    rates: Real,
+    rates: RealArray,
     batch: Real,
     context: Real,
 ) -> Real:

@@ -21,7 +21,7 @@ import numpy as np
 import codesign
 import hardware_priors
 from codesign.numerics.compilation import SELDOM, compiled
-from codesign.numerics.fields import Real
+from codesign.numerics.fields import Real, RealArray, Truths
 from codesign.workload.catalogue import model
 from codesign.workload.operators import OperatorTable
 from experiments.terminal.refusal import Refused
@@ -44,27 +44,27 @@ TRIES = 16
 class System(NamedTuple):
     """What one evaluation needs, SI; every field of one shape (systems,)."""
 
-    bandwidth: Real
-    capacity: Real
-    peak: Real
-    tensor: Real
-    pipeline: Real
-    sync: Real
-    batch: Real
-    context: Real
+    bandwidth: RealArray
+    capacity: RealArray
+    peak: RealArray
+    tensor: RealArray
+    pipeline: RealArray
+    sync: RealArray
+    batch: RealArray
+    context: RealArray
 
 
 class Answer(NamedTuple):
     """What the study's model says of each system."""
 
-    user: Real  # [token/s]
-    system: Real  # [token/s]
-    fits: Real
-    needed: Real  # [B]
-    synced: Real  # share of the step that waits for syncs [1]
-    used: Real  # share of the matrix rate that is used [1]
-    per_dollar: Real  # [token/s/USD]
-    per_watt: Real  # [token/s/W]
+    user: RealArray  # [token/s]
+    system: RealArray  # [token/s]
+    fits: Truths
+    needed: RealArray  # [B]
+    synced: RealArray  # share of the step that waits for syncs [1]
+    used: RealArray  # share of the matrix rate that is used [1]
+    per_dollar: RealArray  # [token/s/USD]
+    per_watt: RealArray  # [token/s/W]
 
 
 @functools.cache
