@@ -12,7 +12,7 @@ from experiments.rivals.device_rows import record
 from experiments.rivals.points import DevicePoint
 from experiments.runs.columns import columns, order
 from experiments.runs.folder import fingerprint, versions
-from experiments.runs.record import RunRecord
+from experiments.runs.record import PromiseRecord, RunRecord
 from experiments.scenarios.problem import warnings
 from experiments.scenarios.schema import Scenario
 from hardware_priors.quantities import parse
@@ -54,7 +54,7 @@ def run_record(front: Front, scenario: Scenario, devices: list[DevicePoint]) -> 
     return RunRecord(tuple(columns(front)), details)
 
 
-def _promises(front: Front, scenario: Scenario) -> list[dict[str, object]]:
+def _promises(front: Front, scenario: Scenario) -> list[PromiseRecord]:
     """What each service was promised, and the shortest and longest time reached by any design
     [s]."""
     found, rows = [], order(front)
@@ -73,13 +73,13 @@ def _promises(front: Front, scenario: Scenario) -> list[dict[str, object]]:
     return found
 
 
-def _promise(name: str, most: str, reached: np.ndarray) -> dict[str, object]:
+def _promise(name: str, most: str, reached: np.ndarray) -> PromiseRecord:
     return _kept(name, "s", None, parse(most, like="s"), reached)
 
 
 def _kept(
     name: str, unit: str, least: float | None, most: float | None, reached: np.ndarray
-) -> dict[str, object]:
+) -> PromiseRecord:
     """What was promised, what was reached from the least to the most, and used over allowed of each
     design."""
     used = reached / most if most is not None else np.asarray(least) / reached
@@ -94,7 +94,7 @@ def _kept(
     }
 
 
-def _bounds(front: Front, scenario: Scenario) -> list[dict[str, object]]:
+def _bounds(front: Front, scenario: Scenario) -> list[PromiseRecord]:
     """The scenario's bounds on outcomes, and the least and the most that any design reaches."""
     units = units_of(front.totals)
     found = []

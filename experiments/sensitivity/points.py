@@ -5,7 +5,7 @@ import functools
 import shlex
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeVar
 
 import jax
 import numpy as np
@@ -50,6 +50,10 @@ class Named(NamedTuple):
     inputs: Inputs
     stated: Scenario | None = None
     optimum: Callable[[], Optimum] | None = None
+
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
 
 
 def statement(stated: Scenario, posed: Problem, wanted: Objective) -> Statement:
@@ -174,7 +178,9 @@ def of_scenario(what: str, name: str | None, tell: Tell) -> Named:
     return Named(title, inputs_at(found), stated, lambda: found)
 
 
-def refused(work: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+def refused(
+    work: Callable[Given, Result], *arguments: Given.args, **options: Given.kwargs
+) -> Result:
     try:
         return work(*arguments, **options)
     except Infeasible as error:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -161,7 +161,7 @@ def against(
 
 def report(
     found: Optimum, priors: Priors, sampled: Sampled, wanted: Objective, tell: Tell
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Everything that ``uncertainty --json`` prints."""
     table = gains(sampled.table, wanted.sense)
     chosen = candidates(found)
@@ -254,7 +254,7 @@ def _best(names: list[str], worth: np.ndarray) -> str | None:
     return names[int(np.argmax(worth))] if worth.max() > 1e-9 else None
 
 
-def _distribution(values: np.ndarray) -> dict[str, Any]:
+def _distribution(values: np.ndarray) -> dict[str, object]:
     if not len(values):
         return {"mean": None, "quantiles": {}}
     return {
@@ -267,7 +267,7 @@ def _number(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _indices(found: Optimum, priors: Priors) -> dict[str, Any]:
+def _indices(found: Optimum, priors: Priors) -> dict[str, object]:
     """Sobol indices of ln of the optimum's hardware at its best batch, over the priors with the
     largest slopes (others at their medians), and indices from slopes."""
     step = 1e-3

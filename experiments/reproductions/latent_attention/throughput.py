@@ -1,7 +1,5 @@
 """Tokens/s per device of a model on 32 B200 at its best batch, decode only, BF16."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -23,7 +21,7 @@ def _speeds(
     work: codesign.Transformer,
     table: OperatorTable,
     technology: codesign.Technology,
-    design: Any,
+    design: codesign.Design,
     data: Real,
     batches: Real,
     context: Real,
