@@ -156,8 +156,8 @@ def test_such_a_question_is_seen():
 
 
 MOST_ANY = 60
-"""Most uses of ``typing.Any`` in the four packages: what is left is data of strangers' libraries and
-reports that only tables read."""
+"""Uses of ``typing.Any`` in the four packages stay below this: what is left are libraries of
+others and reports that only tables read."""
 
 
 def test_types_say_what_they_are():
@@ -167,4 +167,4 @@ def test_types_say_what_they_are():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Name) and node.id == "Any"
     ]
-    assert len(uses) <= MOST_ANY, uses
+    assert len(uses) < MOST_ANY, uses
