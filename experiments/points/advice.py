@@ -81,7 +81,12 @@ def _steps(point: Parts, table: OperatorTable, batches: Real, context: Real) -> 
         weights = found.footprint.weights * design.chips
         available = found.capacity_available
         return Steps(
-            step.time, step.time - jnp.sum(busy), busy, found.capacity_needed, weights, available
+            jnp.asarray(step.time),
+            step.time - jnp.sum(busy),
+            busy,
+            found.capacity_needed,
+            weights,
+            available,
         )
 
     return jax.vmap(one)(batches)
@@ -194,7 +199,7 @@ def elasticities_of(point: OperatingPoint, batch: float) -> dict[str, float]:
     context = jnp.asarray(float(point.arguments.context))
     design = parts[0]
 
-    def latency(size: Real, rates: Real) -> Real:
+    def latency(size: RealArray, rates: RealArray) -> RealArray:
         changed = dataclasses.replace(design, memory_bandwidth=rates[0], peak_flops=rates[1])
         return _steps((changed, *parts[1:]), table, size[None], context).time[0]
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
+from jax import Array
 
 import codesign
 from codesign.calibration.execution import ANY_ENGINE, calibrated, interval
@@ -21,7 +22,14 @@ from codesign.search.statement.services import Service
 from codesign.workload.operators import operator_table
 from codesign.workload.reading import Reading
 from experiments.points.breakdown import parts
-from experiments.points.records import Interval, Knowledge, Parts, PartsOfExecution, Resource
+from experiments.points.records import (
+    Breakdown,
+    Interval,
+    Knowledge,
+    Parts,
+    PartsOfExecution,
+    Resource,
+)
 from experiments.terminal.refusal import Refused, expected
 from hardware_priors.devices import Device, device
 from hardware_priors.families import family
@@ -168,7 +176,7 @@ def intervals(
     """
     taken: list[str] = [name for name in PARTS if spent.get(name, 0.0) > 0.0]
 
-    def outcomes(changed: codesign.Calibrated) -> Real:
+    def outcomes(changed: codesign.Calibrated) -> Array:
         outcome = codesign.evaluate(
             point.design, point.workload, point.plan, technology=point.technology, execution=changed
         )
@@ -253,6 +261,21 @@ def knowledge_line(known: Knowledge, device: str, model: str) -> str:
     )
 
 
+def under(step_time: float, breakdown: Breakdown) -> PartsOfExecution:
+    """The parts of a step, without its operators and collectives."""
+    whole: PartsOfExecution = {
+        "step_time_s": step_time,
+        "memory": breakdown["memory"],
+        "compute": breakdown["compute"],
+        "vector": breakdown["vector"],
+        "sync": breakdown["sync"],
+        "transfer": breakdown["transfer"],
+    }
+    if "floor" in breakdown and "host" in breakdown:
+        whole["floor"], whole["host"] = breakdown["floor"], breakdown["host"]
+    return whole
+
+
 def executions(point: "OperatingPoint") -> dict[str, PartsOfExecution]:
     """The step under the limit study, operator-wise and calibrated, by part [s]."""
     made = point.execution
@@ -276,9 +299,7 @@ def executions(point: "OperatingPoint") -> dict[str, PartsOfExecution]:
         breakdown = parts(
             outcome.step, operator_table(point.workload.model, point.workload.precision).names
         )
-        del breakdown["by_operator"], breakdown["by_collective"]
-        whole: Parts = breakdown
-        found[name] = {"step_time_s": float(outcome.step_time), **whole}
+        found[name] = under(float(outcome.step_time), breakdown)
     last = found["calibrated"]
     ends = intervals(point, made, ("step_time_s",), last)["step_time_s"]
     if isinstance(ends, list):

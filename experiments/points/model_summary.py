@@ -4,6 +4,7 @@ evaluation."""
 import dataclasses
 import textwrap
 from collections.abc import Mapping
+from typing import Any
 
 import equinox as eqx
 
@@ -36,7 +37,7 @@ UNITS = {
 """What each number is in."""
 
 
-def description(reading: Reading) -> dict[str, object]:
+def description(reading: Reading) -> dict[str, Any]:
     """Everything that ``describe --json`` prints."""
     model, precision = reading.model, reading.precision
     state = float(precision.state_bits) / BITS_PER_BYTE
@@ -88,7 +89,7 @@ def layer(kind: LayerKind) -> dict[str, object]:
     return found if kind.weight_sets is None else {**found, "weight_sets": float(kind.weight_sets)}
 
 
-def half(part: object) -> dict[str, object] | None:
+def half(part: eqx.Module | None) -> dict[str, object] | None:
     """Class and dimensions of half a layer; a window that never binds is left out."""
     if part is None:
         return None

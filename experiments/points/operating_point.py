@@ -212,7 +212,9 @@ def plan(arguments: "PointArguments", shares: Parallelism) -> codesign.Plan:
         pipeline=real(shares.pipeline),
         context=real(shares.context),
         data=real(shares.data),
-        expert=real(codesign.WHOLE_EXPERTS if arguments.expert == "whole" else arguments.expert),
+        expert=real(
+            codesign.WHOLE_EXPERTS if isinstance(arguments.expert, str) else float(arguments.expert)
+        ),
         kv_ideal=real(1.0 if arguments.kv_split == "ideal" else 0.0),
         all_reduce=jnp.stack(
             [jnp.asarray(codesign.ALGORITHMS[name]) for name in arguments.collective]

@@ -115,7 +115,7 @@ class AdviceReport(TypedDict):
     device: str
     chips: int
     context: int
-    execution: str
+    execution: str | None
     promise_s: float
     efficiency_floor: float
     batch: int

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import codesign
-from codesign.numerics.fields import Real
+from codesign.numerics.fields import Real, pick
 from codesign.numerics.units import GIBI, MILLI
 from codesign.workload.operators import operator_table
 from codesign.workload.precision import PARTS
@@ -83,7 +83,7 @@ def point_report(point: OperatingPoint) -> PointReport:
         del limits["promise"]
     facility_watts = float(outcome.energy_per_token * outcome.system_tokens_per_second)
     elasticities = {
-        goal: dict(zip(codesign.DESIGN_VARIABLES, map(float, np.asarray(row)), strict=True))
+        goal: {str(name): pick(row, k) for k, name in enumerate(codesign.DESIGN_VARIABLES)}
         for goal, row in zip(PER, slopes, strict=True)
     }
     report: PointReport = {
@@ -110,7 +110,7 @@ def point_report(point: OperatingPoint) -> PointReport:
         "tokens_per_second_per_dollar": float(outcome.tokens_per_second_per_dollar),
         "tokens_per_second_per_watt": float(outcome.tokens_per_second_per_watt),
         "elasticities": elasticities,
-        "limits": limits,
+        "limits": {**limits},
         "capital_by_part_usd_per_chip": {
             f.name: float(getattr(outcome.cost, f.name)) for f in dataclasses.fields(outcome.cost)
         },
@@ -236,7 +236,7 @@ def failure(point: OperatingPoint, report: PointReport) -> str | None:
     arguments = point.arguments
     if not report["fits_memory"]:
         return _does_not_fit(point, report)
-    if arguments.promise_ms is not None and report["limits"]["promise"] > 0:
+    if arguments.promise_ms is not None and (report["limits"]["promise"] or 0.0) > 0:
         takes = report["time_per_token_s"] / MILLI
         return (
             f"a token takes {takes:.3g} ms, more than the promised {arguments.promise_ms:g} ms;"
@@ -261,7 +261,7 @@ def _does_not_fit(point: OperatingPoint, report: PointReport) -> str:
     machines = f"{arguments.chips} × {point.device.name}"
     if point.plan.tiers is not None:
         over, pool = (
-            math.exp(report["limits"]["capacity"]),
+            math.exp(report["limits"]["capacity"] or 0.0),
             design["pool_capacity"] * arguments.chips / GIBI,
         )
         main = design["memory_capacity"] * arguments.chips / GIBI

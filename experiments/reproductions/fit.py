@@ -64,7 +64,7 @@ class Machine(eqx.Module):
     )
 
 
-def silicon(machine: Machine, compute_bits: float = 16.0) -> tuple[RealArray, RealArray]:
+def silicon(machine: Machine, compute_bits: float = 16.0) -> tuple[Real, Real]:
     """Logic area of the compute dies and of the dies below them [m²].
 
     Equal dies hold everything. Where compute dies stand on base dies, the matrix units are above,
@@ -135,7 +135,7 @@ class Model(eqx.Module):
         """ln of area, power and bill of materials at these standard deviates; (devices, 3)."""
         steps = deviates * jnp.where(deviates < 0.0, self.spread[:, 0], self.spread[:, 1])
 
-        def one(machine: Machine, above: RealArray, below: RealArray) -> RealArray:
+        def one(machine: Machine, above: Real, below: Real) -> RealArray:
             moved = dataclasses.replace(
                 machine,
                 technology=self._scaled(machine.technology, steps * above),

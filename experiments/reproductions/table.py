@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Table:
 
     title: str
     columns: Sequence[Column]
-    rows: Sequence[Sequence[object]]
+    rows: Sequence[Sequence[Any]]
     summary: Sequence[str] = ()
     """conclusions, one sentence each, with their numbers"""
     notes: Sequence[str] = ()

@@ -112,13 +112,15 @@ class Sought:
             bounds_exceeded(own, found.totals).max(axis=1, initial=-np.inf) <= 0.0
             for own in (helped, others)
         )
-        good = held.all(axis=1) & kept.all(axis=1) & enough & within
+        logs, enough = np.asarray(logs), np.asarray(enough)
+        good = np.asarray(held.all(axis=1) & kept.all(axis=1) & enough & within)
         self._seen.append((machines[good], logs[good]))
         owner = self.offers.device[machines.offer]
         np.minimum.at(self.best, owner[good], logs[good])
         np.logical_or.at(self.fits, owner, held.all(axis=1))
         kept = kept & within[:, None] if kept.shape[1] == 1 else kept
-        return Looked(np.asarray(logs), kept, held & first.all(axis=1, keepdims=True), enough, good)
+        apart = held & first.all(axis=1, keepdims=True)
+        return Looked(logs, np.asarray(kept), np.asarray(apart), enough, good)
 
     def with_largest_batches(self, offer: np.ndarray, chips: np.ndarray) -> np.ndarray:
         """Look at machines at batches from the least to the largest possible; ln of what they may

@@ -9,6 +9,7 @@ import numpy as np
 
 from codesign.hardware.design import Design
 from codesign.numerics.compilation import SELDOM, compiled
+from codesign.numerics.fields import RealArray
 from codesign.search.solver.packing import PackedProblems, each_lane
 from codesign.search.statement.fleet import Totals, first_token, fleet_of
 from codesign.search.statement.problem import ProblemBatch
@@ -43,11 +44,11 @@ class Machines(NamedTuple):
     what may stop them."""
 
     totals: Totals
-    capacity: np.ndarray  # (kinds,)
-    late: np.ndarray  # (services,) time per token
-    first: np.ndarray  # (services,) time to the first token
-    chips_busy: np.ndarray  # chip-seconds of an output token [s]
-    capital: np.ndarray  # (CAPITAL,) [USD/(token/s)]
+    capacity: RealArray  # (kinds,)
+    late: RealArray  # (services,) time per token
+    first: RealArray  # (services,) time to the first token
+    chips_busy: RealArray  # chip-seconds of an output token [s]
+    capital: RealArray  # (CAPITAL,) [USD/(token/s)]
 
 
 class Integers(NamedTuple):

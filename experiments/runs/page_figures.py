@@ -96,7 +96,7 @@ def plane_figure(run: RunRecord, devices: list[DevicePoint]) -> "go.Figure":
             [
                 *y,
                 *(height for *_, height in beside),
-                *(height for line in lines for height in line.y),
+                *(height for line in lines for height in line.y or ()),
             ]
         )
         low, high = float(logs.min()), float(logs.max())

@@ -1,7 +1,6 @@
 """What a user names, as inputs of the model: a row of a run, a scenario's best design, a device."""
 
 import dataclasses
-import functools
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -126,9 +125,11 @@ def of_run(folder: Path, row: str, name: str | None) -> Named:
             round(number) if space.buildable else 0
             for number, space in zip(numbers, posed.spaces, strict=True)
         ]
-    solve = functools.partial(
-        refused, optimum_at, statement(stated, posed, wanted), choice, [round(x) for x in integers]
-    )
+
+    def solve() -> Optimum:
+        asked = statement(stated, posed, wanted)
+        return refused(optimum_at, asked, choice, [round(x) for x in integers])
+
     return Named(f"{folder.name}:{k}", inputs, stated, solve)
 
 

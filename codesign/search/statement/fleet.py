@@ -7,6 +7,7 @@ burns Σ G · power, per token a second.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import equinox as eqx
@@ -249,7 +250,7 @@ def _worst(
 
 
 def first_token(
-    problems: ProblemBatch, s: int, designs: tuple[Design, ...], times: list[Real]
+    problems: ProblemBatch, s: int, designs: tuple[Design, ...], times: Sequence[Real]
 ) -> Real:
     """Mean time to the first token of a service with prompts, waiting and the cache's transfer
     included [s]."""

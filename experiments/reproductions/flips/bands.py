@@ -11,7 +11,7 @@ import numpy as np
 
 import codesign
 import hardware_priors
-from codesign.numerics.fields import RealArray, Truths
+from codesign.numerics.fields import Real, RealArray, Truth
 
 DRAWS = 200
 HALVINGS = 24  # of a log axis: six decades to a relative 1e-6
@@ -55,7 +55,7 @@ def technologies(seed: int, draws: int = DRAWS, **choices: Any) -> codesign.Tech
     )
 
 
-def band(values: RealArray) -> Band:
+def band(values: Real) -> Band:
     """The band of values whose first is the nominal one; 0, infinity and NaN mean that there is no
     such point."""
     values = np.asarray(values, dtype=float)
@@ -77,13 +77,13 @@ def certain(value: float) -> Band:
     return Band(value, value, value)
 
 
-def percent(meets: Truths) -> str:
+def percent(meets: Truth) -> str:
     """The share of the draws for which something holds (the first entry is nominal, no draw), for a
     sentence: ``12 %``."""
     return f"{100 * np.mean(np.asarray(meets, dtype=float)[1:]):.0f} %"
 
 
-def crossing(surplus: Callable[[RealArray], RealArray], low: float, high: float) -> RealArray:
+def crossing(surplus: Callable[[RealArray], Real], low: float, high: float) -> RealArray:
     """Where a falling scalar ``surplus`` passes through zero between ``low`` and ``high`` > 0, by
     halving the log axis.
 
@@ -113,7 +113,7 @@ def crossing(surplus: Callable[[RealArray], RealArray], low: float, high: float)
     )
 
 
-def shown(value: float | None, unit: str = "") -> str:
+def shown(value: Real | None, unit: str = "") -> str:
     """A number for a sentence, three digits."""
     if value is None:
         return "none"

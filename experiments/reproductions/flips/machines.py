@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 import codesign
-from codesign.numerics.fields import Real
+from codesign.numerics.fields import Real, RealArray
 from codesign.numerics.units import BITS_PER_BYTE, GIGA, MICRO, PETA, PICO
 from codesign.physical import latency
 from codesign.workload.catalogue import model
@@ -57,13 +57,13 @@ EXECUTIONS = {"limit": LIMIT, "operatorwise": codesign.Operatorwise()}
 class Choices(NamedTuple):
     """Machines and layouts on offer, one an entry of every array [1]."""
 
-    stage: Real  # chips that share a layer
-    pipeline: Real
-    context: Real  # context-parallel degree
-    expert: Real  # groups of whole experts
-    batch: Real
-    stacks: Real
-    layers: Real
+    stage: RealArray  # chips that share a layer
+    pipeline: RealArray
+    context: RealArray  # context-parallel degree
+    expert: RealArray  # groups of whole experts
+    batch: RealArray
+    stacks: RealArray
+    layers: RealArray
 
 
 def choices(
@@ -164,7 +164,7 @@ def access_energy(technology: codesign.Technology) -> Real:
 
 
 def with_memory(
-    technology: codesign.Technology, price: float = 1.0, energy: float = 1.0
+    technology: codesign.Technology, price: Real = 1.0, energy: Real = 1.0
 ) -> codesign.Technology:
     """The technology with its price of layers and its access energy scaled."""
     scaled = (technology.memory.layer_price * price, technology.memory.access_energy * energy)
@@ -176,7 +176,7 @@ def evaluated(
     offered: Choices,
     matrix_rate: Real,
     work: Transformer,
-    context: Real,
+    context: RealArray,
     execution: codesign.Execution,
     sync_scale: Real,
 ) -> codesign.Outcome:

@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 import codesign
-from codesign.numerics.fields import Real, RealArray
+from codesign.numerics.fields import Real, RealArray, Truth
 from codesign.numerics.units import KIBI, MICRO
 from codesign.workload.transformer import Transformer
 from experiments.reproductions.flips.bands import (
@@ -53,23 +54,23 @@ class Lines(NamedTuple):
     time: tuple[Real, Real]  # [s]
 
 
-def cost_at(machines: Lines, speed: RealArray, factor: RealArray) -> RealArray:
+def cost_at(machines: Lines, speed: Real, factor: Real) -> Array:
     """Cost of a token per second of every machine, infinite for those that do not fit or keep a
     speed; (choices,)."""
 
-    def line(ends: tuple[RealArray, RealArray]) -> RealArray:
+    def line(ends: tuple[Real, Real]) -> Real:
         return ends[0] + factor * (ends[1] - ends[0])
 
     # where nothing fits the line is infinity less infinity: NaN, which keeps no promise
     return jnp.where(line(machines.time) * speed <= 1.0 + 1e-9, line(machines.cost), jnp.inf)
 
 
-def best(machines: Lines, speed: RealArray, factor: RealArray) -> RealArray:
+def best(machines: Lines, speed: Real, factor: Real) -> Array:
     """Least cost of a token per second among machines that keep a speed, infinity if none does."""
     return jnp.min(cost_at(machines, speed, factor))
 
 
-def advantage(dram: RealArray, sram: RealArray) -> RealArray:
+def advantage(dram: Real, sram: Real) -> Array:
     """How many times more tokens/s per $ (or W) DRAM gives: infinity where SRAM cannot, 0 where
     DRAM cannot [1]."""
     return jnp.where(jnp.isfinite(dram), sram / jnp.where(jnp.isfinite(dram), dram, 1.0), 0.0)
@@ -93,7 +94,7 @@ def lines(
     """All axes of one side. Faster syncs come at the same money: the latency scales, what was paid
     for it stays."""
 
-    def at(scale: RealArray) -> tuple[RealArray, ...]:
+    def at(scale: RealArray) -> tuple[Real | Truth, ...]:
         scaled = with_memory(side.technology, scale[0], scale[1])
         found = evaluated(
             scaled, side.offered, side.matrix_rate, work, context, execution, scale[2]
@@ -162,7 +163,7 @@ def _crossings(
 ) -> Crossings:
     """Crossings for one goal and one promised speed."""
 
-    def at(axis: str, factor: Real, scales_sram: bool = False, promise: Real = speed) -> Real:
+    def at(axis: str, factor: Real, scales_sram: bool = False, promise: Real = speed) -> Array:
         other = best(sram[axis], promise, factor if scales_sram else one)
         return advantage(best(dram[axis], promise, factor), other)
 

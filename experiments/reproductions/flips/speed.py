@@ -90,9 +90,7 @@ def fastest(
     return jax.vmap(one)(technology)
 
 
-def _scheduled(
-    step: Step, compute: RealArray, memory: RealArray, execution: codesign.Execution
-) -> RealArray:
+def _scheduled(step: Step, compute: Real, memory: Real, execution: codesign.Execution) -> RealArray:
     """Time of the operators with their compute and memory times scaled."""
     once = jnp.ones_like(step.compute)
     alone = (step.compute * compute, step.vector * compute, step.memory * memory)

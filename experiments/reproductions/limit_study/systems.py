@@ -44,14 +44,14 @@ TRIES = 16
 class System(NamedTuple):
     """What one evaluation needs, SI; every field of one shape (systems,)."""
 
-    bandwidth: RealArray
-    capacity: RealArray
-    peak: RealArray
-    tensor: RealArray
-    pipeline: RealArray
-    sync: RealArray
-    batch: RealArray
-    context: RealArray
+    bandwidth: Real
+    capacity: Real
+    peak: Real
+    tensor: Real
+    pipeline: Real
+    sync: Real
+    batch: Real
+    context: Real
 
 
 class Answer(NamedTuple):
@@ -115,7 +115,7 @@ def one_answer(
     return Answer(
         user=found.user_tokens_per_second,
         system=found.system_tokens_per_second,
-        fits=found.fits_memory,
+        fits=jnp.asarray(found.fits_memory),
         needed=found.capacity_needed,
         synced=jnp.sum(step.latency) / step.time,
         used=flops / system.peak / step.time / system.pipeline,  # a stage waits for the others
@@ -160,7 +160,7 @@ def system(
     batch: float = 1.0,
     pipeline: float = 1.0,
     bandwidth: float = 1.0,
-    sync: Real | float | None = None,
+    sync: Real | None = None,
 ) -> System:
     """A machine of the study's chips; ``bandwidth`` multiplies theirs, ``sync`` [s] replaces
     theirs."""
