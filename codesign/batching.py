@@ -71,7 +71,7 @@ def advise_batch(
 
 
 def slopes_of_batch(
-    latency: Callable[[Real, Real], Real], batch: Real, quantities: Real
+    latency: Callable[..., Real], batch: Real, quantities: Real
 ) -> tuple[Real, Real]:
     """Differentiate the batch at which a promise is just kept, by the implicit function theorem.
 

@@ -38,16 +38,16 @@ class Sought(NamedTuple):
     group."""
 
     lanes: Lanes
-    steps: Steps[np.ndarray]
+    steps: Steps
     served: Served
-    alone: Steps[np.ndarray]  # at one sequence a group
+    alone: Steps  # at one sequence a group
     closed: np.ndarray  # whether the batch is the best, not just good enough to be dropped
 
 
 def score(
     objective: Objective,
     lanes: Lanes,
-    steps: Steps[np.ndarray],
+    steps: Steps,
     served: Served,
     demand: Demand,
     rate: np.ndarray,
@@ -85,7 +85,7 @@ def score(
 
 
 def least_score(
-    objective: Objective, lanes: Lanes, steps: Steps[np.ndarray], served: Served, demand: Demand
+    objective: Objective, lanes: Lanes, steps: Steps, served: Served, demand: Demand
 ) -> np.ndarray:
     """What no smaller batch of the same layout can beat, promises aside: an instance never serves
     less with more sequences."""
@@ -112,7 +112,7 @@ def seek(
     question: Asked,
     demand: Demand,
     objective: Objective,
-    serve: Callable[[Steps[np.ndarray], Lanes, Demand], Served] = shared,
+    serve: Callable[[Steps, Lanes, Demand], Served] = shared,
     *,
     exact: bool = False,
 ) -> Sought:
@@ -128,7 +128,7 @@ def seek(
         exact: drop none.
     """
 
-    def run(at: Lanes) -> tuple[Steps[np.ndarray], Served, np.ndarray]:
+    def run(at: Lanes) -> tuple[Steps, Served, np.ndarray]:
         steps = evaluate(found, at, question)
         served = serve(steps, at, demand)
         return steps, served, served_rate(served, at, demand)

@@ -8,7 +8,7 @@ shape.
 
 import dataclasses
 from collections.abc import Hashable, Sequence
-from typing import Generic, NamedTuple, TypeAlias, TypeVar
+from typing import NamedTuple, TypeAlias
 
 import equinox as eqx
 import jax
@@ -42,9 +42,6 @@ LANES = 1024
 
 ROWS = 12
 """Operator tables are padded to a multiple of so many rows."""
-
-
-Numbers = TypeVar("Numbers")
 
 
 class Offer(eqx.Module):
@@ -88,29 +85,30 @@ class Lanes(NamedTuple):
         return self.layout[:, 1] * self.layout[:, 2]
 
 
-class Steps(NamedTuple, Generic[Numbers]):
-    """Both steps of an instance, leading axis the lanes; arrays of JAX inside, of numpy outside.
+class Steps(NamedTuple):
+    """Both steps of an instance, leading axis the lanes; arrays of JAX in the compiled program, of
+    numpy outside.
 
     A pass prefills one prompt in each of the groups. ``running`` is without own energy where a
     price by the hour is stated, for that includes it.
     """
 
-    decode: Numbers  # [s] a step of all sequences
-    prefill: Numbers  # [s] a pass
-    decode_fill: Numbers  # [1] ln of what the fullest chip keeps over what it may, decoding
-    prefill_fill: Numbers  # [1] the same of a pass
-    decode_needed: Numbers  # [B] of all chips
-    available: Numbers  # [B] of all chips
-    decode_running: Numbers  # [USD/s]
-    prefill_running: Numbers  # [USD/s]
-    decode_power: Numbers  # [W] mean of a chip
-    prefill_power: Numbers  # [W]
-    capital: Numbers  # [USD]
-    provisioned: Numbers  # [W]
-    cache: Numbers  # [B] cache of one prompt
-    scale_out: Numbers  # [B/s] attained, all chips
-    waited: Numbers  # [1] share of interleaved prefills that decode steps wait for
-    request: Numbers  # [s] host time of a request before its first token
+    decode: np.ndarray  # [s] a step of all sequences
+    prefill: np.ndarray  # [s] a pass
+    decode_fill: np.ndarray  # [1] ln of what the fullest chip keeps over what it may, decoding
+    prefill_fill: np.ndarray  # [1] the same of a pass
+    decode_needed: np.ndarray  # [B] of all chips
+    available: np.ndarray  # [B] of all chips
+    decode_running: np.ndarray  # [USD/s]
+    prefill_running: np.ndarray  # [USD/s]
+    decode_power: np.ndarray  # [W] mean of a chip
+    prefill_power: np.ndarray  # [W]
+    capital: np.ndarray  # [USD]
+    provisioned: np.ndarray  # [W]
+    cache: np.ndarray  # [B] cache of one prompt
+    scale_out: np.ndarray  # [B/s] attained, all chips
+    waited: np.ndarray  # [1] share of interleaved prefills that decode steps wait for
+    request: np.ndarray  # [s] host time of a request before its first token
 
 
 class Asked(eqx.Module):
@@ -194,10 +192,8 @@ def _lanes(
     layout: jax.Array,
     batch: jax.Array,
     question: Asked,
-) -> Steps[jax.Array]:
-    def lane(
-        row: jax.Array, latency: jax.Array, degrees: jax.Array, batch: Real
-    ) -> Steps[jax.Array]:
+) -> Steps:
+    def lane(row: jax.Array, latency: jax.Array, degrees: jax.Array, batch: Real) -> Steps:
         return _steps(packing.tree(row), latency, degrees, batch, question)
 
     return jax.vmap(lane)(rows, latency, layout, batch)
@@ -221,7 +217,7 @@ def plan_of(degrees: jax.Array) -> Plan:
 
 def _steps(
     offer: Offer, latency: jax.Array, degrees: jax.Array, batch: Real, question: Asked
-) -> Steps[jax.Array]:
+) -> Steps:
     groups = degrees[1] * degrees[2]
     chips = groups * degrees[0] * degrees[3]
     design = dataclasses.replace(offer.design, chips=chips, sync_latency=latency)
@@ -256,29 +252,28 @@ def _steps(
     last = question.context + (question.context - question.prompt) / batch
     ending = Workload(nameless, dataclasses.replace(decode, context=last))
     fullest = evaluate_table(design, table, ending, plan, technology, execution)
-    return Steps(
-        decode=decoded.step_time,
-        prefill=filled.step_time,
-        decode_fill=jnp.asarray(fullest.limits.capacity),
-        prefill_fill=filled.limits.capacity,
-        decode_needed=jnp.asarray(fullest.capacity_needed),
-        available=decoded.capacity_available,
-        decode_running=running[0],
-        prefill_running=running[1],
-        decode_power=powers[0],
-        prefill_power=powers[1],
-        capital=chips * (equipment + decoded.cost.facility),
-        provisioned=decoded.provisioned_power,
-        cache=jnp.asarray(prompt_cache(table, prefill)),
-        scale_out=chips * design.scale_out_bandwidth * technology.attainable.link,
-        waited=jnp.asarray(execution.waited_share(), latency.dtype),
-        request=jnp.asarray(execution.request_time(), latency.dtype),
-    )
+    figures = {
+        "decode": decoded.step_time,
+        "prefill": filled.step_time,
+        "decode_fill": fullest.limits.capacity,
+        "prefill_fill": filled.limits.capacity,
+        "decode_needed": fullest.capacity_needed,
+        "available": decoded.capacity_available,
+        "decode_running": running[0],
+        "prefill_running": running[1],
+        "decode_power": powers[0],
+        "prefill_power": powers[1],
+        "capital": chips * (equipment + decoded.cost.facility),
+        "provisioned": decoded.provisioned_power,
+        "cache": prompt_cache(table, prefill),
+        "scale_out": chips * design.scale_out_bandwidth * technology.attainable.link,
+        "waited": jnp.asarray(execution.waited_share(), latency.dtype),
+        "request": jnp.asarray(execution.request_time(), latency.dtype),
+    }
+    return Steps(**jax.tree.map(jnp.asarray, figures))
 
 
-def evaluate(
-    found: Offers, lanes: Lanes, question: Asked, rows: np.ndarray | None = None
-) -> Steps[np.ndarray]:
+def evaluate(found: Offers, lanes: Lanes, question: Asked, rows: np.ndarray | None = None) -> Steps:
     """Run lanes, ``LANES`` at a time; arrays of numpy.
 
     Args:

@@ -198,7 +198,7 @@ def _shared_out(
 
 def outcomes(
     lanes: Lanes,
-    steps: Steps[np.ndarray],
+    steps: Steps,
     served: Served,
     demand: Demand,
     instances: np.ndarray,

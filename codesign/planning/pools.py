@@ -22,7 +22,7 @@ MOST_INSTANCES = 16
 """Instances of one pool."""
 
 
-def decoding(steps: Steps[np.ndarray], lanes: Lanes, demand: Demand) -> Served:
+def decoding(steps: Steps, lanes: Lanes, demand: Demand) -> Served:
     """What an instance that only decodes serves; arguments as ``rates.shared``."""
     tokens = tokens_per_step(demand)
     per_token = steps.decode / tokens

@@ -40,7 +40,7 @@ grow without end within what calibration knows of the capacity, and the forms of
 within 10 % of a simulation (``random_arrivals``)."""
 
 
-def lone_prompt(steps: Steps[np.ndarray], lanes: Lanes, chunks: float) -> np.ndarray:
+def lone_prompt(steps: Steps, lanes: Lanes, chunks: float) -> np.ndarray:
     """Prefill of a prompt that is alone, in chunks through the stages [s].
 
     >>> import numpy as np
@@ -53,7 +53,7 @@ def lone_prompt(steps: Steps[np.ndarray], lanes: Lanes, chunks: float) -> np.nda
     return steps.prefill * (chunks + stages - 1.0) / (chunks * stages)
 
 
-def shared(steps: Steps[np.ndarray], lanes: Lanes, demand: Demand) -> Served:
+def shared(steps: Steps, lanes: Lanes, demand: Demand) -> Served:
     """Prefill interleaved with decode on the same chips (``performance.queueing.aggregated``).
 
     Args:

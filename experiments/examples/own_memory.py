@@ -9,7 +9,7 @@ from codesign.hardware.technology import Technology
 
 
 def optical_pool(world: Technology, price_per_byte: float, energy_per_bit: float) -> Technology:
-    """The technology with that pool; a port carries 100 GB/s, a layer is a byte [USD/B], [J/bit]."""
+    """The technology with that pool; a port carries 100 GB/s, a layer is a byte [USD/B, J/bit]."""
     pool = dataclasses.replace(
         world.pool,
         stack_bandwidth=100e9,

@@ -99,7 +99,7 @@ def outcomes(machine: Machine, compute_bits: float = 16.0) -> RealArray:
     """
     above, below = silicon(machine, compute_bits)
     design, technology = machine.design, machine.technology
-    total = above + below
+    total = jnp.asarray(above + below)
     bits = jnp.asarray(compute_bits, total.dtype)
     power = peak_power(design, technology, total, bits)
     dies = jnp.maximum(machine.base_dies, 1.0)

@@ -97,7 +97,7 @@ class Sought:
     def look(self, machines: Integers) -> Looked:
         """Evaluate machines and remember those that may be."""
         found = evaluate(self.offers, machines)
-        logs = log_goals(self.objectives, found.totals)
+        logs = np.asarray(log_goals(self.objectives, found.totals))
         held, first = found.capacity <= 0.0, found.first <= 0.0
         kept = (
             (found.late <= 0.0)
@@ -109,18 +109,17 @@ class Sought:
             for yes in (True, False)
         )
         enough, within = (
-            bounds_exceeded(own, found.totals).max(axis=1, initial=-np.inf) <= 0.0
+            np.asarray(bounds_exceeded(own, found.totals)).max(axis=1, initial=-np.inf) <= 0.0
             for own in (helped, others)
         )
-        logs, enough = np.asarray(logs), np.asarray(enough)
         good = np.asarray(held.all(axis=1) & kept.all(axis=1) & enough & within)
         self._seen.append((machines[good], logs[good]))
         owner = self.offers.device[machines.offer]
         np.minimum.at(self.best, owner[good], logs[good])
         np.logical_or.at(self.fits, owner, held.all(axis=1))
         kept = kept & within[:, None] if kept.shape[1] == 1 else kept
-        apart = held & first.all(axis=1, keepdims=True)
-        return Looked(logs, np.asarray(kept), np.asarray(apart), enough, good)
+        apart = np.asarray(held & first.all(axis=1, keepdims=True))
+        return Looked(logs, np.asarray(kept), apart, enough, good)
 
     def with_largest_batches(self, offer: np.ndarray, chips: np.ndarray) -> np.ndarray:
         """Look at machines at batches from the least to the largest possible; ln of what they may

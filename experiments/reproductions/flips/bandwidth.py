@@ -56,7 +56,9 @@ def log_goals(
         link_bandwidth=LINK_BANDWIDTH,
     )
     one = jnp.asarray(1.0)
-    plan = ideal_if_limit(plan_of(Choices(chips, one, one, one, one, one, one)), execution)
+    plan = ideal_if_limit(
+        plan_of(Choices(jnp.asarray(chips), one, one, one, one, one, one)), execution
+    )
     batch, context = service
     workload = codesign.Workload(work, codesign.Decode(batch=batch, context=context))
     found = codesign.evaluate(machine, workload, plan, technology=technology, execution=execution)

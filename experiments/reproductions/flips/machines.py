@@ -176,7 +176,7 @@ def evaluated(
     offered: Choices,
     matrix_rate: Real,
     work: Transformer,
-    context: RealArray,
+    context: Real,
     execution: codesign.Execution,
     sync_scale: Real,
 ) -> codesign.Outcome:

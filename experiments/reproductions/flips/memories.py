@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import Array
 
 import codesign
-from codesign.numerics.fields import Real, RealArray, Truth
+from codesign.numerics.fields import Real, RealArray
 from codesign.numerics.units import KIBI, MICRO
 from codesign.workload.transformer import Transformer
 from experiments.reproductions.flips.bands import (
@@ -94,12 +94,13 @@ def lines(
     """All axes of one side. Faster syncs come at the same money: the latency scales, what was paid
     for it stays."""
 
-    def at(scale: RealArray) -> tuple[Real | Truth, ...]:
+    def at(scale: RealArray) -> tuple[RealArray, ...]:
         scaled = with_memory(side.technology, scale[0], scale[1])
         found = evaluated(
             scaled, side.offered, side.matrix_rate, work, context, execution, scale[2]
         )
-        return found.capital_cost, found.provisioned_power, found.step_time, found.fits_memory
+        fits = jnp.asarray(found.fits_memory)
+        return found.capital_cost, found.provisioned_power, found.step_time, fits
 
     capital, watts, time, fits = jax.vmap(at)(jnp.asarray(SCALES))
 
