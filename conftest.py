@@ -3,7 +3,9 @@ pyproject.toml).
 
 Programs run once or twice here, so XLA compiles them in the shortest time (0.4 of it:
 ``codesign.numerics.compilation``), unless ``XLA_FLAGS`` says otherwise. Random examples are the
-same at every run, unless ``HYPOTHESIS_PROFILE=nightly`` asks for new ones, ten times as many.
+same at every run, unless ``HYPOTHESIS_PROFILE=nightly`` asks for new ones, ten times as many; that
+profile also checks every annotation by beartype (an eighth more processor time: too much for every
+run).
 """
 
 import os
@@ -25,6 +27,11 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 settings.register_profile("default", derandomize=True, deadline=None)  # a first call compiles
 settings.register_profile("nightly", max_examples=1000, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+if os.environ.get("HYPOTHESIS_PROFILE") == "nightly":
+    jaxtyping.install_import_hook(
+        ["codesign", "objectives", "hardware_priors"], "tests.check_types"
+    )
 
 
 @pytest.fixture(autouse=True)

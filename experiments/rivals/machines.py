@@ -218,9 +218,8 @@ class Sought:
         upper = np.minimum(
             high, np.where(~kept & (batches > lower[:, None]), batches, high[:, None]).min(axis=1)
         )
-        beyond = np.all(
-            batches >= upper[:, None], axis=2
-        )  # larger than any service may take: no machine in reach is better
+        # larger than any service may take: no machine in reach is better
+        beyond = np.all(batches >= upper[:, None], axis=2)
         known = np.any(beyond, axis=1)
         nearest = logs[np.arange(len(low)), np.argmax(beyond, axis=1)]
         reached = np.where(looked.good[..., None], logs, np.inf).min(axis=1)
