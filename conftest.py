@@ -1,9 +1,11 @@
-"""The strict environment: float64, no silent dtype promotion, warnings are errors (see
+"""The strict environment: float64, no silent promotion of dtypes or ranks, warnings are errors (see
 pyproject.toml).
 
 Programs run once or twice here, so XLA compiles them in the shortest time (0.4 of it:
 ``codesign.numerics.compilation``), unless ``XLA_FLAGS`` says otherwise. Random examples are the
-same at every run, unless ``HYPOTHESIS_PROFILE=nightly`` asks for new ones, ten times as many.
+same at every run, unless ``HYPOTHESIS_PROFILE=nightly`` asks for new ones, ten times as many; that
+profile also checks every annotation by beartype (an eighth more processor time: too much for every
+run).
 """
 
 import os
@@ -15,11 +17,13 @@ os.environ.setdefault(
 )
 
 import jax
+import jaxtyping
 import pytest
 from hypothesis import settings
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")
 
 settings.register_profile("default", derandomize=True, deadline=None)  # a first call compiles
 settings.register_profile("nightly", max_examples=1000, deadline=None, print_blob=True)
@@ -37,3 +41,19 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
         return
     if maps.read_bytes().count(b"\n") > MOST_MAPS:
         jax.clear_caches()
+
+
+if os.environ.get("HYPOTHESIS_PROFILE") == "nightly":
+    jaxtyping.install_import_hook(
+        ["codesign", "objectives", "hardware_priors"], "tests.check_types"
+    )
+
+
+@pytest.fixture(autouse=True)
+def annotations(request: pytest.FixtureRequest):
+    """Let a test marked ``wrongly_typed`` give what annotations forbid: what it holds is our own
+    refusal, which a type checker would come before."""
+    wrongly = request.node.get_closest_marker("wrongly_typed") is not None
+    jaxtyping.config.update("jaxtyping_disable", wrongly)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

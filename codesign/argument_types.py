@@ -1,7 +1,5 @@
 """Which arguments are what they are called: what is of another kind is refused in one sentence."""
 
-from typing import Any
-
 import jax
 import numpy as np
 
@@ -21,7 +19,7 @@ OFFERED = {
 """What makes one of each type."""
 
 
-def require_type(name: str, value: Any, expected: type, offered: str = "") -> None:
+def require_type(name: str, value: object, expected: type, offered: str = "") -> None:
     """Refuse a value of another type.
 
     Args:
@@ -52,7 +50,9 @@ def _article(kind: type) -> str:
     return f"{'an' if kind.__name__[0] in 'AEIOU' else 'a'} {kind.__name__}"
 
 
-def check_types(design: Any, workload: Any, plan: Any, technology: Any, execution: Any) -> None:
+def check_types(
+    design: object, workload: object, plan: object, technology: object, execution: object
+) -> None:
     """Refuse arguments of an evaluation that are something else.
 
     Raises:
@@ -73,7 +73,7 @@ def check_types(design: Any, workload: Any, plan: Any, technology: Any, executio
         require_type(name, value, expected)
 
 
-def check_scalars(name: str, tree: Any) -> None:
+def check_scalars(name: str, tree: object) -> None:
     """Refuse arrays where one number is meant: they would meet the axis of the operators.
 
     Raises:

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from codesign.numerics.fields import Number, Real
+from codesign.numerics.fields import Real, RealArray
 
 
 class Advice(NamedTuple):
@@ -28,8 +28,8 @@ class Advice(NamedTuple):
 
 def advise_batch(
     batches: Sequence[float],
-    throughput: Sequence[float],
-    latency: Sequence[float],
+    throughput: Sequence[float] | RealArray,
+    latency: Sequence[float] | RealArray,
     promise: float,
     floor: float = 0.1,
     allowed: Sequence[bool] | None = None,
@@ -71,7 +71,7 @@ def advise_batch(
 
 
 def slopes_of_batch(
-    latency: Callable[[Real, Real], Real], batch: Number, quantities: Real
+    latency: Callable[..., Real], batch: Real, quantities: Real
 ) -> tuple[Real, Real]:
     """Differentiate the batch at which a promise is just kept, by the implicit function theorem.
 

@@ -213,7 +213,13 @@ def run_step(
     at_16_bit = design.peak_flops / gain
     vector, exponential = at_16_bit * logic.vector_ratio, at_16_bit * logic.exponential_ratio
     rates = attained_rates(
-        design, technology.attainable, own_gain / gain, at_16_bit, vector, exponential, execution
+        design,
+        technology.attainable,
+        jnp.asarray(own_gain / gain),
+        at_16_bit,
+        vector,
+        exponential,
+        execution,
     )
     return execution.step(design, table, workload.phase, plan, rates, technology.attainable.link)
 

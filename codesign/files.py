@@ -11,9 +11,11 @@ import math
 import os
 import stat
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
+
+Content = TypeVar("Content")
 
 LARGEST = 16 * 2**20
 """The most that is read of a file that people write [B]; the largest config.json seen has a
@@ -85,17 +87,17 @@ def read_text(path: Path, wrong: str = "not a text file", largest: int = LARGEST
         raise ValueError(f"{path}: {wrong}: {byte} is not UTF-8; expected UTF-8 text") from None
 
 
-def read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, object]:
     """The content of a TOML file; refused as by ``read_text`` and ``parse_toml``."""
     return parse_toml(read_text(path, NOT_TOML), path)
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path) -> object:
     """The content of a JSON file; refused as by ``read_text`` and ``parse_json``."""
     return parse_json(read_text(path, NOT_JSON), path)
 
 
-def parse_toml(text: str, origin: str | Path) -> dict[str, Any]:
+def parse_toml(text: str, origin: str | Path) -> dict[str, object]:
     """The content of a TOML text; ``origin`` is named in complaints.
 
     Raises:
@@ -114,7 +116,7 @@ def parse_toml(text: str, origin: str | Path) -> dict[str, Any]:
     return content
 
 
-def parse_json(text: str, origin: str | Path) -> Any:
+def parse_json(text: str, origin: str | Path) -> object:
     """The content of a JSON text; ``origin`` is named in complaints.
 
     Raises:
@@ -125,7 +127,7 @@ def parse_json(text: str, origin: str | Path) -> Any:
     )
 
 
-def _parsed(parse: Callable[[str], Any], text: str, origin: str | Path, wrong: str) -> Any:
+def _parsed(parse: Callable[[str], Content], text: str, origin: str | Path, wrong: str) -> Content:
     try:
         content = parse(text)
         _refuse_deep(content)
@@ -138,8 +140,8 @@ def _parsed(parse: Callable[[str], Any], text: str, origin: str | Path, wrong: s
         raise ValueError(f"{origin}: {wrong}: {error}") from None
 
 
-def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    content: dict[str, Any] = {}
+def _no_key_twice(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    content: dict[str, object] = {}
     for key, value in pairs:
         if key in content:
             raise ValueError(f"the key {key!r} is given twice")
@@ -147,7 +149,7 @@ def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return content
 
 
-def _refuse_deep(value: Any, depth: int = 0) -> None:
+def _refuse_deep(value: object, depth: int = 0) -> None:
     """Raise ``RecursionError``, whatever Python's own limit, so that whoever walks or prints the
     content can."""
     if depth > DEEPEST:
@@ -156,7 +158,7 @@ def _refuse_deep(value: Any, depth: int = 0) -> None:
         _refuse_deep(entry, depth + 1)
 
 
-def _leaves(value: Any, where: str) -> Iterator[tuple[str, Any]]:
+def _leaves(value: object, where: str) -> Iterator[tuple[str, object]]:
     """Everything that holds nothing else, with its dotted key."""
     if not isinstance(value, dict | list):
         yield where, value
@@ -164,7 +166,7 @@ def _leaves(value: Any, where: str) -> Iterator[tuple[str, Any]]:
         yield from _leaves(entry, f"{where}.{key}" if where else str(key))
 
 
-def _entries(value: Any) -> dict[Any, Any]:
+def _entries(value: object) -> Mapping[object, object]:
     return (
         value
         if isinstance(value, dict)

@@ -11,7 +11,7 @@ import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -35,12 +35,12 @@ class Sums(NamedTuple):
     that a share which is linear in them says both.
     """
 
-    one: Any  # [1] a constant
-    equipment: Any  # [USD] one chip with its share of network and server
-    peak: Any  # [W] one package, everything at its peak
-    idle: Any  # [W] one chip that does nothing
-    edge: Any  # [m] taken by memory and links
-    interposer: Any  # [m²]
+    one: Real  # [1] a constant
+    equipment: Real  # [USD] one chip with its share of network and server
+    peak: Real  # [W] one package, everything at its peak
+    idle: Real  # [W] one chip that does nothing
+    edge: Real  # [m] taken by memory and links
+    interposer: Real  # [m²]
 
 
 class Machine(NamedTuple):
@@ -105,7 +105,7 @@ class LimitRow:
     """
 
     name: str
-    share: Callable[[Sums, Machine], Any] | None = None
+    share: Callable[[Sums, Machine], Real] | None = None
     powers: Mapping[str, float] = field(default_factory=_nothing, hash=False)
     words: str = ""
     description: str = ""
@@ -156,7 +156,7 @@ def _layer_capacity(machine: Machine) -> Real:
     return machine.technology.memory.layer_capacity / machine.technology.memory.stack_bandwidth
 
 
-def _rise(sums: Sums, machine: Machine) -> Any:
+def _rise(sums: Sums, machine: Machine) -> Real:
     """Rise of the junction above the coolant, times the silicon [K m²]."""
     return junction_rise(sums.peak, jnp.ones(()), machine.technology.cooling)
 

@@ -4,7 +4,7 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from codesign.limits import Limits, stack_limits
-from codesign.numerics.fields import Real, Truth, quantity
+from codesign.numerics.fields import Quantity, Truth, quantity
 from codesign.performance.load import Footprint
 from codesign.performance.step import Step
 from codesign.physical.area import Area
@@ -24,27 +24,27 @@ class Outcome(eqx.Module):
     cost: Cost
     footprint: Footprint
     step: Step
-    step_time: Real = quantity("s", "time of one step")
-    time_per_token: Real = quantity(
+    step_time: Quantity = quantity("s", "time of one step")
+    time_per_token: Quantity = quantity(
         "s", "time between two tokens of a user (prefill: to the first)"
     )
-    user_tokens_per_second: Real = quantity("token/s", "speed that one user sees")
-    system_tokens_per_second: Real = quantity("token/s", "tokens of all users")
-    capacity_needed: Real = quantity("B", "bytes that weights and caches take")
-    capacity_available: Real = quantity(
+    user_tokens_per_second: Quantity = quantity("token/s", "speed that one user sees")
+    system_tokens_per_second: Quantity = quantity("token/s", "tokens of all users")
+    capacity_needed: Quantity = quantity("B", "bytes that weights and caches take")
+    capacity_available: Quantity = quantity(
         "B", "bytes that they may fill: what there is less the reserve"
     )
-    peak_power: Real = quantity("W", "one chip, everything at its peak")
-    mean_power: Real = quantity("W", "one chip, running this")
-    provisioned_power: Real = quantity("W", "facility, for all chips at their peak")
-    energy_per_token: Real = quantity("J", "facility energy of one token")
-    capital_cost: Real = quantity("USD", "equipment and facility")
-    running_cost: Real = quantity("USD/s", "capital paid back, and energy")
-    cost_per_token: Real = quantity("USD", "running cost over tokens, idle time included")
-    tokens_per_second_per_dollar: Real = quantity(
+    peak_power: Quantity = quantity("W", "one chip, everything at its peak")
+    mean_power: Quantity = quantity("W", "one chip, running this")
+    provisioned_power: Quantity = quantity("W", "facility, for all chips at their peak")
+    energy_per_token: Quantity = quantity("J", "facility energy of one token")
+    capital_cost: Quantity = quantity("USD", "equipment and facility")
+    running_cost: Quantity = quantity("USD/s", "capital paid back, and energy")
+    cost_per_token: Quantity = quantity("USD", "running cost over tokens, idle time included")
+    tokens_per_second_per_dollar: Quantity = quantity(
         "token/s/USD", "system tokens/s over capital cost"
     )
-    tokens_per_second_per_watt: Real = quantity(
+    tokens_per_second_per_watt: Quantity = quantity(
         "token/s/W", "system tokens/s over provisioned power"
     )
 

@@ -13,7 +13,7 @@ from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
 from codesign.limits import Limits
 from codesign.numerics.compilation import computed_once
-from codesign.numerics.fields import Number, Real, quantity
+from codesign.numerics.fields import Quantity, Real, quantity
 from codesign.numerics.units import GIBI
 from codesign.outcome import Outcome
 from codesign.performance.execution import Execution
@@ -36,7 +36,7 @@ class Pool(eqx.Module):
 
     design: Design
     plan: Plan = eqx.field(default_factory=Plan)
-    instances: Real = quantity("1", "instances in the pool", default=1.0)
+    instances: Quantity = quantity("1", "instances in the pool", default=1.0)
 
 
 class ServingOutcome(eqx.Module):
@@ -50,18 +50,18 @@ class ServingOutcome(eqx.Module):
     decode: Outcome
     prefill: Outcome
     limits: Limits
-    first_token: Real = quantity("1", "ln of the time to the first token over its promise")
-    time_to_first_token: Real = quantity("s", "mean, waiting included")
-    time_per_token: Real = quantity("s", "mean time between tokens of a user")
-    requests_per_second: Real = quantity("1/s", "capacity")
-    output_tokens_per_second: Real = quantity("token/s", "capacity")
-    goodput: Real = quantity(
+    first_token: Quantity = quantity("1", "ln of the time to the first token over its promise")
+    time_to_first_token: Quantity = quantity("s", "mean, waiting included")
+    time_per_token: Quantity = quantity("s", "mean time between tokens of a user")
+    requests_per_second: Quantity = quantity("1/s", "capacity")
+    output_tokens_per_second: Quantity = quantity("token/s", "capacity")
+    goodput: Quantity = quantity(
         "1/s", "largest rate that keeps both promises in the mean; 0 where memory does not fit"
     )
-    capital_cost: Real = quantity("USD", "equipment and facility of all pools")
-    provisioned_power: Real = quantity("W", "facility, all pools")
-    running_cost: Real = quantity("USD/s", "capital paid back, and energy")
-    cost_per_output_token: Real = quantity(
+    capital_cost: Quantity = quantity("USD", "equipment and facility of all pools")
+    provisioned_power: Quantity = quantity("W", "facility, all pools")
+    running_cost: Quantity = quantity("USD/s", "capital paid back, and energy")
+    cost_per_output_token: Quantity = quantity(
         "USD", "running cost over output tokens, idle time included"
     )
 
@@ -75,8 +75,8 @@ def serve(
     technology: Technology,
     precision: Precision | None = None,
     execution: Execution | None = None,
-    first_promise: Number = UNLIMITED,
-    token_promise: Number = UNLIMITED,
+    first_promise: Real = UNLIMITED,
+    token_promise: Real = UNLIMITED,
 ) -> ServingOutcome:
     """Serve requests on one pool (prefill interleaved with decode) or on a decode and a prefill
     pool.

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from codesign.limits import Limits
-from codesign.numerics.fields import Real, Truth
+from codesign.numerics.fields import Real, RealArray, Truth
 from codesign.outcome import GAINS, Outcome
 
 NOTHING = 1e-18
@@ -35,7 +35,9 @@ def spoiled(outcome: Judged, distance: Real) -> Judged:
     )
 
 
-def _spoiled(outcome: Judged, good: Truth, limit: Real, gain: Real, cost: Real) -> Judged:
+def _spoiled(
+    outcome: Judged, good: Truth, limit: RealArray, gain: RealArray, cost: RealArray
+) -> Judged:
     found = {}
     for field in dataclasses.fields(outcome):  # pyright: ignore[reportArgumentType]
         value = getattr(outcome, field.name)

@@ -8,7 +8,7 @@ with the distance from the range, so that an optimiser that walks out of it is s
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ from jax.tree_util import GetAttrKey, keystr
 from codesign.argument_types import check_scalars
 from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
-from codesign.numerics.fields import Real, Truth
+from codesign.numerics.fields import Real, Tree, Truth
 from codesign.performance.plan import Plan
 from codesign.workload.phases import Phase
 from codesign.workload.transformer import Transformer, routings
@@ -119,11 +119,11 @@ class Stated(NamedTuple):
     """One number that somebody stated, or that follows from several."""
 
     name: str
-    value: Any
+    value: Real
     range: Range
 
 
-def _leaves(what: str, tree: Any) -> Iterator[Stated]:
+def _leaves(what: str, tree: object) -> Iterator[Stated]:
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
         fields = [key.name for key in path if isinstance(key, GetAttrKey)] or [what]
         legal = RANGES[what].get(fields[-1], NOT_NEGATIVE)
@@ -185,7 +185,7 @@ def check(design: Design, workload: Workload, plan: Plan, technology: Technology
         check_scalars(what, tree)
 
 
-def check_part(what: str, tree: Any) -> None:
+def check_part(what: str, tree: object) -> None:
     """Refuse concrete numbers of one part (a key of ``RANGES``) outside their range.
 
     Raises:
@@ -217,7 +217,7 @@ def _check_mixtures(model: Transformer) -> None:
             )
 
 
-def _concrete(value: Any) -> np.ndarray | None:
+def _concrete(value: object) -> np.ndarray | None:
     return None if isinstance(value, Tracer) else np.asarray(value)
 
 
@@ -260,14 +260,17 @@ class Legal(NamedTuple):
 def legal(design: Design, phase: Phase, promise: Real, plan: Plan) -> Legal:
     """Replace what is outside its range, number by number; legal ones keep every bit and their
     derivatives."""
-    parts: dict[str, Any] = {"design": design, "phase": phase, "promise": promise, "plan": plan}
     stated: list[Stated] = []
-    for what, tree in parts.items():
+
+    def inside(what: str, tree: Tree) -> Tree:
         own = list(_leaves(what, tree))
-        stated += own
-        inside = [jnp.where(_good(one), one.value, one.range.inside) for one in own]
-        parts[what] = jax.tree.unflatten(jax.tree.structure(tree), inside)
-    return Legal(**parts, distance=_distance(stated))
+        stated.extend(own)
+        moved = [jnp.where(_good(one), one.value, one.range.inside) for one in own]
+        return jax.tree.unflatten(jax.tree.structure(tree), moved)
+
+    parts = inside("design", design), inside("phase", phase)
+    rest = inside("promise", promise), inside("plan", plan)
+    return Legal(*parts, *rest, _distance(stated))
 
 
 def _good(stated: Stated) -> Truth:
@@ -294,7 +297,7 @@ def far_from_legal(
     model: Transformer,
     technology: Technology,
     machines: Sequence[tuple[Design, Plan]],
-    *parts: tuple[str, Any],
+    *parts: tuple[str, object],
 ) -> Real:
     """How far what ``legal`` does not look at is from its ranges: 0 where legal [1].
 

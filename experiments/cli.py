@@ -107,7 +107,7 @@ def console() -> None:
         os._exit(code)
 
 
-def interrupt_again(lost: Any) -> None:
+def interrupt_again(lost: "sys.UnraisableHookArgs") -> None:
     """Deliver once more a Ctrl-C that struck where Python cannot raise: in a callback of the
     garbage collector, of which JAX has one.
 

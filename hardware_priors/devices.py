@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -265,7 +264,7 @@ class Device:
             if scale_out
             else lookup("links", "InfiniBand NDR", "bw_per_port").si.value
         )
-        quantities: dict[str, Any] = {
+        quantities: dict[str, float] = {
             "memory_bandwidth": self.fact("memory_bandwidth").si.value,
             "memory_capacity": self.fact("memory_capacity").si.value,
             "peak_flops": self.peak(compute_bits).si.value,

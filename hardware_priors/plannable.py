@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -97,7 +96,7 @@ def plannable(
     return dataclasses.replace(known[device.name][0], hourly=hourly, price=price)
 
 
-_KNOWN: dict[Any, dict[str, tuple[Machine, Any]]] = {}
+_KNOWN: dict[object, dict[str, tuple[Machine, object]]] = {}
 """Machines of the catalogue already put together, by what they depend on; a profile stays with its
 machines, so that its identity stays its own."""
 

@@ -221,11 +221,10 @@ def prune(profile: Profile, least: float = 0.03) -> Profile:
 
     def learnt(k: int, name: str) -> bool:
         coefficient, layer, _ = name.split("|", 2)
-        return (
-            layer == "generic"
-            or profile.covariance[k, k]
-            < (1.0 - least) * layer_spread(profile.spreads, coefficient, layer) ** 2
-        )
+        if layer == "generic":
+            return True
+        unknown = layer_spread(profile.spreads, coefficient, layer) ** 2
+        return bool(profile.covariance[k, k] < (1.0 - least) * unknown)
 
     return profile.keep(np.array([k for k, name in enumerate(profile.names) if learnt(k, name)]))
 

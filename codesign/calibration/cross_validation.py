@@ -6,7 +6,7 @@ catalogue entry remains.
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 import scipy.stats
@@ -130,14 +130,18 @@ def members_of(cases: Sequence[Case], layer: str) -> list[str]:
     return [name for name in sorted(set(keys)) if keys.count(name) >= LEAST_ROWS]
 
 
-def scores(cases: Sequence[Case], left: LeftOut) -> dict[str, Any]:
+Scores: TypeAlias = dict[str, dict[str, dict[str, float]]]
+"""Statistics (``validation.Score``) by quantity and by member."""
+
+
+def scores(cases: Sequence[Case], left: LeftOut) -> Scores:
     """Statistics of rows that were left out: of all members by what was measured, and of each
     member's times per token."""
     measured = np.log([cases[k].value for k in left.rows])
     quantity = np.array([cases[k].quantity for k in left.rows])
     members = np.array(left.members)
 
-    def scored(rows: np.ndarray) -> dict[str, Any]:
+    def scored(rows: np.ndarray) -> dict[str, float]:
         return dataclasses.asdict(score(measured[rows], select(left.predictions, rows)))
 
     timed = quantity == "time_per_token"
@@ -152,7 +156,7 @@ def scores(cases: Sequence[Case], left: LeftOut) -> dict[str, Any]:
     }
 
 
-def widen(profile: Profile, found: dict[str, Any]) -> Profile:
+def widen(profile: Profile, found: dict[str, Scores]) -> Profile:
     """A profile whose layers are as much wider as left-out members were worse than their intervals
     said, with the figures kept in it.
 
@@ -185,7 +189,8 @@ def widen(profile: Profile, found: dict[str, Any]) -> Profile:
         for layer, sd in prior.layers.items()
     }
     spreads = {name: factor * sd for name, sd in {**judged, **profile.spreads}.items()}
-    about = {**profile.about, "left_out": {**profile.about.get("left_out", {}), **found}}
+    about = profile.about.copy()
+    about["left_out"] = {**profile.about.get("left_out", {}), **found}
     about["widened"] = factor * profile.about.get("widened", 1.0)
     return dataclasses.replace(profile, spreads=spreads, about=about)
 

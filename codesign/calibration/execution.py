@@ -3,7 +3,6 @@ gives."""
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -71,7 +70,7 @@ def newest_release(profile: Profile, engine: Engine) -> str:
 def interval(
     outcome: Callable[..., Float[Array, " outcomes"]],
     execution: Calibrated,
-    *arguments: Any,
+    *arguments: object,
     coverage: float = NORMAL_90,
 ) -> tuple[Float[Array, " outcomes"], Float[Array, " outcomes"], Float[Array, " outcomes"]]:
     """Central 90 % intervals of positive outcomes of a calibrated execution, to first order in the
@@ -97,20 +96,25 @@ def interval(
     return jnp.exp(value - coverage * spread), jnp.exp(value), jnp.exp(value + coverage * spread)
 
 
-def _values_and_slopes(outcome: Any, execution: Calibrated, arguments: Any) -> tuple[Any, Any]:
+def _values_and_slopes(
+    outcome: Callable[..., Array], execution: Calibrated, arguments: tuple[object, ...]
+) -> tuple[Array, Array]:
     """Logarithms of the outcomes, and their derivatives by the coefficients' logarithms."""
 
     def logs_of(logs: Float[Array, " coefficients"]) -> Float[Array, " outcomes"]:
         return jnp.log(outcome(dataclasses.replace(execution, logs=logs), *arguments))
 
-    return logs_of(execution.logs), jax.jacrev(logs_of)(execution.logs)
+    logs = jnp.asarray(execution.logs)
+    return logs_of(logs), jax.jacrev(logs_of)(logs)
 
 
 # operation by operation it takes ten times as long
 _with_slopes = compiled(SELDOM, static_argnums=(0,))(_values_and_slopes)
 
 
-def scaled_covariance(execution: Calibrated) -> Float[Array, "coefficients coefficients"]:
+def scaled_covariance(
+    execution: Calibrated,
+) -> Float[Array | np.ndarray, "coefficients coefficients"]:
     """Covariance of the logarithms with the residual of a measured time as a scale of the kernels'
     [1]."""
     scales = jnp.asarray(

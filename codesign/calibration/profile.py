@@ -3,9 +3,30 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
+
+
+class About(TypedDict, total=False):
+    """What a profile was fitted to, and how well it did on rows left out."""
+
+    name: str
+    date: str
+    source: str
+    data: list[str]
+    tables: list[str]
+    prior: str
+    rows: int
+    contradicted: dict[str, list[str]]
+    devices: dict[str, int]
+    models: dict[str, int]
+    engines: dict[str, int]
+    converged: bool
+    iterations: int
+    license_note: str
+    widened: float
+    left_out: dict[str, dict[str, dict[str, dict[str, float]]]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +44,7 @@ class Profile:
     covariance: np.ndarray
     noise: dict[str, float] = dataclasses.field(default_factory=dict)
     spreads: dict[str, float] = dataclasses.field(default_factory=dict)
-    about: dict[str, Any] = dataclasses.field(default_factory=dict)
+    about: About = dataclasses.field(default_factory=lambda: About())
 
     @property
     def index(self) -> dict[str, int]:

@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from codesign.calibration.features import Features, StepWork
+from codesign.numerics.fields import Real
 from codesign.performance.calibrated import ChipRates, collective_times, kernel_times, mean_power
 from codesign.performance.kernel_coefficients import Coefficients, from_logs
 
@@ -119,7 +120,7 @@ def predict(logs: Float[Array, " coefficients"], f: Features) -> Float[Array, " 
     return jnp.log(values)
 
 
-def _power(f: Features, c: Coefficients, decode: Array, interleaved: Array) -> Array:
+def _power(f: Features, c: Coefficients, decode: Real, interleaved: Real) -> Real:
     """Mean power of a chip: idle, and the energy of a step and of the prefills between steps,
     capped at the rating [W]."""
     share = c.interference * f.batch / f.output / f.together

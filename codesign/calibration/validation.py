@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -18,7 +17,7 @@ LEAST_ROWS = 5
 
 def validate(
     cases: Sequence[Case], unmapped: Sequence[Unmapped], profile: Profile
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Predict every mapped row and score the predictions.
 
     Args:
@@ -42,7 +41,7 @@ def validate(
         if prediction_of(case) is None
     ]
     if not judged:
-        empty: dict[str, Any] = {
+        empty: dict[str, object] = {
             "overall": None,
             "quantities": {},
             "groups": [],
@@ -64,7 +63,7 @@ def validate(
     return {**told, "contradicted": {rule: broken.count(rule) for rule in sorted(set(broken))}}
 
 
-def _left(unmapped: Sequence[Unmapped]) -> dict[str, Any]:
+def _left(unmapped: Sequence[Unmapped]) -> dict[str, object]:
     rows = [
         {"file": row.measurement.file, "line": row.measurement.line, "reason": row.reason}
         for row in unmapped
@@ -74,17 +73,17 @@ def _left(unmapped: Sequence[Unmapped]) -> dict[str, Any]:
 
 def report(
     judged: Sequence[Case], predicted: Predictions, unmapped: Sequence[Unmapped]
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """The report of rows whose predictions are made."""
     measured = np.log([case.value for case in judged])
     quantity = np.array([case.quantity for case in judged])
 
-    def scored(rows: np.ndarray) -> dict[str, Any]:
+    def scored(rows: np.ndarray) -> dict[str, object]:
         return dataclasses.asdict(score(measured[rows], select(predicted, rows)))
 
     quantities = {name: scored(np.flatnonzero(quantity == name)) for name in sorted(set(quantity))}
     main = "time_per_token" if "time_per_token" in quantities else next(iter(quantities))
-    groups: list[dict[str, Any]] = []
+    groups: list[dict[str, object]] = []
     for by, name_of in GROUPINGS.items():
         members = np.array([name_of(case) for case in judged])
         for name in sorted(quantities):

@@ -3,7 +3,7 @@ design follow."""
 
 import equinox as eqx
 
-from codesign.numerics.fields import Real, quantity
+from codesign.numerics.fields import Quantity, quantity
 
 
 class Build(eqx.Module):
@@ -13,13 +13,15 @@ class Build(eqx.Module):
     counts may be fractional.
     """
 
-    matrix_area: Real = quantity("m^2", "matrix units with registers and L1, all dies of a package")
-    sram_area: Real = quantity("m^2", "on-chip SRAM with its wires, all dies of a package")
-    clock: Real = quantity("1", "clock over the node's nominal clock")
-    stacks: Real = quantity("1", "memory stacks of a package")
-    layers: Real = quantity("1", "DRAM layers of one stack")
-    lanes: Real = quantity("1", "SerDes lanes of a package, one direction")
-    dies: Real = quantity("1", "equal logic dies in a package")
-    white_silicon: Real = quantity("m^2", "logic area left empty, all dies")
-    scale_up_domain: Real = quantity("1", "chips joined by the scale-up network")
-    chips: Real = quantity("1", "number of chips")
+    matrix_area: Quantity = quantity(
+        "m^2", "matrix units with registers and L1, all dies of a package"
+    )
+    sram_area: Quantity = quantity("m^2", "on-chip SRAM with its wires, all dies of a package")
+    clock: Quantity = quantity("1", "clock over the node's nominal clock")
+    stacks: Quantity = quantity("1", "memory stacks of a package")
+    layers: Quantity = quantity("1", "DRAM layers of one stack")
+    lanes: Quantity = quantity("1", "SerDes lanes of a package, one direction")
+    dies: Quantity = quantity("1", "equal logic dies in a package")
+    white_silicon: Quantity = quantity("m^2", "logic area left empty, all dies")
+    scale_up_domain: Quantity = quantity("1", "chips joined by the scale-up network")
+    chips: Quantity = quantity("1", "number of chips")

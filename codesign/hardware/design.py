@@ -2,7 +2,7 @@
 
 import equinox as eqx
 
-from codesign.numerics.fields import Real, quantity
+from codesign.numerics.fields import Quantity, quantity
 
 
 class Design(eqx.Module):
@@ -17,30 +17,32 @@ class Design(eqx.Module):
     without a pool has ``pool_bandwidth`` and ``pool_capacity`` zero.
     """
 
-    memory_bandwidth: Real = quantity("B/s", "main-memory bandwidth of a chip")
-    memory_capacity: Real = quantity("B", "main-memory capacity of a chip")
-    peak_flops: Real = quantity("FLOP/s", "dense matrix rate of a chip at the compute precision")
-    chips: Real = quantity("1", "number of chips")
-    sync_latency: Real = quantity("s", "one exposed minimal collective")
-    link_bandwidth: Real = quantity("B/s", "scale-up bandwidth of a chip, one direction")
-    sram_capacity: Real = quantity(
+    memory_bandwidth: Quantity = quantity("B/s", "main-memory bandwidth of a chip")
+    memory_capacity: Quantity = quantity("B", "main-memory capacity of a chip")
+    peak_flops: Quantity = quantity(
+        "FLOP/s", "dense matrix rate of a chip at the compute precision"
+    )
+    chips: Quantity = quantity("1", "number of chips")
+    sync_latency: Quantity = quantity("s", "one exposed minimal collective")
+    link_bandwidth: Quantity = quantity("B/s", "scale-up bandwidth of a chip, one direction")
+    sram_capacity: Quantity = quantity(
         "B", "on-chip SRAM of a chip that software can fill", default=50e6
     )
-    sram_bandwidth: Real = quantity("B/s", "bandwidth of that SRAM", default=20e12)
-    dies: Real = quantity("1", "equal logic dies in a package", default=1.0)
-    white_silicon: Real = quantity(
+    sram_bandwidth: Quantity = quantity("B/s", "bandwidth of that SRAM", default=20e12)
+    dies: Quantity = quantity("1", "equal logic dies in a package", default=1.0)
+    white_silicon: Quantity = quantity(
         "m^2", "logic area left empty, for edge or for cooling, all dies", default=0.0
     )
-    pool_bandwidth: Real = quantity("B/s", "bandwidth of a chip to a memory pool", default=0.0)
-    pool_capacity: Real = quantity("B", "capacity of the pool per chip", default=0.0)
-    scale_up_domain: Real = quantity("1", "chips joined by the scale-up network", default=1e9)
-    scale_out_bandwidth: Real = quantity(
+    pool_bandwidth: Quantity = quantity("B/s", "bandwidth of a chip to a memory pool", default=0.0)
+    pool_capacity: Quantity = quantity("B", "capacity of the pool per chip", default=0.0)
+    scale_up_domain: Quantity = quantity("1", "chips joined by the scale-up network", default=1e9)
+    scale_out_bandwidth: Quantity = quantity(
         "B/s", "bandwidth of a chip beyond its domain, one direction", default=50e9
     )
-    scale_out_latency: Real = quantity(
+    scale_out_latency: Quantity = quantity(
         "s", "one exposed minimal collective between domains", default=20e-6
     )
-    clock: Real = quantity("1", "clock over the node's nominal clock", default=1.0)
+    clock: Quantity = quantity("1", "clock over the node's nominal clock", default=1.0)
 
 
 DESIGN_VARIABLES = (

@@ -1,26 +1,48 @@
 """Fields of the public pytrees: every float is an array leaf that carries its unit."""
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, ArrayLike, Bool, Float, Int
+
+RealArray: TypeAlias = Float[Array | np.ndarray, "..."]
+"""An array of real numbers, of any shape."""
+
+IntArray: TypeAlias = Int[Array | np.ndarray, "..."]
+"""An array of whole numbers, of any shape."""
+
+Real: TypeAlias = RealArray | float
+"""A real number: a Python float, a scalar array, or a batch of them under ``vmap``. What a field
+holds is always an array (``quantity``); what it is given may be a plain number."""
+
+Truths: TypeAlias = Bool[Array | np.ndarray, "..."]
+"""Whether something holds, of any shape."""
+
+Truth: TypeAlias = Truths | bool
+"""Whether something holds, for a scalar or for a batch."""
+
+
+Tree = TypeVar("Tree")
+"""A pytree of any structure; what maps it gives one of the same."""
+
 
 if TYPE_CHECKING:
-    Real: TypeAlias = Any  # fields take Python numbers and hold arrays: no one type says both
-    Number: TypeAlias = Any
-    Truth: TypeAlias = Any
+
+    class Quantity:
+        """A field that is given a number and holds an array."""
+
+        def __get__(self, module: object, owner: object = None) -> RealArray: ...
+        def __set__(self, module: object, value: ArrayLike) -> None: ...
+
 else:
-    Real = Float[Array | np.ndarray, "..."]
-    """A real-valued leaf: a scalar, or a batch of them under ``vmap``."""
-    Number = Real | float | int
-    """What a user may give for one."""
-    Truth = Bool[Array | np.ndarray, "..."]
-    """Whether something holds, for a scalar or for a batch."""
+    Quantity = Real
+    """A field that is given a number and holds an array (``quantity``)."""
 
 
-def real(value: Any) -> Real:
+def real(value: ArrayLike | Sequence[float]) -> Float[Array, "..."]:
     """Turn a number into a floating array leaf, so that Python floats, ints and arrays share one
     trace.
 
@@ -37,12 +59,21 @@ def real(value: Any) -> Real:
     return jnp.asarray(value, dtype=jnp.result_type(float))
 
 
-def optional_real(value: Any) -> Any:
+def pick(values: Real, row: int | np.integer | tuple[int, ...]) -> float:
+    """One number of a batch, on the host.
+
+    >>> pick(np.array([1.0, 2.0]), 1)
+    2.0
+    """
+    return float(np.asarray(values)[row])
+
+
+def optional_real(value: ArrayLike | None) -> Float[Array, "..."] | None:
     """``real``, where the number may be missing."""
     return None if value is None else real(value)
 
 
-def quantity(unit: str, description: str, **options: Any) -> Any:
+def quantity(unit: str, description: str, **options: Any) -> Any:  # as dataclasses.field does
     """Declare a float leaf of an ``equinox.Module`` with its unit and a one-line description; with
     ``default=None`` it may be missing.
 

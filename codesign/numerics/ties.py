@@ -25,9 +25,9 @@ both may count from above: (0, 0) in a minimum, (1, 1) in a maximum.
 import jax
 import jax.numpy as jnp
 
-from codesign.numerics.fields import Number, Real, Truth
+from codesign.numerics.fields import Real, RealArray, Truth
 
-Slopes = tuple[Number, Number]
+Slopes = tuple[Real, Real]
 
 FIRST: Slopes = (1.0, 0.0)
 """At a tie the first argument counts."""
@@ -36,7 +36,7 @@ NEITHER: Slopes = (0.0, 0.0)
 """A minimum of independent variables, each raised alone."""
 
 
-def lesser(first: Number, second: Number, slopes: Slopes = FIRST) -> Real:
+def lesser(first: Real, second: Real, slopes: Slopes = FIRST) -> RealArray:
     """min(first, second), its derivative at a tie weighed by ``slopes``; NaN where either is.
 
     >>> slope = lambda f: float(jax.grad(f)(1.0))
@@ -46,12 +46,12 @@ def lesser(first: Number, second: Number, slopes: Slopes = FIRST) -> Real:
     return _choose(jnp.less(second, first), first, second, slopes)
 
 
-def greater(first: Number, second: Number, slopes: Slopes = FIRST) -> Real:
+def greater(first: Real, second: Real, slopes: Slopes = FIRST) -> RealArray:
     """max(first, second), its derivative at a tie weighed by ``slopes``; NaN where either is."""
     return _choose(jnp.greater(second, first), first, second, slopes)
 
 
-def at_least(value: Real, low: Number) -> Real:
+def at_least(value: Real, low: Real) -> RealArray:
     """max(value, low); at a tie the derivative is that of a rising value.
 
     >>> float(jax.grad(lambda x: at_least(x, 1.0))(1.0))
@@ -60,7 +60,7 @@ def at_least(value: Real, low: Number) -> Real:
     return greater(value, low)
 
 
-def at_most(value: Real, high: Number) -> Real:
+def at_most(value: Real, high: Real) -> RealArray:
     """min(value, high); at a tie the derivative is that of a rising value: none.
 
     >>> float(jax.grad(lambda x: at_most(x, 1.0))(1.0))
@@ -69,7 +69,7 @@ def at_most(value: Real, high: Number) -> Real:
     return lesser(high, value)
 
 
-def _choose(second_wins: Truth, first: Number, second: Number, slopes: Slopes) -> Real:
+def _choose(second_wins: Truth, first: Real, second: Real, slopes: Slopes) -> RealArray:
     if slopes is not FIRST:
         tied = (
             jax.lax.stop_gradient(first) + slopes[0] * _change(first) + slopes[1] * _change(second)
@@ -80,6 +80,6 @@ def _choose(second_wins: Truth, first: Number, second: Number, slopes: Slopes) -
     return jnp.where(second_wins, second, first)
 
 
-def _change(value: Number) -> Real:
+def _change(value: Real) -> Real:
     """Zero, with the derivative of ``value``."""
     return value - jax.lax.stop_gradient(value)

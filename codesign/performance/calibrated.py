@@ -17,16 +17,18 @@ layers: generic, vendor, architecture, device; engine, model.
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from codesign.hardware.design import Design
-from codesign.numerics.fields import Number, Real
+from codesign.numerics.fields import Real
 from codesign.numerics.ties import lesser
 from codesign.performance import collectives
-from codesign.performance.collectives import Cost
+from codesign.performance.collectives import Cost, PerCollective
 from codesign.performance.kernel_coefficients import Coefficients
 from codesign.performance.load import Load
 from codesign.performance.plan import Degrees, Plan
+from codesign.workload.operator import PerOperator
 from codesign.workload.operators import EXPERT, OperatorTable
 from codesign.workload.phases import Decode, Phase
 
@@ -42,18 +44,18 @@ class KernelWork(eqx.Module):
     ``kind`` one of the kinds above.
     """
 
-    bytes: Float[Array, "operators"]  # [B]
-    flops: Float[Array, "operators"]  # [FLOP]
-    kernels: Float[Array, "operators"]  # [1]
-    touched: Float[Array, "operators"]  # [1]
-    kind: Float[Array, "operators"]
+    bytes: PerOperator  # [B]
+    flops: PerOperator  # [FLOP]
+    kernels: PerOperator  # [1]
+    touched: PerOperator  # [1]
+    kind: PerOperator
 
 
 def kernel_work(
     table: OperatorTable,
     phase: Phase,
     load: Load,
-    main_bytes: Float[Array, "operators"],
+    main_bytes: PerOperator,
     touched: Real,
 ) -> KernelWork:
     """Sort the operators of a step into kinds of kernels.
@@ -109,14 +111,12 @@ class CollectiveWork(eqx.Module):
     bytes pass the link, ``outer`` is the time of the outer tier.
     """
 
-    count: Float[Array, "collectives"]  # [1]
-    steps: Float[Array, "collectives"]  # [1]
-    peers: Float[Array, "collectives"]  # [1] chips beyond the first, over all of the count
-    inner: Float[Array, "collectives"]  # [B]
-    outer: Float[Array, "collectives"]  # [s]
-    exchange: Float[
-        Array, "collectives"
-    ]  # [1] 1 for all-to-all, gather and point to point, 0 for all-reduce
+    count: PerCollective  # [1]
+    steps: PerCollective  # [1]
+    peers: PerCollective  # [1] chips beyond the first, over all of the count
+    inner: PerCollective  # [B]
+    outer: PerCollective  # [s]
+    exchange: PerCollective  # [1] 1 for all-to-all, gather and point to point, 0 for all-reduce
 
 
 def collective_work(
@@ -181,7 +181,9 @@ class ChipRates(eqx.Module):
     """Peaks of one chip, before any loss."""
 
     memory: Real  # [B/s]
-    matrix: Float[Array, "... operators"]  # [FLOP/s] at the width at which each operator multiplies
+    matrix: Float[
+        Array | np.ndarray, "... operators"
+    ]  # [FLOP/s] at the width at which each operator multiplies
     attention: Real  # [FLOP/s] at 16 bit
     link: Real  # [B/s]
     sync_latency: Real  # [s]
@@ -191,16 +193,16 @@ class KernelTimes(eqx.Module):
     """Seconds of each operator and collective at attainable rates; ``operators`` includes the
     floors."""
 
-    memory: Float[Array, "operators"]
-    compute: Float[Array, "operators"]
-    floor: Float[Array, "operators"]
-    operators: Float[Array, "operators"]
+    memory: PerOperator
+    compute: PerOperator
+    floor: PerOperator
+    operators: PerOperator
 
 
 def kernel_times(work: KernelWork, rates: ChipRates, c: Coefficients) -> KernelTimes:
     """Time every operator: floor plus the longer of memory and compute."""
 
-    def pick(*by_kind: Number) -> Float[Array, "operators"]:
+    def pick(*by_kind: Real) -> PerOperator:
         return jnp.stack([jnp.asarray(value, work.bytes.dtype) for value in by_kind])[
             work.kind.astype(int)
         ]
@@ -241,7 +243,7 @@ def kernel_times(work: KernelWork, rates: ChipRates, c: Coefficients) -> KernelT
 
 def collective_times(
     work: CollectiveWork, rates: ChipRates, c: Coefficients
-) -> tuple[Float[Array, "collectives"], Float[Array, "collectives"]]:
+) -> tuple[PerCollective, PerCollective]:
     """Latency and transfer time of every collective [s]."""
     latency, inner, loss = collective_latency_and_bytes(work, c)
     return rates.sync_latency * latency, inner * (1.0 + loss) / rates.link + work.outer
@@ -249,7 +251,7 @@ def collective_times(
 
 def collective_latency_and_bytes(
     work: CollectiveWork, c: Coefficients
-) -> tuple[Float[Array, "collectives"], Float[Array, "collectives"], Float[Array, "collectives"]]:
+) -> tuple[PerCollective, PerCollective, PerCollective]:
     """Latency over the sync latency [1], bytes over the link [B], and the loss of the link's
     bandwidth [1]."""
     one_shot = work.steps <= 1.5 * work.count

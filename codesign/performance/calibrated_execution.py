@@ -6,10 +6,11 @@ from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from codesign.hardware.design import Design
-from codesign.numerics.fields import Real, quantity
+from codesign.numerics.fields import Quantity, Real, quantity
 from codesign.numerics.ties import greater
 from codesign.performance import calibrated
 from codesign.performance.communication import communication
@@ -18,6 +19,7 @@ from codesign.performance.kernel_coefficients import Coefficients, from_logs
 from codesign.performance.load import Load, expert_load, micro_batch, repeated, step_load
 from codesign.performance.plan import Plan, degrees
 from codesign.performance.step import Rates, Step, Traffic, draft_of, memory_time
+from codesign.workload.operator import PerOperator
 from codesign.workload.operators import OperatorTable
 from codesign.workload.phases import Decode, Phase
 
@@ -30,17 +32,18 @@ class Calibrated(Execution):
     fitted to measurements (``hardware_priors.profiles``) and are natural logarithms here, so that
     their covariance is that of relative errors.
 
-    ``covariance`` is theirs for one device, engine and model, with what nobody measured about
-    these; ``residual`` is the standard deviation of a measured time about the prediction if the
-    coefficients were known. With a ``rated_power``, energy and power are the fitted ones of that
-    machine; without, they are those of the technology, as for designs that nobody built.
+    ``covariance`` (of no rows where nobody asks) is theirs for one device, engine and model, with
+    what nobody measured about these; ``residual`` is the standard deviation of a measured time
+    about the prediction if the coefficients were known. With a ``rated_power``, energy and
+    power are the fitted ones of that machine; without, they are those of the technology, as for
+    designs that nobody built.
     """
 
     log_convex: ClassVar[bool] = True
     full_peaks: ClassVar[bool] = True  # the coefficients are losses of the peaks
-    logs: Float[Array, "coefficients"]
-    covariance: Float[Array, "coefficients coefficients"]
-    residual: Real = quantity(
+    logs: Float[Array | np.ndarray, "coefficients"]
+    covariance: Float[Array | np.ndarray, "known known"]
+    residual: Quantity = quantity(
         "1", "standard deviation of ln(measured / predicted) at known coefficients", default=0.1
     )
     rated_power: Real | None = quantity(
@@ -52,7 +55,7 @@ class Calibrated(Execution):
         """The coefficients by name, in SI units."""
         return from_logs(self.logs)
 
-    def schedule(self, alone: OperatorTimes) -> Float[Array, "operators"]:
+    def schedule(self, alone: OperatorTimes) -> PerOperator:
         """Kernels without their floors."""
         return alone.times * greater(alone.compute, alone.memory)
 

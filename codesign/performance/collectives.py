@@ -13,6 +13,7 @@ An algorithm of another form is a class of the user's own (``AllReduce``).
 """
 
 import abc
+from typing import TypeAlias
 
 import equinox as eqx
 import jax
@@ -21,7 +22,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from codesign.hardware.design import Design
-from codesign.numerics.fields import Number, Real, Truth, real
+from codesign.numerics.fields import Real, RealArray, Truth, real
 from codesign.numerics.ties import at_least, greater, lesser
 
 ALGORITHMS: dict[str, np.ndarray] = {
@@ -37,6 +38,9 @@ ALGORITHMS: dict[str, np.ndarray] = {
     ),  # the switch adds (NVLink SHARP): each sends and receives once
 }
 """All-reduce algorithms by name: (s₀, s₁, s₂, v₀, v₁, v₂)."""
+
+PerCollective: TypeAlias = Float[Array | np.ndarray, "collectives"]
+"""One number for each collective of a step."""
 
 
 class AllReduce(eqx.Module):
@@ -75,16 +79,16 @@ class Cost(eqx.Module):
     latency and transfer is ``inner`` / link bandwidth, plus what the outer tier takes.
     """
 
-    latency: Real  # [s]
-    transfer: Real  # [s]
-    wire: Real  # [B]
-    syncs: Real  # [1]
-    inner: Real  # [B], over the attained fraction of the link
+    latency: RealArray  # [s]
+    transfer: RealArray  # [s]
+    wire: RealArray  # [B]
+    syncs: RealArray  # [1]
+    inner: RealArray  # [B], over the attained fraction of the link
 
     def __add__(self, other: "Cost") -> "Cost":
         return jax.tree.map(jnp.add, self, other)
 
-    def times(self, count: Number) -> "Cost":
+    def times(self, count: Real) -> "Cost":
         """``count`` such collectives one after the other."""
         return jax.tree.map(lambda leaf: leaf * count, self)
 
@@ -107,7 +111,7 @@ class Network(eqx.Module):
     efficiency: Real  # [1]
 
 
-def network(design: Design, efficiency: Number = 1.0) -> Network:
+def network(design: Design, efficiency: Real = 1.0) -> Network:
     """The network of a design, its bandwidths times the attained fraction."""
     return Network(
         inner_latency=design.sync_latency,
@@ -119,7 +123,9 @@ def network(design: Design, efficiency: Number = 1.0) -> Network:
     )
 
 
-def steps_and_volume(algorithm: Float[Array, "... 6"] | AllReduce, n: Real) -> tuple[Real, Real]:
+def steps_and_volume(
+    algorithm: Float[Array | np.ndarray, "... 6"] | AllReduce, n: Real
+) -> tuple[RealArray, RealArray]:
     """Latency steps and bytes sent per byte of message, over n ≥ 1 chips [1]. Both are 0 at n =
     1."""
     if isinstance(algorithm, AllReduce):
@@ -147,7 +153,10 @@ def several(n: Real) -> Truth:
 
 
 def all_reduce(
-    network: Network, algorithms: Float[Array, "algorithms 6"] | AllReduce, n: Real, message: Real
+    network: Network,
+    algorithms: Float[Array | np.ndarray, "algorithms 6"] | AllReduce,
+    n: Real,
+    message: Real,
 ) -> Cost:
     """Sum a message over n chips and give the sum to all of them.
 
@@ -215,7 +224,7 @@ def point_to_point(network: Network, hops_leave_domain: Truth, message: Real) ->
     return Cost(
         latency,
         message / bandwidth,
-        message,
+        jnp.asarray(message),
         syncs=inside,
         inner=inside * message / network.efficiency,
     )

@@ -12,6 +12,7 @@ from typing import ClassVar, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from codesign.hardware.design import Design
@@ -23,6 +24,7 @@ from codesign.performance.communication import communication
 from codesign.performance.load import Load, repeated, step_load
 from codesign.performance.plan import Plan, degrees
 from codesign.performance.step import Rates, Step, Traffic, draft_of, memory_time
+from codesign.workload.operator import PerOperator
 from codesign.workload.operators import OperatorTable
 from codesign.workload.phases import Phase
 
@@ -30,19 +32,19 @@ from codesign.workload.phases import Phase
 class OperatorTimes(NamedTuple):
     """What each operator would take if one resource alone bound it, shapes (operators,)."""
 
-    compute: Float[Array, "operators"]  # [s] matrix arithmetic
-    vector: Float[Array, "operators"]  # [s] vector unit
-    memory: Float[Array, "operators"]  # [s] traffic
-    group: Float[Array, "operators"]  # [1] operators of one half-layer of one kind have one number
-    times: Float[Array, "operators"]  # [1] how often each runs in a step
+    compute: PerOperator  # [s] matrix arithmetic
+    vector: PerOperator  # [s] vector unit
+    memory: PerOperator  # [s] traffic
+    group: PerOperator  # [1] operators of one half-layer of one kind have one number
+    times: PerOperator  # [1] how often each runs in a step
 
 
 class OverlappingWork(NamedTuple):
     """Work of operators that overlap, summed in one of them: a step takes Σ_r max(matrix_r / peak,
     memory_r / bandwidth)."""
 
-    matrix: Float[Array, "2 operators"]  # [FLOP] of the matrix and of the vector unit
-    memory: Float[Array, "operators"]  # [B]
+    matrix: Float[Array | np.ndarray, "2 operators"]  # [FLOP] of the matrix and of the vector unit
+    memory: PerOperator  # [B]
 
 
 class Execution(eqx.Module):
@@ -76,7 +78,7 @@ class Execution(eqx.Module):
     """Whether rates are the peaks, whatever fraction of them the technology calls attainable."""
 
     @abc.abstractmethod
-    def schedule(self, alone: OperatorTimes) -> Float[Array, "operators"]:
+    def schedule(self, alone: OperatorTimes) -> PerOperator:
         """Attribute seconds to each operator; their sum is the time of a step without collectives.
 
         Args:
@@ -86,7 +88,7 @@ class Execution(eqx.Module):
             Seconds of each operator, all its runs together, shape (operators,) [s].
         """
 
-    def overlapping(self, work: OverlappingWork, group: Real) -> OverlappingWork:
+    def overlapping(self, work: OverlappingWork, group: PerOperator) -> OverlappingWork:
         """Sum the work of operators that overlap in one of them; as it is, where none do."""
         del group
         return work
@@ -213,7 +215,7 @@ def traffic(load: Load, plan: Plan, execution: Execution) -> Traffic:
 def attained_rates(
     design: Design,
     attainable: Attainable,
-    speed: Float[Array, "operators"],
+    speed: PerOperator,
     matrix_16_bit: Real,
     vector_rate: Real,
     exponential_rate: Real,

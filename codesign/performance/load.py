@@ -10,7 +10,6 @@ import dataclasses
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
 from codesign.numerics.compilation import computed_once
 from codesign.numerics.fields import Real
@@ -19,10 +18,9 @@ from codesign.performance.plan import Degrees, Plan, from_fewer
 from codesign.performance.whole_parts import excess
 from codesign.workload import phases
 from codesign.workload.experts import busiest, touched_experts
+from codesign.workload.operator import PerOperator
 from codesign.workload.operators import ATTENTION, EXPERT, HEAD, OperatorTable
 from codesign.workload.phases import Decode, Phase
-
-PerOperator = Float[Array, "operators"]
 
 
 class Load(eqx.Module):

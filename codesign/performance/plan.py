@@ -5,15 +5,14 @@ A plan is data, not structure: plans of one shape go through one compiled progra
 real-valued.
 """
 
-from typing import Any
-
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jax.lax import stop_gradient
 from jaxtyping import Array, Float
 
 from codesign.hardware.design import Design
-from codesign.numerics.fields import Real, quantity, real
+from codesign.numerics.fields import Quantity, Real, RealArray, quantity, real
 from codesign.numerics.ties import NEITHER, Slopes, at_least, lesser
 from codesign.performance.collectives import ALGORITHMS, AllReduce
 from codesign.performance.whole_parts import excess, nearest_whole, smallest_group
@@ -23,12 +22,14 @@ from codesign.workload.transformer import UNLIMITED
 class TierShares(eqx.Module):
     """Shares of weights and cache kept outside main memory: on chip and in a pool behind it."""
 
-    weights_on_chip: Real = quantity("1", "share of the weights resident in SRAM", default=0.0)
-    weights_in_pool: Real = quantity("1", "share of the weights in the memory pool", default=0.0)
-    state_in_pool: Real = quantity("1", "share of the cache in the memory pool", default=0.0)
+    weights_on_chip: Quantity = quantity("1", "share of the weights resident in SRAM", default=0.0)
+    weights_in_pool: Quantity = quantity(
+        "1", "share of the weights in the memory pool", default=0.0
+    )
+    state_in_pool: Quantity = quantity("1", "share of the cache in the memory pool", default=0.0)
 
 
-def _algorithms(value: Any) -> Any:
+def _algorithms(value: AllReduce | RealArray) -> AllReduce | RealArray:
     """Numbers of algorithms as an array; one of the user's own as it is."""
     return value if isinstance(value, AllReduce) else real(value)
 
@@ -50,25 +51,25 @@ class Plan(eqx.Module):
     smooth in chips (``whole_parts.excess``).
     """
 
-    pipeline: Real = quantity("1", "pipeline stages", default=1.0)
-    context: Real = quantity(
+    pipeline: Quantity = quantity("1", "pipeline stages", default=1.0)
+    context: Quantity = quantity(
         "1", "context-parallel degree: each sequence's cache over this many ranks", default=1.0
     )
-    data: Real = quantity("1", "attention-data-parallel groups", default=1.0)
-    expert: Real = quantity("1", "groups that whole experts are dealt to", default=1.0)
-    expert_copies: Real = quantity("1", "copies kept of every expert", default=1.0)
-    routing_skew: Real = quantity(
+    data: Quantity = quantity("1", "attention-data-parallel groups", default=1.0)
+    expert: Quantity = quantity("1", "groups that whole experts are dealt to", default=1.0)
+    expert_copies: Quantity = quantity("1", "copies kept of every expert", default=1.0)
+    routing_skew: Quantity = quantity(
         "1", "busiest chip's load over that of uniform routing", default=1.0
     )
-    kv_ideal: Real = quantity(
+    kv_ideal: Quantity = quantity(
         "1", "1 divides the cache over all tensor ranks, 0 over KV heads", default=0.0
     )
-    whole_parts: Real = quantity(
+    whole_parts: Quantity = quantity(
         "1",
         "1 keeps heads and experts whole (the busiest chip decides), 0 divides them evenly",
         default=1.0,
     )
-    all_reduce: Float[Array, "... algorithms 6"] | AllReduce = eqx.field(
+    all_reduce: Float[Array | np.ndarray, "... algorithms 6"] | AllReduce = eqx.field(
         converter=_algorithms, default_factory=lambda: ALGORITHMS["two-shot"][None]
     )
     tiers: TierShares | None = None

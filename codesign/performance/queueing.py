@@ -46,8 +46,10 @@ def transfer_time(cache: Real, sending: Design, receiving: Design, link_efficien
         receiving: the machine that decodes.
         link_efficiency: attainable share of the network's bandwidth [1].
     """
-    ports = (machine.chips * machine.scale_out_bandwidth for machine in (sending, receiving))
-    return cache / (lesser(*ports) * link_efficiency)
+    sent, received = (
+        machine.chips * machine.scale_out_bandwidth for machine in (sending, receiving)
+    )
+    return cache / (lesser(sent, received) * link_efficiency)
 
 
 def aggregated(
@@ -60,8 +62,8 @@ def aggregated(
     load: Real,
     first_promise: Real,
     token_promise: Real,
-    waited: Real | float = 1.0,
-    request: Real | float = 0.0,
+    waited: Real = 1.0,
+    request: Real = 0.0,
 ) -> Service:
     """Prefill chunks interleaved with decode steps on the same chips.
 
@@ -103,7 +105,7 @@ def disaggregated(
     decode_instances: Real,
     first_promise: Real,
     token_promise: Real,
-    request: Real | float = 0.0,
+    request: Real = 0.0,
 ) -> Service:
     """Separate pools: a prompt is prefilled, its cache moved, its output decoded elsewhere.
 

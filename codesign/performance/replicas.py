@@ -54,7 +54,9 @@ def share_device(idle: Real, busy: Float[Array, "resources"], replicas: int) -> 
     if replicas < 1:
         raise ValueError(f"replicas = {replicas!r}: expected at least 1")
 
-    def admit(queue: Float[Array, "resources"], customers: Real) -> tuple[Real, Real]:
+    def admit(
+        queue: Float[Array, "resources"], customers: Float[Array, ""]
+    ) -> tuple[Float[Array, "resources"], Float[Array, ""]]:
         waits = busy * (1.0 + queue)
         rate = customers / (idle + jnp.sum(waits))
         return rate * waits, rate

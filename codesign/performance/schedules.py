@@ -6,16 +6,16 @@ from typing import ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
 from codesign.hardware.design import Design
-from codesign.numerics.fields import Real, optional_real, quantity
+from codesign.numerics.fields import Quantity, Real, optional_real, quantity
 from codesign.numerics.smooth import smooth_maximum
 from codesign.numerics.ties import greater
 from codesign.performance import collectives
 from codesign.performance.collectives import Cost
 from codesign.performance.execution import Execution, OperatorTimes, OverlappingWork
 from codesign.performance.plan import Plan
+from codesign.workload.operator import PerOperator
 from codesign.workload.operators import OperatorTable
 from codesign.workload.phases import Phase
 
@@ -31,7 +31,7 @@ class Operatorwise(Execution):
     log_convex: ClassVar[bool] = True
     temperature: Real | None = eqx.field(converter=optional_real, default=None)
 
-    def schedule(self, alone: OperatorTimes) -> Float[Array, "operators"]:
+    def schedule(self, alone: OperatorTimes) -> PerOperator:
         resources = (alone.compute, alone.vector, alone.memory)
         if self.temperature is not None:
             return alone.times * smooth_maximum(jnp.stack(resources), self.temperature)
@@ -48,7 +48,7 @@ class Dataflow(Execution):
     log_convex: ClassVar[bool] = True
     fused: ClassVar[bool] = True
 
-    def schedule(self, alone: OperatorTimes) -> Float[Array, "operators"]:
+    def schedule(self, alone: OperatorTimes) -> PerOperator:
         """The slowest resource of a group names each member's share."""
         compute, vector, memory, group, times = alone
         same = jnp.where(group[:, None] == group[None, :], 1.0, 0.0).astype(compute.dtype)
@@ -56,7 +56,7 @@ class Dataflow(Execution):
         binding = jnp.argmax(sums, axis=0)
         return times * jnp.where(binding == 0, compute, jnp.where(binding == 1, vector, memory))
 
-    def overlapping(self, work: OverlappingWork, group: Real) -> OverlappingWork:
+    def overlapping(self, work: OverlappingWork, group: PerOperator) -> OverlappingWork:
         first = jnp.argmax(group[:, None] == group[None, :], axis=1)
         onto = jnp.where(first[None, :] == jnp.arange(len(first))[:, None], 1.0, 0.0)
         return OverlappingWork(work.matrix @ onto.T, onto @ work.memory)
@@ -73,18 +73,18 @@ class LimitStudy(Execution):
 
     log_convex: ClassVar[bool] = True
     ideal: ClassVar[bool] = True
-    syncs_per_layer: Real = quantity("1", "exposed syncs of a layer", default=3.0)
-    syncs_per_expert_layer: Real = quantity(
+    syncs_per_layer: Quantity = quantity("1", "exposed syncs of a layer", default=3.0)
+    syncs_per_expert_layer: Quantity = quantity(
         "1", "further exposed syncs of a layer with experts", default=0.0
     )
 
-    def schedule(self, alone: OperatorTimes) -> Float[Array, "operators"]:
+    def schedule(self, alone: OperatorTimes) -> PerOperator:
         compute, _, memory, _, times = alone
         return times * jnp.where(
             jnp.sum(times * compute) >= jnp.sum(times * memory), compute, memory
         )
 
-    def overlapping(self, work: OverlappingWork, group: Real) -> OverlappingWork:
+    def overlapping(self, work: OverlappingWork, group: PerOperator) -> OverlappingWork:
         """All work in the first operator; the study has no vector unit."""
         matrix, memory = work
         matrix_unit = jnp.sum(matrix, axis=1) * jnp.array([1.0, 0.0])

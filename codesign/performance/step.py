@@ -1,13 +1,14 @@
 """One step of the busiest chip: rates in, seconds of operators and collectives out."""
 
 import equinox as eqx
-from jaxtyping import Array, Float
 
 from codesign.hardware.design import Design
 from codesign.numerics.fields import Real
 from codesign.numerics.ties import at_least, greater
+from codesign.performance.collectives import PerCollective
 from codesign.performance.load import Load
 from codesign.performance.plan import Plan
+from codesign.workload.operator import PerOperator
 from codesign.workload.operators import OperatorTable
 from codesign.workload.phases import Decode, Draft, Phase
 
@@ -15,7 +16,7 @@ from codesign.workload.phases import Decode, Draft, Phase
 class Rates(eqx.Module):
     """What a chip attains: peaks times attainable fractions."""
 
-    matrix: Float[Array, "operators"]  # [FLOP/s] at the width at which each operator computes
+    matrix: PerOperator  # [FLOP/s] at the width at which each operator computes
     vector: Real  # [FLOP/s]
     exponential: Real  # [1/s]
     reference: Real  # [FLOP/s] matrix rate at the width for which the design states its peak
@@ -27,9 +28,9 @@ class Traffic(eqx.Module):
     """Bytes of each operator by tier (operators,): main memory, pool, and weights that stay on chip
     [B]."""
 
-    main: Float[Array, "operators"]
-    pool: Float[Array, "operators"]
-    on_chip: Float[Array, "operators"]
+    main: PerOperator
+    pool: PerOperator
+    on_chip: PerOperator
 
 
 class Step(eqx.Module):
@@ -42,16 +43,14 @@ class Step(eqx.Module):
     (``operator_names``).
     """
 
-    compute: Float[Array, "operators"]
-    vector: Float[Array, "operators"]
-    memory: Float[Array, "operators"]
-    operators: Float[Array, "operators"]
-    floor: Float[Array, "operators"]
-    equivalent_flops: Float[
-        Array, "operators"
-    ]  # [FLOP] at the width for which the design states its peak
-    latency: Float[Array, "collectives"]
-    transfer: Float[Array, "collectives"]
+    compute: PerOperator
+    vector: PerOperator
+    memory: PerOperator
+    operators: PerOperator
+    floor: PerOperator
+    equivalent_flops: PerOperator  # [FLOP] at the width for which the design states its peak
+    latency: PerCollective
+    transfer: PerCollective
     host: Real
     time: Real
     load: Load
@@ -61,7 +60,7 @@ class Step(eqx.Module):
     # syncs · sync latency + inner_wire / link bandwidth + what the outer tier takes
     syncs: Real
     inner_wire: Real  # [B]
-    group: Float[Array, "operators"]  # which operators Dataflow may fuse
+    group: PerOperator  # which operators Dataflow may fuse
 
 
 def draft_of(phase: Phase) -> Draft | None:
@@ -75,9 +74,7 @@ def operator_names(table: OperatorTable, phase: Phase) -> tuple[str, ...]:
     return table.names + drafts
 
 
-def memory_time(
-    moved: Traffic, plan: Plan, rates: Rates, design: Design
-) -> Float[Array, "operators"]:
+def memory_time(moved: Traffic, plan: Plan, rates: Rates, design: Design) -> PerOperator:
     """Streaming time of each operator; tiers stream side by side, so the slowest of them binds."""
     main = moved.main / rates.memory
     if plan.tiers is None:

@@ -15,7 +15,7 @@ width h on N chips, Q bytes an element, sequences of l tokens:
 import equinox as eqx
 import jax.numpy as jnp
 
-from codesign.numerics.fields import Real, quantity
+from codesign.numerics.fields import Quantity, quantity
 from codesign.numerics.ties import at_least, greater
 
 OPTIMIZER_BYTES = 12.0  # a parameter: master weight and two moments in 32 bit
@@ -24,13 +24,15 @@ OPTIMIZER_BYTES = 12.0  # a parameter: master weight and two moments in 32 bit
 class TrainingRun(eqx.Module):
     """A dense model and how it is trained."""
 
-    parameters: Real = quantity("1", "parameters")
-    layers: Real = quantity("1", "layers")
-    hidden: Real = quantity("1", "width of the hidden state")
-    sequence: Real = quantity("1", "tokens of a sequence", default=8192.0)
-    kept: Real = quantity("1", "share of activations kept; the rest is computed again", default=0.0)
-    element: Real = quantity("B", "bytes of a weight, gradient or activation", default=2.0)
-    activations: Real = quantity(
+    parameters: Quantity = quantity("1", "parameters")
+    layers: Quantity = quantity("1", "layers")
+    hidden: Quantity = quantity("1", "width of the hidden state")
+    sequence: Quantity = quantity("1", "tokens of a sequence", default=8192.0)
+    kept: Quantity = quantity(
+        "1", "share of activations kept; the rest is computed again", default=0.0
+    )
+    element: Quantity = quantity("B", "bytes of a weight, gradient or activation", default=2.0)
+    activations: Quantity = quantity(
         "1", "activations of a layer over half its hidden state, 16 to 34 by kernels", default=34.0
     )
 
@@ -38,23 +40,23 @@ class TrainingRun(eqx.Module):
 class Cluster(eqx.Module):
     """Equal chips and the network that joins them."""
 
-    chips: Real = quantity("1", "chips")
-    peak_flops: Real = quantity("FLOP/s", "dense matrix rate of a chip")
-    memory_capacity: Real = quantity("B", "memory of a chip")
-    network_bandwidth: Real = quantity("B/s", "network of a chip, one direction")
-    hop_latency: Real = quantity("s", "latency a chip of a ring", default=0.0)
+    chips: Quantity = quantity("1", "chips")
+    peak_flops: Quantity = quantity("FLOP/s", "dense matrix rate of a chip")
+    memory_capacity: Quantity = quantity("B", "memory of a chip")
+    network_bandwidth: Quantity = quantity("B/s", "network of a chip, one direction")
+    hop_latency: Quantity = quantity("s", "latency a chip of a ring", default=0.0)
 
 
 class TrainingStep(eqx.Module):
     """One step of sharded training."""
 
-    states: Real = quantity("B", "weights, gradients and optimizer of a chip")
-    tokens: Real = quantity("1", "tokens of a chip in a step, 0 where states do not fit")
-    forward: Real = quantity("s", "arithmetic of the forward pass")
-    transfer: Real = quantity("s", "one gather or scatter of all weights")
-    time: Real = quantity("s", "time of a step")
-    efficiency: Real = quantity("1", "model FLOPs over the peak (MFU)")
-    tokens_per_second: Real = quantity("token/s", "of all chips")
+    states: Quantity = quantity("B", "weights, gradients and optimizer of a chip")
+    tokens: Quantity = quantity("1", "tokens of a chip in a step, 0 where states do not fit")
+    forward: Quantity = quantity("s", "arithmetic of the forward pass")
+    transfer: Quantity = quantity("s", "one gather or scatter of all weights")
+    time: Quantity = quantity("s", "time of a step")
+    efficiency: Quantity = quantity("1", "model FLOPs over the peak (MFU)")
+    tokens_per_second: Quantity = quantity("token/s", "of all chips")
 
 
 def sharded_step(run: TrainingRun, cluster: Cluster) -> TrainingStep:

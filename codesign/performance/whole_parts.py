@@ -12,14 +12,13 @@ evenly, which is a lower bound.
 
 import jax.numpy as jnp
 from jax.lax import stop_gradient
-from jaxtyping import Array, Float
 
 from codesign.numerics.fields import Real
 
 _NEARLY = 1e-5  # what rounding may add to a whole quotient
 
 
-def nearest_whole(number: Float[Array, "..."] | Real) -> Float[Array, "..."] | Real:
+def nearest_whole(number: Real) -> Real:
     """The nearest whole number, at least 1; its derivative is none [1]."""
     return stop_gradient(jnp.maximum(jnp.round(number), 1.0))
 
@@ -34,9 +33,7 @@ def smallest_group(members: Real, groups: Real) -> Real:
     return jnp.maximum(jnp.floor(members / nearest_whole(groups) + _NEARLY), 1.0)
 
 
-def excess(
-    parts: Float[Array, "..."] | Real, even: Real, smallest: Real
-) -> Float[Array, "..."] | Real:
+def excess(parts: Real, even: Real, smallest: Real) -> Real:
     """Work of the busiest rank over an even share, ⌈H/s⌉·min(t, H)/H ≥ 1 [1].
 
     Args:

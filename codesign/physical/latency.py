@@ -4,12 +4,12 @@ import jax.numpy as jnp
 
 from codesign.hardware.technology import Links
 from codesign.numerics.curvature import Curvature, declares
-from codesign.numerics.fields import Number
+from codesign.numerics.fields import Real
 from codesign.numerics.ties import at_least, greater, lesser
 
 
 @declares(Curvature.CONCAVE, domain=(100.0, 1e6))
-def tiers(domain: Number, radix: Number) -> Number:
+def tiers(domain: Real, radix: Real) -> Real:
     """Tiers of switches that join a domain: max(1, ln domain / ln radix) [1].
 
     Real-valued, so that one more chip has a price and a gradient: between two whole numbers a
@@ -28,7 +28,7 @@ def tiers(domain: Number, radix: Number) -> Number:
 
 
 @declares(Curvature.CONCAVE, chips=(100.0, 1e5))
-def sync_floor(chips: Number, scale_up_domain: Number, links: Links) -> Number:
+def sync_floor(chips: Real, scale_up_domain: Real, links: Links) -> Real:
     """Latency of a minimal collective that no money removes [s].
 
     endpoints + (2·tiers − 1)·(switch + wire): up and down the tree once, with data summed at the

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from codesign.hardware.technology import Cooling, Memory
 from codesign.numerics.curvature import Curvature, declares
-from codesign.numerics.fields import Number, Real
+from codesign.numerics.fields import Real
 from codesign.numerics.ties import at_least
 
 LEAST_RISE = 1e-9
@@ -18,7 +18,7 @@ does not warm."""
 
 
 @declares(Curvature.MONOMIAL, power=(1.0, 1e4), silicon=(1e-5, 5e-3))
-def junction_rise(power: Number, silicon: Number, cooling: Cooling) -> Number:
+def junction_rise(power: Real, silicon: Real, cooling: Cooling) -> Real:
     """Junction above coolant: area resistance × power / area [K].
 
     Args:
@@ -30,13 +30,13 @@ def junction_rise(power: Number, silicon: Number, cooling: Cooling) -> Number:
 
 
 @declares(Curvature.CONVEX, power=(1.0, 1e4), silicon=(1e-5, 5e-3))
-def junction_temperature(power: Number, silicon: Number, cooling: Cooling) -> Number:
+def junction_temperature(power: Real, silicon: Real, cooling: Cooling) -> Real:
     """Temperature of the logic: T_coolant + R·P/A (arguments as ``junction_rise``) [K]."""
     return cooling.coolant_temperature + junction_rise(power, silicon, cooling)
 
 
 @declares(Curvature.CONVEX, power=(1.0, 1e4), silicon=(1e-5, 5e-3))
-def memory_temperature(power: Number, silicon: Number, memory: Memory, cooling: Cooling) -> Number:
+def memory_temperature(power: Real, silicon: Real, memory: Memory, cooling: Cooling) -> Real:
     """Temperature of the memory: T_coolant + coupling·R·P/A [K].
 
     DRAM bonded onto the logic has its temperature (coupling 1); beside it on the interposer it is

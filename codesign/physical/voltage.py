@@ -3,11 +3,11 @@ clock."""
 
 from codesign.hardware.technology import Logic
 from codesign.numerics.curvature import Curvature, declares
-from codesign.numerics.fields import Number, Real
+from codesign.numerics.fields import Real
 
 
 @declares(Curvature.CONVEX, clock=(0.1, 4.0))
-def energy_ratio(clock: Number, logic: Logic) -> Real:
+def energy_ratio(clock: Real, logic: Logic) -> Real:
     """Energy of a switched capacitance at a clock over that at the nominal clock: (V/V₀)², with
     V/V₀ = v₀ + (1 − v₀)·x [1].
 

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 
 from codesign.hardware.technology import Logic
 from codesign.numerics.curvature import Curvature, declares
-from codesign.numerics.fields import Number, Real
+from codesign.numerics.fields import Real
 from codesign.numerics.ties import at_least, greater
 
 
@@ -45,7 +45,7 @@ def poisson_yield(critical_area: Real, defect_density: Real) -> Real:
 
 
 @declares(Curvature.CONCAVE, critical_area=(1e-6, 5e-3), defect_density=(10.0, 1e4))
-def murphy_yield(critical_area: Number, defect_density: Number) -> Number:
+def murphy_yield(critical_area: Real, defect_density: Real) -> Real:
     """Share of dies without a killing defect: ((1 − e^(−A·D₀))/(A·D₀))² (Murphy, Proc. IEEE 52,
     1537, 1964) [1].
 

@@ -7,17 +7,17 @@ not predict a measured bow.
 
 from codesign.hardware.technology import Packaging
 from codesign.numerics.curvature import Curvature, declares
-from codesign.numerics.fields import Number
+from codesign.numerics.fields import Real
 
 
 def curvature(
-    first_thickness: Number,
-    second_thickness: Number,
-    first_modulus: Number,
-    second_modulus: Number,
-    expansion_mismatch: Number,
-    temperature_span: Number,
-) -> Number:
+    first_thickness: Real,
+    second_thickness: Real,
+    first_modulus: Real,
+    second_modulus: Real,
+    expansion_mismatch: Real,
+    temperature_span: Real,
+) -> Real:
     """Curvature of a strip of two bonded layers [1/m].
 
     κ = 6·Δα·ΔT·(1 + m)² / (h·[3(1 + m)² + (1 + mn)·(m² + 1/(mn))]), with h = t₁ + t₂, m = t₁/t₂, n
@@ -46,7 +46,7 @@ def curvature(
 
 
 @declares(Curvature.MONOMIAL, interposer_area=(1e-4, 1e-2))
-def warpage(interposer_area: Number, packaging: Packaging) -> Number:
+def warpage(interposer_area: Real, packaging: Packaging) -> Real:
     """Bow of the interposer at room temperature: κ·L²/8, the sagitta of an arc of chord L [m].
 
     L is the side of a square of the interposer's area, so L² is the area; across the diagonal it

@@ -7,8 +7,8 @@ shape.
 """
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Hashable, Sequence
+from typing import NamedTuple, TypeAlias
 
 import equinox as eqx
 import jax
@@ -19,7 +19,7 @@ from codesign.evaluation import evaluate_table, measured_power
 from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
 from codesign.numerics.compilation import OFTEN, compiled
-from codesign.numerics.fields import Real, real
+from codesign.numerics.fields import Real, RealArray, real
 from codesign.performance.calibrated_execution import Calibrated
 from codesign.performance.execution import Execution
 from codesign.performance.load import prompt_cache
@@ -35,6 +35,8 @@ from codesign.workload.precision import Precision
 from codesign.workload.transformer import Transformer
 from codesign.workload.workload import Workload
 
+Shapes: TypeAlias = tuple[tuple[int, ...], ...]
+
 LANES = 1024
 """Lanes of a call of the compiled program."""
 
@@ -49,9 +51,9 @@ class Offer(eqx.Module):
     technology: Technology
     execution: Execution
     table: OperatorTable
-    rated_power: Any  # [W] of calibrated power; 0 where the technology's holds
-    hourly: Any  # [USD/s] own price of a chip; 0 where there is none
-    price: Any  # [USD] own price of a chip; 0 where there is none
+    rated_power: RealArray  # [W] of calibrated power; 0 where the technology's holds
+    hourly: RealArray  # [USD/s] own price of a chip; 0 where there is none
+    price: RealArray  # [USD] own price of a chip; 0 where there is none
 
 
 class Offers(NamedTuple):
@@ -59,7 +61,7 @@ class Offers(NamedTuple):
 
     machines: tuple[Machine, ...]
     rows: np.ndarray  # (machines, numbers)
-    packing: Packing
+    packing: Packing[Offer]
 
 
 class Lanes(NamedTuple):
@@ -69,7 +71,7 @@ class Lanes(NamedTuple):
     layout: np.ndarray  # (lanes, 6) in the order of ``Layout``
     batch: np.ndarray  # sequences of one group
 
-    def __getitem__(self, rows: Any) -> "Lanes":  # pyright: ignore[reportIncompatibleMethodOverride]
+    def __getitem__(self, rows: np.ndarray | Sequence[int]) -> "Lanes":  # pyright: ignore[reportIncompatibleMethodOverride]
         return Lanes(self.machine[rows], self.layout[rows], self.batch[rows])
 
     @property
@@ -84,28 +86,29 @@ class Lanes(NamedTuple):
 
 
 class Steps(NamedTuple):
-    """Both steps of an instance, leading axis the lanes.
+    """Both steps of an instance, leading axis the lanes; arrays of JAX in the compiled program, of
+    numpy outside.
 
     A pass prefills one prompt in each of the groups. ``running`` is without own energy where a
     price by the hour is stated, for that includes it.
     """
 
-    decode: Any  # [s] a step of all sequences
-    prefill: Any  # [s] a pass
-    decode_fill: Any  # [1] ln of what the fullest chip keeps over what it may, decoding
-    prefill_fill: Any  # [1] the same of a pass
-    decode_needed: Any  # [B] of all chips
-    available: Any  # [B] of all chips
-    decode_running: Any  # [USD/s]
-    prefill_running: Any  # [USD/s]
-    decode_power: Any  # [W] mean of a chip
-    prefill_power: Any  # [W]
-    capital: Any  # [USD]
-    provisioned: Any  # [W]
-    cache: Any  # [B] cache of one prompt
-    scale_out: Any  # [B/s] attained, all chips
-    waited: Any  # [1] share of interleaved prefills that decode steps wait for
-    request: Any  # [s] host time of a request before its first token
+    decode: np.ndarray  # [s] a step of all sequences
+    prefill: np.ndarray  # [s] a pass
+    decode_fill: np.ndarray  # [1] ln of what the fullest chip keeps over what it may, decoding
+    prefill_fill: np.ndarray  # [1] the same of a pass
+    decode_needed: np.ndarray  # [B] of all chips
+    available: np.ndarray  # [B] of all chips
+    decode_running: np.ndarray  # [USD/s]
+    prefill_running: np.ndarray  # [USD/s]
+    decode_power: np.ndarray  # [W] mean of a chip
+    prefill_power: np.ndarray  # [W]
+    capital: np.ndarray  # [USD]
+    provisioned: np.ndarray  # [W]
+    cache: np.ndarray  # [B] cache of one prompt
+    scale_out: np.ndarray  # [B/s] attained, all chips
+    waited: np.ndarray  # [1] share of interleaved prefills that decode steps wait for
+    request: np.ndarray  # [s] host time of a request before its first token
 
 
 class Asked(eqx.Module):
@@ -129,9 +132,9 @@ def offers(model: Transformer, machines: Sequence[Machine]) -> list[Offers]:
         model: the transformer.
         machines: what is on offer.
     """
-    groups: dict[Any, list[tuple[Machine, list[np.ndarray]]]] = {}
-    tables: dict[Any, OperatorTable] = {}
-    kind = model.hidden.dtype
+    groups: dict[tuple[Hashable, Shapes], list[tuple[Machine, list[np.ndarray]]]] = {}
+    tables: dict[tuple[object, ...], OperatorTable] = {}
+    kind = np.asarray(model.hidden).dtype
     for machine in machines:
         leaves, structure = jax.tree.flatten(_offer(model, machine, tables))
         arrays = [np.asarray(leaf, kind) for leaf in leaves]
@@ -147,7 +150,9 @@ def offers(model: Transformer, machines: Sequence[Machine]) -> list[Offers]:
     ]
 
 
-def _offer(model: Transformer, machine: Machine, tables: dict[Any, OperatorTable]) -> Offer:
+def _offer(
+    model: Transformer, machine: Machine, tables: dict[tuple[object, ...], OperatorTable]
+) -> Offer:
     columns = machine.technology.attainable.slice_columns
     key = (jax.tree.structure(machine.precision), _numbers(machine.precision), float(columns))
     if key not in tables:
@@ -181,20 +186,20 @@ def unnamed(table: OperatorTable) -> OperatorTable:
 
 @compiled(OFTEN)
 def _lanes(
-    packing: Packing,
+    packing: Packing[Offer],
     rows: jax.Array,
     latency: jax.Array,
     layout: jax.Array,
     batch: jax.Array,
     question: Asked,
 ) -> Steps:
-    def lane(row: jax.Array, latency: Real, degrees: jax.Array, batch: Real) -> Steps:
+    def lane(row: jax.Array, latency: jax.Array, degrees: jax.Array, batch: Real) -> Steps:
         return _steps(packing.tree(row), latency, degrees, batch, question)
 
     return jax.vmap(lane)(rows, latency, layout, batch)
 
 
-def plan_of(degrees: Any) -> Plan:
+def plan_of(degrees: jax.Array) -> Plan:
     """The plan of six numbers in the order of ``Layout``; one-shot and two-shot all-reduces on
     offer, as ``codesign evaluate`` has them."""
     from codesign.performance.collectives import ALGORITHMS
@@ -210,7 +215,9 @@ def plan_of(degrees: Any) -> Plan:
     )
 
 
-def _steps(offer: Offer, latency: Real, degrees: Any, batch: Real, question: Asked) -> Steps:
+def _steps(
+    offer: Offer, latency: jax.Array, degrees: jax.Array, batch: Real, question: Asked
+) -> Steps:
     groups = degrees[1] * degrees[2]
     chips = groups * degrees[0] * degrees[3]
     design = dataclasses.replace(offer.design, chips=chips, sync_latency=latency)
@@ -245,24 +252,25 @@ def _steps(offer: Offer, latency: Real, degrees: Any, batch: Real, question: Ask
     last = question.context + (question.context - question.prompt) / batch
     ending = Workload(nameless, dataclasses.replace(decode, context=last))
     fullest = evaluate_table(design, table, ending, plan, technology, execution)
-    return Steps(
-        decode=decoded.step_time,
-        prefill=filled.step_time,
-        decode_fill=fullest.limits.capacity,
-        prefill_fill=filled.limits.capacity,
-        decode_needed=fullest.capacity_needed,
-        available=decoded.capacity_available,
-        decode_running=running[0],
-        prefill_running=running[1],
-        decode_power=powers[0],
-        prefill_power=powers[1],
-        capital=chips * (equipment + decoded.cost.facility),
-        provisioned=decoded.provisioned_power,
-        cache=prompt_cache(table, prefill),
-        scale_out=chips * design.scale_out_bandwidth * technology.attainable.link,
-        waited=jnp.asarray(execution.waited_share(), latency.dtype),
-        request=jnp.asarray(execution.request_time(), latency.dtype),
-    )
+    figures = {
+        "decode": decoded.step_time,
+        "prefill": filled.step_time,
+        "decode_fill": fullest.limits.capacity,
+        "prefill_fill": filled.limits.capacity,
+        "decode_needed": fullest.capacity_needed,
+        "available": decoded.capacity_available,
+        "decode_running": running[0],
+        "prefill_running": running[1],
+        "decode_power": powers[0],
+        "prefill_power": powers[1],
+        "capital": chips * (equipment + decoded.cost.facility),
+        "provisioned": decoded.provisioned_power,
+        "cache": prompt_cache(table, prefill),
+        "scale_out": chips * design.scale_out_bandwidth * technology.attainable.link,
+        "waited": jnp.asarray(execution.waited_share(), latency.dtype),
+        "request": jnp.asarray(execution.request_time(), latency.dtype),
+    }
+    return Steps(**jax.tree.map(jnp.asarray, figures))
 
 
 def evaluate(found: Offers, lanes: Lanes, question: Asked, rows: np.ndarray | None = None) -> Steps:
@@ -309,7 +317,7 @@ def lanes_of(machine: Sequence[int], layouts: Sequence[Layout]) -> Lanes:
     )
 
 
-def layout_of(lanes: Lanes, row: int) -> Layout:
+def layout_of(lanes: Lanes, row: int | np.integer) -> Layout:
     """The layout of a lane."""
     *degrees, copies = lanes.layout[row]
     return Layout(*(round(float(degree)) for degree in degrees), copies=float(copies))

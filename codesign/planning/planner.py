@@ -1,11 +1,11 @@
 """``codesign.plan``: which machines, how many, laid out how, at which batch."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import numpy as np
 
+from codesign.numerics.fields import Tree
 from codesign.numerics.units import GIBI, MILLI
 from codesign.planning import answer
 from codesign.planning.answer import MachineAnswer, Planned, Plans
@@ -247,7 +247,7 @@ def outcomes(
     }
 
 
-def _row(tree: Any, row: Any) -> Any:
+def _row(tree: Tree, row: np.ndarray) -> Tree:
     return jax.tree.map(lambda leaf: leaf[row], tree)
 
 

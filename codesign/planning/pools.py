@@ -7,7 +7,6 @@ those lie in no best pair.
 """
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 
@@ -108,7 +107,7 @@ def _best_pair(
     count = (i * chips[at_d] + j * chips[at_p]).astype(float)
     per_token = sought.served.time_per_token[at_d]
     with np.errstate(divide="ignore"):
-        scores: dict[str, Any] = {
+        scores: dict[str, np.ndarray] = {
             "cost": running / requests,
             "per-dollar": capital / requests,
             "per-watt": power / requests,

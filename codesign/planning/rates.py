@@ -6,7 +6,7 @@ with c chunks and p stages it takes (c + p − 1)/(c·p) of a pass of whole prom
 the fill and drain of a pipeline (Huang et al., GPipe, arXiv 1811.06965, §2.3).
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,12 +21,12 @@ from codesign.workload.transformer import UNLIMITED
 class Served(NamedTuple):
     """What one instance serves, leading axis the lanes; rates are in requests."""
 
-    time_per_token: Any  # [s]
-    first_alone: Any  # [s] to the first token, without waiting
-    served: Any  # [s] of the server that requests wait for
-    capacity: Any  # [1/s]
-    goodput: Any  # [1/s] largest rate within memory and promises, 0 if there is none
-    fits: Any  # [bool]
+    time_per_token: np.ndarray  # [s]
+    first_alone: np.ndarray  # [s] to the first token, without waiting
+    served: np.ndarray  # [s] of the server that requests wait for
+    capacity: np.ndarray  # [1/s]
+    goodput: np.ndarray  # [1/s] largest rate within memory and promises, 0 if there is none
+    fits: np.ndarray  # [bool]
 
 
 def tokens_per_step(demand: Demand) -> float:
@@ -79,6 +79,6 @@ def shared(steps: Steps, lanes: Lanes, demand: Demand) -> Served:
     )
 
 
-def first_token(served: Served, load: Any) -> np.ndarray:
+def first_token(served: Served, load: np.ndarray) -> np.ndarray:
     """Mean time to the first token at a load, waiting included [s]."""
     return served.first_alone + np.asarray(waiting_time(served.served, load))

@@ -3,10 +3,10 @@ traced while another is compiled."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import jax
 import numpy as np
+from jax.stages import Lowered
 
 from codesign.search.integers.box_relaxation import RANGES, relaxed_programs, relaxed_ranges
 from codesign.search.integers.formulation import Formulation, fixed_programs, solve_programs
@@ -17,7 +17,7 @@ from codesign.search.verification.exact_check import exact_fleets
 
 
 def compile_ahead(
-    formulation: Formulation, weightings: np.ndarray, *, relaxed: Sequence[Any]
+    formulation: Formulation, weightings: np.ndarray, *, relaxed: Sequence[object]
 ) -> None:
     """Trace what a search will run, one program after the other, and compile each while the next is
     traced.
@@ -41,8 +41,8 @@ def compile_ahead(
 
 
 def _traced(
-    formulation: Formulation, weightings: np.ndarray, relaxed: Sequence[Any]
-) -> Iterator[Any]:
+    formulation: Formulation, weightings: np.ndarray, relaxed: Sequence[object]
+) -> Iterator[Lowered]:
     if relaxed:
         yield search_lanes.jitted.lower(*relaxed)
     lowest = integer_ranges(formulation.problems)[0].astype(float)

@@ -1,11 +1,10 @@
 """From solved subproblems to a front: checked on the exact model, non-dominated, each with its
 status."""
 
-from typing import Any
-
 import jax
 import numpy as np
 
+from codesign.numerics.fields import Tree
 from codesign.search.integers.branch_and_bound import TOLERANCE
 from codesign.search.integers.formulation import Subproblem
 from codesign.search.integers.solution_pool import SolutionPool
@@ -67,7 +66,7 @@ def assemble_front(
     keep = keep[np.argsort(seen.logs[keep, -1], kind="stable")]
     kept = [subproblems[k] for k in keep]
 
-    def taken_rows(tree: Any) -> Any:
+    def taken_rows(tree: Tree) -> Tree:
         return jax.tree.map(lambda leaf: np.asarray(leaf)[keep], tree)
 
     integers = np.array([subproblem.integers for subproblem in kept])
@@ -102,7 +101,7 @@ def assemble_front(
         designs=taken_rows(seen.fleet.designs),
         outcomes=taken_rows(seen.fleet.outcomes),
         totals=taken_rows(seen.fleet.totals),
-        machine_seconds=taken_rows(seen.fleet.machine_seconds),
+        machine_seconds=np.asarray(seen.fleet.machine_seconds)[keep],
         times=taken_rows(seen.fleet.times),
         step_kinds=tuple(step.kind for step in problems.steps),
         integers=integers,
@@ -113,7 +112,7 @@ def assemble_front(
         values=np.exp(-seen.logs[keep] * np.array([objective.sense for objective in objectives])),
         weights=pool.weights[at],
         time_asked=np.exp(pool.pace_limit[at]),
-        status=tuple(_status(own, gap) for own, gap in zip(proved, gaps, strict=True)),
+        status=tuple(_status(bool(own), gap) for own, gap in zip(proved, gaps, strict=True)),
         certified_gap=gap,
         front_gap=gaps,
         residual=residuals(
@@ -139,8 +138,7 @@ def _status(own: bool, front_gap: float) -> str:
 
 def _each_choice(pool: SolutionPool, subproblem: Subproblem) -> list[Subproblem]:
     return [
-        subproblem._replace(choice=choice)
-        for choice in range(len(pool.formulation.problems.kinds[0].dies))
+        subproblem._replace(choice=choice) for choice in range(pool.formulation.problems.choices)
     ]
 
 

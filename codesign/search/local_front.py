@@ -1,7 +1,6 @@
 """From polished designs to a front of ``LOCAL`` ones: non-dominated, each with its residual."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from jax.tree_util import tree_map
@@ -18,8 +17,9 @@ from codesign.search.pareto.local_search import (
 )
 from codesign.search.pareto.penalty_search import PenaltyOptima, lanes, search_by_penalty
 from codesign.search.solver.lanes import in_batches
-from codesign.search.solver.packing import pack
+from codesign.search.solver.packing import PackedProblems, pack
 from codesign.search.statement.choices import Choice
+from codesign.search.statement.fleet import Fleet
 from codesign.search.statement.goals import Wanted, bound_names, bounds_exceeded, log_goals
 from codesign.search.statement.problem import ProblemBatch, integer_names
 from codesign.search.statement.relaxed_fleet import OWN
@@ -78,7 +78,7 @@ def _front(
 ) -> Front:
     packed = pack(problems)
 
-    def fleets(some: list[LocalOptimum]) -> Any:
+    def fleets(some: list[LocalOptimum]) -> Fleet:
         chosen = np.array([one.choice for one in some])
         return fleets_at(packed, chosen, np.stack([one.point for one in some]))
 
@@ -133,7 +133,11 @@ def _front(
 
 
 def _optimality(
-    problems: ProblemBatch, packed: Any, wanted: Wanted, weights: np.ndarray, one: LocalOptimum
+    problems: ProblemBatch,
+    packed: PackedProblems,
+    wanted: Wanted,
+    weights: np.ndarray,
+    one: LocalOptimum,
 ) -> tuple[float, np.ndarray]:
     """Norm of the optimality conditions of a design, and the multiplier of each limit and bound.
 

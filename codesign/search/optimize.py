@@ -252,10 +252,10 @@ def search_weightings(
     ranges = integer_ranges(problems)
     tell("relaxed search", 0, 1)
     alone = len(problems.steps) == 1
-    first = lanes(problems, wanted, pool.weights, starts=STARTS, seed=seed) if alone else ()
-    compile_ahead(formulation, pool.weights, relaxed=first)
-    choices = len(problems.kinds[0].dies)
-    relaxed = search_by_penalty(first, (len(pool.weights), choices, STARTS)) if alone else None
+    first = lanes(problems, wanted, pool.weights, starts=STARTS, seed=seed) if alone else None
+    compile_ahead(formulation, pool.weights, relaxed=first or ())
+    choices = problems.choices
+    relaxed = first and search_by_penalty(first, (len(pool.weights), choices, STARTS))
     starts = (
         approach(pool, middle_starts(pool, ranges))
         if relaxed is None

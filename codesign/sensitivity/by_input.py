@@ -6,8 +6,8 @@ Euler's theorem is their check: all rates of a machine times c and all its laten
 step take 1/c of its time, so Σ e over rates − Σ e over latencies of a time is −1.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Hashable, Mapping, Sequence
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from codesign.numerics.compilation import SELDOM, compiled
-from codesign.numerics.fields import Real
+from codesign.numerics.fields import RealArray
 from codesign.sensitivity.inputs import (
     OUTCOMES,
     Inputs,
@@ -113,7 +113,7 @@ def elasticities_by_input(inputs: Inputs) -> Elasticities:
     )
 
 
-def log_outcomes(inputs: Inputs) -> Real:
+def log_outcomes(inputs: Inputs) -> RealArray:
     """ln of every outcome in the order of ``OUTCOMES``; NaN of those that several machines have
     not [1]."""
     totals = fleet_at(inputs).totals
@@ -134,12 +134,12 @@ def _slopes(inputs: Inputs) -> tuple[np.ndarray, list[np.ndarray]]:
 
 @compiled(SELDOM, static_argnums=(0, 1))
 def _pullback(
-    structure: Any, floats: tuple[int, ...], leaves: list[Any], weights: Real
-) -> tuple[Real, list[Real]]:
+    structure: Hashable, floats: tuple[int, ...], leaves: list[RealArray], weights: RealArray
+) -> tuple[RealArray, list[RealArray]]:
     """ln of the outcomes, and the slopes of a weighted sum of them: one small program for all
     rows, which takes a fifth of the time to compile that all of them at once do."""
 
-    def weighted(moved: list[Real]) -> tuple[Real, Real]:
+    def weighted(moved: list[RealArray]) -> tuple[RealArray, RealArray]:
         found = log_outcomes(_with(structure, leaves, floats, moved))
         asked = weights != 0.0
         return jnp.sum(jnp.where(asked, weights * jnp.where(asked, found, 0.0), 0.0)), found
@@ -148,11 +148,13 @@ def _pullback(
     return logs, slopes
 
 
-def _floats(leaves: Sequence[Any]) -> tuple[int, ...]:
+def _floats(leaves: Sequence[object]) -> tuple[int, ...]:
     return tuple(k for k, leaf in enumerate(leaves) if eqx.is_inexact_array(leaf))
 
 
-def _with(structure: Any, leaves: list[Any], places: tuple[int, ...], values: list[Any]) -> Inputs:
+def _with(
+    structure: Hashable, leaves: list[RealArray], places: tuple[int, ...], values: list[RealArray]
+) -> Inputs:
     changed = list(leaves)
     for place, value in zip(places, values, strict=True):
         changed[place] = value
@@ -192,12 +194,16 @@ def _ties(
 
 @compiled(SELDOM, static_argnums=(0, 1))
 def _one_side(
-    structure: Any, places: tuple[int, ...], leaves: list[Any], direction: Real, offset: Real
-) -> Real:
+    structure: Hashable,
+    places: tuple[int, ...],
+    leaves: list[RealArray],
+    direction: RealArray,
+    offset: RealArray,
+) -> RealArray:
     """Slopes of ln of the outcomes by ln of some leaves in a direction, at an offset of their
     logs."""
 
-    def logs(moves: Real) -> Real:
+    def logs(moves: RealArray) -> RealArray:
         values = [leaves[place] * jnp.exp(moves[j]) for j, place in enumerate(places)]
         return log_outcomes(_with(structure, leaves, places, values))
 

@@ -5,9 +5,8 @@ from typing import TypeVar
 
 import jax
 
-from codesign.numerics.fields import Real
+from codesign.numerics.fields import Real, Tree
 
-Tree = TypeVar("Tree")
 Beside = TypeVar("Beside")
 
 

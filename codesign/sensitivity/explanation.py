@@ -13,16 +13,21 @@ and H' is a sum over inputs. No order is chosen, so none matters; and the way ba
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import numpy as np
 
-from codesign.numerics.fields import Real
-from codesign.performance.collectives import ALGORITHMS
+from codesign.numerics.fields import Real, RealArray, Tree
+from codesign.performance.collectives import ALGORITHMS, AllReduce
+from codesign.performance.execution import Execution
+from codesign.performance.plan import TierShares
 from codesign.sensitivity.inputs import Inputs, as_reals, fleet_at
 from codesign.sensitivity.mixed_game import Atom, Game, integrate, without
+from codesign.workload.phases import Phase, Serving
+from codesign.workload.precision import Precision
+from codesign.workload.transformer import Transformer
 
 
 class Factor(NamedTuple):
@@ -55,9 +60,9 @@ class Explanation(NamedTuple):
 
 
 def explain(
-    outcome: Callable[[Any], Real],
-    before: Any,
-    after: Any,
+    outcome: Callable[[Tree], Real],
+    before: Tree,
+    after: Tree,
     atoms: Sequence[Atom] | None = None,
 ) -> Explanation:
     """Split ln f(after) − ln f(before) into one factor an input that differs.
@@ -94,7 +99,9 @@ def explain(
     """
     before, after = as_reals(before), as_reals(after)
     if atoms is None:
-        atoms = _differing(before, after) if isinstance(before, Inputs) else ()
+        atoms = ()
+        if isinstance(before, Inputs) and isinstance(after, Inputs):
+            atoms = _differing(before, after)
     game = Game(outcome, before, after, atoms)
     shares, remainder = integrate(game)
     factors = [
@@ -129,38 +136,38 @@ def outcome_named(name: str) -> Callable[[Inputs], Real]:
     return _NAMED[name]
 
 
-def _models(inputs: Inputs) -> Any:
+def _models(inputs: Inputs) -> list[Transformer]:
     return [one.model for one in inputs.services]
 
 
-def _precisions(inputs: Inputs) -> Any:
+def _precisions(inputs: Inputs) -> list[Precision]:
     return [one.precision for one in inputs.services]
 
 
-def _phases(inputs: Inputs) -> Any:
+def _phases(inputs: Inputs) -> list[Phase | Serving]:
     return [one.phase for one in inputs.services]
 
 
-def _algorithms(inputs: Inputs) -> Any:
+def _algorithms(inputs: Inputs) -> list[RealArray | AllReduce]:
     return [plan.all_reduce for plan in inputs.plans]
 
 
-def _tiers(inputs: Inputs) -> Any:
+def _tiers(inputs: Inputs) -> list[TierShares | None]:
     return [plan.tiers for plan in inputs.plans]
 
 
-def _execution(inputs: Inputs) -> Any:
+def _execution(inputs: Inputs) -> list[Execution]:
     return [inputs.execution]
 
 
-def _kind_names(part: Any) -> str:
+def _kind_names(part: list) -> str:
     return " + ".join(type(one).__name__ for one in part)
 
 
-def _algorithm_names(part: Any) -> str:
+def _algorithm_names(part: list) -> str:
     """``two-shot``, or ``one-shot or two-shot`` where the faster is taken."""
 
-    def name(row: Any) -> str:
+    def name(row: RealArray) -> str:
         known = (key for key, numbers in ALGORITHMS.items() if np.array_equal(numbers, row))
         return next(known, "own algorithm")
 
@@ -187,7 +194,7 @@ WHOLE_IF_UNLIKE = (
 """What joins as a whole only where the two differ in structure."""
 
 
-def _shape(tree: Any) -> Any:
+def _shape(tree: object) -> object:
     leaves, structure = jax.tree.flatten(tree)
     return structure, tuple(np.shape(leaf) for leaf in leaves)
 

@@ -13,7 +13,7 @@ not seen: a flip is at the latest where it is said to be.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -123,7 +123,7 @@ def flips(found: Optimum, path: Path, priors: Sequence[str]) -> list[Flip]:
                     nearest = min(nearest, (z, rival), key=lambda pair: pair[0])
             candidates.append((k, sign, nearest[0], nearest[1]))
     lost = _lost(found, path, len(priors), [(k, sign) for k, sign, *_ in candidates])
-    beaten = [row for row in candidates if row[3] is not None]
+    beaten = [(k, sign, z, rival) for k, sign, z, rival in candidates if rival is not None]
     corrected = dict(
         zip(
             [(k, sign) for k, sign, *_ in beaten],
@@ -211,7 +211,7 @@ def _values(
 
 
 def _corrected(
-    found: Optimum, path: Path, count: int, rows: Sequence[tuple[int, float, float, Any]]
+    found: Optimum, path: Path, count: int, rows: Sequence[tuple[int, float, float, Subproblem]]
 ) -> list[tuple[float, float]]:
     """Where two optima meet, by secant steps from where their slopes say, both solved anew at every
     step; and how far the last step went."""

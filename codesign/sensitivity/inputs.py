@@ -13,7 +13,7 @@ from jax.tree_util import GetAttrKey, SequenceKey
 
 from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
-from codesign.numerics.fields import real
+from codesign.numerics.fields import Tree, real
 from codesign.performance.execution import Execution
 from codesign.performance.kernel_coefficients import COEFFICIENTS, Coefficients
 from codesign.performance.plan import Plan
@@ -127,7 +127,7 @@ class Leaf(NamedTuple):
     logarithm: bool
 
 
-def leaves_of(tree: Any) -> list[Leaf]:
+def leaves_of(tree: object) -> list[Leaf]:
     """Name every float of a tree of inputs, in the order of its leaves.
 
     A part of which there is one is called by its singular: ``design.memory_bandwidth``,
@@ -167,8 +167,9 @@ SINGULAR = {
 }
 
 
-def _name_and_unit(tree: Any, path: Sequence[Any]) -> tuple[str, str]:
-    name, unit, here = "", "1", tree
+def _name_and_unit(tree: object, path: Sequence[Any]) -> tuple[str, str]:
+    name, unit = "", "1"
+    here: Any = tree  # whatever the path leads to
     for key in path:
         if isinstance(key, GetAttrKey):
             field = getattr(type(here), "__dataclass_fields__", {}).get(key.name)
@@ -277,14 +278,14 @@ def is_latency(leaf: Leaf) -> bool:
     )
 
 
-def take(tree: Any, leaf: Leaf) -> float:
+def take(tree: object, leaf: Leaf) -> float:
     """The value of one number of a tree, in SI; of a logarithm, what it is the logarithm of."""
     value = jax.tree.leaves(tree)[leaf.leaf]
     number = float(value if leaf.element is None else np.ravel(value)[leaf.element])
     return math.exp(number) if leaf.logarithm else number
 
 
-def as_reals(tree: Any) -> Any:
+def as_reals(tree: Tree) -> Tree:
     """The same tree with every float leaf an array of float64, whatever it was."""
     return jax.tree.map(
         lambda leaf: (

@@ -9,16 +9,17 @@ chip brings collectives) goes to those inputs that cause it.
 
 import functools
 import itertools
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Hashable, Sequence
+from typing import NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
-from codesign.numerics.compilation import SELDOM, compiled
-from codesign.numerics.fields import Real
+from codesign.numerics.compilation import SELDOM, Compiled, compiled
+from codesign.numerics.fields import Real, RealArray
 from codesign.sensitivity.inputs import Leaf, leaves_of, take
 
 PANELS, NODES = 8, 6
@@ -40,23 +41,26 @@ MOST_PANELS = 4096
 """Panels at a time beyond which an outcome is not what its derivative says."""
 
 
+Point = TypeVar("Point")
+
+
 class Atom(NamedTuple):
     """A part of a tree that joins as a whole: how to find it, and what to call it."""
 
     name: str
     group: str
-    where: Callable[[Any], Any]
-    words: Callable[[Any], str]
+    where: Callable[..., list]
+    words: Callable[[list], str]
 
 
-def without(tree: Any, atoms: Sequence[Atom]) -> Any:
+def without(tree: Point, atoms: Sequence[Atom]) -> Point:
     """The tree with its atoms taken out."""
     for atom in atoms:
         tree = put(tree, atom, [None] * len(atom.where(tree)))
     return tree
 
 
-def put(tree: Any, atom: Atom, part: Any) -> Any:
+def put(tree: Point, atom: Atom, part: list) -> Point:
     return eqx.tree_at(atom.where, tree, part, is_leaf=lambda leaf: leaf is None)
 
 
@@ -64,7 +68,11 @@ class Game:
     """The outcome along the way from one point to another, with any of the atoms of either."""
 
     def __init__(
-        self, outcome: Callable[[Any], Real], before: Any, after: Any, atoms: Sequence[Atom]
+        self,
+        outcome: Callable[[Point], Real],
+        before: Point,
+        after: Point,
+        atoms: Sequence[Atom],
     ):
         if len(atoms) > MOST_ATOMS:
             raise ValueError(f"{len(atoms)} parts differ as wholes; expected at most {MOST_ATOMS}")
@@ -163,15 +171,17 @@ class Game:
 
 @functools.lru_cache(maxsize=16)
 def _program(
-    outcome: Callable[[Any], Real],
-    structure: Any,
+    outcome: Callable[[Point], Real],
+    structure: Hashable,
     leaves: tuple[Leaf, ...],
     logs: tuple[bool, ...],
     atoms: tuple[Atom, ...],
-) -> Callable[..., Any]:
+) -> Compiled[tuple[Array, Array]]:
     """ln f and its slopes at places on the path (points, inputs), compiled once a structure."""
 
-    def log_outcome(at: Real, base: Any, ends: Any, parts: Any) -> Real:
+    def log_outcome(
+        at: Array, base: Sequence[RealArray], ends: tuple[Array, Array], parts: Sequence[list]
+    ) -> Array:
         values = _along(at, ends[0], ends[1], np.array(logs, dtype=bool))
         changed = list(base)
         for k, leaf in enumerate(leaves):
@@ -189,7 +199,7 @@ def _program(
     return compiled(SELDOM)(each)
 
 
-def _along(at: Real, low: Any, high: Any, logs: np.ndarray) -> Real:
+def _along(at: Array, low: Array, high: Array, logs: np.ndarray) -> Array:
     """Values at places between two ends, exact at both: a whole number stays whole."""
     ratio = jnp.where(logs, high, 1.0) / jnp.where(logs, low, 1.0)
     near = at < 0.5
@@ -198,7 +208,7 @@ def _along(at: Real, low: Any, high: Any, logs: np.ndarray) -> Real:
     return jnp.where(logs, end * ratio**power, end + power * (high - low))
 
 
-def _element(leaves: Sequence[Any], leaf: Leaf) -> Any:
+def _element(leaves: Sequence[RealArray], leaf: Leaf) -> RealArray:
     value = leaves[leaf.leaf]
     return value if leaf.element is None else np.ravel(value)[leaf.element]
 

@@ -18,24 +18,27 @@ limit is met without a price (λ = s = 0), the two sides differ and the derivati
 """
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from codesign.hardware.technology import Technology
 from codesign.numerics.compilation import SELDOM, compiled
 from codesign.search.integers.formulation import Formulation, Subproblem
-from codesign.search.program.geometric_program import Program, fixed_program
+from codesign.search.program.geometric_program import BoundNumbers, Program, fixed_program
 from codesign.search.program.objectives import Goals
 from codesign.search.program.structure import OUTCOMES, Structure
-from codesign.search.solver.interior_point import Point, model_at
+from codesign.search.solver.interior_point import Model, Point, model_at
 from codesign.search.solver.lanes import double_precision
 from codesign.search.solver.packing import PackedProblems
 from codesign.search.statement.space import CONTINUOUS
 from codesign.sensitivity.optimum import Optimum
 from codesign.workload.operators import operator_table, pad
+from codesign.workload.precision import Precision
+from codesign.workload.transformer import Transformer
 
 WEAK = 1e-4
 """Multiplier and slack below which a limit is met without a price."""
@@ -129,15 +132,29 @@ def value_slopes_at(
     found: Optimum, subproblem: Subproblem, row: np.ndarray, point: Point
 ) -> np.ndarray:
     """``value_slopes`` in another world: its packed row (``worlds``), and the optimum there."""
-    arguments = list(_arguments(found.pool.formulation, found, subproblem, point))
-    arguments[1] = PackedProblems(arguments[1].shared, row, arguments[1].packings)
+    arguments = _arguments(found.pool.formulation, found, subproblem, point)
+    own = PackedProblems(arguments.row.shared, row, arguments.row.packings)
     with double_precision():
-        return np.asarray(_value_slopes(*arguments))
+        return np.asarray(_value_slopes(*arguments._replace(row=own)))
+
+
+Operators: TypeAlias = tuple[tuple[Transformer, ...], tuple[Precision, ...]]
+"""Models and precisions of the services: what tables of operators are written from."""
+
+
+class _Arguments(NamedTuple):
+    structure: Structure
+    row: PackedProblems
+    operators: Operators
+    bounds: BoundNumbers
+    goals: Goals
+    integers: np.ndarray
+    point: Point
 
 
 def _arguments(
     formulation: Formulation, found: Optimum, chosen: Subproblem, point: Point
-) -> tuple[Any, ...]:
+) -> _Arguments:
     row = PackedProblems(
         formulation.packed.shared,
         formulation.packed.rows[chosen.choice],
@@ -148,7 +165,7 @@ def _arguments(
     )
     models = tuple(one.model for one in found.services)
     operators = jax.tree.map(lambda leaf: np.asarray(leaf, dtype=float), (models, precisions))
-    return (
+    return _Arguments(
         formulation.structure,
         row,
         operators,
@@ -160,7 +177,12 @@ def _arguments(
 
 
 def _program(
-    structure: Structure, row: PackedProblems, operators: Any, bounds: Any, integers: Any, logs: Any
+    structure: Structure,
+    row: PackedProblems,
+    operators: Operators,
+    bounds: BoundNumbers,
+    integers: Array,
+    logs: Array,
 ) -> Program:
     """The program with every number of the technologies times e^logs; operators are written anew,
     for one of them is the narrowest slice."""
@@ -185,7 +207,7 @@ def _program(
 
 def _lagrangian(
     structure: Structure, program: Program, goals: Goals, point: Point
-) -> tuple[Any, Any]:
+) -> tuple[Array, Model]:
     """L at the optimum, and the point with what is pinned where the program pins it."""
     free = jax.lax.stop_gradient(program.high > program.low)
     y = jnp.where(free, point.y, program.low)
@@ -205,13 +227,13 @@ def _numbers(row: PackedProblems) -> int:
 def _value_slopes(
     structure: Structure,
     row: PackedProblems,
-    operators: Any,
-    bounds: Any,
+    operators: Operators,
+    bounds: BoundNumbers,
     goals: Goals,
-    integers: Any,
+    integers: Array,
     point: Point,
-) -> Any:
-    def lagrangian(logs: Any) -> Any:
+) -> Array:
+    def lagrangian(logs: Array) -> Array:
         program = _program(structure, row, operators, bounds, integers, logs)
         return _lagrangian(structure, program, goals, point)[0]
 
@@ -222,17 +244,17 @@ def _value_slopes(
 def _derivatives(
     structure: Structure,
     row: PackedProblems,
-    operators: Any,
-    bounds: Any,
+    operators: Operators,
+    bounds: BoundNumbers,
     goals: Goals,
-    integers: Any,
+    integers: Array,
     point: Point,
-) -> Any:
+) -> tuple[Program, Model, Array, tuple[Array, ...]]:
     """Program and model at the optimum, the value's slopes, and how gradient, limits and box move
     with the technology while y stays (what is pinned moves with it)."""
     zero = jnp.zeros(_numbers(row))
 
-    def moving(logs: Any) -> tuple[Any, ...]:
+    def moving(logs: Array) -> tuple[Array, ...]:
         program = _program(structure, row, operators, bounds, integers, logs)
         value, model = _lagrangian(structure, program, goals, point)
         gradient = model.gradient + model.jacobian.T @ point.multipliers
@@ -245,7 +267,7 @@ def _derivatives(
 
 
 def _solve(
-    model: Any, point: Point, program: Program, free: np.ndarray, moved: tuple[np.ndarray, ...]
+    model: Model, point: Point, program: Program, free: np.ndarray, moved: tuple[np.ndarray, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
     """dy and dλ by every number: the KKT system in the form that stays well conditioned as slacks
     vanish; limits without a price are left out."""

@@ -1,12 +1,14 @@
 """The optimum of a scenario for one objective: what shadow prices and motions are taken at."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import numpy as np
 
+from codesign.hardware.design import Design
+from codesign.numerics.fields import Real
 from codesign.performance.execution import Execution
 from codesign.performance.schedules import Operatorwise
 from codesign.search.integers.formulation import Memory, Subproblem
@@ -174,10 +176,10 @@ def inputs_at(found: Optimum) -> Inputs:
 
 
 def inputs_of_design(
-    designs: Sequence[Any],
+    designs: Sequence[Design],
     services: Sequence[Service],
     choice: Choice,
-    batches: Sequence[Any],
+    batches: Sequence[Real],
     execution: Execution,
     kinds: int | None = None,
 ) -> Inputs:

@@ -9,15 +9,16 @@ within ``HOLDS`` of it.
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
 from codesign.limits import limit_words
-from codesign.numerics.fields import units_of
+from codesign.numerics.fields import Real, units_of
 from codesign.physical.area import usable_edge
 from codesign.search.integers.formulation import (
+    Solved,
     Subproblem,
     programs_of,
     solve_programs,
@@ -129,7 +130,7 @@ def moved_limits(
     if not moves:
         return np.zeros(0), np.zeros((0, 0))
 
-    def solved(batch: list[tuple[int, float]]) -> Any:
+    def solved(batch: list[tuple[int, float]]) -> Solved:
         programs = programs_of(formulation, [chosen] * LANES)
         coefficients = np.array(programs.coefficients)
         for lane, (row, move) in enumerate(batch):
@@ -146,7 +147,7 @@ def moved_limits(
 
     with double_precision():
         solutions = in_batches(solved, list(moves))
-    return solutions.value, solutions.point.multipliers
+    return np.asarray(solutions.value), np.asarray(solutions.point.multipliers)
 
 
 def _ranges(
@@ -232,7 +233,7 @@ def _allowed(found: Optimum, word: str, number: int) -> tuple[float, str]:
         edge = usable_edge(*jax.tree.map(np.asarray, (design, technology, silicon)))
         return float(np.asarray(edge)), "m"
     coolant = cooling.coolant_temperature
-    values: dict[str, tuple[Any, str]] = {
+    values: dict[str, tuple[Real, str]] = {
         "die_area": (technology.logic.reticle_area, "m^2"),
         "power_density": (cooling.power_density, "W/m^2"),
         "package_power": (cooling.package_power, "W"),

@@ -61,7 +61,7 @@ def fixed_integers(
         solved = solve_worlds(worlds, found.subproblem, tell=tell)
     with np.errstate(invalid="ignore"):
         gap = np.where(np.isfinite(solved.value), solved.value - solved.bound, np.nan)
-    return FixedIntegers(solved.value, gap, solved.point.y)
+    return FixedIntegers(np.asarray(solved.value), gap, np.asarray(solved.point.y))
 
 
 def hardware_of(found: Optimum, subproblem: Subproblem) -> tuple[int, ...]:

@@ -2,14 +2,16 @@
 bounded."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from codesign.hardware.technology import Technology
 from codesign.numerics.compilation import SELDOM, compiled
+from codesign.performance.plan import Plan
 from codesign.search.integers.formulation import (
     Formulation,
     Solved,
@@ -20,8 +22,11 @@ from codesign.search.integers.formulation import (
 from codesign.search.program.geometric_program import Program
 from codesign.search.solver.lanes import LANES, double_precision, side_by_side
 from codesign.search.solver.packing import PackedProblems
+from codesign.search.statement.choices import Kind
 from codesign.sensitivity.optimum import Optimum
-from codesign.workload.operators import operator_table, pad
+from codesign.workload.operators import OperatorTable, operator_table, pad
+from codesign.workload.precision import Precision
+from codesign.workload.transformer import Transformer
 
 Technologies = tuple[Technology, ...]
 """A technology of each kind of machine, leaves (worlds,)."""
@@ -73,9 +78,9 @@ def worlds_of(found: Optimum, technologies: Technologies, choice: int | None = N
 
 
 class _Places(NamedTuple):
-    kinds: Any
-    plans: Any
-    tables: Any
+    kinds: tuple[Kind, ...]
+    plans: tuple[Plan, ...]
+    tables: tuple[OperatorTable, ...]
 
 
 def columns_of(formulation: Formulation) -> _Places:
@@ -103,8 +108,10 @@ def _write_operators(
 
 
 @compiled(SELDOM)
-def _operators(model: Any, precision: Any, widths: Any) -> Any:
-    def one(columns: Any) -> Any:
+def _operators(
+    model: Transformer, precision: Precision, widths: Float[Array, "worlds"]
+) -> OperatorTable:
+    def one(columns: Float[Array, ""]) -> OperatorTable:
         table = operator_table(model, precision, slice_columns=columns)
         return pad(table, -(-len(table.names) // 4) * 4)
 

@@ -6,8 +6,9 @@ import json
 from difflib import get_close_matches
 from functools import cache
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict, cast
 
 from codesign.files import own_path
 from codesign.numerics.fields import Real, real
@@ -16,6 +17,20 @@ from codesign.workload.transformer import Transformer
 
 if TYPE_CHECKING:
     from codesign.workload.reading import Reading
+
+
+class Source(TypedDict, total=False):
+    """``_source`` of a file of facts (``model_facts``)."""
+
+    repository: str
+    date: str
+    published_parameters: float
+    published_source: str
+    outside_parameters: float
+    published_active_parameters: float
+    nominal_parameters: float
+    also: list[str]
+    note: str
 
 
 def model(name_or_path: str | Path, nominal_parameters: bool | float | None = None) -> Transformer:
@@ -88,7 +103,7 @@ def model_names() -> tuple[str, ...]:
     return tuple(sorted(set(index().values())))
 
 
-def model_facts(name: str) -> dict[str, Any]:
+def model_facts(name: str) -> dict[str, object]:
     """The facts of a shipped model: the fields of its config.json that change cost, and
     ``_source``.
 
@@ -120,20 +135,23 @@ def index() -> dict[str, str]:
         if file.name.endswith(".json")
     ]
     return {
-        canonical(name): file
-        for file in files
-        for name in (file, *read_facts(file)["_source"].get("also", ()))
+        canonical(name): file for file in files for name in (file, *source_of(file).get("also", ()))
     }
 
 
-def folder() -> Any:
+def folder() -> Traversable:
     """Where the facts are, also inside an installed package."""
     return resources.files("codesign.workload") / "models"
 
 
-def read_facts(file: str) -> dict[str, Any]:
+def read_facts(file: str) -> dict[str, object]:
     """The content of one file of facts."""
     return json.loads((folder() / f"{file}.json").read_text(encoding="utf-8"))
+
+
+def source_of(file: str) -> Source:
+    """Who published a file's facts, and what is said of them beside."""
+    return cast(Source, read_facts(file)["_source"])  # a file of ours
 
 
 def unknown_model(name: str | Path) -> ValueError:
@@ -152,7 +170,7 @@ def unknown_model(name: str | Path) -> ValueError:
 
 def nominal_count(name: str | Path, shipped: str | None) -> float:
     """The round number of parameters that people say [1]."""
-    count = None if shipped is None else read_facts(shipped)["_source"].get("nominal_parameters")
+    count = None if shipped is None else source_of(shipped).get("nominal_parameters")
     if count is None:
         raise ValueError(
             f"{str(name)!r} has no nominal parameter count among its facts, expected a number such"

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import equinox as eqx
 import jax.numpy as jnp
 
-from codesign.numerics.fields import Real, quantity, real
+from codesign.numerics.fields import Quantity, Real, quantity, real
 from codesign.workload.operator import EXPERT, FEED_FORWARD
 from codesign.workload.shapes import Matrix
 from codesign.workload.writer import Rows, Writer
@@ -57,7 +57,7 @@ class FeedForwardKind(eqx.Module):
 class FeedForward(FeedForwardKind):
     """A dense MLP; ``gated`` has three matrices (SwiGLU, GeGLU), otherwise two."""
 
-    width: Real = quantity("1", "intermediate size")
+    width: Quantity = quantity("1", "intermediate size")
     gated: bool = eqx.field(static=True, default=True)
 
     def operators(self, write: Writer) -> Rows:
@@ -77,10 +77,10 @@ class MixtureOfExperts(FeedForwardKind):
     tokens share, hidden → latent → hidden, so that fewer bytes travel to them (Nemotron 3 Super).
     """
 
-    experts: Real = quantity("1", "routed experts")
-    active: Real = quantity("1", "experts a token is sent to")
-    width: Real = quantity("1", "intermediate size of one routed expert")
-    shared_width: Real = quantity(
+    experts: Quantity = quantity("1", "routed experts")
+    active: Quantity = quantity("1", "experts a token is sent to")
+    width: Quantity = quantity("1", "intermediate size of one routed expert")
+    shared_width: Quantity = quantity(
         "1", "intermediate size of all shared experts together", default=0.0
     )
     latent_width: Real | None = quantity(

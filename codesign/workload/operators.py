@@ -13,7 +13,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from codesign.numerics.fields import Number, Real, real
+from codesign.numerics.fields import Real, real
 from codesign.numerics.ties import at_least, lesser
 from codesign.numerics.units import BITS_PER_BYTE
 from codesign.workload.layer_operators import LayerWriter
@@ -63,7 +63,7 @@ class OperatorTable(eqx.Module):
 
 @jax.jit
 def operator_table(
-    model: Transformer, precision: Precision, *, slice_columns: Number = 64.0
+    model: Transformer, precision: Precision, *, slice_columns: Real = 64.0
 ) -> OperatorTable:
     """Write a model as operators.
 
@@ -133,7 +133,7 @@ def _stack(operators: tuple[Operator, ...]) -> Operator:
     )
 
 
-def _streamed_weights(model: Transformer, slice_columns: Number) -> Real:
+def _streamed_weights(model: Transformer, slice_columns: Real) -> Real:
     """Weights that a step streams, all experts [1]: what the table says at a byte a weight."""
     exact = dataclasses.replace(model, nominal_parameters=None)
     return jnp.sum(

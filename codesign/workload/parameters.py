@@ -8,7 +8,7 @@ vision towers are no part of a ``Transformer``.
 
 import jax.numpy as jnp
 
-from codesign.numerics.fields import Number, Real
+from codesign.numerics.fields import Real
 from codesign.workload.transformer import (
     UNLIMITED,
     LayerKind,
@@ -72,7 +72,7 @@ def residual_parameters(model: Transformer) -> Real:
 
 
 def state_bytes_per_token(
-    model: Transformer, bytes_per_element: Number, *, beyond_windows: bool = False
+    model: Transformer, bytes_per_element: Real, *, beyond_windows: bool = False
 ) -> Real:
     """Growth of one sequence's cache per position [B], within every window or beyond them all.
 

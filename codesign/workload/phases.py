@@ -9,7 +9,7 @@ from typing import TypeAlias
 import equinox as eqx
 import jax.numpy as jnp
 
-from codesign.numerics.fields import Real, quantity
+from codesign.numerics.fields import Quantity, Real, quantity
 from codesign.numerics.ties import greater, lesser
 
 
@@ -21,18 +21,18 @@ class Draft(eqx.Module):
     alike).
     """
 
-    length: Real = quantity("1", "drafted tokens per step")
-    acceptance: Real = quantity(
+    length: Quantity = quantity("1", "drafted tokens per step")
+    acceptance: Quantity = quantity(
         "1", "probability that a drafted token is accepted, given all before were"
     )
-    cost: Real = quantity("1", "draft model over target model")
+    cost: Quantity = quantity("1", "draft model over target model")
 
 
 class Decode(eqx.Module):
     """One decoding step of ``batch`` sequences whose caches hold ``context`` positions each."""
 
-    batch: Real = quantity("1", "sequences in the step")
-    context: Real = quantity("1", "cached positions per sequence")
+    batch: Quantity = quantity("1", "sequences in the step")
+    context: Quantity = quantity("1", "cached positions per sequence")
     draft: Draft | None = None
 
 
@@ -40,9 +40,9 @@ class Prefill(eqx.Module):
     """The prompts of ``batch`` sequences in one step; a share ``cached`` of each prompt is already
     in the cache."""
 
-    batch: Real = quantity("1", "sequences in the step")
-    prompt: Real = quantity("1", "positions of a prompt")
-    cached: Real = quantity("1", "share of the prompt already cached", default=0.0)
+    batch: Quantity = quantity("1", "sequences in the step")
+    prompt: Quantity = quantity("1", "positions of a prompt")
+    cached: Quantity = quantity("1", "share of the prompt already cached", default=0.0)
 
 
 Phase: TypeAlias = Decode | Prefill
@@ -57,12 +57,12 @@ class Serving(eqx.Module):
     long a request waits.
     """
 
-    prompt: Real = quantity("1", "positions of a prompt")
-    output: Real = quantity("1", "tokens of an output")
-    batch: Real = quantity("1", "sequences decoding at a time in one instance")
-    cached: Real = quantity("1", "share of the prompt already cached", default=0.0)
-    chunk: Real = quantity("1", "positions prefilled between two decode steps", default=2048.0)
-    load: Real = quantity("1", "offered load over capacity", default=0.0)
+    prompt: Quantity = quantity("1", "positions of a prompt")
+    output: Quantity = quantity("1", "tokens of an output")
+    batch: Quantity = quantity("1", "sequences decoding at a time in one instance")
+    cached: Quantity = quantity("1", "share of the prompt already cached", default=0.0)
+    chunk: Quantity = quantity("1", "positions prefilled between two decode steps", default=2048.0)
+    load: Quantity = quantity("1", "offered load over capacity", default=0.0)
     draft: Draft | None = None
 
     @property
@@ -114,6 +114,7 @@ def _geometric(a: Real, k: Real) -> Real:
     Near 1 by the binomial series in 1 − a, Σ_j C(k + 1, j + 1) (a − 1)^j; at 0 it begins with 1 + a
     (1 without drafts).
     """
+    a = jnp.asarray(a)
     tiny, near = jnp.finfo(a.dtype).tiny, 1e-3
     inside = jnp.clip(a, tiny, 1.0 - near)
     middle = -jnp.expm1((k + 1.0) * jnp.log(inside)) / (1.0 - inside)

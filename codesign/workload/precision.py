@@ -4,7 +4,7 @@ from typing import Literal, TypeAlias
 
 import equinox as eqx
 
-from codesign.numerics.fields import Number, Real, quantity, real
+from codesign.numerics.fields import Quantity, Real, quantity, real
 from codesign.numerics.ties import greater
 from codesign.numerics.units import BITS_PER_BYTE
 
@@ -23,9 +23,9 @@ class PartPrecision(eqx.Module):
     NVIDIA Blackwell documentation).
     """
 
-    weight_bits: Real = quantity("bit", "one weight of this part, without its scale")
-    scale_bits: Real = quantity("bit", "block scale per weight", default=0.0)
-    input_bits: Real = quantity("bit", "its inputs as the matrix unit takes them", default=16.0)
+    weight_bits: Quantity = quantity("bit", "one weight of this part, without its scale")
+    scale_bits: Quantity = quantity("bit", "block scale per weight", default=0.0)
+    input_bits: Quantity = quantity("bit", "its inputs as the matrix unit takes them", default=16.0)
 
     @property
     def compute_bits(self) -> Real:
@@ -50,13 +50,13 @@ class Precision(eqx.Module):
     ``activation_bits`` where its part is given, for they have no weights.
     """
 
-    weight_bits: Real = quantity("bit", "weights outside routed experts", default=8.0)
-    expert_weight_bits: Real = quantity("bit", "weights of routed experts", default=8.0)
-    state_bits: Real = quantity("bit", "KV cache", default=8.0)
-    activation_bits: Real = quantity("bit", "activations between operators", default=8.0)
-    message_bits: Real = quantity("bit", "activations in collectives", default=16.0)
-    recurrent_bits: Real = quantity("bit", "recurrent state of linear attention", default=32.0)
-    weight_scale_bits: Real = quantity("bit", "block scale per weight element", default=0.0)
+    weight_bits: Quantity = quantity("bit", "weights outside routed experts", default=8.0)
+    expert_weight_bits: Quantity = quantity("bit", "weights of routed experts", default=8.0)
+    state_bits: Quantity = quantity("bit", "KV cache", default=8.0)
+    activation_bits: Quantity = quantity("bit", "activations between operators", default=8.0)
+    message_bits: Quantity = quantity("bit", "activations in collectives", default=16.0)
+    recurrent_bits: Quantity = quantity("bit", "recurrent state of linear attention", default=32.0)
+    weight_scale_bits: Quantity = quantity("bit", "block scale per weight element", default=0.0)
     attention: PartPrecision | None = None
     dense: PartPrecision | None = None
     experts: PartPrecision | None = None
@@ -95,7 +95,7 @@ class Precision(eqx.Module):
         return self.compute_bits if self.attention is None else self.activation_bits
 
 
-def uniform(bits: Number, state_bits: Number | None = None) -> Precision:
+def uniform(bits: Real, state_bits: Real | None = None) -> Precision:
     """Keep weights, activations and (unless told) the cache at the same width; messages stay at 16
     bit.
 

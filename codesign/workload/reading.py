@@ -4,13 +4,16 @@ read."""
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from codesign.files import own_path
 from codesign.numerics.fields import Real, units_of
 from codesign.workload.parameters import layer_parameters
 from codesign.workload.precision import PARTS, Part, Precision
 from codesign.workload.transformer import LayerKind, Transformer, layer_count
+
+if TYPE_CHECKING:
+    from codesign.workload.config_json.reader import Structure
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Reading:
     precision_notes: tuple[str, ...]
 
 
-def read(source: str | Path | dict[str, Any], name: str | None = None) -> Reading:
+def read(source: str | Path | dict[str, object], name: str | None = None) -> Reading:
     """Read a model with its precision: a ``config.json``, a folder with one, its content, or a TOML
     file of layers.
 
@@ -68,13 +71,14 @@ def read(source: str | Path | dict[str, Any], name: str | None = None) -> Readin
 
 
 def with_precision(
-    structure: Any, content: dict[str, Any], beside: dict[str, Any] | None, label: str
+    structure: "Structure", content: dict[str, object], beside: dict[str, object] | None, label: str
 ) -> Reading:
     """A structure with the precision that its file states."""
     from codesign.workload.config_json.quantization import stated_precision
 
     try:
-        layers = int(structure.language_model.fields.get("num_hidden_layers") or 10**6)
+        layers = structure.language_model.fields.get("num_hidden_layers")
+        layers = layers if isinstance(layers, int) and layers else 10**6
         stated = stated_precision(content, structure.language_model.fields, beside, layers)
     except ValueError as problem:
         raise ValueError(f"{label}: {problem}.") from None

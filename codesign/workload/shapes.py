@@ -6,7 +6,7 @@ or feed-forward part is described once.
 
 from typing import NamedTuple
 
-from codesign.numerics.fields import Number, Real
+from codesign.numerics.fields import Real
 from codesign.workload.operator import UNLIMITED
 
 
@@ -22,9 +22,9 @@ class Matrix(NamedTuple):
     name: str
     inner: Real
     outer: Real
-    slices: Number = 1.0
+    slices: Real = 1.0
     by_rows: bool = False
-    blocks: Number = 1.0
+    blocks: Real = 1.0
     rows: bool = True
     expands: bool = False
 
@@ -39,4 +39,4 @@ class Cache(NamedTuple):
     several positions."""
 
     elements: Real
-    window: Number = UNLIMITED
+    window: Real = UNLIMITED

@@ -18,9 +18,12 @@ has their default, a precision is 16 bit unless stated.
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
+
+import equinox as eqx
 
 from codesign.files import read_toml
 from codesign.workload.precision import PARTS, PartPrecision, Precision
@@ -64,6 +67,8 @@ WITHIN = {
 
 LARGEST = 1e12
 
+Built = TypeVar("Built", bound=eqx.Module)
+
 
 def read_stated(path: Path, name: str | None = None) -> Reading:
     """Read a model stated in TOML.
@@ -81,7 +86,7 @@ def read_stated(path: Path, name: str | None = None) -> Reading:
         raise ValueError(f"{path}: {str(problem).removesuffix('.')}.") from None
 
 
-def stated(content: dict[str, Any], name: str) -> Reading:
+def stated(content: dict[str, object], name: str) -> Reading:
     """The model that the content of a file states.
 
     >>> one = {"count": 2,
@@ -116,7 +121,7 @@ def stated(content: dict[str, Any], name: str) -> Reading:
     return Reading(model, build(Precision, widths, "precision"), "stated", context, {}, (note,))
 
 
-def layer(entry: Any, where: str) -> LayerKind:
+def layer(entry: object, where: str) -> LayerKind:
     """One kind of layer; either half may be left out."""
     fields = dict(table(entry, where))
     halves = {}
@@ -130,11 +135,11 @@ def layer(entry: Any, where: str) -> LayerKind:
     return build(LayerKind, fields, where, **halves)
 
 
-def of_kind(value: Any, kinds: dict[str, type], where: str) -> Any:
+def of_kind(value: object, kinds: Mapping[str, type[Built]], where: str) -> Built:
     """A table whose ``kind`` says what it is."""
     fields = dict(table(value, where))
     kind = fields.pop("kind", None)
-    if kind not in kinds:
+    if not isinstance(kind, str) or kind not in kinds:
         raise ValueError(
             f"{where}.kind = {kind!r}, expected one of"
             f" {', '.join(kinds)}{near(str(kind), list(kinds))}"
@@ -144,7 +149,7 @@ def of_kind(value: Any, kinds: dict[str, type], where: str) -> Any:
     return build(kinds[kind], fields, where)
 
 
-def build(module: type, fields: dict[str, Any], where: str, **built: Any) -> Any:
+def build(module: type[Built], fields: dict[str, object], where: str, **built: object) -> Built:
     """A module of its fields, all of which must be known, and all of which without a default be
     given."""
     known = {field.name: field for field in dataclasses.fields(module) if field.name not in built}
@@ -172,14 +177,14 @@ def build(module: type, fields: dict[str, Any], where: str, **built: Any) -> Any
     return module(**built)
 
 
-def table(value: Any, where: str) -> dict[str, Any]:
+def table(value: object, where: str) -> dict[str, object]:
     """A table."""
     if not isinstance(value, dict):
         raise ValueError(f"{where} = {value!r}, expected a table")
     return value
 
 
-def number(value: Any, where: str) -> float:
+def number(value: object, where: str) -> float:
     """A number that may be a dimension."""
     if (
         isinstance(value, bool)

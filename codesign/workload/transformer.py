@@ -9,7 +9,7 @@ they cost in ``operators``; reading a Hugging Face ``config.json`` is in ``confi
 import equinox as eqx
 import jax.numpy as jnp
 
-from codesign.numerics.fields import Number, Real, optional_real, quantity
+from codesign.numerics.fields import Quantity, Real, optional_real, quantity
 from codesign.workload.attention import (
     AttentionKind,
     CompressedAttention,
@@ -65,7 +65,7 @@ class LayerKind(eqx.Module):
 
     attention: AttentionKind | None
     feed_forward: FeedForwardKind | None
-    count: Real = quantity("1", "layers of this kind")
+    count: Quantity = quantity("1", "layers of this kind")
     weight_sets: Real | None = quantity(
         "1", "sets of weights that these layers share", default=None
     )
@@ -94,9 +94,11 @@ class ResidualStreams(eqx.Module):
     matrices that make the streams and join them.
     """
 
-    count: Real = quantity("1", "streams")
-    mixing: Real = quantity("1", "mixing weights of a layer per element of the model width")
-    end_projections: Real = quantity("1", "matrices of hidden × hidden at the ends", default=0.0)
+    count: Quantity = quantity("1", "streams")
+    mixing: Quantity = quantity("1", "mixing weights of a layer per element of the model width")
+    end_projections: Quantity = quantity(
+        "1", "matrices of hidden × hidden at the ends", default=0.0
+    )
 
 
 class PerLayerEmbedding(eqx.Module):
@@ -107,8 +109,8 @@ class PerLayerEmbedding(eqx.Module):
     hidden state.
     """
 
-    vocabulary: Real = quantity("1", "entries of the table")
-    width: Real = quantity("1", "width of a layer's embedding")
+    vocabulary: Quantity = quantity("1", "entries of the table")
+    width: Quantity = quantity("1", "width of a layer's embedding")
 
 
 class Transformer(eqx.Module):
@@ -121,9 +123,9 @@ class Transformer(eqx.Module):
     """
 
     layers: tuple[LayerKind, ...]
-    hidden: Real = quantity("1", "model width")
-    vocabulary: Real = quantity("1", "entries of the embedding table")
-    positions: Real = quantity("1", "learned position embeddings", default=0.0)
+    hidden: Quantity = quantity("1", "model width")
+    vocabulary: Quantity = quantity("1", "entries of the embedding table")
+    positions: Quantity = quantity("1", "learned position embeddings", default=0.0)
     nominal_parameters: Real | None = eqx.field(converter=optional_real, default=None)
     streams: ResidualStreams | None = None
     per_layer_embedding: PerLayerEmbedding | None = None
@@ -154,13 +156,13 @@ def routings(model: Transformer) -> list[Routing]:
 
 def dense(
     *,
-    hidden: Number,
-    layers: Number,
-    heads: Number,
-    kv_heads: Number,
-    width: Number,
-    vocabulary: Number,
-    head_dim: Number | None = None,
+    hidden: Real,
+    layers: Real,
+    heads: Real,
+    kv_heads: Real,
+    width: Real,
+    vocabulary: Real,
+    head_dim: Real | None = None,
     tied_embeddings: bool = False,
     name: str = "dense",
 ) -> Transformer:

@@ -2,7 +2,7 @@
 
 import equinox as eqx
 
-from codesign.numerics.fields import Real, quantity
+from codesign.numerics.fields import Quantity, quantity
 from codesign.workload.phases import Decode, Phase, Prefill
 from codesign.workload.precision import Precision
 from codesign.workload.transformer import UNLIMITED, Transformer
@@ -18,7 +18,7 @@ class Workload(eqx.Module):
     model: Transformer
     phase: Phase
     precision: Precision = eqx.field(default_factory=Precision)
-    promise: Real = quantity(
+    promise: Quantity = quantity(
         "s", "longest time per output token (prefill: to the first token)", default=UNLIMITED
     )
 

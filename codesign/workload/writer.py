@@ -5,7 +5,7 @@ import dataclasses
 
 import jax.numpy as jnp
 
-from codesign.numerics.fields import Number, Real
+from codesign.numerics.fields import Real
 from codesign.numerics.ties import at_least
 from codesign.numerics.units import BITS_PER_BYTE
 from codesign.workload.operator import ATTENTION, FEED_FORWARD, Operator
@@ -69,10 +69,10 @@ class Writer:
         """The most slices that leave ``slice_columns`` columns on each chip."""
         return at_least(width / self.slice_columns, 1.0)
 
-    def scores(self, heads: Real, multiplied: Real, elements: Real, **fields: Number) -> Operator:
+    def scores(self, heads: Real, multiplied: Real, elements: Real, **fields: Real) -> Operator:
         """Attention of ``heads`` over positions that keep ``elements`` each; ``multiplied``
         products a head and position."""
-        form: dict[str, Number] = {
+        form: dict[str, Real] = {
             "context_flops": 2.0 * heads * multiplied,
             "expanded_context_flops": 2.0 * heads * multiplied,
             "context_vector": SOFTMAX_FLOPS * heads,

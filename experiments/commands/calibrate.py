@@ -3,12 +3,19 @@
 import dataclasses
 import json as json_format
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from experiments.terminal.arguments import some_of, whole
 from experiments.terminal.refusal import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from codesign.calibration.cases import Case
+    from codesign.calibration.fit import Posterior
+    from codesign.calibration.profile import Profile
 
 LAYERS = ("device", "model", "engine")
 """What can be left out in turn."""
@@ -78,7 +85,6 @@ def fitted(arguments: Calibrate) -> dict[str, Any]:
     import datetime
 
     from codesign.calibration.calibrate import count, observed_noise, prediction_of, prune
-    from codesign.calibration.cases import Case
     from codesign.calibration.contradictions import honest
     from codesign.calibration.layers import learnt_spreads
     from codesign.calibration.profile import load, save
@@ -102,15 +108,15 @@ def fitted(arguments: Calibrate) -> dict[str, Any]:
             f"none of {len(every) + len(unmapped)} rows can be fitted; codesign validate says why"
         )
     start = load(arguments.output) if Path(arguments.output).exists() else None
-    if arguments.leave_out:
+    if arguments.leave_out and start is not None:
         return left_out(arguments, cases, prior, start)
     found, ended = _fit(arguments, cases, prior, start)
 
-    def counted(name_of: Any) -> dict[str, int]:
+    def counted(name_of: "Callable[[Case], str]") -> dict[str, int]:
         names = [name_of(case) for case in cases]
         return {name: names.count(name) for name in sorted(set(names))}
 
-    def device(case: Case) -> str:
+    def device(case: "Case") -> str:
         return case.machine.name
 
     about = {
@@ -154,7 +160,9 @@ def fitted(arguments: Calibrate) -> dict[str, Any]:
     }
 
 
-def _fit(arguments: Calibrate, cases: list[Any], prior: Any, start: Any) -> tuple[Any, Any]:
+def _fit(
+    arguments: Calibrate, cases: "list[Case]", prior: "Profile", start: "Profile | None"
+) -> "tuple[Profile, Posterior]":
     """Fit twice: the first fit says how many sequences decode, how far rows scatter, and how far
     members of a layer lie apart."""
     from codesign.calibration.calibrate import calibrate, count, row_scales
@@ -179,7 +187,9 @@ def _fit(arguments: Calibrate, cases: list[Any], prior: Any, start: Any) -> tupl
     )
 
 
-def left_out(arguments: Calibrate, cases: list[Any], prior: Any, start: Any) -> dict[str, Any]:
+def left_out(
+    arguments: Calibrate, cases: "list[Case]", prior: "Profile", start: "Profile"
+) -> dict[str, Any]:
     """Leave members of layers out in turn, and write how well they were predicted into the
     profile."""
     from codesign.calibration.calibrate import count, row_scales
@@ -210,7 +220,7 @@ def left_out(arguments: Calibrate, cases: list[Any], prior: Any, start: Any) -> 
         ] = scores(cases, left)
     written = widen(start, found)
     save(written, arguments.output)
-    return {"output": arguments.output, "left_out": found, "widened": written.about["widened"]}
+    return {"output": arguments.output, "left_out": found, "widened": written.about.get("widened")}
 
 
 def show(report: dict[str, Any]) -> None:

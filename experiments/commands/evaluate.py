@@ -2,7 +2,6 @@
 
 import dataclasses
 import json as json_format
-from typing import Any
 
 from experiments.points.arguments import PointArguments
 from experiments.terminal.refusal import INFEASIBLE, Refused
@@ -27,7 +26,7 @@ class Evaluate(PointArguments):
         from experiments.terminal.screen import say
 
         point = operating_point(self, shares)
-        report: dict[str, Any] = point_report(point)
+        report = point_report(point)
         sentence = failure(point, measured(point).outcome)
         if self.json:
             print(json_format.dumps(report, indent=1, allow_nan=False))

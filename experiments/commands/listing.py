@@ -2,7 +2,8 @@
 
 import dataclasses
 import json as json_format
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, NotRequired, TypedDict, cast
 
 import tyro
 
@@ -10,6 +11,42 @@ from experiments.terminal.arguments import one_of
 
 if TYPE_CHECKING:
     from experiments.terminal.text_table import Printed
+    from hardware_priors.prior import Prior
+
+
+class Fact(TypedDict):
+    """A number of the world; the rest where sources are asked for."""
+
+    quantity: str
+    value: float
+    unit: str
+    low: NotRequired[float]
+    high: NotRequired[float]
+    year: NotRequired[int]
+    confidence: NotRequired[str]
+    source: NotRequired[str]
+
+
+class Row(TypedDict):
+    """What is said of one name of a list; which of it depends on the list."""
+
+    name: str
+    description: NotRequired[str]
+    parameters: NotRequired[int]
+    active_parameters: NotRequired[int]
+    layers: NotRequired[int]
+    state_bytes_per_token_at_8_bit: NotRequired[float]
+    source: NotRequired[Mapping[str, object]]
+    full_name: NotRequired[str]
+    status: NotRequired[str]
+    joined_by: NotRequired[str]
+    technology: NotRequired[dict[str, str]]
+    facts: NotRequired[list[Fact]]
+    argument: NotRequired[str]
+    choice: NotRequired[bool]
+    unit: NotRequired[str]
+    sense: NotRequired[str]
+
 
 CATALOGUES = ("models", "devices", "technologies", "objectives", "scenarios")
 
@@ -35,7 +72,7 @@ class List:
         return 0
 
 
-def catalogue(what: str, sources: bool) -> list[dict[str, Any]]:
+def catalogue(what: str, sources: bool) -> list[Row]:
     """The rows of one list, ready for JSON."""
     return {
         "models": models,
@@ -46,10 +83,10 @@ def catalogue(what: str, sources: bool) -> list[dict[str, Any]]:
     }[what](sources)
 
 
-def models(sources: bool) -> list[dict[str, Any]]:
+def models(sources: bool) -> list[Row]:
     """Shipped models: name, exact and active parameters [1], layers [1], cache bytes per token at 8
     bit [B]."""
-    from codesign.workload.catalogue import model, model_facts, model_names
+    from codesign.workload.catalogue import model, model_names, source_of
     from codesign.workload.parameters import (
         active_parameter_count,
         parameter_count,
@@ -60,7 +97,7 @@ def models(sources: bool) -> list[dict[str, Any]]:
     rows = []
     for name in model_names():
         built = model(name)
-        row: dict[str, Any] = {
+        row: Row = {
             "name": name,
             "parameters": round(float(parameter_count(built))),
             "active_parameters": round(float(active_parameter_count(built))),
@@ -68,22 +105,20 @@ def models(sources: bool) -> list[dict[str, Any]]:
             "state_bytes_per_token_at_8_bit": float(state_bytes_per_token(built, 1.0)),
         }
         if sources:
-            row["source"] = model_facts(name)["_source"]
+            row["source"] = source_of(name)
         rows.append(row)
     return rows
 
 
-def _fact(prior: Any, sources: bool) -> dict[str, Any]:
+def _fact(prior: "Prior", sources: bool) -> Fact:
+    fact: Fact = {"quantity": prior.quantity, "value": prior.value, "unit": prior.unit}
     if sources:
-        return {
-            key: value
-            for key, value in dataclasses.asdict(prior).items()
-            if key not in ("name", "group")
-        }
-    return {"quantity": prior.quantity, "value": prior.value, "unit": prior.unit}
+        known = dataclasses.asdict(prior)
+        return cast(Fact, {k: v for k, v in known.items() if k not in ("name", "group")})
+    return fact
 
 
-def devices(sources: bool) -> list[dict[str, Any]]:
+def devices(sources: bool) -> list[Row]:
     """Devices with how well they are known, what joins them and every published fact, in the units
     of its source."""
     import hardware_priors
@@ -95,17 +130,19 @@ def devices(sources: bool) -> list[dict[str, Any]]:
         node, memory, link = device.technology_names()
         facts = [_fact(prior, sources) for prior in device.priors.values()]
         technology = {"node": node, "memory": memory, "link": link}
-        row = {
+        row: Row = {
             "name": name,
             "full_name": device.full_name,
             "status": device.status,
             "joined_by": device.joined_by,
+            "technology": technology,
+            "facts": facts,
         }
-        rows.append({**row, "technology": technology, "facts": facts})
+        rows.append(row)
     return rows
 
 
-def technologies(sources: bool) -> list[dict[str, Any]]:
+def technologies(sources: bool) -> list[Row]:
     """What can be chosen for each part of a technology, with its facts where sources are asked
     for."""
     import hardware_priors
@@ -128,14 +165,14 @@ def technologies(sources: bool) -> list[dict[str, Any]]:
             else offered
         )
         for name in named:
-            row: dict[str, Any] = {"argument": argument, "name": name, "choice": name in offered}
+            row: Row = {"argument": argument, "name": name, "choice": name in offered}
             if sources:
                 row["facts"] = [_fact(prior, True) for prior in facts if prior.name == name]
             rows.append(row)
     return rows
 
 
-def objectives(sources: bool) -> list[dict[str, Any]]:
+def objectives(sources: bool) -> list[Row]:
     """What can be maximised or minimised."""
     from objectives import OBJECTIVES
 
@@ -150,14 +187,14 @@ def objectives(sources: bool) -> list[dict[str, Any]]:
     ]
 
 
-def scenarios(sources: bool) -> list[dict[str, Any]]:
+def scenarios(sources: bool) -> list[Row]:
     """Built-in scenarios."""
     from experiments.scenarios.toml_text import scenario, scenario_names
 
     return [{"name": name, "description": scenario(name).description} for name in scenario_names()]
 
 
-def show(what: str, rows: list[dict[str, Any]], sources: bool) -> None:
+def show(what: str, rows: list[Row], sources: bool) -> None:
     """Print a list: a line a row, as many columns as the screen has room for, names never cut."""
     from experiments.terminal.screen import plain, results
 
@@ -169,7 +206,7 @@ def show(what: str, rows: list[dict[str, Any]], sources: bool) -> None:
     print(plain("\n".join(lines)))
 
 
-def _columns(what: str, rows: list[dict[str, Any]]) -> list["Printed"]:
+def _columns(what: str, rows: list[Row]) -> list["Printed"]:
     """The columns of a list, the most wanted first."""
     from experiments.terminal.text_table import Printed
 
@@ -180,29 +217,32 @@ def _columns(what: str, rows: list[dict[str, Any]]) -> list["Printed"]:
         counts = {"parameters": ("parameters",), "active_parameters": ("active",)}
         found = [column(("name",), [row["name"] for row in rows], text=True)]
         found += [
-            column(header, [_billions(row[key]) for row in rows]) for key, header in counts.items()
+            column(header, [_billions(float(row.get(key, 0))) for row in rows])
+            for key, header in counts.items()
         ]
-        found.append(column(("layers",), [str(row["layers"]) for row in rows]))
+        found.append(column(("layers",), [str(row.get("layers")) for row in rows]))
         found.append(
             column(
                 ("KiB a token,", "8-bit cache"),
-                [f"{row['state_bytes_per_token_at_8_bit'] / 1024:.1f}" for row in rows],
+                [f"{row.get('state_bytes_per_token_at_8_bit', 0.0) / 1024:.1f}" for row in rows],
             )
         )
     elif what == "devices":
         found = [column(("name",), [row["name"] for row in rows], text=True)]
-        facts = [{fact["quantity"]: fact for fact in row["facts"]} for row in rows]
+        facts = [{fact["quantity"]: fact for fact in row.get("facts", ())} for row in rows]
         for quantity, (header, unit) in DEVICE_FACTS.items():
             found.append(column((header, unit), [_in(unit, fact.get(quantity)) for fact in facts]))
-        found.append(column(("known by",), [row["status"] for row in rows], text=True))
+        found.append(column(("known by",), [row.get("status", "") for row in rows], text=True))
         for part in ("node", "memory", "link"):
-            found.append(column((part,), [row["technology"][part] for row in rows], text=True))
-        found.append(column(("full name",), [row["full_name"] for row in rows], text=True))
+            found.append(
+                column((part,), [row.get("technology", {})[part] for row in rows], text=True)
+            )
+        found.append(column(("full name",), [row.get("full_name", "") for row in rows], text=True))
     else:
         keys = sorted(
             (key for key in rows[0] if key != "choice"), key=lambda key: key == "description"
         )  # prose last
-        found = [column((key,), [row[key] for row in rows], text=True) for key in keys]
+        found = [column((key,), [str(row.get(key)) for row in rows], text=True) for key in keys]
     return found
 
 
@@ -217,7 +257,7 @@ DEVICE_FACTS = {
 """Facts of a device in its list, with their headers and units."""
 
 
-def _in(unit: str, fact: dict[str, Any] | None) -> str:
+def _in(unit: str, fact: Fact | None) -> str:
     """A fact in the unit of its column; a dash where there is none."""
     from experiments.terminal.number_format import digits
     from hardware_priors.quantities import parse
@@ -260,13 +300,14 @@ def _fitting(columns: list["Printed"], width: int) -> list[str]:
     return [*table_lines(chosen, width), *wrapped([note], width)]
 
 
-def _with_sources(row: dict[str, Any], width: int) -> list[str]:
+def _with_sources(row: Row, width: int) -> list[str]:
     """A row's name, and under it each of its facts with range, year, confidence and source."""
     import textwrap
 
     facts = [
-        f"{fact['quantity']} = {fact['value']:g} {fact['unit']} ({fact['low']:g} to"
-        f" {fact['high']:g}), {fact['year']}, confidence {fact['confidence']}: {fact['source']}"
+        f"{fact['quantity']} = {fact['value']:g} {fact['unit']} ({fact.get('low'):g} to"
+        f" {fact.get('high'):g}), {fact.get('year')}, confidence {fact.get('confidence')}:"
+        f" {fact.get('source')}"
         for fact in row.get("facts", ())
     ]
     facts += [f"{key.replace('_', ' ')}: {value}" for key, value in row.get("source", {}).items()]

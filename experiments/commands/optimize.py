@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
@@ -100,7 +100,7 @@ class Optimize:
             raise Refused("--prove and --no-prove are both given; expected one of them")
         stated = scenario(self.scenario)
         options = ("weights", "seed", "execution", *OF_CALIBRATED)
-        overrides: dict[str, Any] = {
+        overrides: dict[str, object] = {
             name: getattr(self, name) for name in options if getattr(self, name) is not None
         }
         if self.prove or self.no_prove:
@@ -231,7 +231,7 @@ def write(
 
     run = run_record(front, stated, devices)
 
-    def finish() -> dict[str, Any]:
+    def finish() -> dict[str, object]:
         seconds = {**timings, "total": time.perf_counter() - timings.pop("start")}
         took = {name: round(value, 3) for name, value in seconds.items() if name != "start"}
         return {**run.details, "resumed_entries": resumed, "timings_s": took}
@@ -279,6 +279,7 @@ def progress() -> Iterator[Tell]:
         MofNCompleteColumn,
         Progress,
         SpinnerColumn,
+        TaskID,
         TextColumn,
         TimeElapsedColumn,
     )
@@ -291,7 +292,7 @@ def progress() -> Iterator[Tell]:
         TimeElapsedColumn(),
     )
     with Progress(*look, console=console, transient=True) as bars:
-        tasks: dict[str, Any] = {}
+        tasks: dict[str, TaskID] = {}
 
         def bar(stage: str, done: int, total: int) -> None:
             if stage not in tasks:

@@ -41,6 +41,7 @@ class Show:
         return 0
 
     def _sheet(self, folder: Path, k: int) -> None:
+        from experiments.runs.columns import records
         from experiments.runs.record import read_run
         from experiments.runs.sheet import print_sheet
         from experiments.terminal.screen import plain, results
@@ -49,7 +50,7 @@ class Show:
         if k >= len(run):
             raise Refused(f"--design is {k}; {folder} has designs 0 to {len(run) - 1}")
         if self.json:
-            print(json_format.dumps(run.as_json()["designs"][k], indent=1, allow_nan=False))
+            print(json_format.dumps(records(run.columns)[k], indent=1, allow_nan=False))
         else:
             print(plain(print_sheet(run, k, results().width)))
 

@@ -3,11 +3,14 @@
 import dataclasses
 import json as json_format
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tyro
 
 from experiments.terminal.refusal import Refused
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 MOST_REASONS = 12
 """Reasons of rows left out that are printed."""
@@ -84,7 +87,7 @@ def show(report: dict[str, Any]) -> None:
         console.print(f"  {more}  other reasons: --json names them all, row by row")
 
 
-def _scores(console: Any, report: dict[str, Any]) -> None:
+def _scores(console: "Console", report: dict[str, Any]) -> None:
     from rich.markup import escape
     from rich.table import Table
 

@@ -2,15 +2,15 @@
 
 import codesign
 import hardware_priors
-from codesign.numerics.fields import Real, quantity
+from codesign.numerics.fields import Quantity, Real, quantity
 
 
 class BlockMean(codesign.AttentionKind):
     """Multi-query attention over the means of blocks of positions."""
 
-    heads: Real = quantity("1", "query heads")
-    head_dim: Real = quantity("1", "width of a head")
-    block: Real = quantity("1", "positions to a mean")
+    heads: Quantity = quantity("1", "query heads")
+    head_dim: Quantity = quantity("1", "width of a head")
+    block: Quantity = quantity("1", "positions to a mean")
 
     def matrices(self, hidden: Real) -> list[codesign.Matrix]:
         width = self.heads * self.head_dim

@@ -4,13 +4,13 @@ import jax.numpy as jnp
 
 import codesign
 import hardware_priors
-from codesign.numerics.fields import Real, quantity
+from codesign.numerics.fields import Quantity, Real, quantity
 
 
 class PartlyOverlapped(codesign.Execution):
     """The shorter of arithmetic and traffic hides behind the longer by ``overlap``."""
 
-    overlap: Real = quantity("1", "share of the shorter one that is hidden", default=0.8)
+    overlap: Quantity = quantity("1", "share of the shorter one that is hidden", default=0.8)
 
     def schedule(self, alone: codesign.OperatorTimes) -> Real:
         busy = jnp.maximum(alone.compute, alone.vector)

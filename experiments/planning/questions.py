@@ -2,7 +2,7 @@
 devices break even, the gain of one option."""
 
 import dataclasses
-from typing import Any, NamedTuple, get_args, get_type_hints
+from typing import NamedTuple, get_args, get_type_hints
 
 import codesign
 from codesign.planning import largest
@@ -20,7 +20,7 @@ class Said(NamedTuple):
     """An answer for people and for programs."""
 
     sentence: str
-    record: dict[str, Any]
+    record: dict[str, object]
 
 
 def answer(stated: Request, question: str) -> Said:

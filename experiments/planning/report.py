@@ -3,7 +3,6 @@
 import csv
 import io
 import math
-from typing import Any
 
 from codesign.planning.answer import MachineAnswer, Planned, Plans
 from codesign.planning.demand import OBJECTIVES
@@ -45,7 +44,7 @@ MONTH = 365.25 * 86400.0 / 12.0
 """Seconds of a mean month."""
 
 
-def planned_record(one: Planned) -> dict[str, Any]:
+def planned_record(one: Planned) -> dict[str, object]:
     """One layout as JSON, SI units but where a key says another."""
     interval = None if one.interval is None else [1e6 * end for end in one.interval]
     way, prefill = one.layout, one.prefill_layout
@@ -97,7 +96,7 @@ NOTHING = dict.fromkeys(
 """What a device that cannot serve has of the contract."""
 
 
-def device_record(one: MachineAnswer, layouts: bool) -> dict[str, Any]:
+def device_record(one: MachineAnswer, layouts: bool) -> dict[str, object]:
     """One device: its best layout, or why there is none."""
     own = planned_record(one.best) if one.best else {"device": one.machine, **NOTHING}
     told = {
@@ -111,7 +110,7 @@ def device_record(one: MachineAnswer, layouts: bool) -> dict[str, Any]:
     return {**own, **told, **({"layouts": ranked} if layouts else {})}
 
 
-def report(request: Request, found: Plans) -> dict[str, Any]:
+def report(request: Request, found: Plans) -> dict[str, object]:
     """Everything that ``plan`` says, as JSON."""
     arguments, demand = request.arguments, request.demand
     best = found.best
@@ -154,7 +153,8 @@ def table(request: Request, found: Plans) -> str:
     for one in found.machines:
         ways = one.ranked if request.arguments.show_layouts else one.ranked[:1]
         for row in [planned_record(way) for way in ways] or [{"device": one.machine}]:
-            low, high = row.get("interval") or (None, None)
+            ends = row.get("interval")
+            low, high = ends if isinstance(ends, list | tuple) else (None, None)
             row = {**row, "interval_low": low, "interval_high": high, "status": one.status}
             row |= {"announced": "yes" if one.announced else "no", "reason": one.reason}
             row["model"] = request.reading.model.name
@@ -166,7 +166,7 @@ def table(request: Request, found: Plans) -> str:
     return text.getvalue()
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, float):

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import codesign
 import hardware_priors
@@ -209,7 +209,7 @@ def machines_of(arguments: "PlanArguments", read: Reading) -> tuple[list[Machine
 
 
 def _what_if(machine: Machine, arguments: "PlanArguments") -> Machine:
-    stated: dict[str, Any] = {}
+    stated: dict[str, float] = {}
     if arguments.link_bandwidth is not None:
         try:
             stated["link_bandwidth"] = parse(arguments.link_bandwidth, like="B/s")

@@ -42,7 +42,7 @@ def shares(request: Request, best: Planned) -> dict[str, dict[str, float]]:
         )
         names = codesign.performance.step.operator_names(table, phase)
         whole = parts(outcome.step, names)
-        found[role] = {name: whole[name] for name in RESOURCES if whole.get(name)}
+        found[role] = {name: whole.get(name, 0.0) for name in RESOURCES if whole.get(name)}
     return found
 
 

@@ -2,7 +2,8 @@
 
 import dataclasses
 import re
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -11,9 +12,10 @@ import numpy as np
 import codesign
 from codesign.batching import Advice, advise_batch, slopes_of_batch
 from codesign.numerics.compilation import SELDOM, compiled
-from codesign.numerics.fields import Real
+from codesign.numerics.fields import Real, RealArray
 from codesign.numerics.units import MILLI
 from codesign.performance.replicas import share_device
+from codesign.workload.operators import OperatorTable
 from experiments.points.operating_point import OperatingPoint
 from experiments.terminal.refusal import INFEASIBLE, Refused
 from hardware_priors.quantities import parse
@@ -22,15 +24,25 @@ REFERENCE = 32
 """The batch whose latency a promise of "2x" is a multiple of (arXiv 2503.08311)."""
 
 
+Parts: TypeAlias = tuple[
+    codesign.Design,
+    codesign.Workload,
+    codesign.Plan,
+    codesign.Technology,
+    codesign.Execution,
+]
+"""What one evaluation takes."""
+
+
 class Steps(NamedTuple):
     """Decode steps by batch, arrays of shape (batches,)."""
 
-    time: Any  # [s]
-    idle: Any  # the device waits: launches, host, exposed syncs [s]
-    busy: Any  # (batches, 2): bound by memory, bound by arithmetic [s]
-    needed: Any  # weights and caches [B]
-    weights: Any  # [B]
-    available: Any  # [B]
+    time: RealArray  # [s]
+    idle: RealArray  # the device waits: launches, host, exposed syncs [s]
+    busy: RealArray  # (batches, 2): bound by memory, bound by arithmetic [s]
+    needed: RealArray  # weights and caches [B]
+    weights: RealArray  # [B]
+    available: RealArray  # [B]
 
 
 class Replicas(NamedTuple):
@@ -55,7 +67,7 @@ class Advised(NamedTuple):
     elasticities: dict[str, float]  # of the batch, by promise, bandwidth and compute
 
 
-def _steps(point: Any, table: Any, batches: Real, context: Real) -> Steps:
+def _steps(point: Parts, table: OperatorTable, batches: Real, context: Real) -> Steps:
     design, work, plan, technology, execution = point
 
     def one(batch: Real) -> Steps:
@@ -69,7 +81,12 @@ def _steps(point: Any, table: Any, batches: Real, context: Real) -> Steps:
         weights = found.footprint.weights * design.chips
         available = found.capacity_available
         return Steps(
-            step.time, step.time - jnp.sum(busy), busy, found.capacity_needed, weights, available
+            jnp.asarray(step.time),
+            step.time - jnp.sum(busy),
+            busy,
+            found.capacity_needed,
+            weights,
+            available,
         )
 
     return jax.vmap(one)(batches)
@@ -78,14 +95,16 @@ def _steps(point: Any, table: Any, batches: Real, context: Real) -> Steps:
 _compiled_steps = compiled(SELDOM)(_steps)
 
 
-def model_steps(point: OperatingPoint, batches: Any, context: float) -> Steps:
+def model_steps(
+    point: OperatingPoint, batches: Sequence[float] | np.ndarray, context: float
+) -> Steps:
     """Decode steps of an operating point at other batches."""
     parts, table = _parts(point)
     found = _compiled_steps(parts, table, jnp.asarray(batches, float), jnp.asarray(float(context)))
     return jax.tree.map(np.asarray, found)
 
 
-def _parts(point: OperatingPoint) -> tuple[Any, Any]:
+def _parts(point: OperatingPoint) -> tuple[Parts, OperatorTable]:
     work = point.workload
     columns = point.technology.attainable.slice_columns
     table = codesign.operator_table(work.model, work.precision, slice_columns=columns)
@@ -180,7 +199,7 @@ def elasticities_of(point: OperatingPoint, batch: float) -> dict[str, float]:
     context = jnp.asarray(float(point.arguments.context))
     design = parts[0]
 
-    def latency(size: Real, rates: Real) -> Real:
+    def latency(size: RealArray, rates: RealArray) -> RealArray:
         changed = dataclasses.replace(design, memory_bandwidth=rates[0], peak_flops=rates[1])
         return _steps((changed, *parts[1:]), table, size[None], context).time[0]
 

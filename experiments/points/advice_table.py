@@ -1,18 +1,17 @@
 """The advice on a batch as JSON and for people."""
 
-from typing import Any
-
 from codesign.numerics.units import GIBI, MILLI
 from experiments.points.advice import Advised
 from experiments.points.operating_point import OperatingPoint
+from experiments.points.records import AdviceReport, Replicas
 from experiments.terminal.screen import results
 
 
-def record(point: OperatingPoint, found: Advised, floor: float) -> dict[str, Any]:
+def record(point: OperatingPoint, found: Advised, floor: float) -> AdviceReport:
     """The advice in SI units."""
     steps, index, largest = found.steps, found.advice.index, found.largest
     one = found.batches / steps.time
-    rows = [
+    rows: list[Replicas] = [
         {
             "replicas": each.replicas,
             "batch": int(found.advice.batch),
@@ -48,7 +47,7 @@ def record(point: OperatingPoint, found: Advised, floor: float) -> dict[str, Any
     }
 
 
-def show(answer: dict[str, Any]) -> None:
+def show(answer: AdviceReport) -> None:
     """Print the advice to standard output, the batch first."""
     from rich.table import Table
 

@@ -1,17 +1,25 @@
 """Where a step's time goes: by part, by operator and by collective."""
 
-from typing import Any
-
 import numpy as np
 
 from codesign.performance.communication import COLLECTIVES
+from codesign.performance.step import Step
+from experiments.points.records import Breakdown, CollectiveTime, OperatorTime, Parts, Resource
 
-RESOURCES = ("memory", "compute", "vector", "sync", "transfer", "floor", "host")
+RESOURCES: tuple[Resource, ...] = (
+    "memory",
+    "compute",
+    "vector",
+    "sync",
+    "transfer",
+    "floor",
+    "host",
+)
 """Parts of a step, which sum to its time; floors of kernels and the host's time only in the
 calibrated execution."""
 
 
-def parts(step: Any, names: tuple[str, ...]) -> dict[str, Any]:
+def parts(step: Step, names: tuple[str, ...]) -> Breakdown:
     """Seconds of a step by part, which sum to its time, and by operator and collective.
 
     An operator's time beyond its floor belongs to the resource that binds it.
@@ -21,31 +29,37 @@ def parts(step: Any, names: tuple[str, ...]) -> dict[str, Any]:
     floor = np.asarray(step.floor)
     spent = np.asarray(step.operators) - floor
     binding = np.argmin(np.abs(times - spent), axis=0)
-    by_resource = {name: float(spent[binding == k].sum()) for k, name in enumerate(resources)}
-    operators = {
-        name: (
-            {
+    memory, compute, vector = (float(spent[binding == k].sum()) for k in range(3))
+    operators: dict[str, OperatorTime] = {}
+    for r, name in enumerate(names):
+        if step.operators[r] > 0:
+            operators[name] = {
                 "time": float(step.operators[r]),
                 "bound": "floor" if floor[r] > spent[r] else resources[binding[r]],
+                "memory_alone": float(times[0, r]),
+                "compute_alone": float(times[1, r]),
+                "vector_alone": float(times[2, r]),
             }
-            | {f"{p}_alone": float(times[k, r]) for k, p in enumerate(resources)}
-            | ({"floor": float(floor[r])} if floor[r] > 0 else {})
-        )
-        for r, name in enumerate(names)
-        if step.operators[r] > 0
-    }
+            if floor[r] > 0:
+                operators[name]["floor"] = float(floor[r])
     latency, transfer = np.asarray(step.latency), np.asarray(step.transfer)
-    collectives = {
+    collectives: dict[str, CollectiveTime] = {
         name: {"sync": float(latency[k]), "transfer": float(transfer[k])}
         for k, name in enumerate(COLLECTIVES)
         if latency[k] + transfer[k] > 0
     }
-    whole = {**by_resource, "sync": float(latency.sum()), "transfer": float(transfer.sum())}
+    whole: Parts = {
+        "memory": memory,
+        "compute": compute,
+        "vector": vector,
+        "sync": float(latency.sum()),
+        "transfer": float(transfer.sum()),
+    }
     if floor.any() or float(step.host) > 0:
-        whole |= {"floor": float(floor.sum()), "host": float(step.host)}
+        whole["floor"], whole["host"] = float(floor.sum()), float(step.host)
     return {**whole, "by_operator": operators, "by_collective": collectives}
 
 
-def bound(breakdown: dict[str, Any]) -> str:
+def bound(breakdown: Breakdown) -> str:
     """Which of ``RESOURCES`` takes most time."""
-    return max((name for name in RESOURCES if name in breakdown), key=lambda name: breakdown[name])
+    return max(RESOURCES, key=lambda name: breakdown.get(name, 0.0))

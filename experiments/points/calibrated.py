@@ -3,8 +3,8 @@ knows machine, model and engine."""
 
 import dataclasses
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 
@@ -16,13 +16,24 @@ from codesign.calibration.names import engine as engine_named
 from codesign.calibration.profile import Profile
 from codesign.calibration.structures import formats_of
 from codesign.numerics.fields import Real
+from codesign.performance.step import Step
+from codesign.search.statement.services import Service
 from codesign.workload.reading import Reading
 from experiments.points.breakdown import parts
+from experiments.points.records import (
+    Breakdown,
+    Interval,
+    Knowledge,
+    Parts,
+    PartsOfExecution,
+    Resource,
+)
 from experiments.points.tables import operators_of, outcome_of, table_of, without_model
 from experiments.terminal.refusal import Refused, expected
-from hardware_priors.devices import device
+from hardware_priors.devices import Device, device
 from hardware_priors.families import family
 from hardware_priors.machines import machine_of
+from hardware_priors.own_device import OwnDevice
 from hardware_priors.profiles import profile
 
 if TYPE_CHECKING:
@@ -67,7 +78,10 @@ def shipped_or_own(name: str | None) -> Profile:
 
 
 def calibrated_execution(
-    arguments: "PointArguments", device: Any, read: Reading, precision: codesign.Precision
+    arguments: "PointArguments",
+    device: Device | OwnDevice,
+    read: Reading,
+    precision: codesign.Precision,
 ) -> codesign.Calibrated:
     """The calibrated execution of the device, engine and model, by the profile that was named.
 
@@ -103,7 +117,7 @@ NOBODY = Machine(
 
 
 def design_execution(
-    like: str | None, engine: str | None, name: str | None, services: Sequence[Any]
+    like: str | None, engine: str | None, name: str | None, services: Sequence[Service]
 ) -> codesign.Calibrated:
     """The calibrated execution of machines that are yet to be designed.
 
@@ -144,19 +158,20 @@ FIGURES = {
 }
 """Outcomes that depend on what was calibrated, by their names in the report."""
 
-PARTS = ("memory", "compute", "sync", "transfer", "floor", "host")
+PARTS: tuple[Resource, ...] = ("memory", "compute", "sync", "transfer", "floor", "host")
 
 
 def intervals(
-    point: "OperatingPoint", execution: codesign.Calibrated, report: dict[str, Any]
-) -> dict[str, Any]:
+    point: "OperatingPoint", execution: codesign.Calibrated, told: Collection[str], spent: Parts
+) -> dict[str, Interval | dict[str, Interval]]:
     """Low and high ends of 90 % intervals, each in the unit of its key: what calibration does not
     know, at this design and these prices.
 
     Args:
         point: what is evaluated.
         execution: coefficients and covariance.
-        report: the numbers themselves; parts of the step that take no time have no interval.
+        told: keys of the numbers themselves.
+        spent: seconds of the step by part; those that take no time have no interval.
     """
     work, table = without_model(point.workload), table_of(point)
     low, _, high = interval(
@@ -164,14 +179,11 @@ def intervals(
     )
     ends = [[float(a), float(b)] for a, b in zip(low, high, strict=True)]
     keys = (*FIGURES, "power_w", "time_to_first_token_s")
-    found: dict[str, Any] = {
-        key: end for key, end in zip(keys, ends, strict=False) if key in report
-    }
+    found = {key: end for key, end in zip(keys, ends, strict=False) if key in told}
     if (cost := "cost_per_million_tokens_usd") in found:
         found[cost] = [1e6 * end for end in found[cost]]
-    spent = zip(PARTS, ends[len(keys) :], strict=True)
-    taken = {name: end for name, end in spent if report["breakdown"].get(name, 0.0) > 0.0}
-    return {**found, "breakdown": taken}
+    by_part = zip(PARTS, ends[len(keys) :], strict=True)
+    return {**found, "breakdown": {name: end for name, end in by_part if spent.get(name, 0.0) > 0}}
 
 
 def _figures(
@@ -181,7 +193,7 @@ def _figures(
     workload: codesign.Workload,
     plan: codesign.Plan,
     technology: codesign.Technology,
-) -> Real:
+) -> Array:
     """What has an interval, in the order of ``intervals``; 1 for parts that take no time."""
     outcome = codesign.evaluate_table(design, table, workload, plan, technology, execution)
     power = outcome.energy_per_token * outcome.system_tokens_per_second
@@ -191,7 +203,7 @@ def _figures(
     return jnp.concatenate([jnp.stack([*figures, power, first]), jnp.where(spent > 0, spent, 1.0)])
 
 
-def part_seconds(step: Any) -> dict[str, Real]:
+def part_seconds(step: Step) -> dict[str, Real]:
     """Seconds of a calibrated step by part, as ``breakdown.parts`` says, differentiable."""
     waits = step.memory >= step.compute
     return {
@@ -204,7 +216,7 @@ def part_seconds(step: Any) -> dict[str, Real]:
     }
 
 
-def knowledge(point: "OperatingPoint") -> dict[str, Any]:
+def knowledge(point: "OperatingPoint") -> Knowledge:
     """Which profile predicts, and how many measured rows it has of the device, the model and the
     engine."""
     about = shipped_or_own(point.arguments.profile).about
@@ -230,7 +242,7 @@ def knowledge(point: "OperatingPoint") -> dict[str, Any]:
     }
 
 
-def knowledge_line(known: dict[str, Any], device: str, model: str) -> str:
+def knowledge_line(known: Knowledge, device: str, model: str) -> str:
     """``knowledge`` as a sentence."""
 
     def rows(count: int) -> str:
@@ -251,14 +263,29 @@ def knowledge_line(known: dict[str, Any], device: str, model: str) -> str:
     )
 
 
-def executions(point: "OperatingPoint") -> dict[str, dict[str, Any]]:
+def under(step_time: float, breakdown: Breakdown) -> PartsOfExecution:
+    """The parts of a step, without its operators and collectives."""
+    whole: PartsOfExecution = {
+        "step_time_s": step_time,
+        "memory": breakdown["memory"],
+        "compute": breakdown["compute"],
+        "vector": breakdown["vector"],
+        "sync": breakdown["sync"],
+        "transfer": breakdown["transfer"],
+    }
+    if "floor" in breakdown and "host" in breakdown:
+        whole["floor"], whole["host"] = breakdown["floor"], breakdown["host"]
+    return whole
+
+
+def executions(point: "OperatingPoint") -> dict[str, PartsOfExecution]:
     """The step under the limit study, operator-wise and calibrated, by part [s]."""
     made = point.execution
     if not isinstance(made, codesign.Calibrated):
         made = calibrated_execution(
             point.arguments, point.device, point.reading, point.workload.precision
         )
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, PartsOfExecution] = {}
     for name, execution in (
         ("limit", codesign.LimitStudy()),
         ("operatorwise", codesign.Operatorwise()),
@@ -266,9 +293,9 @@ def executions(point: "OperatingPoint") -> dict[str, dict[str, Any]]:
     ):
         outcome = outcome_of(point, execution)
         breakdown = parts(outcome.step, operators_of(point).names)
-        whole = {part: value for part, value in breakdown.items() if isinstance(value, float)}
-        found[name] = {"step_time_s": float(outcome.step_time), **whole}
-    found["calibrated"]["interval"] = intervals(
-        point, made, {**found["calibrated"], "breakdown": found["calibrated"]}
-    )["step_time_s"]
+        found[name] = under(float(outcome.step_time), breakdown)
+    last = found["calibrated"]
+    ends = intervals(point, made, ("step_time_s",), last)["step_time_s"]
+    if isinstance(ends, list):
+        last["interval"] = ends
     return found

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import codesign
 from codesign.evaluation import evaluate_table
 from codesign.numerics.compilation import SELDOM, compiled
-from codesign.numerics.fields import Real
+from codesign.numerics.fields import Real, RealArray
 from codesign.outcome import Outcome
 from codesign.sensitivity.elasticities import elasticities_beside
 from codesign.validity import check
@@ -27,7 +27,7 @@ class Measured(NamedTuple):
     """An outcome, and elasticities of ``PER`` (rows) with respect to ``DESIGN_VARIABLES`` [1]."""
 
     outcome: Outcome
-    elasticities: Real
+    elasticities: RealArray
 
 
 @compiled(SELDOM)
@@ -47,7 +47,7 @@ def measure(
     """
     names = codesign.DESIGN_VARIABLES
 
-    def slopes(factor: Real, chosen: Real) -> tuple[Real, Outcome]:
+    def slopes(factor: RealArray, chosen: RealArray) -> tuple[RealArray, Outcome]:
         """Elasticities of one of ``PER``, picked by a product: one program serves both."""
 
         def goal(at: codesign.Design) -> tuple[Real, Outcome]:
@@ -64,7 +64,8 @@ def measure(
     # a factor of exactly 1 keeps whole numbers of chips whole
     points = jnp.stack([jnp.ones(()), jnp.where(needed, PAST_STEP, 1.0)])
     each = jax.vmap(slopes, in_axes=(None, 0))
-    (here, past), outcomes = jax.vmap(each, in_axes=(0, None))(points, jnp.eye(len(PER)))
+    both, outcomes = jax.vmap(each, in_axes=(0, None))(points, jnp.eye(len(PER)))
+    here, past = both[0], both[1]
     return Measured(jax.tree.map(lambda leaf: leaf[0, 0], outcomes), jnp.where(chips, past, here))
 
 

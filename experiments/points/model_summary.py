@@ -79,9 +79,9 @@ def activation_bytes(precision: Precision) -> float:
     return float(precision.activation_bits) / BITS_PER_BYTE
 
 
-def layer(kind: LayerKind) -> dict[str, Any]:
+def layer(kind: LayerKind) -> dict[str, object]:
     """One kind of layer, its halves with their dimensions."""
-    found: dict[str, Any] = {
+    found: dict[str, object] = {
         "count": float(kind.count),
         "attention": half(kind.attention),
         "feed_forward": half(kind.feed_forward),
@@ -89,11 +89,11 @@ def layer(kind: LayerKind) -> dict[str, Any]:
     return found if kind.weight_sets is None else {**found, "weight_sets": float(kind.weight_sets)}
 
 
-def half(part: Any) -> dict[str, Any] | None:
+def half(part: eqx.Module | None) -> dict[str, object] | None:
     """Class and dimensions of half a layer; a window that never binds is left out."""
     if part is None:
         return None
-    found: dict[str, Any] = {"kind": type(part).__name__}
+    found: dict[str, object] = {"kind": type(part).__name__}
     for field in dataclasses.fields(part):
         value = getattr(part, field.name)
         if isinstance(value, eqx.Module):
@@ -181,7 +181,7 @@ def summary(reading: Reading) -> list[str]:
     return [plain(line) for line in lines]
 
 
-def words(part: Mapping[str, Any]) -> str:
+def words(part: Mapping[str, object]) -> str:
     """Half a layer in words: its kind, its numbers, the switches that are on."""
     absent = () if part.get("has_shared", True) else ("shared_width", "has_shared")
     part = {name: value for name, value in part.items() if name not in absent}

@@ -2,7 +2,7 @@
 model."""
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 
@@ -20,7 +20,9 @@ from codesign.workload.transformer import (
 from experiments.points.cautions import refuse_more_stages, too_long
 from experiments.points.parallelism import Parallelism
 from experiments.terminal.refusal import Refused
+from hardware_priors.devices import Device
 from hardware_priors.machines import machine_of
+from hardware_priors.own_device import OwnDevice
 from hardware_priors.plannable import computable
 from hardware_priors.quantities import parse
 from hardware_priors.technologies import choice
@@ -41,7 +43,7 @@ class OperatingPoint:
     arguments: "PointArguments"
     shares: Parallelism
     reading: Reading
-    device: Any
+    device: Device | OwnDevice
     design: codesign.Design
     workload: codesign.Workload
     plan: codesign.Plan
@@ -113,13 +115,15 @@ def operating_point(arguments: "PointArguments", shares: Parallelism) -> Operati
     )
 
 
-def machine(arguments: "PointArguments", device: Any, bits: float) -> codesign.Design:
+def machine(
+    arguments: "PointArguments", device: Device | OwnDevice, bits: float
+) -> codesign.Design:
     """The device's design for products of a width [bit], with what the arguments state instead.
 
     Raises:
         Refused: a quantity that cannot be read, or bytes in a pool that is not there.
     """
-    stated: dict[str, Any] = {}
+    stated: dict[str, float] = {}
     for name, unit in WHAT_IF.items():
         if (text := getattr(arguments, name)) is not None:
             stated[name] = _quantity(name, text, unit)
@@ -160,7 +164,7 @@ def _quantity(name: str, text: str, unit: str) -> float:
     return value
 
 
-def _own_technology(device: Any) -> tuple[str, str, str] | None:
+def _own_technology(device: Device | OwnDevice) -> tuple[str, str, str] | None:
     try:
         return device.technology_names()
     except ValueError:  # a file of one's own may state none
@@ -208,7 +212,9 @@ def plan(arguments: "PointArguments", shares: Parallelism) -> codesign.Plan:
         pipeline=real(shares.pipeline),
         context=real(shares.context),
         data=real(shares.data),
-        expert=real(codesign.WHOLE_EXPERTS if arguments.expert == "whole" else arguments.expert),
+        expert=real(
+            codesign.WHOLE_EXPERTS if isinstance(arguments.expert, str) else float(arguments.expert)
+        ),
         kv_ideal=real(1.0 if arguments.kv_split == "ideal" else 0.0),
         all_reduce=jnp.stack(
             [jnp.asarray(codesign.ALGORITHMS[name]) for name in arguments.collective]
@@ -217,7 +223,7 @@ def plan(arguments: "PointArguments", shares: Parallelism) -> codesign.Plan:
     )
 
 
-def usual_execution(arguments: "PointArguments", device: Any) -> str:
+def usual_execution(arguments: "PointArguments", device: Device | OwnDevice) -> str:
     """Calibrated for a machine that exists; operator-wise for the limit study's, which nobody
     measured or will, and for one whose rates are not published in full."""
     if device.name.startswith("xpu-") and arguments.profile is None and arguments.engine is None:
@@ -230,7 +236,10 @@ def usual_execution(arguments: "PointArguments", device: Any) -> str:
 
 
 def execution(
-    arguments: "PointArguments", device: Any, read: Reading, precision: codesign.Precision
+    arguments: "PointArguments",
+    device: Device | OwnDevice,
+    read: Reading,
+    precision: codesign.Precision,
 ) -> codesign.Execution:
     """The execution model by its name."""
     if arguments.execution == "calibrated":
@@ -246,7 +255,7 @@ def execution(
     return codesign.Dataflow() if arguments.execution == "dataflow" else codesign.Operatorwise()
 
 
-def technology_choices(arguments: "PointArguments", device: Any) -> dict[str, str]:
+def technology_choices(arguments: "PointArguments", device: Device | OwnDevice) -> dict[str, str]:
     """Node, memory, link: the device's own where the user names none."""
     stated: dict[str, str | None] = {
         "node": arguments.node,

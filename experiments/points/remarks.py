@@ -3,11 +3,12 @@ machine, what was assumed."""
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import codesign
 from codesign.numerics.units import GIBI
 from codesign.workload.transformer import Transformer, routings
+from experiments.points.records import PointReport
 
 if TYPE_CHECKING:
     from experiments.points.operating_point import OperatingPoint
@@ -121,7 +122,7 @@ def _groups(model: Transformer, phase: codesign.Phase, plan: codesign.Plan) -> I
         )
 
 
-def price_remarks(point: "OperatingPoint", report: dict[str, Any]) -> list[str]:
+def price_remarks(point: "OperatingPoint", report: PointReport) -> list[str]:
     """What the price is of, where that is not the machine whose time is told."""
     arguments, choices = point.arguments, point.choices
     own = (
@@ -155,7 +156,7 @@ def price_remarks(point: "OperatingPoint", report: dict[str, Any]) -> list[str]:
     return found
 
 
-def device_remarks(point: "OperatingPoint", report: dict[str, Any]) -> list[str]:
+def device_remarks(point: "OperatingPoint", report: PointReport) -> list[str]:
     """What was assumed of a device, and what of it lies idle."""
     arguments, device, design = point.arguments, point.device, report["inputs"]["design_si"]
     bits, found = float(point.workload.precision.compute_bits), []

@@ -2,16 +2,15 @@
 
 import dataclasses
 import math
-from typing import Any
-
-import numpy as np
+from typing import TypeVar, cast
 
 import codesign
-from codesign.outcome import Outcome
+from codesign.numerics.fields import pick
 from codesign.workload.precision import PARTS
 from experiments.points.breakdown import bound, parts
 from experiments.points.elasticity import PER, measured
 from experiments.points.operating_point import OperatingPoint, kv_heads
+from experiments.points.records import Inputs, PointReport, Split, Splits
 from experiments.points.remarks import device_remarks, price_remarks, remarks
 from experiments.points.tables import operators_of
 from experiments.terminal.refusal import Refused
@@ -19,6 +18,8 @@ from experiments.terminal.refusal import Refused
 TOUCHED = 1e-9
 """ln(used/allowed) up to which a limit is touched and not broken."""
 
+
+Record = TypeVar("Record")
 
 UNITS = {
     "step_time_s": "s",
@@ -64,7 +65,7 @@ UNITS = {
 """What each number is in."""
 
 
-def point_report(point: OperatingPoint) -> dict[str, Any]:
+def point_report(point: OperatingPoint) -> PointReport:
     """Everything that ``evaluate --json`` prints."""
     outcome, slopes = measured(point)
     breakdown = parts(outcome.step, operators_of(point).names)
@@ -73,13 +74,14 @@ def point_report(point: OperatingPoint) -> dict[str, Any]:
         del limits["promise"]
     facility_watts = float(outcome.energy_per_token * outcome.system_tokens_per_second)
     elasticities = {
-        goal: dict(zip(codesign.DESIGN_VARIABLES, map(float, np.asarray(row)), strict=True))
+        goal: {str(name): pick(row, k) for k, name in enumerate(codesign.DESIGN_VARIABLES)}
         for goal, row in zip(PER, slopes, strict=True)
     }
-    report: dict[str, Any] = {
+    report: PointReport = {
         "step_time_s": float(outcome.step_time),
         "time_per_token_s": float(outcome.time_per_token),
-        **speeds(outcome),
+        "user_tokens_per_second": float(outcome.user_tokens_per_second),
+        "system_tokens_per_second": float(outcome.system_tokens_per_second),
         "fits": bool(outcome.fits_memory) and limits.get("promise", 0.0) <= 0.0,
         "fits_memory": bool(outcome.fits_memory),
         "limits_broken": [
@@ -96,12 +98,16 @@ def point_report(point: OperatingPoint) -> dict[str, Any]:
         "energy_per_token_j": float(outcome.energy_per_token),
         "capital_cost_usd": float(outcome.capital_cost),
         "cost_per_million_tokens_usd": float(outcome.cost_per_token) * 1e6,
-        **{name: float(getattr(outcome, name)) for name in PER},
+        "tokens_per_second_per_dollar": float(outcome.tokens_per_second_per_dollar),
+        "tokens_per_second_per_watt": float(outcome.tokens_per_second_per_watt),
         "elasticities": elasticities,
-        "limits": limits,
+        "limits": {**limits},
         "capital_by_part_usd_per_chip": {
             f.name: float(getattr(outcome.cost, f.name)) for f in dataclasses.fields(outcome.cost)
         },
+        "inputs": inputs(point),
+        "units": UNITS,
+        "warnings": [],
     }
     if point.arguments.execution == "limit" and point.shares.tensor > kv_heads(
         point.workload.model
@@ -114,43 +120,37 @@ def point_report(point: OperatingPoint) -> dict[str, Any]:
             report["time_to_first_token_s"] = report["step_time_s"] + float(
                 point.execution.request_time()
             )
-        report |= {
-            "interval": intervals(point, point.execution, report),
-            "calibration": knowledge(point),
-        }
+        report["interval"] = intervals(point, point.execution, report.keys(), breakdown)
+        report["calibration"] = knowledge(point)
     if point.arguments.compare_executions:
         from experiments.points.calibrated import executions
 
         report["executions"] = executions(point)
     refuse_no_numbers(report)
-    report = finite({**report, "inputs": inputs(point), "units": UNITS})
+    report = finite(report)
     layout = remarks(point.workload.model, point.workload.phase, point.plan, point.design)
     told = [*point.warnings, *layout, *device_remarks(point, report), *price_remarks(point, report)]
     return {**report, "warnings": list(dict.fromkeys(told))}
 
 
-def speeds(outcome: Outcome) -> dict[str, float]:
-    """Tokens per second of one user and of all."""
-    names = ("user_tokens_per_second", "system_tokens_per_second")
-    return {name: float(getattr(outcome, name)) for name in names}
-
-
-def both_splits(point: OperatingPoint) -> dict[str, Any]:
+def both_splits(point: OperatingPoint) -> Splits:
     """The result with caches replicated beyond the KV heads, and with caches divided without
     limit."""
-    found: dict[str, Any] = {"used": point.arguments.kv_split}
-    for name, ideal in (("heads", 0.0), ("ideal", 1.0)):
+
+    def split(ideal: float) -> Split:
         outcome, _ = measured(point, dataclasses.replace(point.plan, kv_ideal=ideal))
-        found[name] = {
+        return {
             "step_time_s": float(outcome.step_time),
-            **speeds(outcome),
+            "user_tokens_per_second": float(outcome.user_tokens_per_second),
+            "system_tokens_per_second": float(outcome.system_tokens_per_second),
             "fits_memory": bool(outcome.fits_memory),
             "capacity_needed_bytes": float(outcome.capacity_needed),
         }
-    return found
+
+    return {"used": point.arguments.kv_split, "heads": split(0.0), "ideal": split(1.0)}
 
 
-def inputs(point: OperatingPoint) -> dict[str, Any]:
+def inputs(point: OperatingPoint) -> Inputs:
     """The arguments as they were understood, and the design in SI."""
     given = {
         field.name: getattr(point.arguments, field.name)
@@ -173,18 +173,18 @@ def inputs(point: OperatingPoint) -> dict[str, Any]:
         for name in PARTS
     }
     bits |= {"kv": float(precision.state_bits), "activations": float(precision.activation_bits)}
-    collective = list(point.arguments.collective)
-    return {
+    understood = {
         **given,
         **degrees,
-        "collective": collective,
+        "collective": list(point.arguments.collective),
         **point.choices,
         "bits": bits,
         "design_si": design,
     }
+    return cast(Inputs, understood)  # arguments, whatever they are called, and two keys of our own
 
 
-def refuse_no_numbers(report: dict[str, Any]) -> None:
+def refuse_no_numbers(report: PointReport) -> None:
     """Refuse an evaluation whose outcome no float holds: what was asked lies outside all that the
     model is of.
 
@@ -211,10 +211,12 @@ def refuse_no_numbers(report: dict[str, Any]) -> None:
         )
 
 
-def finite(value: Any) -> Any:
+def finite(value: Record) -> Record:
     """The same tree with numbers that JSON does not know (inf, nan) as null."""
-    if isinstance(value, dict):
-        return {key: finite(entry) for key, entry in value.items()}
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+
+    def known(entry: object) -> object:
+        if isinstance(entry, dict):
+            return {key: known(inner) for key, inner in entry.items()}
+        return None if isinstance(entry, float) and not math.isfinite(entry) else entry
+
+    return cast(Record, known(value))  # of the same keys

@@ -1,7 +1,7 @@
 """One evaluation as tables for people."""
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING
 
 import hardware_priors
 from codesign.limits import limit_words
@@ -10,11 +10,15 @@ from codesign.workload.precision import PARTS
 from experiments.points.breakdown import RESOURCES
 from experiments.points.model_summary import summary
 from experiments.points.operating_point import OperatingPoint
+from experiments.points.records import PartsOfExecution, PointReport
 from experiments.points.report import TOUCHED
 from experiments.terminal.screen import results
 
+if TYPE_CHECKING:
+    from rich.table import Table
 
-def show(point: OperatingPoint, report: dict[str, Any]) -> None:
+
+def show(point: OperatingPoint, report: PointReport) -> None:
     """Print an evaluation to standard output."""
     from rich.table import Table
 
@@ -37,7 +41,7 @@ def show(point: OperatingPoint, report: dict[str, Any]) -> None:
         console.print(f"Warning: {line}.", markup=False)
 
 
-def _headline(point: OperatingPoint, report: dict[str, Any]) -> str:
+def _headline(point: OperatingPoint, report: PointReport) -> str:
     arguments, shares, design = point.arguments, point.shares, report["inputs"]["design_si"]
     length = (
         f"context {arguments.context:,}"
@@ -70,21 +74,20 @@ def widths(point: OperatingPoint) -> str:
     return " and ".join(f"{bits:g}" for bits in sorted(found)) + " bit"
 
 
-def _summary(report: dict[str, Any]) -> list[tuple[str, str]]:
+def _summary(report: PointReport) -> list[tuple[str, str]]:
     ends = report.get("interval", {})
 
     def band(name: str, unit: float = 1.0) -> str:
-        return (
-            f" (90 %: {ends[name][0] / unit:.3g} to {ends[name][1] / unit:.3g})"
-            if name in ends
-            else ""
-        )
+        end = ends.get(name)
+        if not isinstance(end, list):
+            return ""
+        return f" (90 %: {end[0] / unit:.3g} to {end[1] / unit:.3g})"
 
-    name, first = "time_to_first_token_s", []
-    if name in report:
-        first = [
-            ("first token", f"{report[name] / MILLI:.4g} ms{band(name, MILLI)}, of a request alone")
-        ]
+    first = []
+    if "time_to_first_token_s" in report:
+        alone = f"{report['time_to_first_token_s'] / MILLI:.4g} ms"
+        alone += band("time_to_first_token_s", MILLI)
+        first = [("first token", f"{alone}, of a request alone")]
     needed, available = (
         report["capacity_needed_bytes"] / GIBI,
         report["capacity_available_bytes"] / GIBI,
@@ -142,7 +145,7 @@ def _summary(report: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _breakdown(report: dict[str, Any]) -> Any:
+def _breakdown(report: PointReport) -> "Table":
     from rich.table import Table
 
     breakdown, total = report["breakdown"], report["step_time_s"]
@@ -152,20 +155,15 @@ def _breakdown(report: dict[str, Any]) -> Any:
         table.add_column(column, justify="right")
     table.add_column("bound by" if "interval" not in report else "bound by; 90 % interval")
 
-    def row(name: str, seconds: float, why: str = "", **style: Any) -> None:
-        table.add_row(name, f"{seconds / MILLI:.4g}", f"{100 * seconds / total:.1f}", why, **style)
+    def row(name: str, seconds: float, why: str = "") -> None:
+        table.add_row(name, f"{seconds / MILLI:.4g}", f"{100 * seconds / total:.1f}", why)
 
     ends = report.get("interval", {}).get("breakdown", {})
-    for part in (part for part in RESOURCES if part in breakdown):
-        row(
-            part,
-            breakdown[part],
-            (
-                f"{ends[part][0] / MILLI:.3g} to {ends[part][1] / MILLI:.3g} ms"
-                if part in ends
-                else ""
-            ),
-        )
+    for part in RESOURCES:
+        if part in breakdown:
+            end = ends.get(part) if isinstance(ends, dict) else None
+            known = f"{end[0] / MILLI:.3g} to {end[1] / MILLI:.3g} ms" if end else ""
+            row(part, breakdown.get(part, 0.0), known)
     table.add_section()
     for name, entry in breakdown["by_operator"].items():
         row(f"  {name}", entry["time"], entry["bound"])
@@ -173,14 +171,14 @@ def _breakdown(report: dict[str, Any]) -> Any:
         row(
             f"  all chips: {name}",
             entry["sync"] + entry["transfer"],
-            max(entry, key=lambda part: entry[part]),
+            "sync" if entry["sync"] >= entry["transfer"] else "transfer",
         )
     table.add_section()
     row("step", total)
     return table
 
 
-def _executions(found: dict[str, dict[str, Any]]) -> Any:
+def _executions(found: dict[str, PartsOfExecution]) -> "Table":
     from rich.table import Table
 
     table = Table(title="the same step under three executions")
@@ -191,12 +189,12 @@ def _executions(found: dict[str, dict[str, Any]]) -> Any:
         table.add_row(part, *(f"{entry.get(part, 0.0) / MILLI:.4g}" for entry in found.values()))
     table.add_section()
     table.add_row("step", *(f"{entry['step_time_s'] / MILLI:.4g}" for entry in found.values()))
-    low, high = found["calibrated"]["interval"]
+    low, high = found["calibrated"].get("interval", (math.nan, math.nan))
     table.add_row("90 % interval", "", "", f"{low / MILLI:.4g} to {high / MILLI:.4g}")
     return table
 
 
-def _elasticities(report: dict[str, Any]) -> Any:
+def _elasticities(report: PointReport) -> "Table":
     from rich.table import Table
 
     table = Table(title="elasticities: % gained per 1 % more of …")
@@ -210,7 +208,7 @@ def _elasticities(report: dict[str, Any]) -> Any:
     return table
 
 
-def notes(point: OperatingPoint, report: dict[str, Any]) -> list[str]:
+def notes(point: OperatingPoint, report: PointReport) -> list[str]:
     """What a reader must know to judge the numbers."""
     lines = []
     if point.arguments.execution == "operatorwise":

@@ -9,7 +9,6 @@ into the two. Nothing is fitted to the measurements.
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -114,7 +113,7 @@ COLUMNS = (
 """Ratios are ours over measured; loads are mean power over rating."""
 
 
-def row(device: str, group: str, members: Sequence[Compared]) -> tuple[Any, ...]:
+def row(device: str, group: str, members: Sequence[Compared]) -> tuple[object, ...]:
     """One row of the table; ratios are geometric means, so that power × time is energy."""
     found = errors([each.energy for each in members], [each.measured.energy for each in members])
     rated = all(each.rating for each in members)

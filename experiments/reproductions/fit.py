@@ -18,7 +18,7 @@ import numpy as np
 
 from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
-from codesign.numerics.fields import Real
+from codesign.numerics.fields import Real, RealArray
 from codesign.physical.area import area
 from codesign.physical.cost import priced
 from codesign.physical.power import peak_power
@@ -92,14 +92,14 @@ def silicon(machine: Machine, compute_bits: float = 16.0) -> tuple[Real, Real]:
     return area(above, bonded, bits).total, stacked * area(below, machine.base, bits).total
 
 
-def outcomes(machine: Machine, compute_bits: float = 16.0) -> Real:
+def outcomes(machine: Machine, compute_bits: float = 16.0) -> RealArray:
     """Area [m²], peak power [W] and bill of materials [USD] of one device; shape (3,).
 
     Stacked compute dies take no interposer area: they stand on the base dies, which do.
     """
     above, below = silicon(machine, compute_bits)
     design, technology = machine.design, machine.technology
-    total = above + below
+    total = jnp.asarray(above + below)
     bits = jnp.asarray(compute_bits, total.dtype)
     power = peak_power(design, technology, total, bits)
     dies = jnp.maximum(machine.base_dies, 1.0)
@@ -128,14 +128,14 @@ class Model(eqx.Module):
         Real  # (devices, coefficients): 1 where a coefficient holds for the compute dies' process
     )
     below: Real  # the same for the base dies' process
-    spread: Real  # (coefficients, 2)
+    spread: RealArray  # (coefficients, 2)
     leaves: tuple[tuple[str, ...], ...] = eqx.field(static=True)
 
-    def log_outcomes(self, deviates: Real) -> Real:
+    def log_outcomes(self, deviates: RealArray) -> RealArray:
         """ln of area, power and bill of materials at these standard deviates; (devices, 3)."""
         steps = deviates * jnp.where(deviates < 0.0, self.spread[:, 0], self.spread[:, 1])
 
-        def one(machine: Machine, above: Real, below: Real) -> Real:
+        def one(machine: Machine, above: Real, below: Real) -> RealArray:
             moved = dataclasses.replace(
                 machine,
                 technology=self._scaled(machine.technology, steps * above),
@@ -145,7 +145,7 @@ class Model(eqx.Module):
 
         return jax.vmap(one)(self.machines, self.above, self.below)
 
-    def _scaled(self, technology: Technology, steps: Real) -> Technology:
+    def _scaled(self, technology: Technology, steps: RealArray) -> Technology:
         for step, paths in zip(steps, self.leaves, strict=True):
             for path in paths:
                 technology = eqx.tree_at(

@@ -52,7 +52,7 @@ class Table:
     more: Sequence["Table"] = ()
     """further tables, of predictions that nothing published stands beside"""
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> dict[str, object]:
         """The table as JSON would hold it; rows keyed by ``name [unit]``."""
         names = [
             f"{column.name} [{column.unit}]" if column.unit else column.name
@@ -90,7 +90,7 @@ def printed(table: Table) -> None:
         printed(further)
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     if value is None:
         return "–"
     if isinstance(value, float):

@@ -2,7 +2,6 @@
 
 import csv
 import io
-from typing import Any
 
 import numpy as np
 
@@ -49,11 +48,11 @@ def _behind(point: DevicePoint, points: list[DevicePoint], name: str) -> float:
     )
 
 
-def record(point: DevicePoint) -> dict[str, Any]:
+def record(point: DevicePoint) -> dict[str, object]:
     """A device as JSON: integers and values of its best machine, its own front, or why it is
     absent."""
 
-    def machine(one: Machine) -> dict[str, Any]:
+    def machine(one: Machine) -> dict[str, object]:
         return {
             "chips": one.chips[0],
             "machine_chips": list(one.chips),

@@ -1,7 +1,5 @@
 """Which machines lead: fronts of many, and steps on a grid of whole numbers."""
 
-from typing import Any
-
 import numpy as np
 
 POINTS = 24
@@ -53,7 +51,7 @@ def own_front(logs: np.ndarray, speed: int) -> np.ndarray:
     return np.array(sorted(unique.values(), key=lambda k: -logs[k, speed]), dtype=int)
 
 
-def moved(numbers: np.ndarray, step: float, direction: Any) -> np.ndarray:
+def moved(numbers: np.ndarray, step: float, direction: int | np.ndarray) -> np.ndarray:
     """Numbers larger or smaller by a ratio, and by one at least."""
     far = np.round(numbers * step**direction).astype(int)
     return np.where(far == numbers, numbers + direction, far)

@@ -14,7 +14,7 @@ same speed by a few per cent may (by 15 % in a fleet of several services).
 
 import itertools
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -97,7 +97,7 @@ class Sought:
     def look(self, machines: Integers) -> Looked:
         """Evaluate machines and remember those that may be."""
         found = evaluate(self.offers, machines)
-        logs = log_goals(self.objectives, found.totals)
+        logs = np.asarray(log_goals(self.objectives, found.totals))
         held, first = found.capacity <= 0.0, found.first <= 0.0
         kept = (
             (found.late <= 0.0)
@@ -109,16 +109,17 @@ class Sought:
             for yes in (True, False)
         )
         enough, within = (
-            bounds_exceeded(own, found.totals).max(axis=1, initial=-np.inf) <= 0.0
+            np.asarray(bounds_exceeded(own, found.totals)).max(axis=1, initial=-np.inf) <= 0.0
             for own in (helped, others)
         )
-        good = held.all(axis=1) & kept.all(axis=1) & enough & within
+        good = np.asarray(held.all(axis=1) & kept.all(axis=1) & enough & within)
         self._seen.append((machines[good], logs[good]))
         owner = self.offers.device[machines.offer]
         np.minimum.at(self.best, owner[good], logs[good])
         np.logical_or.at(self.fits, owner, held.all(axis=1))
         kept = kept & within[:, None] if kept.shape[1] == 1 else kept
-        return Looked(logs, kept, held & first.all(axis=1, keepdims=True), enough, good)
+        apart = np.asarray(held & first.all(axis=1, keepdims=True))
+        return Looked(logs, np.asarray(kept), apart, enough, good)
 
     def with_largest_batches(self, offer: np.ndarray, chips: np.ndarray) -> np.ndarray:
         """Look at machines at batches from the least to the largest possible; ln of what they may
@@ -203,7 +204,7 @@ class Sought:
         low: np.ndarray,
         high: np.ndarray,
         hopes: np.ndarray,
-    ) -> Any:
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Brackets of the largest batches ``PARTS`` times narrower (``low`` is possible, ``high``
         is not), and what is still hoped."""
         inside = np.arange(1, PARTS)[:, None]
@@ -217,9 +218,8 @@ class Sought:
         upper = np.minimum(
             high, np.where(~kept & (batches > lower[:, None]), batches, high[:, None]).min(axis=1)
         )
-        beyond: Any = np.all(
-            batches >= upper[:, None], axis=2
-        )  # larger than any service may take: no machine in reach is better
+        # larger than any service may take: no machine in reach is better
+        beyond = np.all(batches >= upper[:, None], axis=2)
         known = np.any(beyond, axis=1)
         nearest = logs[np.arange(len(low)), np.argmax(beyond, axis=1)]
         reached = np.where(looked.good[..., None], logs, np.inf).min(axis=1)

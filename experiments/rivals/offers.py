@@ -1,7 +1,7 @@
 """Machines on sale, on the exact model: many lanes of chips, batches and layouts at once."""
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,10 +9,11 @@ import numpy as np
 
 from codesign.hardware.design import Design
 from codesign.numerics.compilation import SELDOM, compiled
+from codesign.numerics.fields import RealArray
 from codesign.search.solver.packing import PackedProblems, each_lane
 from codesign.search.statement.fleet import Totals, first_token, fleet_of
 from codesign.search.statement.problem import ProblemBatch
-from codesign.search.statement.services import StepKind, machine_seconds, token_times
+from codesign.search.statement.services import Service, StepKind, machine_seconds, token_times
 from codesign.workload.phases import Serving
 
 CAPITAL = ("logic", "memory", "package", "margin", "network", "server", "facility")
@@ -28,7 +29,7 @@ class Offers(NamedTuple):
 
     problems: PackedProblems
     steps: tuple[StepKind, ...]
-    services: tuple[Any, ...]
+    services: tuple[Service, ...]
     device: np.ndarray  # (offers,) index of the device
     bases: Design  # leaves (offers,); chips and sync latency are put in
     latencies: np.ndarray  # (offers, most chips + 1) [s], by the number of chips
@@ -43,11 +44,11 @@ class Machines(NamedTuple):
     what may stop them."""
 
     totals: Totals
-    capacity: Any  # (kinds,)
-    late: Any  # (services,) time per token
-    first: Any  # (services,) time to the first token
-    chips_busy: Any  # chip-seconds of an output token [s]
-    capital: Any  # (CAPITAL,) [USD/(token/s)]
+    capacity: RealArray  # (kinds,)
+    late: RealArray  # (services,) time per token
+    first: RealArray  # (services,) time to the first token
+    chips_busy: RealArray  # chip-seconds of an output token [s]
+    capital: RealArray  # (CAPITAL,) [USD/(token/s)]
 
 
 class Integers(NamedTuple):
@@ -57,7 +58,7 @@ class Integers(NamedTuple):
     chips: np.ndarray  # (machines, kinds)
     batch: np.ndarray  # (machines, services)
 
-    def __getitem__(self, rows: Any) -> "Integers":  # pyright: ignore[reportIncompatibleMethodOverride]
+    def __getitem__(self, rows: np.ndarray) -> "Integers":  # pyright: ignore[reportIncompatibleMethodOverride]
         return Integers(self.offer[rows], self.chips[rows], self.batch[rows])
 
 

@@ -9,7 +9,6 @@ vendors' margins or searches.
 """
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from codesign.search.solver.packing import pack
 from codesign.search.statement.choices import stacked
 from codesign.search.statement.goals import log_goals
 from codesign.search.statement.problem import assemble
+from codesign.search.statement.services import StepKind
 from experiments.rivals.comparison import Compared, compared
 from experiments.rivals.dominating import own_front
 from experiments.rivals.machines import Sought
@@ -146,9 +146,22 @@ def device_points(scenario: Scenario, problem: Problem) -> list[DevicePoint]:
     return [found[one.name] for one in devices]
 
 
-def _point(one: Compared, **more: Any) -> DevicePoint:
+def _point(
+    one: Compared,
+    *,
+    best: Machine | None = None,
+    front: tuple[Machine, ...] = (),
+    absent_because: str = "",
+) -> DevicePoint:
     return DevicePoint(
-        one.name, one.year, one.technology, one.same_generation, announced=one.announced, **more
+        one.name,
+        one.year,
+        one.technology,
+        one.same_generation,
+        best=best,
+        front=front,
+        absent_because=absent_because,
+        announced=one.announced,
     )
 
 
@@ -228,7 +241,7 @@ def _edges(one: Compared, design: codesign.Design) -> list[int]:
     return [domain, int(threshold.value) if threshold else domain]
 
 
-def _fewest(way: Layout, steps: tuple[Any, ...], kinds: int) -> list[int]:
+def _fewest(way: Layout, steps: tuple[StepKind, ...], kinds: int) -> list[int]:
     """Chips that a layout needs of each kind: one for every stage, context and attention group."""
     needed = [1] * kinds
     for step, plan in zip(steps, way.plans, strict=True):

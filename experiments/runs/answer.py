@@ -3,12 +3,11 @@ what was proved."""
 
 import math
 from collections import Counter
-from typing import Any
 
 import numpy as np
 
 from codesign.search import GLOBAL, GLOBAL_AT_ITS_INTEGERS
-from experiments.runs.record import RunRecord
+from experiments.runs.record import ObjectiveRecord, PromiseRecord, RunRecord
 from experiments.terminal.number_format import in_scale, scale, written
 from experiments.terminal.text_table import SHORT_STATUS
 
@@ -43,7 +42,7 @@ def _aligned(cells: list[list[str]]) -> list[str]:
     ]
 
 
-def _in_full(run: RunRecord, objective: dict[str, Any]) -> list[str]:
+def _in_full(run: RunRecord, objective: ObjectiveRecord) -> list[str]:
     k, batches = run.best(objective), "+".join(_counts(run, objective, "batch"))
     chips = "+".join(_counts(run, objective, "chips"))
     value = written(
@@ -58,7 +57,7 @@ def _in_full(run: RunRecord, objective: dict[str, Any]) -> list[str]:
     ]
 
 
-def _briefly(run: RunRecord, objective: dict[str, Any]) -> list[str]:
+def _briefly(run: RunRecord, objective: ObjectiveRecord) -> list[str]:
     """Batches of several services as a span, the design as its number."""
     name, value, _, status = _in_full(run, objective)
     chips, batches = "+".join(_counts(run, objective, "chips")), _counts(run, objective, "batch")
@@ -67,12 +66,12 @@ def _briefly(run: RunRecord, objective: dict[str, Any]) -> list[str]:
     return [name, value, f"{chips} chips, batch {span} (#{run.best(objective)})", status]
 
 
-def _most_briefly(run: RunRecord, objective: dict[str, Any]) -> list[str]:
+def _most_briefly(run: RunRecord, objective: ObjectiveRecord) -> list[str]:
     *rest, status = _briefly(run, objective)
     return [*rest, SHORT_STATUS.get(status, status)]
 
 
-def _counts(run: RunRecord, objective: dict[str, Any], name: str) -> list[str]:
+def _counts(run: RunRecord, objective: ObjectiveRecord, name: str) -> list[str]:
     found = run.each_service(name) if name == "batch" else run.each_machine(name)
     return [f"{column.values[run.best(objective)]:.0f}" for column in found]
 
@@ -99,8 +98,8 @@ def promise_lines(run: RunRecord) -> list[str]:
     return [_kept(promise) for promise in run.details["promises"]]
 
 
-def _kept(promise: dict[str, Any]) -> str:
-    asked = promise["most"] if promise["most"] is not None else promise["least"]
+def _kept(promise: PromiseRecord) -> str:
+    asked = promise["most"] if promise["most"] is not None else promise["least"] or 0.0
     unit = promise["unit"]
     chosen = scale(promise["name"], unit, [asked])
     low, high = (in_scale(value, chosen, unit) for value in promise["reached"])

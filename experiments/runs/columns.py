@@ -3,13 +3,14 @@
 import csv
 import io
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
 from codesign.hardware.technology import Technology
 from codesign.limits import LIMIT_NAMES, limit_words
+from codesign.numerics.fields import Real
 from codesign.outcome import Outcome
 from codesign.physical import area
 from codesign.physical.thermal import junction_temperature, memory_temperature
@@ -114,7 +115,7 @@ def _machine(front: Front, p: int) -> list[Column]:
         outcome for outcome, kind in zip(front.outcomes, front.step_kinds, strict=True) if kind == p
     ]
 
-    def worst(read: Callable[[Outcome], Any]) -> np.ndarray:
+    def worst(read: Callable[[Outcome], Real]) -> np.ndarray:
         return np.max([np.asarray(read(outcome)) for outcome in outcomes], axis=0)
 
     def part(owner: str, name: str) -> np.ndarray:
@@ -125,7 +126,7 @@ def _machine(front: Front, p: int) -> list[Column]:
         worst(lambda outcome: outcome.peak_power),
         area.stacks(design, technology),
     )
-    found: dict[str, tuple[str, Any]] = {
+    found: dict[str, tuple[str, np.ndarray]] = {
         **{name: (unit, getattr(design, name)) for name, unit in QUANTITIES.items()},
         "clock": ("1", design.clock),
         "dies": ("1", design.dies),
@@ -170,9 +171,13 @@ def _times(front: Front) -> list[Column]:
     found = []
     for s in range(count):
         prefix = service_prefix(s, count)
-        found.append(Column(f"{prefix}time_per_token", "s", front.times.token[:, s]))
+        found.append(Column(f"{prefix}time_per_token", "s", np.asarray(front.times.token[:, s])))
         if np.isfinite(front.times.first_token[:, s]).all():
-            found.append(Column(f"{prefix}time_to_first_token", "s", front.times.first_token[:, s]))
+            found.append(
+                Column(
+                    f"{prefix}time_to_first_token", "s", np.asarray(front.times.first_token[:, s])
+                )
+            )
     return found
 
 
@@ -265,7 +270,7 @@ def read_csv(text: str) -> list[Column]:
     return found
 
 
-def records(table: Iterable[Column]) -> list[dict[str, Any]]:
+def records(table: Iterable[Column]) -> list[dict[str, object]]:
     """Write columns as JSON records keyed by name; numbers in SI, null where there is none."""
     table = list(table)
     values = [

@@ -1,7 +1,6 @@
 """What ``run.json`` says of a run, beside the numbers of ``front.csv``."""
 
 import math
-from typing import Any
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from experiments.rivals.device_rows import record
 from experiments.rivals.points import DevicePoint
 from experiments.runs.columns import columns, order
 from experiments.runs.folder import fingerprint, versions
-from experiments.runs.record import RunRecord
+from experiments.runs.record import PromiseRecord, RunRecord
 from experiments.scenarios.problem import warnings
 from experiments.scenarios.schema import Scenario
 from hardware_priors.quantities import parse
@@ -22,7 +21,7 @@ from hardware_priors.quantities import parse
 def run_record(front: Front, scenario: Scenario, devices: list[DevicePoint]) -> RunRecord:
     """Put together what is written, printed and drawn of a run."""
     rows, best = order(front), advantage(front, devices, scenario)
-    details: dict[str, Any] = {
+    details: dict[str, object] = {
         "scenario": scenario.name,
         "title": scenario.title,
         "fingerprint": fingerprint(scenario),
@@ -55,32 +54,32 @@ def run_record(front: Front, scenario: Scenario, devices: list[DevicePoint]) -> 
     return RunRecord(tuple(columns(front)), details)
 
 
-def _promises(front: Front, scenario: Scenario) -> list[dict[str, Any]]:
+def _promises(front: Front, scenario: Scenario) -> list[PromiseRecord]:
     """What each service was promised, and the shortest and longest time reached by any design
     [s]."""
     found, rows = [], order(front)
     for s, work in enumerate(scenario.workload):
         of = f" of {work.model}" if len(scenario.workload) > 1 else ""
         what = "time to the first token" if work.phase == "prefill" else "time per token"
-        found.append(_promise(what + of, work.promise, front.times.token[rows, s]))
+        found.append(_promise(what + of, work.promise, np.asarray(front.times.token[rows, s])))
         if work.phase == "serving" and work.first_promise is not None:
             found.append(
                 _promise(
                     f"time to the first token{of}",
                     work.first_promise,
-                    front.times.first_token[rows, s],
+                    np.asarray(front.times.first_token[rows, s]),
                 )
             )
     return found
 
 
-def _promise(name: str, most: str, reached: np.ndarray) -> dict[str, Any]:
+def _promise(name: str, most: str, reached: np.ndarray) -> PromiseRecord:
     return _kept(name, "s", None, parse(most, like="s"), reached)
 
 
 def _kept(
     name: str, unit: str, least: float | None, most: float | None, reached: np.ndarray
-) -> dict[str, Any]:
+) -> PromiseRecord:
     """What was promised, what was reached from the least to the most, and used over allowed of each
     design."""
     used = reached / most if most is not None else np.asarray(least) / reached
@@ -95,7 +94,7 @@ def _kept(
     }
 
 
-def _bounds(front: Front, scenario: Scenario) -> list[dict[str, Any]]:
+def _bounds(front: Front, scenario: Scenario) -> list[PromiseRecord]:
     """The scenario's bounds on outcomes, and the least and the most that any design reaches."""
     units = units_of(front.totals)
     found = []

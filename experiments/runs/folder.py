@@ -21,7 +21,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from codesign.files import own_path
 from experiments.runs import manifest
@@ -195,7 +194,9 @@ def unfinished(folder: Path, scenario: Scenario) -> Iterator[Ledger]:
 
 
 def write_run(
-    folder: Path, files: Mapping[str, Callable[[Path], None]], details: Callable[[], dict[str, Any]]
+    folder: Path,
+    files: Mapping[str, Callable[[Path], None]],
+    details: Callable[[], dict[str, object]],
 ) -> None:
     """Write every file into a temporary folder beside the final one, then let it take the name:
     whole or not at all.

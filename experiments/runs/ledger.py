@@ -15,7 +15,6 @@ import struct
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -187,7 +186,7 @@ def _name(key: Key) -> str:
     return json.dumps([_plain(value) for value in key])
 
 
-def _plain(value: Any) -> int | float | str:
+def _plain(value: object) -> int | float | str:
     bare = value.item() if isinstance(value, np.generic) else value
     if isinstance(bare, int | float | str):
         return bare

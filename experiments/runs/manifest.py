@@ -11,7 +11,6 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 RUN = "run.json"
 FILES = ("scenario.toml", "front.csv", "devices.csv", "front.png", "report.html", RUN)
@@ -24,7 +23,7 @@ OURS = re.compile(
 """Every name that a run may write."""
 
 
-def seal(folder: Path, names: Iterable[str], details: dict[str, Any]) -> None:
+def seal(folder: Path, names: Iterable[str], details: dict[str, object]) -> None:
     """Write ``run.json``: the details, the hash of each file written, and a hash over both."""
     content = {
         **details,
@@ -35,14 +34,14 @@ def seal(folder: Path, names: Iterable[str], details: dict[str, Any]) -> None:
     (folder / RUN).write_text(text + "\n", encoding="utf-8")
 
 
-def recorded(folder: Path) -> dict[str, Any] | None:
+def recorded(folder: Path) -> dict[str, object] | None:
     """What ``run.json`` holds, if it is one and as it was written."""
     content = raw(folder)
     stated = content.pop("seal", None)
     return content if stated is not None and stated == _seal(content) else None
 
 
-def raw(folder: Path) -> dict[str, Any]:
+def raw(folder: Path) -> dict[str, object]:
     """What ``run.json`` holds, whoever wrote it; nothing where it is no JSON object."""
     try:
         content = json.loads((folder / RUN).read_text(encoding="utf-8"))
@@ -51,7 +50,7 @@ def raw(folder: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _seal(content: dict[str, Any]) -> str:
+def _seal(content: dict[str, object]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -66,17 +65,23 @@ def hash_of(path: Path) -> str | None:
         return None
 
 
-def changed(folder: Path, details: dict[str, Any]) -> list[str]:
+def files(details: dict[str, object]) -> dict[str, str | None]:
+    """Hashes of the files that a run wrote, by name."""
+    stated = details.get("files")
+    return stated if isinstance(stated, dict) else {}
+
+
+def changed(folder: Path, details: dict[str, object]) -> list[str]:
     """Files of a run that are missing or hold something else than was written."""
-    return [name for name, written in details["files"].items() if hash_of(folder / name) != written]
+    return [name for name, written in files(details).items() if hash_of(folder / name) != written]
 
 
-def strangers(folder: Path, details: dict[str, Any]) -> list[str]:
+def strangers(folder: Path, details: dict[str, object]) -> list[str]:
     """Files that a run did not write, at names that a run writes."""
     return [
         name
         for name in entries(folder)
-        if OURS.fullmatch(name) and name not in details["files"] and name != RUN
+        if OURS.fullmatch(name) and name not in files(details) and name != RUN
     ]
 
 

@@ -3,7 +3,7 @@ every design as a line."""
 
 import math
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from experiments.runs.record import RunRecord
 from experiments.terminal.number_format import Scale, digits, scale
 from experiments.terminal.screen import plain
 from experiments.terminal.text_table import Printed
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 PANEL_HEIGHT, LABEL_HEIGHT = 400, 17  # pixels
 LEFT = 0.2  # of a panel's width, for the names of devices
@@ -50,7 +53,7 @@ def axes_of(run: RunRecord) -> tuple[str, list[str]]:
     return (SPEED, others) if others else (batch, [SPEED])
 
 
-def plane_figure(run: RunRecord, devices: list[DevicePoint]) -> Any:
+def plane_figure(run: RunRecord, devices: list[DevicePoint]) -> "go.Figure":
     """Draw each objective against speed, on logarithmic axes, with everything about a design where
     the pointer is."""
     from plotly.subplots import make_subplots
@@ -93,7 +96,7 @@ def plane_figure(run: RunRecord, devices: list[DevicePoint]) -> Any:
             [
                 *y,
                 *(height for *_, height in beside),
-                *(height for line in lines for height in line.y),
+                *(height for line in lines for height in line.y or ()),
             ]
         )
         low, high = float(logs.min()), float(logs.max())
@@ -136,11 +139,11 @@ def values_of(machine: Machine) -> dict[str, float]:
     return {**machine.values, "batch": batch, "service 0 batch": batch}
 
 
-def _designs(run: RunRecord, x: np.ndarray, y: np.ndarray, *, legend: bool) -> Any:
+def _designs(run: RunRecord, x: np.ndarray, y: np.ndarray, *, legend: bool) -> "go.Scatter":
     import plotly.graph_objects as go
 
     batch = np.maximum(run.each_service("batch")[0].values.astype(float), 1.0)
-    marker: dict[str, Any] = {
+    marker: dict[str, object] = {
         "color": np.log2(batch).tolist(),
         "colorscale": "Cividis",
         "size": 10,
@@ -169,7 +172,7 @@ def _designs(run: RunRecord, x: np.ndarray, y: np.ndarray, *, legend: bool) -> A
     )
 
 
-def _devices(beside: list[tuple[DevicePoint, float, float]], *, legend: bool) -> list[Any]:
+def _devices(beside: list[tuple[DevicePoint, float, float]], *, legend: bool) -> list["go.Scatter"]:
     """Devices at their best: those of the scenario's generation as diamonds, others smaller."""
     import plotly.graph_objects as go
 
@@ -188,7 +191,7 @@ def _devices(beside: list[tuple[DevicePoint, float, float]], *, legend: bool) ->
             ]
             marker = {"color": _colour(own[0][0]), "symbol": symbol, "size": size}
             across, values = [x for _, x, _ in own], [y for *_, y in own]
-            look: dict[str, Any] = {
+            look: dict[str, object] = {
                 "mode": "markers",
                 "marker": marker,
                 "hoverinfo": "text",
@@ -198,7 +201,7 @@ def _devices(beside: list[tuple[DevicePoint, float, float]], *, legend: bool) ->
     return traces
 
 
-def _own_front(point: DevicePoint, x: list[float], y: list[float], sense: int) -> Any:
+def _own_front(point: DevicePoint, x: list[float], y: list[float], sense: int) -> "go.Scatter":
     """The outer edge of a device's own front."""
     import plotly.graph_objects as go
 
@@ -225,7 +228,7 @@ def _name(point: DevicePoint) -> str:
 
 
 def _label(
-    figure: Any,
+    figure: "go.Figure",
     beside: list[tuple[DevicePoint, float, float]],
     panel: int,
     ends: tuple[float, float],
@@ -302,7 +305,7 @@ def _title(column: Printed) -> str:
     return "".join(words) if "/" in column.name else " ".join(words)
 
 
-def parallel_figure(run: RunRecord) -> Any:
+def parallel_figure(run: RunRecord) -> "go.Figure":
     """Draw every design as a line through the quantities in which designs differ, on logarithmic
     axes."""
     import plotly.graph_objects as go
@@ -331,7 +334,7 @@ def parallel_figure(run: RunRecord) -> Any:
     return figure
 
 
-def _dimension(words: list[str], values: np.ndarray) -> dict[str, Any]:
+def _dimension(words: list[str], values: np.ndarray) -> dict[str, object]:
     logs = np.log10(values)
     ticks = np.linspace(logs.min(), logs.max(), 6)
     text = [digits(10**tick) for tick in ticks]

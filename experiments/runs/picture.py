@@ -3,7 +3,7 @@
 import textwrap
 import warnings
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,11 @@ from experiments.rivals.device_rows import drawn
 from experiments.rivals.points import SPEED, DevicePoint, Machine
 from experiments.scenarios.schema import Scenario
 from experiments.terminal.screen import plain
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.collections import PathCollection
+    from matplotlib.colors import Normalize
 
 # vermillion of the Okabe-Ito palette: told from all of cividis by every kind of eye
 DEVICE_COLOUR = "#d55e00"
@@ -139,7 +144,9 @@ def _across(machine: Machine, panel: Panel) -> float:
     return float(machine.batch[0]) if panel.name == SPEED else machine.user_tokens_per_second
 
 
-def _designs(axis: Any, panel: Panel, across: np.ndarray, batch: np.ndarray, norm: Any) -> Any:
+def _designs(
+    axis: "Axes", panel: Panel, across: np.ndarray, batch: np.ndarray, norm: "Normalize"
+) -> "PathCollection":
     """Designs in one plane, and the outer edge of the front there."""
     edge = outer_edge(across, panel.sense * panel.values)
     axis.plot(across[edge], panel.values[edge], color="0.6", linewidth=1, zorder=1)
@@ -161,7 +168,7 @@ def _designs(axis: Any, panel: Panel, across: np.ndarray, batch: np.ndarray, nor
     )
 
 
-def _devices(axis: Any, panel: Panel, devices: list[DevicePoint]) -> None:
+def _devices(axis: "Axes", panel: Panel, devices: list[DevicePoint]) -> None:
     """Devices at their best, each with the outer edge of its own front; those of the scenario's
     generation stand out."""
     styles = {
@@ -245,7 +252,7 @@ def outer_edge(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return order[y[order] >= best][::-1]
 
 
-def _plain_ticks(panel: Any, only: str = "xy") -> None:
+def _plain_ticks(panel: "Axes", only: str = "xy") -> None:
     """1, 2, 5, 10, … instead of powers of ten."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
@@ -280,7 +287,7 @@ def _named(point: DevicePoint) -> str:
     return plain(f"{point.name} {point.size}" + (f" ({point.year})" if point.year else ""))
 
 
-def _label(axis: Any, labels: list[tuple[float, float, DevicePoint]]) -> None:
+def _label(axis: "Axes", labels: list[tuple[float, float, DevicePoint]]) -> None:
     """Names in a column at the left edge, never over each other, each with a line to its point."""
     to_screen, frame = axis.transData, axis.get_window_extent()
     line_height = 1.3 * LABEL_SIZE * axis.figure.dpi / 72

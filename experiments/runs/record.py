@@ -4,7 +4,7 @@ just ended or is shown again."""
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -24,6 +24,26 @@ USED = (
     "fleet",
 )
 """What is printed of ``run.json``, beside objectives, machines and services."""
+
+
+class ObjectiveRecord(TypedDict):
+    """What was asked for."""
+
+    name: str
+    unit: str
+    sense: int
+
+
+class PromiseRecord(TypedDict):
+    """What was promised, what was reached from the least to the most, and used over allowed of each
+    design."""
+
+    name: str
+    unit: str
+    least: float | None
+    most: float | None
+    reached: list[float]
+    used: list[float]
 
 
 @dataclass(frozen=True)
@@ -52,7 +72,7 @@ class RunRecord:
         return found
 
     @property
-    def objectives(self) -> list[dict[str, Any]]:
+    def objectives(self) -> list[ObjectiveRecord]:
         """What was asked for: name, unit and sense of each."""
         return self.details["objectives"]
 
@@ -76,11 +96,11 @@ class RunRecord:
         prefixes = [service_prefix(s, len(self.services)) for s in range(len(self.services))]
         return [column for prefix in prefixes if (column := self.find(prefix + name))]
 
-    def best(self, objective: dict[str, Any]) -> int:
+    def best(self, objective: ObjectiveRecord) -> int:
         """Which design is the best for one objective alone."""
         return int(np.argmax(objective["sense"] * self.column(objective["name"]).values))
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, object]:
         """What ``--json`` prints: everything, ``designs`` with every column of ``front.csv`` under
         the same name."""
         units = {column.name: column.unit for column in self.columns if column.unit}

@@ -17,7 +17,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from experiments.runs.manifest import OURS, RUN, entries, hash_of, recorded
+from experiments.runs.manifest import OURS, RUN, entries, files, hash_of, recorded
 
 CURRENT_FOLDER, EXCHANGE = -100, 2
 """``AT_FDCWD`` of fcntl.h and ``RENAME_EXCHANGE`` of linux/fs.h."""
@@ -55,7 +55,7 @@ def keep_notes(source: Path, target: Path) -> None:
     written = (
         dict.fromkeys(filter(OURS.fullmatch, entries(source)))
         if details is None
-        else details["files"]
+        else files(details)
     )
     for name in sorted(
         entries(source), key=lambda name: name in written

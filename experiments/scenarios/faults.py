@@ -3,13 +3,14 @@
 import copy
 import typing
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TypeAlias
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from experiments.terminal.refusal import Refused, nearest, shortened
 
-Content = dict[str, Any]
+Content: TypeAlias = dict[str, object]
 
 MOST_TOLD = 20
 """Faults of a file that are told one by one."""
@@ -31,7 +32,7 @@ def refusal(origin: str, faults: Sequence[str]) -> Refused:
 
 
 def faults(
-    check: Callable[[Content], Any], content: Content, model: type[BaseModel], sound: Content
+    check: Callable[[Content], object], content: Content, model: type[BaseModel], sound: Content
 ) -> list[str]:
     """Find every fault of a file.
 
@@ -66,7 +67,7 @@ def faults(
     return found
 
 
-def complaint(problem: Any, model: type[BaseModel]) -> str:
+def complaint(problem: ErrorDetails, model: type[BaseModel]) -> str:
     """One of pydantic's complaints in one sentence."""
     where = ".".join(f"{part}" for part in problem["loc"]).replace("workload.0", "workload")
     if problem["type"] == "extra_forbidden":
@@ -92,7 +93,7 @@ def _section(location: tuple[int | str, ...], model: type[BaseModel]) -> type[Ba
     return model
 
 
-def _mend(content: Content, problem: Any, sound: Content) -> None:
+def _mend(content: Content, problem: ErrorDetails, sound: Content) -> None:
     """Put a sound value in the place of a faulty one; a key that is not known goes."""
     section, key, table = _place(content, problem["loc"])
     if key is None:
@@ -104,7 +105,7 @@ def _mend(content: Content, problem: Any, sound: Content) -> None:
         content.pop(section, None)  # a sound file does without
         return
     source = sound[section] if section else sound
-    if key in source:
+    if isinstance(source, dict) and key in source:
         table[key] = copy.deepcopy(source[key])
     else:
         table.pop(key, None)

@@ -3,7 +3,9 @@ execution."""
 
 import itertools
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from jax import Array
 
 import codesign
 import hardware_priors
@@ -11,6 +13,7 @@ from codesign.numerics.fields import real
 from codesign.search import CONTINUOUS, Bound, Choice, Kind, Service, Space
 from codesign.search.statement.services import steps
 from codesign.workload.catalogue import reading
+from codesign.workload.phases import Phase, Serving
 from codesign.workload.reading import one_width, override
 from codesign.workload.transformer import UNLIMITED, has_experts
 from experiments.points.cautions import refuse_more_stages, too_long
@@ -127,18 +130,24 @@ def service(work: Work, batch: tuple[int, int]) -> Service:
     )
 
 
-def phase(work: Work) -> Any:
+def _given(positions: float | None) -> Array:
+    """A number of positions, which the schema has checked to be there."""
+    assert positions is not None
+    return real(positions)
+
+
+def phase(work: Work) -> Phase | Serving:
     """The phase of a service at batch 1."""
     draft = None
     if work.draft_length:
         draft = codesign.Draft(work.draft_length, work.draft_acceptance, work.draft_cost)
     if work.phase == "decode":
-        return codesign.Decode(batch=real(1), context=real(work.context), draft=draft)
+        return codesign.Decode(batch=real(1), context=_given(work.context), draft=draft)
     if work.phase == "prefill":
-        return codesign.Prefill(batch=real(1), prompt=real(work.prompt), cached=real(work.cached))
+        return codesign.Prefill(batch=real(1), prompt=_given(work.prompt), cached=real(work.cached))
     return codesign.Serving(
-        real(work.prompt),
-        real(work.output),
+        _given(work.prompt),
+        _given(work.output),
         real(1),
         cached=work.cached,
         load=work.load,

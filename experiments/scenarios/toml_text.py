@@ -4,6 +4,7 @@ import json
 import re
 from functools import cache
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from experiments.terminal.refusal import Refused, nearest
 
 
 @cache
-def _built_in() -> dict[str, Any]:
+def _built_in() -> dict[str, Traversable]:
     folder = resources.files("experiments") / "scenarios"
     return {
         file.name.removesuffix(".toml"): file
@@ -98,7 +99,7 @@ def read(text: str, name: str, origin: str) -> Scenario:
         ) from None
 
 
-def _validated(content: dict[str, Any]) -> Scenario:
+def _validated(content: dict[str, object]) -> Scenario:
     return Scenario.model_validate(content)
 
 
@@ -130,7 +131,7 @@ def _drop_idle(resolved: Scenario, content: dict[str, Any]) -> None:
         content["choices"].pop("experts")
 
 
-def _toml(value: Any) -> str:
+def _toml(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):

@@ -1,7 +1,7 @@
 """What the values of a scenario may be: quantities with units, names, counts, alternatives."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -50,7 +50,7 @@ def in_order(ends: tuple[int, int]) -> tuple[int, int]:
     return ends
 
 
-def several(value: Any) -> Any:
+def several(value: object) -> object:
     """One alternative may be written without brackets."""
     return value if isinstance(value, list | tuple) else [value]
 
@@ -70,7 +70,7 @@ LONGEST_NAME = 100
 LONGEST_TEXT = 1000
 
 
-def once(values: Any) -> Any:
+def once(values: Sequence[object]) -> object:
     """Alternatives, refused where one is given twice: it would only cost time."""
     for place, value in enumerate(values):
         if value in values[:place]:

@@ -1,7 +1,6 @@
 """Shadow prices, steps of integers, motion and flips of an optimum, ready for JSON."""
 
 import math
-from typing import Any
 
 import numpy as np
 
@@ -37,7 +36,7 @@ def amount_of(price: ShadowPrice) -> float:
     return amount
 
 
-def at_optimum(found: Optimum) -> dict[str, Any]:
+def at_optimum(found: Optimum) -> dict[str, object]:
     """Prices of limits, of whole numbers and of the box."""
     prices = shadow_prices(found)
     return {
@@ -78,7 +77,7 @@ def _integers(found: Optimum) -> dict[str, int]:
     return dict(zip(names, map(int, found.subproblem.integers), strict=True))
 
 
-def by_priors(found: Optimum, stated: Scenario) -> dict[str, Any]:
+def by_priors(found: Optimum, stated: Scenario) -> dict[str, object]:
     """How value and design move with every prior, and when the integers flip."""
     priors = priors_of(stated, problem(stated))
     moved = motion(found)
@@ -93,7 +92,7 @@ def by_priors(found: Optimum, stated: Scenario) -> dict[str, Any]:
     }
 
 
-def _motion(moved: Motion, kinds: int) -> list[dict[str, Any]]:
+def _motion(moved: Motion, kinds: int) -> list[dict[str, object]]:
     order = np.argsort(-np.abs(moved.value))[:MOTIONS]
     prefixes = [""] if kinds == 1 else [f"machine {p} " for p in range(kinds)]
     return [
@@ -112,7 +111,7 @@ def _motion(moved: Motion, kinds: int) -> list[dict[str, Any]]:
     ]
 
 
-def _flip(flip: Flip, priors: Priors, facts: list[tuple[str, float, str]]) -> dict[str, Any]:
+def _flip(flip: Flip, priors: Priors, facts: list[tuple[str, float, str]]) -> dict[str, object]:
     leaf, value, unit = facts[0]
     own = next(prior for prior in priors.uncertain if prior.name == flip.prior)
     nominal = own.facts[0][1]

@@ -15,13 +15,15 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
 from codesign.hardware.technology import Technology
+from codesign.numerics.fields import Real
 from codesign.search import Infeasible
+from codesign.search.integers.formulation import Subproblem
 from codesign.search.solver.lanes import double_precision
 from codesign.sensitivity.flips import runners_up
 from codesign.sensitivity.optimum import Optimum, Statement, find_optimum
@@ -79,7 +81,7 @@ def with_technology(stated: Scenario, part: str, name: str) -> Scenario:
     return stated.model_copy(update={"technology": chosen, "machines": machines})
 
 
-def scaled(technology: Technology, quantity: str, factor: Any) -> Technology:
+def scaled(technology: Technology, quantity: str, factor: Real) -> Technology:
     """A technology with the numbers of a quantity multiplied."""
     for part, field in SCALED[quantity]:
         own = getattr(technology, part)
@@ -89,7 +91,7 @@ def scaled(technology: Technology, quantity: str, factor: Any) -> Technology:
 
 
 def values_at(
-    found: Optimum, quantity: str, factors: np.ndarray, rivals: Sequence[Any]
+    found: Optimum, quantity: str, factors: np.ndarray, rivals: Sequence[Subproblem]
 ) -> np.ndarray:
     """ln of the objective, to be minimised, of the best of some solved integers at each factor."""
     best = np.full(len(factors), np.inf)

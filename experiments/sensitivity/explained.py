@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 
+from codesign.numerics.fields import Real
 from codesign.sensitivity.explanation import explain
 from codesign.sensitivity.inputs import Inputs, fleet_at
 from experiments.scenarios.schema import Scenario
@@ -61,7 +62,7 @@ def resolved(
 
 
 @functools.lru_cache(maxsize=16)
-def value_of(wanted: Objective) -> Callable[[Inputs], Any]:
+def value_of(wanted: Objective) -> Callable[[Inputs], Real]:
     """The objective as a function of all inputs."""
     return lambda inputs: wanted(fleet_at(inputs).totals)  # pyright: ignore[reportArgumentType]
 

@@ -14,7 +14,7 @@ import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -143,7 +143,7 @@ def _device(stated: Scenario) -> tuple[str, float]:
     return "\n".join(lines) + "\n", watts
 
 
-def as_record(found: Fleets) -> dict[str, Any]:
+def as_record(found: Fleets) -> dict[str, object]:
     """What is printed: the matrix, the best fleets, and from which power each kind more pays."""
     prior = lookup(*DEVELOPMENT).si
     powers = {

@@ -7,14 +7,16 @@ Run: python -m experiments.sensitivity.maps map.png --model M --device D --chips
 import argparse
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from codesign.numerics.compilation import SELDOM, compiled
+from codesign.numerics.fields import Truth
 from codesign.sensitivity.inputs import Inputs, fleet_at
 from experiments.points.arguments import PointArguments
 from experiments.points.breakdown import RESOURCES
@@ -46,8 +48,8 @@ def context_batch_map(inputs: Inputs, wanted: Objective) -> Map:
     """
 
     @compiled(SELDOM)
-    def at(context: Any, batch: Any) -> tuple[Any, Any, Any]:
-        def log_value(moves: Any) -> tuple[Any, Any]:
+    def at(context: Array, batch: Array) -> tuple[Array, Array, Array]:
+        def log_value(moves: Array) -> tuple[Array, tuple[Array, Truth]]:
             design = inputs.designs[0]
             moved = eqx.tree_at(
                 lambda d: [getattr(d, name) for name in QUANTITIES],

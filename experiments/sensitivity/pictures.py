@@ -1,7 +1,7 @@
 """Pictures of what matters: a tornado of priors, a ridge plot of optimal sizes."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,12 +10,15 @@ from experiments.sensitivity.uncertain import Sampled
 from experiments.terminal.number_format import in_scale, scale
 from experiments.terminal.screen import plain
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 LOW, HIGH, FILL = "#0072b2", "#d55e00", "#56b4e9"  # of the Okabe-Ito palette
 
 SIZE_UNITS = dict(zip(CONTINUOUS, ("B/s", "B", "FLOP/s", "s", "B/s", "1"), strict=True))
 
 
-def _figure(height: float, columns: int = 1, width: float = 9.0) -> Any:
+def _figure(height: float, columns: int = 1, width: float = 9.0) -> "tuple[Figure, Any]":
     import matplotlib
 
     matplotlib.use("Agg")
@@ -24,7 +27,7 @@ def _figure(height: float, columns: int = 1, width: float = 9.0) -> Any:
     return pyplot.subplots(1, columns, figsize=(width, height))
 
 
-def _save(figure: Any, path: Path) -> None:
+def _save(figure: "Figure", path: Path) -> None:
     from matplotlib import pyplot
 
     figure.tight_layout()

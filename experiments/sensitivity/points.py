@@ -1,11 +1,10 @@
 """What a user names, as inputs of the model: a row of a run, a scenario's best design, a device."""
 
 import dataclasses
-import functools
 import shlex
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeVar
 
 import jax
 import numpy as np
@@ -50,6 +49,10 @@ class Named(NamedTuple):
     inputs: Inputs
     stated: Scenario | None = None
     optimum: Callable[[], Optimum] | None = None
+
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
 
 
 def statement(stated: Scenario, posed: Problem, wanted: Objective) -> Statement:
@@ -122,9 +125,11 @@ def of_run(folder: Path, row: str, name: str | None) -> Named:
             round(number) if space.buildable else 0
             for number, space in zip(numbers, posed.spaces, strict=True)
         ]
-    solve = functools.partial(
-        refused, optimum_at, statement(stated, posed, wanted), choice, [round(x) for x in integers]
-    )
+
+    def solve() -> Optimum:
+        asked = statement(stated, posed, wanted)
+        return refused(optimum_at, asked, choice, [round(x) for x in integers])
+
     return Named(f"{folder.name}:{k}", inputs, stated, solve)
 
 
@@ -174,7 +179,9 @@ def of_scenario(what: str, name: str | None, tell: Tell) -> Named:
     return Named(title, inputs_at(found), stated, lambda: found)
 
 
-def refused(work: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+def refused(
+    work: Callable[Given, Result], *arguments: Given.args, **options: Given.kwargs
+) -> Result:
     try:
         return work(*arguments, **options)
     except Infeasible as error:

@@ -3,7 +3,7 @@ that they make."""
 
 import dataclasses
 import itertools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -73,7 +73,7 @@ class Priors:
 
     def _technology(self, z: np.ndarray, facts: dict[str, Prior], about: bool) -> Technology:
         column = {prior.name: k for k, prior in enumerate(self.uncertain)}
-        leaves: dict[str, Any] = {}
+        leaves: dict[str, object] = {}
         for leaf, fact in facts.items():
             word, known = fact.group or leaf, unit(fact.unit)
             value = np.full(len(z), fact.si.value)

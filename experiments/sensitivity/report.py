@@ -1,7 +1,7 @@
 """Elasticities, exchange rates, regimes and shadow prices of a point, ready for JSON."""
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jax
 
@@ -35,7 +35,7 @@ UNITS = {
 
 def sensitivity_report(
     point: Named, wanted: Objective, tell: "Tell", *, priors: bool = False
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Everything that ``sensitivity --json`` prints; ``priors``: also what moves with them.
 
     Raises:
@@ -50,7 +50,7 @@ def sensitivity_report(
             " another objective"
         )
     tell("elasticities", 1, 1)
-    report: dict[str, Any] = {
+    report: dict[str, object] = {
         "what": point.title,
         "objective": wanted.name,
         "unit": wanted.unit,
@@ -98,7 +98,7 @@ def _one_sided(found: Elasticities) -> dict[str, dict[str, list[float | None]]]:
     }
 
 
-def _as_record(one: Regime) -> dict[str, Any]:
+def _as_record(one: Regime) -> dict[str, object]:
     record = one._asdict()
     return {**record, "distance": one.distance if math.isfinite(one.distance) else None}
 

@@ -2,14 +2,17 @@
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
+from codesign.hardware.technology import Technology
 from codesign.limits import LIMIT_NAMES
+from codesign.search.integers.formulation import Subproblem
 from codesign.search.solver.lanes import double_precision
 from codesign.search.statement.problem import integer_names
 from codesign.search.statement.space import CONTINUOUS
@@ -73,11 +76,14 @@ def sample(
     structure, sense = found.pool.formulation.structure, found.objective.sense
     first = structure.variable(CONTINUOUS[0], 0)
 
-    def block(kind: tuple[Any, ...], work: Callable[[], tuple[np.ndarray, ...]]) -> Any:
+    def block(
+        kind: tuple[int | str, ...], work: Callable[[], tuple[np.ndarray, ...]]
+    ) -> tuple[np.ndarray, ...]:
         key = ("uncertainty", *kind, count, seed)
         if (kept := ledger.get(key)) is None:
             ledger.put([(key, tuple(np.asarray(part) for part in work()))])
             kept = ledger.get(key)
+        assert kept is not None, "what was put is there"
         return kept
 
     fixed = []
@@ -124,14 +130,14 @@ def gains(table: np.ndarray, sense: int) -> np.ndarray:
 
 
 def against(
-    rival: Inputs, priors: Priors, facts: tuple[Any, ...], wanted: Objective, z: np.ndarray
+    rival: Inputs, priors: Priors, facts: tuple, wanted: Objective, z: np.ndarray
 ) -> np.ndarray:
     """A device's machine in the same worlds, at the best batch that fits and keeps its promise;
     its own technology drawn with the same deviates."""
     own = Priors(priors.uncertain, (facts,), priors.utilisation)
     technologies = own.drawn(z, 0)
 
-    def value(technologies: Any, factor: Any) -> Any:
+    def value(technologies: tuple[Technology, ...], factor: Array) -> Array:
         services = tuple(
             eqx.tree_at(
                 lambda s: s.phase.batch, one, jnp.maximum(jnp.floor(one.phase.batch * factor), 1.0)
@@ -155,7 +161,7 @@ def against(
 
 def report(
     found: Optimum, priors: Priors, sampled: Sampled, wanted: Objective, tell: Tell
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Everything that ``uncertainty --json`` prints."""
     table = gains(sampled.table, wanted.sense)
     chosen = candidates(found)
@@ -233,7 +239,7 @@ def report(
     }
 
 
-def _name(found: Optimum, subproblem: Any) -> str:
+def _name(found: Optimum, subproblem: Subproblem) -> str:
     if subproblem == found.subproblem:
         names = integer_names(found.pool.formulation.problems)
         whole = ", ".join(
@@ -248,7 +254,7 @@ def _best(names: list[str], worth: np.ndarray) -> str | None:
     return names[int(np.argmax(worth))] if worth.max() > 1e-9 else None
 
 
-def _distribution(values: np.ndarray) -> dict[str, Any]:
+def _distribution(values: np.ndarray) -> dict[str, object]:
     if not len(values):
         return {"mean": None, "quantiles": {}}
     return {
@@ -261,7 +267,7 @@ def _number(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _indices(found: Optimum, priors: Priors) -> dict[str, Any]:
+def _indices(found: Optimum, priors: Priors) -> dict[str, object]:
     """Sobol indices of ln of the optimum's hardware at its best batch, over the priors with the
     largest slopes (others at their medians), and indices from slopes."""
     step = 1e-3

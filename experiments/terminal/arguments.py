@@ -3,21 +3,22 @@ imported."""
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TypeAlias, TypeVar
 
 from tyro.constructors import PrimitiveConstructorSpec
 
 from experiments.terminal.refusal import Refused, expected
 
-Spec = PrimitiveConstructorSpec[Any]
+Value = TypeVar("Value")
+Spec: TypeAlias = PrimitiveConstructorSpec[Value]
 
 
 def _one_value(
     metavar: str,
-    read: Callable[[str], Any],
-    matches: Callable[[Any], bool],
-    write: Callable[[Any], str] = str,
-) -> Spec:
+    read: Callable[[str], Value],
+    matches: Callable[[object], bool],
+    write: Callable[[Value], str] = str,
+) -> Spec[Value]:
     return PrimitiveConstructorSpec(
         nargs=1,
         metavar=metavar,
@@ -41,7 +42,7 @@ MOST = 10**12
 """A whole number of anything that is counted here."""
 
 
-def whole(name: str, least: int = 1, most: int = MOST) -> Spec:
+def whole(name: str, least: int = 1, most: int = MOST) -> Spec[int]:
     """A whole number of at least 1, or another least one, and no more than makes sense.
 
     >>> whole("batch").instance_from_str(["0"])  # doctest: +NORMALIZE_WHITESPACE
@@ -75,7 +76,7 @@ def _whole_number(name: str, text: str, expected: str) -> float:
 
 def number(
     name: str, unit: str, low: float = 0.0, high: float = math.inf, *, include_low: bool = False
-) -> Spec:
+) -> Spec[float]:
     """A finite number above ``low`` (or at least) and at most ``high``, in a unit that the message
     names."""
     bounds = f"{'of at least' if include_low else 'above'} {low:g}" + (
@@ -92,7 +93,7 @@ def number(
     return _one_value(unit.upper() or "X", read, lambda value: isinstance(value, float))
 
 
-def one_of(name: str, choices: Sequence[str]) -> Spec:
+def one_of(name: str, choices: Sequence[str]) -> Spec[str]:
     """One of a few words; ``name`` with a blank in it belongs to an argument that has no option's
     name."""
     label = name if " " in name else f"--{name}"
@@ -105,7 +106,7 @@ def one_of(name: str, choices: Sequence[str]) -> Spec:
     return _one_value("|".join(choices), read, lambda value: value in choices)
 
 
-def some_of(name: str, choices: Sequence[str], everything: str) -> Spec:
+def some_of(name: str, choices: Sequence[str], everything: str) -> Spec[tuple[str, ...]]:
     """Several words joined by commas, or the word that stands for all of them; a tuple."""
 
     def read(text: str) -> tuple[str, ...]:
@@ -121,7 +122,7 @@ def some_of(name: str, choices: Sequence[str], everything: str) -> Spec:
     )
 
 
-def words(name: str) -> Spec:
+def words(name: str) -> Spec[tuple[str, ...]]:
     """Several words joined by commas; a tuple."""
 
     def read(text: str) -> tuple[str, ...]:
@@ -133,7 +134,7 @@ def words(name: str) -> Spec:
     return _one_value("NAME[,NAME]", read, lambda value: isinstance(value, tuple), ",".join)
 
 
-def wholes(name: str, most: int = MOST) -> Spec:
+def wholes(name: str, most: int = MOST) -> Spec[tuple[int, ...]]:
     """Several whole numbers of at least 1 joined by commas; a tuple.
 
     >>> wholes("chips").instance_from_str(["8,32"])
@@ -148,7 +149,7 @@ def wholes(name: str, most: int = MOST) -> Spec:
     )
 
 
-def whole_or(name: str, word: str, most: int = MOST) -> Spec:
+def whole_or(name: str, word: str, most: int = MOST) -> Spec[int | str]:
     """A whole number of at least 1, or one word."""
     read_number = whole(name, most=most).instance_from_str
 
@@ -162,7 +163,7 @@ def whole_or(name: str, word: str, most: int = MOST) -> Spec:
     return _one_value(f"N|{word}", read, lambda value: value == word or isinstance(value, int))
 
 
-def flag_or_count(name: str) -> Spec:
+def flag_or_count(name: str) -> Spec[bool | float]:
     """A flag that may be followed by a positive number: ``True``, or the number."""
     read = number(name, "").instance_from_str
     return PrimitiveConstructorSpec(

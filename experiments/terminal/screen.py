@@ -8,7 +8,7 @@ obeyed.
 import os
 import sys
 import unicodedata
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.text import Text
@@ -50,11 +50,11 @@ def messages() -> Console:
     return _console(sys.stderr)
 
 
-def _console(stream: Any) -> Console:
+def _console(stream: TextIO) -> Console:
     return Screen(file=stream, highlight=False, markup=False, emoji=False, width=columns(stream))
 
 
-def columns(stream: Any) -> int | None:
+def columns(stream: TextIO) -> int | None:
     """Columns of a stream; None lets the terminal tell."""
     asked = os.environ.get("COLUMNS", "")
     if asked.isdecimal() and 0 < len(asked) < 5:

@@ -77,6 +77,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.wrongly_typed
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_is_something_else_is_refused_in_one_sentence(case):
     call, expected = REFUSED[case]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from codesign.workload import experts as routing
+from codesign.workload import skewed_experts, urn
 from tests.codesign import oracle_routing
 from tests.examples import examples
 
@@ -58,7 +59,7 @@ def test_uniform_routing_agrees_with_simulation(experts, active, rows, trials):
 @pytest.mark.parametrize("rows", [1, 16, 200])
 def test_skewed_routing_agrees_with_simulation(skew, rows):
     experts, active, groups = 64, 6, 16
-    popularity = routing.zipf_popularity(experts, skew)
+    popularity = skewed_experts.zipf_popularity(experts, skew)
     counts = simulated(
         experts,
         active,
@@ -66,24 +67,30 @@ def test_skewed_routing_agrees_with_simulation(skew, rows):
         {1: 20000, 16: 4000, 200: 1000}[rows],
         tuple(np.asarray(popularity).tolist()),
     )
-    close(routing.touched_experts_skewed(popularity, active, rows), (counts > 0).sum(1), 0.02)
+    close(
+        skewed_experts.touched_experts_skewed(popularity, active, rows), (counts > 0).sum(1), 0.02
+    )
     dealt = counts.reshape(len(counts), -1, groups)
     dealt[:, 1::2] = dealt[:, 1::2, ::-1].copy()
     close(
-        jax.jit(routing.busiest_rows_skewed, static_argnums=3)(popularity, active, rows, groups),
+        jax.jit(skewed_experts.busiest_rows_skewed, static_argnums=3)(
+            popularity, active, rows, groups
+        ),
         dealt.sum(1).max(1),
         0.05,
     )
 
 
 def test_no_skew_is_uniform():
-    popularity = routing.zipf_popularity(64, 0.0)
+    popularity = skewed_experts.zipf_popularity(64, 0.0)
     for rows in (1.0, 20.0, 3000.0):
-        assert float(routing.touched_experts_skewed(popularity, 6, rows)) == pytest.approx(
+        assert float(skewed_experts.touched_experts_skewed(popularity, 6, rows)) == pytest.approx(
             float(routing.touched_experts(64, 6, rows)), rel=1e-9
         )
         for groups in (1, 5, 64):
-            assert float(routing.busiest_rows_skewed(popularity, 6, rows, groups)) == pytest.approx(
+            assert float(
+                skewed_experts.busiest_rows_skewed(popularity, 6, rows, groups)
+            ) == pytest.approx(
                 float(routing.busiest_rows(64, 6, rows, groups)), rel=1e-3 if groups == 5 else 1e-9
             )
 
@@ -91,23 +98,27 @@ def test_no_skew_is_uniform():
 def test_skew_makes_the_busiest_chip_busier_and_touches_fewer():
     skews = jnp.array([0.0, 0.4, 0.8, 1.2])
     load = jax.vmap(
-        lambda s: routing.busiest_rows_skewed(routing.zipf_popularity(64, s), 4, 64.0, 64)
+        lambda s: skewed_experts.busiest_rows_skewed(
+            skewed_experts.zipf_popularity(64, s), 4, 64.0, 64
+        )
     )(skews)
     touched = jax.vmap(
-        lambda s: routing.touched_experts_skewed(routing.zipf_popularity(64, s), 4, 20.0)
+        lambda s: skewed_experts.touched_experts_skewed(
+            skewed_experts.zipf_popularity(64, s), 4, 20.0
+        )
     )(skews)
     assert (jnp.diff(load) > 0).all() and (jnp.diff(touched) < 0).all()
 
 
 def test_pick_probabilities_sum_to_active_and_carry_exact_gradients():
     def hottest(skew):
-        return routing.pick_probability(routing.zipf_popularity(64, skew), 6.0)[0]
+        return skewed_experts.pick_probability(skewed_experts.zipf_popularity(64, skew), 6.0)[0]
 
     assert float(
-        routing.pick_probability(routing.zipf_popularity(64, 1.0), 6.0).sum()
+        skewed_experts.pick_probability(skewed_experts.zipf_popularity(64, 1.0), 6.0).sum()
     ) == pytest.approx(6.0, rel=1e-12)
     assert float(
-        routing.pick_probability(routing.zipf_popularity(8, 2.0), 7.5).sum()
+        skewed_experts.pick_probability(skewed_experts.zipf_popularity(8, 2.0), 7.5).sum()
     ) == pytest.approx(7.5, rel=1e-9)
     step = 1e-5
     assert float(jax.grad(hottest)(0.7)) == pytest.approx(
@@ -117,9 +128,9 @@ def test_pick_probabilities_sum_to_active_and_carry_exact_gradients():
 
 def test_bad_static_arguments_are_named():
     with pytest.raises(ValueError, match="groups = 65: expected 1 to 64"):
-        routing.busiest_rows_skewed(routing.zipf_popularity(64, 1.0), 4, 8.0, 65)
+        skewed_experts.busiest_rows_skewed(skewed_experts.zipf_popularity(64, 1.0), 4, 8.0, 65)
     with pytest.raises(ValueError, match="experts = 0"):
-        routing.zipf_popularity(0, 1.0)
+        skewed_experts.zipf_popularity(0, 1.0)
 
 
 @pytest.mark.parametrize("rows", [1.0, 2.5, 40.0, 4096.0])
@@ -345,6 +356,6 @@ def test_maximum_of_normals_against_the_integral():
     groups = np.array([1.0, 1.5, 2.0, 8.0, 64.0, 384.0, 4096.0])
     x = np.linspace(-9.0, 12.0, 20001)
     density = groups[:, None] * np.exp((groups[:, None] - 1.0) * norm.logcdf(x)) * norm.pdf(x)
-    moments = routing._normal_maximum(jnp.array(groups))
+    moments = urn._normal_maximum(jnp.array(groups))
     for power, tolerance, fitted in zip((1, 2, 3), (0.0015, 0.012, 0.2), moments, strict=True):
         np.testing.assert_allclose(fitted, np.trapezoid(density * x**power, x), atol=tolerance)

@@ -13,6 +13,7 @@ from experiments.examples import (
     own_collective,
     own_execution,
     own_limit,
+    own_memory,
     own_objective,
     own_technology,
 )
@@ -62,6 +63,23 @@ def test_own_objectives():
     assert proved.values[0, 0] == pytest.approx(product, rel=1e-9)
     assert searched.status[0] == LOCAL and np.isnan(searched.front_gap[0])
     assert 0.0 <= searched.residual[0] < 0.1
+
+
+def test_own_memory():
+    cheap = own_memory.optical_pool(own_memory.WORLD, 1e-9, 2e-12)
+    dear = own_memory.optical_pool(own_memory.WORLD, 3e-9, 5e-12)
+    there, twice = (own_memory.step(cheap, bandwidth, 1e12) for bandwidth in (1e12, 2e12))
+    more = own_memory.step(dear, 1e12, 1e12)
+    assert float(more.cost.memory - there.cost.memory) == pytest.approx(2e-9 * 1e12, rel=1e-9)
+    moved = float(np.sum(there.step.traffic.pool))  # of a chip; the cache binds its operators
+    reads = np.asarray(there.step.traffic.pool) > 0
+    assert np.asarray(there.step.memory)[reads] == pytest.approx(
+        np.asarray(there.step.traffic.pool)[reads] / 1e12, rel=1e-9
+    )
+    assert float(there.step_time - twice.step_time) == pytest.approx(moved / 2e12, rel=1e-6)
+    joules = float((more.mean_power - there.mean_power) * there.step_time)
+    assert joules == pytest.approx(8.0 * 3e-12 * moved, rel=1e-6)
+    assert not own_memory.step(cheap, 1e12, 1e10).fits_memory and there.fits_memory
 
 
 def test_own_technology():

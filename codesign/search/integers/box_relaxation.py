@@ -1,12 +1,12 @@
 """Bounding what is in boxes of integers by a convex relaxation (``underestimators``)."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
 from codesign.numerics.compilation import OFTEN, SELDOM, compiled
-from codesign.numerics.fields import Real
+from codesign.numerics.fields import IntArray, RealArray
 from codesign.search.integers.boxes import Box
 from codesign.search.integers.formulation import asked, solve_programs
 from codesign.search.integers.solution_pool import SolutionPool
@@ -34,7 +34,11 @@ class BoxBounds(NamedTuple):
 
 @compiled(OFTEN, static_argnums=(0,))
 def relaxed_ranges(
-    structure: Structure, problems: PackedProblems, choices: Any, low: Real, high: Real
+    structure: Structure,
+    problems: PackedProblems,
+    choices: IntArray,
+    low: RealArray,
+    high: RealArray,
 ) -> Underestimators:
     """Monomials below all coefficients over ranges of chips and batch, leading axis the ranges."""
     return each_lane(
@@ -47,10 +51,10 @@ def relaxed_programs(
     structure: Structure,
     problems: PackedProblems,
     bounds: BoundNumbers,
-    choices: Any,
+    choices: IntArray,
     monomials: Underestimators,
-    low: Real,
-    high: Real,
+    low: RealArray,
+    high: RealArray,
 ) -> Program:
     """Programs of boxes, from what is below their ranges of chips and batch."""
     return each_lane(
@@ -121,7 +125,7 @@ def _solved(pairs: list[tuple[Box, int]], pool: SolutionPool, enough: np.ndarray
         done = solve_programs(
             formulation.solved, programs, formulation.goals, weights, pace_limit, enough[rows]
         )
-        return BoxBounds(done.bound, done.point.y)
+        return BoxBounds(np.asarray(done.bound), np.asarray(done.point.y))
 
     order = sorted(range(len(pairs)), key=lambda k: (ranges[k], pairs[k]))
     distinct = list(dict.fromkeys(ranges[k] for k in order))

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from codesign.numerics.fields import pick
 from codesign.search.integers.formulation import Formulation, Subproblem
 
 
@@ -29,10 +30,10 @@ def roots(formulation: Formulation) -> list[Box]:
     problems = formulation.problems
     low, high = formulation.ranges
     boxes = []
-    for choice in range(len(problems.kinds[0].dies)):
+    for choice in range(problems.choices):
         parts = [Box(choice, tuple(map(int, low)), tuple(map(int, high)))]
         for p in range(len(problems.spaces)):
-            domain = int(problems.kinds[p].scale_up_domain[choice])
+            domain = int(pick(problems.kinds[p].scale_up_domain, choice))
             parts = [
                 part
                 for box in parts

@@ -59,7 +59,7 @@ def scan_chips(
     )
     low, high = (np.where(np.arange(len(side)) < counted, side, 0) for side in formulation.ranges)
     own = 0 if formulation.part is None else formulation.part.kind
-    choices = range(len(formulation.problems.kinds[0].dies))
+    choices = range(formulation.problems.choices)
     boxes = []
     for choice in choices:
         for chips in grid(int(low[own]), int(high[own])):

@@ -3,14 +3,14 @@ to a proved optimum."""
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from codesign.numerics.compilation import OFTEN, SELDOM, compiled
-from codesign.numerics.fields import Real
+from codesign.numerics.fields import IntArray, RealArray
 from codesign.search.program.geometric_program import BoundNumbers, Program, fixed_program
 from codesign.search.program.objectives import Goals
 from codesign.search.program.single_kind import Part, only, owner_of_integers
@@ -38,17 +38,21 @@ class Solved(NamedTuple):
     """Solved problems; ``value`` is +∞ where no feasible point was found. Arrays of JAX inside, of
     numpy outside."""
 
-    value: Any  # (lanes,)
-    bound: Any  # (lanes,)
+    value: RealArray  # (lanes,)
+    bound: RealArray  # (lanes,)
     point: Point
+
+
+Key: TypeAlias = tuple[int | float | str, ...]
+"""What a finished solve is found by."""
 
 
 @runtime_checkable
 class Memory(Protocol):
     """Where finished solves are kept, so that a search that was killed loses none of them."""
 
-    def get(self, key: tuple[Any, ...]) -> tuple[np.ndarray, ...] | None: ...
-    def put(self, entries: Sequence[tuple[tuple[Any, ...], tuple[np.ndarray, ...]]]) -> None: ...
+    def get(self, key: Key) -> tuple[np.ndarray, ...] | None: ...
+    def put(self, entries: Sequence[tuple[Key, tuple[np.ndarray, ...]]]) -> None: ...
 
 
 class Formulation(NamedTuple):
@@ -60,9 +64,8 @@ class Formulation(NamedTuple):
     goals: Goals
     bounds: BoundNumbers
     memory: Memory | None = None
-    slack: Any = (
-        None  # (functions,) which functions the variable "relaxation" relaxes; none unless told
-    )
+    slack: np.ndarray | None = None
+    """(functions,) which functions the variable "relaxation" relaxes; none unless told."""
     slack_range: tuple[float, float] = (0.0, 0.0)
     part: Part | None = None  # the kind of machine that is meant by itself; none where the fleet is
 
@@ -93,8 +96,8 @@ def fixed_programs(
     structure: Structure,
     problems: PackedProblems,
     bounds: BoundNumbers,
-    choices: Any,
-    integers: Real,
+    choices: IntArray,
+    integers: RealArray,
 ) -> Program:
     """Programs at fixed integers, a lane a choice and a row of integers."""
     return each_lane(
@@ -140,9 +143,9 @@ def solve_programs(
     structure: Structure,
     programs: Program,
     goals: Goals,
-    weights: Real,
-    pace_limit: Real,
-    enough: Real,
+    weights: jax.Array,
+    pace_limit: jax.Array,
+    enough: jax.Array,
 ) -> Solved:
     """Solve ``LANES`` programs (leading axis) and bound them: one compiled program for the whole
     search.
@@ -159,7 +162,7 @@ def solve_programs(
     pace = structure.variable("pace")
     programs = dataclasses.replace(programs, high=programs.high.at[:, pace].min(pace_limit))
 
-    def judged(program: Program, weighting: Real, point: Point) -> Solved:
+    def judged(program: Program, weighting: jax.Array, point: Point) -> Solved:
         model = model_at(structure, program, goals, weighting, point)
         feasible = (
             (jnp.max(model.limits) <= FEASIBLE)

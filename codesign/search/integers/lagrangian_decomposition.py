@@ -14,13 +14,15 @@ would number the product of those of each kind; these number the sum.
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
+from jax import Array
+from numpy.typing import ArrayLike
 
 from codesign.numerics.compilation import SELDOM, compiled
-from codesign.numerics.fields import Real
+from codesign.numerics.fields import RealArray
 from codesign.search.integers.branch_and_bound import TOLERANCE, Proof
 from codesign.search.integers.branch_and_bound import prove as prove_together
 from codesign.search.integers.formulation import Subproblem, programs_of
@@ -199,7 +201,7 @@ def mixed(subproblem: Subproblem, other: Subproblem, own: np.ndarray) -> Subprob
     )
 
 
-def _put(integers: Any, others: Any, own: np.ndarray) -> tuple[int, ...]:
+def _put(integers: ArrayLike, others: ArrayLike, own: np.ndarray) -> tuple[int, ...]:
     return tuple(int(v) for v in np.where(own, others, integers))
 
 
@@ -252,7 +254,7 @@ def _shares(pool: SolutionPool, subproblems: list[Subproblem]) -> tuple[np.ndarr
     """Share of each monomial in each outcome (subproblems, outcomes, basis), and the programs'
     constants (subproblems, 3)."""
 
-    def shares(batch: list[Subproblem]) -> tuple[Any, Any]:
+    def shares(batch: list[Subproblem]) -> tuple[Array, Array]:
         programs = programs_of(pool.formulation, batch)
         return (
             shares_at(
@@ -263,11 +265,12 @@ def _shares(pool: SolutionPool, subproblems: list[Subproblem]) -> tuple[np.ndarr
             programs.constants,
         )
 
-    return in_batches(shares, subproblems)
+    found, constants = in_batches(shares, subproblems)
+    return np.asarray(found), np.asarray(constants)
 
 
 @compiled(SELDOM, static_argnums=(0,))
-def shares_at(structure: Structure, programs: Program, y: Real) -> Any:
+def shares_at(structure: Structure, programs: Program, y: RealArray) -> Array:
     """Share of each monomial in each outcome at points of programs, leading axis the programs."""
     shape = exponents(structure)
     return jax.vmap(

@@ -116,8 +116,7 @@ def surroundings(formulation: Formulation, subproblem: Subproblem) -> list[Box]:
     steps = [((k, sign),) for k in moves for sign in (-1, 1)]
     steps += [(a, b) for (a,), (b,) in itertools.combinations(steps, 2) if a[0] != b[0]]
     subproblems = [
-        subproblem._replace(choice=choice)
-        for choice in range(len(formulation.problems.kinds[0].dies))
+        subproblem._replace(choice=choice) for choice in range(formulation.problems.choices)
     ]
     for step in steps:
         integers = list(subproblem.integers)

@@ -2,11 +2,17 @@
 
 import itertools
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 
-from codesign.search.integers.formulation import Formulation, Subproblem, solve_subproblems
+from codesign.numerics.fields import pick
+from codesign.search.integers.formulation import (
+    Formulation,
+    Key,
+    Subproblem,
+    solve_subproblems,
+)
+from codesign.search.integers.underestimators import Underestimators
 from codesign.search.program.keys import OUTCOMES
 from codesign.search.solver.interior_point import Point
 from codesign.search.statement.problem import layer_steps
@@ -29,9 +35,8 @@ class SolutionPool:
         self.pace_limit = np.full(len(weights), np.inf)
         self.bounds = np.full(len(weights), -np.inf)
         self.done: dict[Subproblem, tuple[float, float, Point]] = {}
-        self.underestimators: dict[
-            Any, Any
-        ] = {}  # ranges of chips and batch, relaxed (``box_relaxation``)
+        self.underestimators: dict[object, Underestimators] = {}
+        """Ranges of chips and batch, relaxed (``box_relaxation``)."""
 
     def ask(self, weights: np.ndarray, pace_limit: np.ndarray) -> None:
         """Add weightings."""
@@ -75,7 +80,7 @@ class SolutionPool:
         """``value`` of several, shape (subproblems,)."""
         return np.array([self.value(subproblem) for subproblem in subproblems])
 
-    def _key(self, subproblem: Subproblem) -> tuple[Any, ...]:
+    def _key(self, subproblem: Subproblem) -> Key:
         return ("solve", subproblem.choice, *subproblem.integers, *self.asked(subproblem.weighting))
 
     def _entry(self, subproblem: Subproblem) -> tuple[np.ndarray, ...]:
@@ -123,11 +128,11 @@ def rounded_memory(pool: SolutionPool, subproblem: Subproblem) -> list[Subproble
         if not space.buildable or (formulation.part is not None and formulation.part.kind != p):
             continue
         memory, own = problems.kinds[p].technology.memory, 0 if formulation.part is not None else p
-        stacks = np.exp(y[formulation.solved.variable("memory_bandwidth", own)]) / float(
-            memory.stack_bandwidth[subproblem.choice]
+        stacks = np.exp(y[formulation.solved.variable("memory_bandwidth", own)]) / pick(
+            memory.stack_bandwidth, subproblem.choice
         )
-        layers = np.exp(y[formulation.solved.variable("memory_capacity", own)]) / float(
-            memory.layer_capacity[subproblem.choice]
+        layers = np.exp(y[formulation.solved.variable("memory_capacity", own)]) / pick(
+            memory.layer_capacity, subproblem.choice
         )
         step = float(np.asarray(layer_steps(space, memory))[subproblem.choice])
         steps = layers / stacks / step

@@ -11,7 +11,7 @@ program.
 
 import dataclasses
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -38,13 +38,13 @@ FLAT = 1e-9
 class Underestimators(NamedTuple):
     """What lies below a program's coefficients over a range of chips and batch."""
 
-    coefficients: Any  # (functions, basis) logarithms at integers of 1
-    tilt: Any  # (functions, basis, integers) exponents
+    coefficients: Array  # (functions, basis) logarithms at integers of 1
+    tilt: Array  # (functions, basis, integers) exponents
     samples: (
         Sample  # what bounds the lifted variables, on a lattice over the range; no coefficients
     )
 
-    def at(self, ranges: Any) -> "Underestimators":
+    def at(self, ranges: int | np.ndarray) -> "Underestimators":
         """Some of several, along the leading axis."""
         return jax.tree.map(lambda leaf: leaf[ranges], self)
 
@@ -62,9 +62,12 @@ def underestimate(
     first, last = jnp.log(low), jnp.log(high)
     fractions = [np.linspace(0.0, 1.0, number)[:, None] for number in SAMPLES]
     chips, batch = (
-        jnp.clip(jnp.round(jnp.exp(first + part * (last - first))), low, high) for part in fractions
+        jnp.clip(
+            jnp.round(jnp.exp(first[None] + part * (last - first)[None])), low[None], high[None]
+        )
+        for part in fractions
     )
-    one_by_one = jnp.minimum(low + np.arange(SAMPLES[0])[:, None], high)
+    one_by_one = jnp.minimum(low[None] + np.arange(SAMPLES[0])[:, None], high[None])
     chips = jnp.where(high - low < SAMPLES[0], one_by_one, chips)
     is_chips = np.arange(count) < structure.kinds
     lattice = jnp.where(is_chips, chips[:, None, :], batch[None, :, :]).reshape(-1, count)
@@ -121,8 +124,8 @@ def boxed_program(
 
 
 def underestimating_monomials(
-    structure: Structure, samples: Sample, logs: tuple[Any, Any], *, posynomial: bool
-) -> tuple[Any, Any]:
+    structure: Structure, samples: Sample, logs: tuple[Array, Array], *, posynomial: bool
+) -> tuple[Array, Array]:
     """The monomial below each coefficient: its logarithm at integers of 1, and its exponents.
 
     Args:
@@ -142,7 +145,7 @@ def underestimating_monomials(
         for axis, own in enumerate(owner)
     ]
     chips, batch = along
-    plane = chips.slope * chips.at[:, None] + batch.slope * batch.at[None, :]
+    plane = chips.slope[None, None] * chips.at[:, None] + batch.slope[None, None] * batch.at[None]
     ratio = values - plane
     exact = jnp.max(ratio, axis=(0, 1)) - jnp.min(ratio, axis=(0, 1)) <= FLAT
     between = jnp.minimum(ratio[:, 1:], ratio[:, :-1])
@@ -152,24 +155,24 @@ def underestimating_monomials(
     dip = jnp.where(exact, 0.0, _widest_dip(values, 0, chips))
     coefficients = jnp.where(present, least - dip, ABSENT)
     integers = logs[0].shape[1]
-    tilt = sum(
+    chips_tilt, batch_tilt = (
         jnp.where(present & (own >= 0), line.slope, 0.0)[..., None]
         * (own[..., None] == np.arange(integers))
         for line, own in zip(along, owner, strict=True)
     )
-    return coefficients, tilt
+    return coefficients, chips_tilt + batch_tilt
 
 
 class _Line(NamedTuple):
     """One axis of the lattice, as every coefficient sees it."""
 
-    slope: Any  # (functions, basis) from end to end
-    at: Any  # (samples, functions, basis) ln of the owning integer
-    steps: Any  # (samples − 1, functions, basis) between samples
-    hidden: Any  # the same, where integers lie between that were not sampled; else 0
+    slope: Array  # (functions, basis) from end to end
+    at: Array  # (samples, functions, basis) ln of the owning integer
+    steps: Array  # (samples − 1, functions, basis) between samples
+    hidden: Array  # the same, where integers lie between that were not sampled; else 0
 
 
-def _slopes(values: Any, axis: int, at: Any, owned: np.ndarray) -> _Line:
+def _slopes(values: Array, axis: int, at: Array, owned: np.ndarray) -> _Line:
     """``at`` are ln of the owning integer of each coefficient at each sample, shape (samples,
     functions, basis)."""
     at = jnp.where(owned, at, 0.0)
@@ -180,7 +183,7 @@ def _slopes(values: Any, axis: int, at: Any, owned: np.ndarray) -> _Line:
     return _Line(slope, at, steps, jnp.where(jnp.exp(at[1:]) - jnp.exp(at[:-1]) > 1.5, steps, 0.0))
 
 
-def _elasticities(values: Any, axis: int, line: _Line) -> Any:
+def _elasticities(values: Array, axis: int, line: _Line) -> Array:
     """Slopes between neighbouring samples along an axis; the mean slope where two samples are the
     same integer."""
     shown = jnp.expand_dims(line.steps, 1 - axis)
@@ -189,7 +192,7 @@ def _elasticities(values: Any, axis: int, line: _Line) -> Any:
     )
 
 
-def _widest_dip(values: Any, axis: int, line: _Line) -> Any:
+def _widest_dip(values: Array, axis: int, line: _Line) -> Array:
     """How far a coefficient could dip below the line through any two neighbouring samples: slopes
     in a range of r dip at most r·h/4."""
     local = _elasticities(values, axis, line)
@@ -197,7 +200,7 @@ def _widest_dip(values: Any, axis: int, line: _Line) -> Any:
     return jnp.max(line.hidden, axis=0) * jnp.maximum(ELASTICITY_RANGE, spread) / 4.0
 
 
-def _dips(values: Any, line: _Line, *, convex: bool) -> Any:
+def _dips(values: Array, line: _Line, *, convex: bool) -> Array:
     """The same along batch for each pair of neighbours, shape (chips, samples − 1, functions,
     basis).
 
@@ -217,6 +220,6 @@ def _dips(values: Any, line: _Line, *, convex: bool) -> Any:
     room = jnp.maximum(most - least, FLAT)
     return jnp.where(
         usual,
-        jnp.maximum((inside - least) * (most - inside), 0.0) / room * line.hidden,
+        jnp.maximum((inside - least) * (most - inside), 0.0) / room * line.hidden[None],
         _widest_dip(values, 1, line),
     )

@@ -2,8 +2,10 @@
 
 import numpy as np
 
+from codesign.numerics.fields import RealArray
 
-def non_dominated(logs: np.ndarray, tolerance: float = 1e-7) -> np.ndarray:
+
+def non_dominated(logs: RealArray, tolerance: float = 1e-7) -> np.ndarray:
     """Indices of rows that are finite and that no other row beats or equals in every column; of
     equal rows, the first."""
     order = np.argsort(

@@ -58,7 +58,7 @@ class Front:
     integer_names: tuple[str, ...]
     choice: np.ndarray
     choices: tuple[Choice, ...]
-    objectives: tuple[Any, ...]
+    objectives: tuple[Any, ...]  # ``Goal``s, with all that their owners gave them
     values: np.ndarray
     weights: np.ndarray
     time_asked: np.ndarray

@@ -3,6 +3,7 @@ longest gaps."""
 
 import numpy as np
 
+from codesign.numerics.fields import RealArray
 from codesign.search.program.objectives import LEAST_WEIGHT, Goals
 
 ROUNDS = 4
@@ -10,7 +11,7 @@ GAPS = 12
 """Rounds of refinement, and new weightings in each."""
 
 
-def longest_gaps(logs: np.ndarray, count: int) -> list[tuple[int, int]]:
+def longest_gaps(logs: RealArray, count: int) -> list[tuple[int, int]]:
     """The longest edges of the front's minimum spanning tree, as pairs of rows, longest first.
 
     Args:
@@ -33,7 +34,7 @@ def longest_gaps(logs: np.ndarray, count: int) -> list[tuple[int, int]]:
 def asked_between(
     gaps: list[tuple[int, int]],
     weights: np.ndarray,
-    logs: np.ndarray,
+    logs: RealArray,
     paces: np.ndarray,
     goals: Goals,
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -7,13 +7,14 @@ sequential quadratic programming on exact gradients. Nothing is proved of what i
 """
 
 import itertools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from codesign.numerics.compilation import SELDOM, compiled
+from codesign.numerics.fields import IntArray, RealArray
 from codesign.search.pareto.penalty_search import PenaltyOptima
 from codesign.search.solver.packing import PackedProblems, each_lane, pack
 from codesign.search.statement.fleet import Fleet
@@ -42,10 +43,10 @@ class LocalOptimum(NamedTuple):
     point: np.ndarray  # (variables,) logarithms, in the order of ``relaxed_fleet.box``
 
 
-def slopes_of(problem: ProblemBatch, wanted: Wanted, x: Any) -> tuple[Any, Any, Any, Any]:
+def slopes_of(problem: ProblemBatch, wanted: Wanted, x: RealArray) -> tuple[RealArray, ...]:
     """Goals and ln(used/allowed) of limits and bounds at a point, and their slopes."""
 
-    def both(point: Any) -> tuple[Any, Any]:
+    def both(point: RealArray) -> tuple[RealArray, RealArray]:
         found = fleet_at(jnp.exp(point), problem)
         exceeded = bounds_exceeded(wanted.bounds, found.totals, found.outcomes)
         used = jnp.concatenate([found.limits, exceeded])
@@ -57,13 +58,15 @@ def slopes_of(problem: ProblemBatch, wanted: Wanted, x: Any) -> tuple[Any, Any, 
 
 
 @compiled(SELDOM)
-def slopes_at(problems: PackedProblems, wanted: Wanted, choice: Any, x: Any) -> Any:
+def slopes_at(
+    problems: PackedProblems, wanted: Wanted, choice: int | np.integer | IntArray, x: RealArray
+) -> tuple[RealArray, ...]:
     """``slopes_of`` of a choice."""
     return slopes_of(problems.problem(problems.rows[choice]), wanted, x)
 
 
 @compiled(SELDOM)
-def fleets_at(problems: PackedProblems, choices: Any, points: Any) -> Fleet:
+def fleets_at(problems: PackedProblems, choices: IntArray, points: RealArray) -> Fleet:
     """Fleets of choices at points in logarithms, leaves (lanes, …)."""
     return each_lane(lambda problem, x: fleet_at(jnp.exp(x), problem), problems, choices, points)
 
@@ -98,7 +101,9 @@ def local_optima(
     return found
 
 
-def whole_numbers(problems: ProblemBatch, choice: int, x: np.ndarray) -> list[tuple[int, ...]]:
+def whole_numbers(
+    problems: ProblemBatch, choice: int | np.integer | IntArray, x: np.ndarray
+) -> list[tuple[int, ...]]:
     """Integers on both sides of a relaxed point, in the order of ``problem.integer_names``."""
     kinds, values = len(problems.spaces), np.exp(x)
     own = values[: kinds * OWN].reshape(kinds, OWN)
@@ -158,9 +163,9 @@ def _polished(
     free, x = high > low, np.clip(start, low, high)
     if np.any(high < low):
         return np.inf, integers, x
-    last: dict[bytes, Any] = {}
+    last: dict[bytes, list[np.ndarray]] = {}
 
-    def at(y: np.ndarray) -> Any:
+    def at(y: np.ndarray) -> list[np.ndarray]:
         if y.tobytes() not in last:
             point = x.copy()
             point[free] = y

@@ -8,7 +8,7 @@ while the penalty rises.
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,8 +17,8 @@ import optax
 from jaxtyping import Array, Float
 
 from codesign.numerics.compilation import SELDOM, compiled
-from codesign.numerics.fields import Real
-from codesign.search.solver.packing import each_lane, pack
+from codesign.numerics.fields import IntArray, Real, RealArray
+from codesign.search.solver.packing import PackedProblems, each_lane, pack
 from codesign.search.statement.goals import Wanted, bounds_exceeded, log_goals
 from codesign.search.statement.problem import ProblemBatch
 from codesign.search.statement.relaxed_fleet import OWN, box, fleet_at
@@ -32,11 +32,23 @@ FIRST_PENALTY, LAST_PENALTY = 1.0, 300.0
 class PenaltyOptima(NamedTuple):
     """Where each lane ended: loss (before the last, tiny step), and its variables in SI."""
 
-    loss: Any  # (weightings, choices, starts)
-    end: Any  # (weightings, choices, starts, variables)
+    loss: RealArray  # (weightings, choices, starts)
+    end: RealArray  # (weightings, choices, starts, variables)
 
 
-def search_by_penalty(arguments: tuple[Any, ...], shape: tuple[int, int, int]) -> PenaltyOptima:
+class PenaltyLanes(NamedTuple):
+    """Arguments of ``search_lanes``: every weighting × choice × start a lane."""
+
+    low: RealArray  # (variables,) logarithms
+    high: RealArray  # (variables,)
+    begin: RealArray  # (lanes, variables)
+    weights: RealArray  # (lanes, goals)
+    choices: IntArray  # (lanes,)
+    problems: PackedProblems
+    wanted: Wanted
+
+
+def search_by_penalty(arguments: PenaltyLanes, shape: tuple[int, int, int]) -> PenaltyOptima:
     """Search every weighting × choice × start at once; ``arguments`` are those of ``lanes``,
     ``shape`` the three counts."""
     loss, end = search_lanes(*arguments)
@@ -45,7 +57,7 @@ def search_by_penalty(arguments: tuple[Any, ...], shape: tuple[int, int, int]) -
 
 def lanes(
     problems: ProblemBatch, wanted: Wanted, weights: np.ndarray, *, starts: int, seed: int
-) -> tuple[Any, ...]:
+) -> PenaltyLanes:
     """Arguments of ``search_lanes``: every weighting × choice × start a lane.
 
     Args:
@@ -56,11 +68,11 @@ def lanes(
         seed: of the starts.
     """
     low, high = box(problems)
-    shape = (len(weights), len(problems.kinds[0].dies), starts)
+    shape = (len(weights), problems.choices, starts)
     unit = np.random.default_rng(seed).uniform(0.15, 0.85, (*shape, len(low)))
     begin = low + (high - low) * unit
     which = np.indices(shape).reshape(3, -1)
-    return (
+    return PenaltyLanes(
         low,
         high,
         begin.reshape(-1, begin.shape[-1]),
@@ -93,7 +105,15 @@ def lane_loss(
 
 
 @compiled(SELDOM)
-def search_lanes(low, high, begin, weights, choices, problems, wanted) -> PenaltyOptima:
+def search_lanes(
+    low: Array,
+    high: Array,
+    begin: Array,
+    weights: Array,
+    choices: IntArray,
+    problems: PackedProblems,
+    wanted: Wanted,
+) -> PenaltyOptima:
     """All lanes (leading axis) in one loop: Adam works element by element, so one optimiser serves
     them all."""
     optimiser = optax.adam(optax.cosine_decay_schedule(FIRST_RATE, STEPS, LAST_RATE / FIRST_RATE))
@@ -113,7 +133,9 @@ def search_lanes(low, high, begin, weights, choices, problems, wanted) -> Penalt
         value, gradient = losses_and_gradients(x, temperature, penalty)
         updates, state = optimiser.update(jnp.where(jnp.isfinite(gradient), gradient, 0.0), state)
         return (
-            optax.projections.projection_box(optax.apply_updates(x, updates), low, high),
+            optax.projections.projection_box(
+                optax.apply_updates(x, updates), low[None], high[None]
+            ),
             state,
             value,
         ), None

@@ -55,7 +55,7 @@ def middle_starts(
     counted = pool.formulation.structure.counted
     middle = np.sqrt(np.maximum(ranges[0], 1) * np.maximum(ranges[1], 1)).round().astype(int)
     integers = tuple(int(v) if k < counted else 0 for k, v in enumerate(middle))
-    choices = len(pool.formulation.problems.kinds[0].dies)
+    choices = pool.formulation.problems.choices
     return [
         [Subproblem(k, choice, integers) for choice in range(choices)]
         for k in range(len(pool.weights))

@@ -1,7 +1,7 @@
 """The box of a program's variables: what the space allows, what whole stacks and layers pin, what
 the network gives."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -22,7 +22,7 @@ HAIR = 1e-6
 
 
 def machine_second_range(
-    structure: Structure, problems: ProblemBatch, low: Any, high: Any, samples: Sample
+    structure: Structure, problems: ProblemBatch, low: Array, high: Array, samples: Sample
 ) -> tuple[list[Real], list[Real]]:
     """Machine-seconds per output token of each kind, at least and at most [s]."""
     least, most = [jnp.asarray(0.0)] * structure.kinds, [jnp.asarray(0.0)] * structure.kinds
@@ -40,15 +40,15 @@ class _WholeMemory(NamedTuple):
     """Whole stacks and layers of a kind: ranges of bandwidth and capacity, and what becomes of the
     limits on stacks and layers."""
 
-    pinned: Any  # bool: whether stacks and layers are numbers at all
-    bandwidth: tuple[Any, Any]  # [B/s]
-    capacity: tuple[Any, Any]  # [B]
+    pinned: Array  # bool: whether stacks and layers are numbers at all
+    bandwidth: tuple[Array, Array]  # [B/s]
+    capacity: tuple[Array, Array]  # [B]
     shift: Float[Array, "3"]  # of ln of the limits (stacks, layers_most, layers_fewest)
     settled: Float[Array, "3"]  # instead of them, where not zero
 
 
 def whole_memory(
-    space: Space, kind: Kind, stacks: int, layers: int, low: Any, high: Any
+    space: Space, kind: Kind, stacks: int, layers: int, low: Array, high: Array
 ) -> _WholeMemory:
     memory = kind.technology.memory
     pinned = low[stacks] > 0
@@ -85,7 +85,9 @@ def whole_memory(
     )
 
 
-def continuous_box(space: Space, kind: Kind, floors: Real, whole: _WholeMemory) -> tuple[Any, Any]:
+def continuous_box(
+    space: Space, kind: Kind, floors: Real, whole: _WholeMemory
+) -> tuple[Array, Array]:
     """Bounds of a kind's continuous variables in logarithms: the space's, what the network gives,
     what is pinned."""
     at = {name: k for k, name in enumerate(CONTINUOUS)}

@@ -8,12 +8,13 @@ one resource and the rest by the other (``thresholds``).
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+from numpy.typing import ArrayLike
 
 from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
@@ -60,9 +61,9 @@ class Entries:
         self.shape = (len(structure.functions), len(structure.basis))
         self.rows: list[np.ndarray] = []
         self.columns: list[np.ndarray] = []
-        self.values: list[Any] = []
+        self.values: list[Array] = []
 
-    def put(self, rows: Any, columns: Any, values: Any) -> None:
+    def put(self, rows: ArrayLike, columns: ArrayLike, values: Real) -> None:
         """Set coefficients at (rows, columns), broadcast against each other."""
         rows, columns = np.broadcast_arrays(np.asarray(rows), np.asarray(columns))
         self.rows.append(rows.ravel())
@@ -84,14 +85,14 @@ class Sample(NamedTuple):
     slowest: Float[Array, "steps"]  # [s]
     sync_floor: Float[Array, "kinds"]  # [s]
     constants: Float[Array, "3"]
-    orders: tuple[Any, ...]  # how the operators of each step are sorted
+    orders: tuple[Array, ...]  # how the operators of each step are sorted
 
 
 def sample(
     structure: Structure,
     problems: ProblemBatch,
     integers: Float[Array, "integers"],
-    orders: tuple[Any, ...] | None = None,
+    orders: tuple[Array, ...] | None = None,
 ) -> Sample:
     """Read all coefficients off the exact model, at the middle of the box.
 
@@ -257,7 +258,7 @@ def _kind_rows(
         rows.put(structure.function(limit.name, p), plain, row)
 
 
-def _affine(outputs: Callable[[Any], Any], point: Float[Array, "7"]) -> Float[Array, "6 11"]:
+def _affine(outputs: Callable[[Array], Array], point: Float[Array, "7"]) -> Float[Array, "6 11"]:
     """Coefficients of (equipment, peak and idle power, silicon, edge, interposer) on 1 and the
     monomials ``PHYSICAL``."""
     values, slope = outputs(point), jax.jacfwd(outputs)(point)
@@ -265,7 +266,7 @@ def _affine(outputs: Callable[[Any], Any], point: Float[Array, "7"]) -> Float[Ar
         [(values - slope @ point)[:, None], slope, jnp.zeros((len(values), 3))], axis=1
     )
     size = jnp.concatenate([jnp.ones(1), point, jnp.ones(3)])
-    affine = jnp.where(jnp.abs(affine) * size > 1e-12 * jnp.abs(values)[:, None], affine, 0.0)
+    affine = jnp.where(jnp.abs(affine) * size[None] > 1e-12 * jnp.abs(values)[:, None], affine, 0.0)
     flops, silicon, hot_flops, hot_silicon, cold_flops = (
         1 + PHYSICAL.index(name)
         for name in ("peak_flops", "silicon", "hot flops", "hot silicon", "cold flops")
@@ -281,7 +282,7 @@ def _step_rows(
     rows: Entries,
     k: int,
     work: StepWork,
-    order: Any,
+    order: Array,
     asked: Real,
     energy: tuple[Real, Real],
     design: Design,

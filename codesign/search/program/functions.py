@@ -1,6 +1,7 @@
 """Values and derivatives of all functions of a geometric program in convex form."""
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,11 +22,11 @@ class Values(NamedTuple):
 
     value: Float[Array, "functions"]
     jacobian: Float[Array, "functions variables"]
-    shares: tuple[Any, ...]  # of each block's monomials
+    shares: tuple[Array, ...]  # of each block's monomials
     mean: Float[
         Array, "functions variables"
     ]  # share-weighted gradient of each function's monomials
-    local: tuple[Any, ...]  # of each block: gradients of its monomials' logarithms
+    local: tuple[Array, ...]  # of each block: gradients of its monomials' logarithms
     bend: Float[Array, "specials"]  # second derivatives of the special functions' logarithms
 
 
@@ -33,8 +34,8 @@ class Packed(NamedTuple):
     """Coefficients and tilts of one block of functions (``Structure.blocks``): only the monomials
     that it may have."""
 
-    coefficients: Any  # (functions, monomials)
-    tilt: Any  # (functions, monomials, integers)
+    coefficients: Array  # (functions, monomials)
+    tilt: Array  # (functions, monomials, integers)
 
 
 def packed(structure: Structure, program: Program) -> tuple[Packed, ...]:
@@ -48,8 +49,8 @@ def packed(structure: Structure, program: Program) -> tuple[Packed, ...]:
 
 
 def special_values(
-    specials: Specials, arguments: Float[Array, "kinds SPECIALS"]
-) -> tuple[Any, Any, Any]:
+    specials: Specials, arguments: Float[Array | np.ndarray, "kinds SPECIALS"]
+) -> tuple[Array, Array, Array]:
     """ln of the special functions with first and second derivative, shapes (kinds · SPECIALS,)."""
 
     def of_kind(own: Specials, at: Float[Array, "SPECIALS"]) -> Float[Array, "SPECIALS"]:
@@ -66,7 +67,7 @@ def special_values(
     def all_kinds(at: Float[Array, "kinds SPECIALS"]) -> Float[Array, "kinds SPECIALS"]:
         return jax.vmap(of_kind)(specials, at)
 
-    def value_and_slope(at: Any) -> tuple[Any, Any]:
+    def value_and_slope(at: Array) -> tuple[Array, Array]:
         return jax.jvp(
             all_kinds, (at,), (jnp.ones_like(at),)
         )  # each depends on its own argument alone
@@ -79,7 +80,7 @@ def functions(
     structure: Structure,
     shape: Exponents,
     program: Program,
-    y: Float[Array, "variables"],
+    y: Float[Array | np.ndarray, "variables"],
     blocks: tuple[Packed, ...] | None = None,
 ) -> Values:
     """Logarithms of all functions and their derivatives at y, in closed form.
@@ -98,7 +99,8 @@ def functions(
         basis, specials = (
             jnp.asarray(part[np.array(block.columns)]) for part in (shape.basis, shape.special)
         )
-        terms = own.coefficients + (basis @ y + specials @ special) + own.tilt @ (integers @ y)
+        powers = basis @ y + specials @ special
+        terms = own.coefficients + powers[None] + own.tilt @ (integers @ y)
         largest = jnp.max(terms, axis=1, keepdims=True)
         parts = jnp.exp(terms - largest)
         total = jnp.sum(parts, axis=1, keepdims=True)
@@ -114,7 +116,7 @@ def functions(
     return Values(value + powers @ y, mean + powers, tuple(shares), mean, tuple(local), bend)
 
 
-def units(structure: Structure, positions: Any) -> np.ndarray:
+def units(structure: Structure, positions: Sequence[int] | np.ndarray) -> np.ndarray:
     """Rows of the unit matrix at the positions of some variables, shape (positions, variables)
     [1]."""
     return np.eye(len(structure.variables))[np.asarray(positions)]

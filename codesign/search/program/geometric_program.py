@@ -1,7 +1,7 @@
 """The program of a problem in arrays: a box, coefficients, and the values and derivatives of all
 its functions."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from codesign.hardware.technology import Logic
-from codesign.numerics.fields import Real
+from codesign.numerics.fields import Real, RealArray
 from codesign.search.program.box import continuous_box, machine_second_range, whole_memory
 from codesign.search.program.coefficients import Sample, sample
 from codesign.search.program.structure import Structure
@@ -48,8 +48,8 @@ class Specials(eqx.Module):
 class BoundNumbers(NamedTuple):
     """Numbers of the bounds on outcomes (``objectives.bound_rows``)."""
 
-    constants: Any  # (bounds, 3)
-    limits: Any  # (bounds,)
+    constants: RealArray  # (bounds, 3)
+    limits: RealArray  # (bounds,)
 
 
 def fixed_program(
@@ -74,7 +74,7 @@ def fixed_program(
 
 
 def framed(
-    structure: Structure, problems: ProblemBatch, coefficients: Any, tilt: Any, samples: Sample,
+    structure: Structure, problems: ProblemBatch, coefficients: Array, tilt: Array, samples: Sample,
     low: Float[Array, "all"], high: Float[Array, "all"], bounds: BoundNumbers,
 ) -> Program:  # fmt: skip
     """A program with its box: over integers from ``low`` to ``high`` (equal where fixed)."""

@@ -2,7 +2,7 @@
 for."""
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -17,6 +17,7 @@ from codesign.performance.step import Step, operator_names
 from codesign.physical.power import Work, dynamic_energy
 from codesign.search.statement.problem import ProblemBatch
 from codesign.search.statement.space import CONTINUOUS
+from codesign.workload.operator import PerOperator
 from codesign.workload.operators import OperatorTable
 from codesign.workload.phases import Serving
 from codesign.workload.workload import Workload
@@ -25,8 +26,8 @@ from codesign.workload.workload import Workload
 class StepWork(NamedTuple):
     """A step as a function of rates: operator r takes max(matrix_r/F, memory_r/bandwidth)."""
 
-    matrix: Float[Array, "operators"]  # [FLOP], vector work expressed in it
-    memory: Float[Array, "operators"]  # [B]
+    matrix: PerOperator  # [FLOP], vector work expressed in it
+    memory: PerOperator  # [B]
     syncs: Real  # [1]
     wire: Real  # [B]
     rest: Real  # [s] what depends on neither
@@ -59,7 +60,7 @@ def by_ratio(work: StepWork) -> Int[Array, "operators"]:
     )
 
 
-def thresholds(work: StepWork, order: Int[Array, "operators"]) -> tuple[Any, Any]:
+def thresholds(work: StepWork, order: Int[Array, "operators"]) -> tuple[Array, Array]:
     """Matrix and memory work of every split of the operators, shapes (operators + 1,): [FLOP], [B].
 
     Each split is a lower bound on Σ max; in the order of ``by_ratio`` the largest of them is the

@@ -8,13 +8,14 @@ closed form.
 """
 
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from codesign.numerics.fields import Real
+from codesign.numerics.fields import Real, RealArray
 from codesign.search.program.exponents import exponents
 from codesign.search.program.functions import Packed, functions, packed, units, weighted_hessian
 from codesign.search.program.geometric_program import Program
@@ -46,11 +47,11 @@ class Point(NamedTuple):
     """A primal-dual point: variables, slacks of the limits, multipliers of limits and of the
     box."""
 
-    y: Any  # (variables,)
-    slack: Any  # (limits,)
-    multipliers: Any  # (limits,)
-    lower: Any  # (variables,)
-    upper: Any  # (variables,)
+    y: RealArray  # (variables,)
+    slack: RealArray  # (limits,)
+    multipliers: RealArray  # (limits,)
+    lower: RealArray  # (variables,)
+    upper: RealArray  # (variables,)
 
 
 class Model(NamedTuple):
@@ -127,7 +128,7 @@ def solve(
     blocks = jax.vmap(functools.partial(packed, structure))(programs)
 
     def step(
-        program: Program, own: tuple[Packed, ...], weighting: Any, least: Any, point: Point
+        program: Program, own: tuple[Packed, ...], weighting: Array, least: Array, point: Point
     ) -> tuple[Point, Bool[Array, ""]]:
         model, ends = (
             model_at(structure, program, goals, weighting, point, own),
@@ -141,11 +142,11 @@ def solve(
         moved = newton_step(model, point, program.low, program.high)
         return jax.tree.map(lambda new, old: jnp.where(ended, old, new), moved, point), ended
 
-    def body(state: tuple[Point, Any, Any]) -> tuple[Point, Any, Any]:
+    def body(state: tuple[Point, Array, Array | int]) -> tuple[Point, Array, Array | int]:
         points, ended = jax.vmap(step)(programs, blocks, weights, enough, state[0])
         return points, ended, state[2] + 1
 
-    def unfinished(state: tuple[Point, Any, Any]) -> Bool[Array, ""]:
+    def unfinished(state: tuple[Point, Array, Array | int]) -> Bool[Array, ""]:
         return ~jnp.all(state[1]) & (state[2] < MOST_STEPS)
 
     return jax.lax.while_loop(unfinished, body, (start, jnp.zeros(len(middle), bool), 0))[0]
@@ -170,7 +171,7 @@ def solved(
 
 def proves_infeasible(
     model: Model, point: Point, low: Float[Array, "variables"], high: Float[Array, "variables"]
-) -> Bool[Array, ""]:
+) -> Bool[Array | np.ndarray, ""]:
     """Whether the multipliers prove that no design exists: λ·g > 0 everywhere in the box, by the
     bound of ``certificate``."""
     slopes = point.multipliers @ model.jacobian
@@ -220,7 +221,7 @@ def newton_step(
     ratio = multipliers / slack
     matrix = (
         jnp.where(free[:, None] & free[None, :], model.hessian, 0.0)
-        + (jacobian.T * ratio) @ jacobian
+        + (jacobian.T * ratio[None]) @ jacobian
     )
     matrix = matrix + jnp.diag(jnp.where(free, lower / below + upper / above + 1e-12, 1.0))
     centred = multipliers - barrier / slack
@@ -271,7 +272,7 @@ def solve_positive_definite(
 
     def eliminate(k: Array, columns: Float[Array, "n n+1"]) -> Float[Array, "n n+1"]:
         row = columns[k] / columns[k, k]
-        return columns - (columns[:, k] - (rows == k))[:, None] * row
+        return columns - (columns[:, k] - (rows == k))[:, None] * row[None]
 
     return jax.lax.fori_loop(0, len(right), eliminate, columns)[:, -1]
 

@@ -9,10 +9,12 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import jax
 import numpy as np
+
+from codesign.numerics.fields import Tree
 
 LANES = 8
 """Problems in one call: most rounds of a search bring few, and empty lanes cost as much as full
@@ -44,12 +46,14 @@ def side_by_side(work: Callable[[Item], Result], items: Sequence[Item]) -> list[
         return list(threads.map(precisely, items))
 
 
-def in_batches(work: Callable[[list[Item]], Any], items: Sequence[Item], lanes: int = LANES) -> Any:
+def in_batches(
+    work: Callable[[list[Item]], Tree], items: Sequence[Item], lanes: int = LANES
+) -> Tree:
     """Results of ``work`` on so many items at a time, leaves (items, …) in numpy; the last batch is
     filled up and cut."""
     batches = [list(items[first : first + lanes]) for first in range(0, len(items), lanes)]
 
-    def filled(batch: list[Item]) -> Any:
+    def filled(batch: list[Item]) -> Tree:
         found = work(batch + [batch[-1]] * (lanes - len(batch)))
         return jax.tree.map(lambda leaf: np.asarray(leaf)[: len(batch)], found)
 

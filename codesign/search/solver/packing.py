@@ -6,26 +6,34 @@ by choice is several operations an array to trace and to compile, and handing th
 long as using them.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Hashable
+from typing import Generic, ParamSpec
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
 
 from codesign.limits import LimitRow
+from codesign.numerics.fields import IntArray, RealArray, Tree
+from codesign.performance.execution import Execution
+from codesign.performance.plan import Plan
+from codesign.search.statement.choices import Kind
 from codesign.search.statement.problem import ProblemBatch
+from codesign.search.statement.services import Service
+from codesign.search.statement.space import Space
+from codesign.workload.operators import OperatorTable
+
+Rest = ParamSpec("Rest")
 
 
-class Packing(eqx.Module):
+class Packing(eqx.Module, Generic[Tree]):
     """How a tree of arrays is laid out in one vector."""
 
-    structure: Any = eqx.field(static=True)
+    structure: Hashable = eqx.field(static=True)
     shapes: tuple[tuple[int, ...], ...] = eqx.field(static=True)
 
-    def tree(self, numbers: Float[Array, "numbers"]) -> Any:
+    def tree(self, numbers: RealArray) -> Tree:
         """The tree whose numbers these are."""
         ends = np.cumsum([int(np.prod(shape)) for shape in self.shapes])
         leaves = [
@@ -38,12 +46,15 @@ class Packing(eqx.Module):
 class PackedProblems(eqx.Module):
     """``ProblemBatch`` of every choice, in two arrays."""
 
-    shared: Any  # (numbers,)
-    rows: Any  # (choices, numbers)
-    packings: tuple[Packing, Packing]
+    shared: RealArray  # (numbers,)
+    rows: RealArray  # (choices, numbers)
+    packings: tuple[
+        Packing[tuple[tuple[Space, ...], tuple[Service, ...], Execution]],
+        Packing[tuple[tuple[Kind, ...], tuple[Plan, ...], tuple[OperatorTable, ...]]],
+    ]
     limits: tuple[LimitRow, ...] = eqx.field(static=True, default=())
 
-    def problem(self, row: Float[Array, "numbers"]) -> ProblemBatch:
+    def problem(self, row: RealArray) -> ProblemBatch:
         """The problem of one row."""
         spaces, services, execution = self.packings[0].tree(self.shared)
         kinds, plans, tables = self.packings[1].tree(row)
@@ -64,11 +75,11 @@ def pack(problems: ProblemBatch) -> PackedProblems:
 
 
 def each_lane(
-    function: Callable[..., Any], problems: PackedProblems, choices: Any, *arrays: Any
-) -> Any:
+    function: Callable[..., Tree], problems: PackedProblems, choices: IntArray, *arrays: object
+) -> Tree:
     """``function(problem of a choice, …)`` for every choice with its rows of the arrays."""
 
-    def lane(row: Float[Array, "numbers"], rest: Any) -> Any:
+    def lane(row: RealArray, rest: tuple[object, ...]) -> Tree:
         return function(problems.problem(row), *rest)
 
     return jax.vmap(lane)(problems.rows[choices], arrays)

@@ -1,29 +1,26 @@
 """Discrete choices: technologies, packages and plans, enumerated."""
 
 from collections.abc import Sequence
-from typing import TypeVar
 
 import equinox as eqx
 import jax
 import numpy as np
 
 from codesign.hardware.technology import Technology
-from codesign.numerics.fields import Real, quantity
+from codesign.numerics.fields import Quantity, Tree, quantity
 from codesign.performance.plan import Plan
 from codesign.workload.precision import Precision
-
-Tree = TypeVar("Tree")
 
 
 class Kind(eqx.Module):
     """What one kind of machine is made with, in one choice."""
 
     technology: Technology
-    dies: Real = quantity("1", "equal logic dies in a package", default=1.0)
-    sram_capacity: Real = quantity(
+    dies: Quantity = quantity("1", "equal logic dies in a package", default=1.0)
+    sram_capacity: Quantity = quantity(
         "B", "on-chip SRAM of a chip that software can fill", default=60e6
     )
-    scale_up_domain: Real = quantity("1", "chips joined by the scale-up network", default=72.0)
+    scale_up_domain: Quantity = quantity("1", "chips joined by the scale-up network", default=72.0)
 
 
 class Choice(eqx.Module):

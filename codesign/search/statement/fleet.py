@@ -7,7 +7,8 @@ burns Σ G · power, per token a second.
 """
 
 import dataclasses
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -16,7 +17,7 @@ from jaxtyping import Array, Float
 from codesign.evaluation import judge_table
 from codesign.hardware.design import Design
 from codesign.limits import LIMIT_NAMES, LimitRow, Machine, stack_limits, sums_of
-from codesign.numerics.fields import Real, quantity
+from codesign.numerics.fields import Quantity, Real, RealArray, quantity
 from codesign.outcome import Outcome
 from codesign.performance.execution import Execution
 from codesign.performance.load import prompt_cache
@@ -31,6 +32,7 @@ from codesign.search.statement.services import (
     interleaved,
     machine_seconds,
     phase_of,
+    requests_of,
     token_times,
 )
 from codesign.search.statement.space import Space, design_at
@@ -49,19 +51,23 @@ class Totals(eqx.Module):
     told as the first one's.
     """
 
-    step_time: Real = quantity("s", "time of one step")
-    time_per_token: Real = quantity("s", "time between two tokens of a user")
-    user_tokens_per_second: Real = quantity("token/s", "speed that one user sees")
-    system_tokens_per_second: Real = quantity("token/s", "tokens of all users of one machine")
-    capital_cost: Real = quantity("USD", "equipment and facility of one machine")
-    provisioned_power: Real = quantity("W", "facility, for all chips of one machine at their peak")
-    running_cost: Real = quantity("USD/s", "capital paid back, and energy, of one machine")
-    cost_per_token: Real = quantity("USD", "running cost over output tokens, idle time included")
-    energy_per_token: Real = quantity("J", "facility energy of one output token")
-    tokens_per_second_per_dollar: Real = quantity(
+    step_time: Quantity = quantity("s", "time of one step")
+    time_per_token: Quantity = quantity("s", "time between two tokens of a user")
+    user_tokens_per_second: Quantity = quantity("token/s", "speed that one user sees")
+    system_tokens_per_second: Quantity = quantity("token/s", "tokens of all users of one machine")
+    capital_cost: Quantity = quantity("USD", "equipment and facility of one machine")
+    provisioned_power: Quantity = quantity(
+        "W", "facility, for all chips of one machine at their peak"
+    )
+    running_cost: Quantity = quantity("USD/s", "capital paid back, and energy, of one machine")
+    cost_per_token: Quantity = quantity(
+        "USD", "running cost over output tokens, idle time included"
+    )
+    energy_per_token: Quantity = quantity("J", "facility energy of one output token")
+    tokens_per_second_per_dollar: Quantity = quantity(
         "token/s/USD", "output tokens/s over capital cost"
     )
-    tokens_per_second_per_watt: Real = quantity(
+    tokens_per_second_per_watt: Quantity = quantity(
         "token/s/W", "output tokens/s over provisioned power"
     )
 
@@ -73,8 +79,8 @@ class ServiceTimes(NamedTuple):
     Both have shape (services,); ``first_token`` is NaN for services of one phase.
     """
 
-    token: Any
-    first_token: Any
+    token: RealArray
+    first_token: RealArray
 
 
 class Fleet(NamedTuple):
@@ -83,9 +89,9 @@ class Fleet(NamedTuple):
 
     designs: tuple[Design, ...]
     outcomes: tuple[Outcome, ...]
-    machine_seconds: Any  # (kinds,) per output token [s]
+    machine_seconds: RealArray  # (kinds,) per output token [s]
     totals: Totals
-    limits: Any  # (ProblemBatch.limit_names,)
+    limits: RealArray  # (ProblemBatch.limit_names,)
     times: ServiceTimes
 
 
@@ -179,7 +185,7 @@ def cache_transfer(
 ) -> Real:
     """Time to move a prompt's cache from a service's prefill machines to those that decode [s]."""
     return transfer_time(
-        prompt_cache(table, one.phase.prefill),
+        prompt_cache(table, requests_of(one).prefill),
         designs[one.prefill_kind],
         designs[one.decode_kind],
         kinds[one.prefill_kind].technology.attainable.link,
@@ -244,7 +250,7 @@ def _worst(
 
 
 def first_token(
-    problems: ProblemBatch, s: int, designs: tuple[Design, ...], times: list[Real]
+    problems: ProblemBatch, s: int, designs: tuple[Design, ...], times: Sequence[Real]
 ) -> Real:
     """Mean time to the first token of a service with prompts, waiting and the cache's transfer
     included [s]."""

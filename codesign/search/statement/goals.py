@@ -7,13 +7,14 @@ function of an outcome may be wanted too, and is searched by gradients.
 import dataclasses
 import difflib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, TypeGuard, cast, runtime_checkable
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
 from codesign.limits import LimitRow
+from codesign.numerics.fields import Real, RealArray
 from codesign.outcome import Outcome
 from codesign.search.statement.fleet import Totals
 
@@ -31,6 +32,13 @@ class Goal(Protocol):
     def sense(self) -> int: ...
 
 
+class Product(Goal, Protocol):
+    """An objective that is a product of powers of totals."""
+
+    @property
+    def exponents(self) -> Mapping[str, float]: ...
+
+
 @dataclasses.dataclass(frozen=True)
 class Bound:
     """A limit on an outcome: at least and at most so much, in SI.
@@ -45,7 +53,7 @@ class Bound:
     one by gradients, whose designs are ``LOCAL``.
     """
 
-    outcome: str | Callable[[Outcome], Any]
+    outcome: str | Callable[[Outcome], Real]
     least: float | None = None
     most: float | None = None
 
@@ -77,17 +85,18 @@ def as_row(bound: Bound) -> LimitRow | None:
     )
 
 
-def is_product(objective: Goal) -> bool:
+def is_product(objective: object) -> TypeGuard[Product]:
     """Whether an objective is a product of powers of totals."""
     return hasattr(objective, "exponents")
 
 
 def exponents_of(objective: Goal) -> Mapping[str, float]:
     """Exponents of an objective that is a product of powers."""
-    return objective.exponents  # pyright: ignore[reportAttributeAccessIssue]
+    assert is_product(objective), f"{objective.name} is no product of powers"
+    return objective.exponents
 
 
-def check_objective(objective: Any) -> None:
+def check_objective(objective: object) -> None:
     """Refuse what is no objective, or says two things.
 
     Raises:
@@ -109,7 +118,7 @@ def check_objective(objective: Any) -> None:
     known = all(other in TOTALS for other in objective.exponents)
     if callable(objective) and known:
         probe = Totals(**{other: 2.0 + 0.37 * k for k, other in enumerate(TOTALS)})
-        powers: Mapping[str, float] = objective.exponents
+        powers = objective.exponents
         says = [getattr(probe, other) ** p for other, p in powers.items()]
         try:
             own = float(objective(probe))  # pyright: ignore[reportArgumentType]
@@ -122,13 +131,15 @@ def check_objective(objective: Any) -> None:
             )
 
 
-def value_of(what: Any, totals: Totals, outcomes: Sequence[Outcome]) -> Any:
+def value_of(
+    what: str | Callable[[Outcome], Real], totals: Totals, outcomes: Sequence[Outcome]
+) -> Real:
     """An outcome by name of a total, by path or by function.
 
     Raises:
         ValueError: an unknown path, or one of many machines' outcomes.
     """
-    if what in TOTALS:
+    if isinstance(what, str) and what in TOTALS:
         return getattr(totals, what)
     if len(outcomes) != 1:
         raise ValueError(
@@ -137,17 +148,19 @@ def value_of(what: Any, totals: Totals, outcomes: Sequence[Outcome]) -> Any:
         )
     if not isinstance(what, str):
         return what(outcomes[0])
-    found: Any = outcomes[0]
+    found: object = outcomes[0]
     for part in what.split("."):
         if not hasattr(found, part):
             offered = [name for name in dir(found) if not name.startswith("_")]
             near = difflib.get_close_matches(part, offered, n=3) or sorted(offered)[:8]
             raise ValueError(f"no outcome {what!r}: {part!r} is none of {', '.join(near)} …")
         found = getattr(found, part)
-    return found
+    return cast(Real, found)  # a path ends at a number: anything else has no logarithm
 
 
-def log_goals(objectives: Sequence[Goal], totals: Totals, outcomes: Sequence[Outcome] = ()) -> Any:
+def log_goals(
+    objectives: Sequence[Goal], totals: Totals, outcomes: Sequence[Outcome] = ()
+) -> RealArray:
     """ln of each objective, turned to be minimised; last axis the goals [1].
 
     In numpy if the totals hold numpy arrays, so that the host has nothing to compile.
@@ -161,7 +174,8 @@ def log_goals(objectives: Sequence[Goal], totals: Totals, outcomes: Sequence[Out
     logs = []
     for objective in objectives:
         if not is_product(objective):
-            logs.append(-objective.sense * numpy.log(value_of(objective, totals, outcomes)))
+            value = value_of(cast(Callable[[Outcome], Real], objective), totals, outcomes)
+            logs.append(-objective.sense * numpy.log(value))
             continue
         powers = exponents_of(objective).items()
         terms = [
@@ -173,7 +187,7 @@ def log_goals(objectives: Sequence[Goal], totals: Totals, outcomes: Sequence[Out
 
 def bounds_exceeded(
     bounds: Sequence[Bound], totals: Totals, outcomes: Sequence[Outcome] = ()
-) -> Any:
+) -> RealArray:
     """ln(used/allowed) of each bound, last axis in the order of ``bound_rows`` [1]."""
     numpy = np if isinstance(totals.time_per_token, np.ndarray) else jnp
     found = []

@@ -8,12 +8,12 @@ machine-seconds, dollars, joules.
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import equinox as eqx
 import jax
 import numpy as np
 
+from codesign.hardware.technology import Memory
 from codesign.limits import FIRST_TOKEN, LIMIT_NAMES, LimitRow
 from codesign.numerics.compilation import SELDOM, compiled
 from codesign.numerics.fields import Real
@@ -50,11 +50,16 @@ class ProblemBatch(eqx.Module):
         return (*LIMIT_NAMES, FIRST_TOKEN.name, *(row.name for row in self.limits))
 
     @property
+    def choices(self) -> int:
+        """How many choices are stacked [1]."""
+        return np.shape(self.kinds[0].dies)[0]
+
+    @property
     def steps(self) -> tuple[StepKind, ...]:
         """Every kind of step."""
         return steps(self.services)
 
-    def at(self, choice: Any) -> "ProblemBatch":
+    def at(self, choice: int | np.integer | jax.Array) -> "ProblemBatch":
         """The problem of one choice; inside ``jax.jit``, or every leaf is an operation
         (``placement`` is for many choices)."""
         kinds, plans, tables = jax.tree.map(
@@ -199,7 +204,7 @@ def integer_ranges(problems: ProblemBatch) -> tuple[np.ndarray, np.ndarray]:
     return tuple(np.round(np.array(side, dtype=float)).astype(int) for side in (low, high))  # pyright: ignore[reportReturnType]
 
 
-def layer_steps(space: Space, memory: Any) -> Any:
+def layer_steps(space: Space, memory: Memory) -> Real:
     """Layers by which stacks grow: the space's step, or one where a memory may have fewer than that
     [1]."""
     return 1.0 + (space.layer_step - 1.0) * (

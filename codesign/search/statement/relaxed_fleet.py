@@ -1,10 +1,9 @@
 """Variables of a search by gradients: their box, and the fleet at a point."""
 
-from typing import Any
-
 import numpy as np
 from jaxtyping import Array, Float
 
+from codesign.performance.execution import Execution
 from codesign.physical.latency import sync_floor
 from codesign.search.statement.fleet import Fleet, fleet
 from codesign.search.statement.problem import ProblemBatch
@@ -28,12 +27,18 @@ def box(problems: ProblemBatch) -> tuple[np.ndarray, np.ndarray]:
             np.concatenate([np.asarray((space.low, space.high)[side]), [white, space.chips[side]]])
             for space in problems.spaces
         ]
-        ends.append(np.log(np.concatenate([*own, [one.batch[side] for one in problems.services]])))
+        ends.append(
+            np.log(
+                np.concatenate(
+                    [*own, np.array([float(one.batch[side]) for one in problems.services])]
+                )
+            )
+        )
     return ends[0], ends[1]
 
 
 def fleet_at(
-    values: Float[Array, "variables"], problems: ProblemBatch, execution: Any = None
+    values: Float[Array, "variables"], problems: ProblemBatch, execution: Execution | None = None
 ) -> Fleet:
     """The exact model at a lane's variables (SI); a buildable machine has the latency of its
     network."""

@@ -2,14 +2,14 @@
 wait."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
 
-from codesign.numerics.fields import Real, quantity
+from codesign.numerics.fields import Quantity, Real, quantity
 from codesign.workload import phases
-from codesign.workload.phases import Prefill, Serving
+from codesign.workload.phases import Phase, Prefill, Serving
 from codesign.workload.precision import Precision
 from codesign.workload.transformer import UNLIMITED, Transformer
 from codesign.workload.workload import Workload
@@ -26,12 +26,12 @@ class Service(eqx.Module):
     """
 
     model: Transformer
-    phase: Any  # Decode, Prefill or Serving
+    phase: Phase | Serving
     precision: Precision = eqx.field(default_factory=Precision)
-    promise: Real = quantity("s", "longest time per output token", default=UNLIMITED)
-    first_promise: Real = quantity("s", "longest time to the first token", default=UNLIMITED)
-    share: Real = quantity("1", "share of the fleet's output tokens", default=1.0)
-    batch: tuple[Any, Any] = (1, 4096)
+    promise: Quantity = quantity("s", "longest time per output token", default=UNLIMITED)
+    first_promise: Quantity = quantity("s", "longest time to the first token", default=UNLIMITED)
+    share: Quantity = quantity("1", "share of the fleet's output tokens", default=1.0)
+    batch: tuple[Real, Real] = (1, 4096)
     decode_kind: int = eqx.field(static=True, default=0)
     prefill_kind: int = eqx.field(static=True, default=0)
 
@@ -98,14 +98,20 @@ def machine_seconds(one: Service, step: StepKind, batch: Real) -> Real:
     """Steps that one output token of the fleet asks for [1]: times the step's time, its
     machine-seconds."""
     if step.prefill:
-        return one.share / one.phase.output
+        return one.share / requests_of(one).output
     phase = phase_of(one, batch, prefill=False)
     return one.share / (phases.tokens_served(phase) * batch)
 
 
+def requests_of(one: Service) -> Serving:
+    """The requests of a service that has prompts and outputs."""
+    assert isinstance(one.phase, Serving), "a phase alone has no requests"
+    return one.phase
+
+
 def waits(one: Service) -> Real:
     """Mean wait over service time at the service's load: ρ/(2(1 − ρ)) (Pollaczek–Khinchine) [1]."""
-    rho = jnp.clip(one.phase.load, 0.0, 1.0 - 1e-6)
+    rho = jnp.clip(requests_of(one).load, 0.0, 1.0 - 1e-6)
     return rho / (2.0 * (1.0 - rho))
 
 
@@ -120,7 +126,7 @@ def token_times(one: Service, batch: Real) -> tuple[Real, Real]:
     decode = 1.0 / phases.tokens_per_step(phase)
     if not interleaved(one):
         return decode, jnp.zeros_like(decode)
-    return decode, batch / one.phase.output
+    return decode, batch / requests_of(one).output
 
 
 def first_token_times(one: Service) -> tuple[Real, Real]:
@@ -129,5 +135,5 @@ def first_token_times(one: Service) -> tuple[Real, Real]:
     factor = 1.0 + waits(one)
     if not interleaved(one):
         return jnp.zeros_like(factor), factor
-    chunks = one.phase.chunks
+    chunks = requests_of(one).chunks
     return factor * chunks, factor

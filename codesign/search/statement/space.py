@@ -2,7 +2,6 @@
 range."""
 
 import dataclasses
-from typing import Any
 
 import equinox as eqx
 import numpy as np
@@ -39,7 +38,7 @@ class Space(eqx.Module):
     base: Design
     low: Float[Array, "6"] = eqx.field(converter=real)
     high: Float[Array, "6"] = eqx.field(converter=real)
-    chips: tuple[Any, Any]
+    chips: tuple[Real, Real]
     buildable: bool = eqx.field(static=True, default=False)
     layer_step: int = eqx.field(static=True, default=4)
 

@@ -8,7 +8,6 @@ difference.
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import numpy as np
@@ -59,7 +58,7 @@ def differences(
     programs = in_batches(functools.partial(programs_of, formulation), subproblems)
     unit = np.random.default_rng(seed).uniform(0.0, 1.0, programs.low.shape)
     y = programs.low + unit * (programs.high - programs.low)
-    y, values = lifted(structure, programs, y)
+    y, values = lifted(structure, programs, np.asarray(y))
     found = exact(formulation, subproblems, y)
     names = formulation.problems.limit_names
     off = np.max(np.abs(_compared(structure, names, y, values, found)), axis=1)
@@ -133,7 +132,7 @@ def _compared(
 ) -> np.ndarray:
     """Differences of outcomes, pace and limits, shape (lanes, compared)."""
     totals = found.totals
-    pairs: list[tuple[Any, Any]] = [
+    pairs: list[tuple[np.ndarray, np.ndarray]] = [
         (values[:, OUTCOMES.index("capital")], -np.log(totals.tokens_per_second_per_dollar)),
         (values[:, OUTCOMES.index("provisioned")], -np.log(totals.tokens_per_second_per_watt)),
         (values[:, OUTCOMES.index("running")], np.log(totals.cost_per_token)),

@@ -2,17 +2,19 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from codesign.numerics.compilation import SELDOM, compiled
+from codesign.numerics.fields import IntArray, RealArray
 from codesign.physical.area import area
 from codesign.search.integers.formulation import Formulation, Subproblem
 from codesign.search.integers.solution_pool import SolutionPool
 from codesign.search.program.box import HAIR
+from codesign.search.program.structure import Structure
 from codesign.search.solver.lanes import in_batches
 from codesign.search.solver.packing import PackedProblems, each_lane
 from codesign.search.statement.fleet import Fleet, design_of, fleet_of
@@ -44,7 +46,11 @@ def check_exactly(
 
 @compiled(SELDOM, static_argnums=(0,))
 def exact_fleets(
-    structure: Any, problems: PackedProblems, choices: jax.Array, integers: jax.Array, y: jax.Array
+    structure: Structure,
+    problems: PackedProblems,
+    choices: IntArray,
+    integers: RealArray,
+    y: RealArray,
 ) -> Fleet:
     """Fleets on the exact model; silicon beyond the sum of the parts becomes white silicon."""
 
@@ -77,7 +83,7 @@ class Verified(NamedTuple):
     """Solved subproblems on the exact model."""
 
     fleet: Fleet
-    logs: np.ndarray
+    logs: RealArray
     limits: np.ndarray  # (subproblems, limits and bounds)
     gap: np.ndarray
 

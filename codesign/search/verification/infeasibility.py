@@ -155,13 +155,18 @@ def _least(
     start = [
         int(v) if most > 0 else 0 for v, most in zip(middle, high, strict=True)
     ]  # whole memory: free stacks build nothing
-    choices = len(formulation.problems.kinds[0].dies)
+    choices = formulation.problems.choices
     subproblems = [Subproblem(0, choice, tuple(start)) for choice in range(choices)]
     pool.learn(subproblems)
     first = min(subproblems, key=pool.value)
     proof = prove(pool, [first], tolerance=TOLERANCE, most_boxes=most_boxes, enough=-ROOM)
     best = proof.best[0]
-    return best, pool.value(best), float(proof.bounds[0]), pool.done[best][2].multipliers
+    return (
+        best,
+        pool.value(best),
+        float(proof.bounds[0]),
+        np.asarray(pool.done[best][2].multipliers),
+    )
 
 
 def sentence(found: Conflict, formulation: Formulation) -> str:

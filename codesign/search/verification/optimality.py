@@ -1,7 +1,6 @@
 """What is proved of a design, and how nearly it is optimal where nothing is."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +8,7 @@ import numpy as np
 
 from codesign.hardware.design import Design
 from codesign.numerics.compilation import SELDOM, compiled
+from codesign.numerics.fields import RealArray
 from codesign.performance.collectives import AllReduce
 from codesign.search.integers.formulation import Formulation, Subproblem
 from codesign.search.integers.solution_pool import SolutionPool
@@ -127,11 +127,11 @@ def least_residual(
 @compiled(SELDOM)
 def _slopes(
     lane: jax.Array, choice: jax.Array, problems: PackedProblems, wanted: Wanted
-) -> tuple[Any, Any, Any]:
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Slopes of the goals; ln(used/allowed) of limits and bounds and ln of the time per token, with
     slopes."""
 
-    def both(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def both(x: jax.Array) -> tuple[RealArray, jax.Array]:
         found = fleet_at(jnp.exp(x), problems.problem(problems.rows[choice]))
         used = jnp.maximum(
             jnp.concatenate(
@@ -147,7 +147,7 @@ def _slopes(
     return slopes[0], both(lane)[1], slopes[1]
 
 
-def front_gaps(pool: SolutionPool, logs: np.ndarray, paces: np.ndarray) -> np.ndarray:
+def front_gaps(pool: SolutionPool, logs: RealArray, paces: np.ndarray) -> np.ndarray:
     """How much all objectives together could still improve on each design, over all choices and
     integers [log]; NaN where none is proved.
 
@@ -190,7 +190,7 @@ def always_convex(problems: ProblemBatch) -> bool:
     if any(isinstance(plan.all_reduce, AllReduce) for plan in problems.plans):
         return False  # nobody knows how a user's own algorithm depends on chips between samples
     most = integer_ranges(problems)[1]
-    count = len(problems.kinds[0].dies)
+    count = problems.choices
     return bool(
         convex(
             problems, [Subproblem(0, choice, tuple(map(int, most))) for choice in range(count)]

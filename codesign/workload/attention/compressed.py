@@ -2,7 +2,7 @@
 
 import equinox as eqx
 
-from codesign.numerics.fields import Real, quantity
+from codesign.numerics.fields import Quantity, Real, quantity
 from codesign.workload.attention.indexer import Indexer, index_keys, index_scores, indexer_matrices
 from codesign.workload.attention.kind import AttentionKind
 from codesign.workload.operator import UNLIMITED
@@ -18,8 +18,8 @@ class Compression(eqx.Module):
     twice as wide.
     """
 
-    ratio: Real = quantity("1", "positions to an entry")
-    top_k: Real = quantity("1", "entries that a token reads", default=UNLIMITED)
+    ratio: Quantity = quantity("1", "positions to an entry")
+    top_k: Quantity = quantity("1", "entries that a token reads", default=UNLIMITED)
     indexer: Indexer | None = None
     overlapping: bool = eqx.field(static=True, default=False)
 
@@ -32,12 +32,12 @@ class CompressedAttention(AttentionKind):
     ``output_rank`` each, and from there to the model width.
     """
 
-    heads: Real = quantity("1", "query heads")
-    head_dim: Real = quantity("1", "width of a head, and of a cached entry")
-    query_rank: Real = quantity("1", "width of the query latent")
-    output_groups: Real = quantity("1", "groups of heads of the output projection")
-    output_rank: Real = quantity("1", "width of one group's output")
-    window: Real = quantity("1", "latest positions, which are read as they are")
+    heads: Quantity = quantity("1", "query heads")
+    head_dim: Quantity = quantity("1", "width of a head, and of a cached entry")
+    query_rank: Quantity = quantity("1", "width of the query latent")
+    output_groups: Quantity = quantity("1", "groups of heads of the output projection")
+    output_rank: Quantity = quantity("1", "width of one group's output")
+    window: Quantity = quantity("1", "latest positions, which are read as they are")
     compression: Compression | None = None
 
     def matrices(self, hidden: Real) -> list[Matrix]:

@@ -2,7 +2,7 @@
 
 import equinox as eqx
 
-from codesign.numerics.fields import Real, quantity
+from codesign.numerics.fields import Quantity, Real, quantity
 from codesign.numerics.ties import NEITHER, lesser
 from codesign.workload.attention.indexer import Indexer, index_keys, index_scores, indexer_matrices
 from codesign.workload.attention.kind import AttentionKind
@@ -23,11 +23,11 @@ class GroupedAttention(AttentionKind):
     and value projections (Gemma 3n).
     """
 
-    heads: Real = quantity("1", "query heads")
-    kv_heads: Real = quantity("1", "key-value heads")
-    head_dim: Real = quantity("1", "width of a query or key head")
-    window: Real = quantity("1", "positions a token can see", default=UNLIMITED)
-    top_k: Real = quantity("1", "positions a token reads of those it sees", default=UNLIMITED)
+    heads: Quantity = quantity("1", "query heads")
+    kv_heads: Quantity = quantity("1", "key-value heads")
+    head_dim: Quantity = quantity("1", "width of a query or key head")
+    window: Quantity = quantity("1", "positions a token can see", default=UNLIMITED)
+    top_k: Quantity = quantity("1", "positions a token reads of those it sees", default=UNLIMITED)
     value_dim: Real | None = quantity(
         "1", "width of a value head where it is not that of a key", default=None
     )
@@ -99,10 +99,10 @@ class CrossAttention(AttentionKind):
     alone, keeps nothing. The prefill of the encoded positions is no part of a step.
     """
 
-    heads: Real = quantity("1", "query heads")
-    kv_heads: Real = quantity("1", "key-value heads")
-    head_dim: Real = quantity("1", "width of a head")
-    positions: Real = quantity("1", "encoded positions of a sequence", default=0.0)
+    heads: Quantity = quantity("1", "query heads")
+    kv_heads: Quantity = quantity("1", "key-value heads")
+    head_dim: Quantity = quantity("1", "width of a head")
+    positions: Quantity = quantity("1", "encoded positions of a sequence", default=0.0)
 
     def matrices(self, hidden: Real) -> list[Matrix]:
         width = self.heads * self.head_dim

@@ -2,7 +2,7 @@
 
 import equinox as eqx
 
-from codesign.numerics.fields import Number, Real, quantity
+from codesign.numerics.fields import Quantity, Real, quantity
 from codesign.numerics.ties import at_least
 from codesign.workload.shapes import Cache, Matrix
 from codesign.workload.writer import Rows, Writer
@@ -16,13 +16,13 @@ class Indexer(eqx.Module):
     projects a weight for each of its heads from the hidden state, which MiniMax-M3 does without.
     """
 
-    heads: Real = quantity("1", "heads of the indexer")
-    dim: Real = quantity("1", "width of an indexer head, and of its cached key")
+    heads: Quantity = quantity("1", "heads of the indexer")
+    dim: Quantity = quantity("1", "width of an indexer head, and of its cached key")
     weighted: bool = eqx.field(static=True, default=True)
 
 
 def indexer_matrices(
-    indexer: Indexer | None, source: Real, hidden: Real, keys: Number = 1.0
+    indexer: Indexer | None, source: Real, hidden: Real, keys: Real = 1.0
 ) -> list[Matrix]:
     """Queries of all heads; ``keys`` projections as wide as a key, and a weight for each head."""
     if indexer is None:
@@ -34,12 +34,12 @@ def indexer_matrices(
     ]
 
 
-def index_keys(indexer: Indexer | None, ratio: Number = 1.0) -> list[Cache]:
+def index_keys(indexer: Indexer | None, ratio: Real = 1.0) -> list[Cache]:
     """One key for ``ratio`` positions."""
     return [] if indexer is None else [Cache(indexer.dim / ratio)]
 
 
-def index_scores(indexer: Indexer | None, write: Writer, share: Number = 1.0) -> Rows:
+def index_scores(indexer: Indexer | None, write: Writer, share: Real = 1.0) -> Rows:
     """A few narrow heads score the whole cache with one shared key; one key for 1 / ``share``
     positions."""
     if indexer is None:

@@ -3,7 +3,7 @@
 import equinox as eqx
 import jax.numpy as jnp
 
-from codesign.numerics.fields import Real, quantity
+from codesign.numerics.fields import Quantity, Real, quantity
 from codesign.workload.attention.indexer import Indexer, index_keys, index_scores, indexer_matrices
 from codesign.workload.attention.kind import AttentionKind
 from codesign.workload.operator import UNLIMITED
@@ -23,14 +23,14 @@ class LatentAttention(AttentionKind):
     output gate as wide as the values of all heads (Kimi-K3).
     """
 
-    heads: Real = quantity("1", "heads")
-    latent_rank: Real = quantity("1", "width of the cached latent (kv_lora_rank)")
-    rope_dim: Real = quantity("1", "rotary part of a head, cached once")
-    nope_dim: Real = quantity("1", "non-rotary part of a head")
-    value_dim: Real = quantity("1", "width of a value head")
-    query_rank: Real = quantity("1", "width of the query latent, 0 for none", default=0.0)
-    latent_reads: Real = quantity("1", "times a decode step streams the latent", default=1.0)
-    top_k: Real = quantity("1", "positions the indexer keeps", default=UNLIMITED)
+    heads: Quantity = quantity("1", "heads")
+    latent_rank: Quantity = quantity("1", "width of the cached latent (kv_lora_rank)")
+    rope_dim: Quantity = quantity("1", "rotary part of a head, cached once")
+    nope_dim: Quantity = quantity("1", "non-rotary part of a head")
+    value_dim: Quantity = quantity("1", "width of a value head")
+    query_rank: Quantity = quantity("1", "width of the query latent, 0 for none", default=0.0)
+    latent_reads: Quantity = quantity("1", "times a decode step streams the latent", default=1.0)
+    top_k: Quantity = quantity("1", "positions the indexer keeps", default=UNLIMITED)
     indexer: Indexer | None = None
     gated: bool = eqx.field(static=True, default=False)
 

@@ -2,7 +2,7 @@
 
 import equinox as eqx
 
-from codesign.numerics.fields import Real, quantity
+from codesign.numerics.fields import Quantity, Real, quantity
 from codesign.workload.attention.kind import AttentionKind
 from codesign.workload.operator import Operator
 from codesign.workload.shapes import Matrix
@@ -23,12 +23,12 @@ class LinearAttention(AttentionKind):
     ``delta`` erases before it writes.
     """
 
-    key_heads: Real = quantity("1", "key heads")
-    value_heads: Real = quantity("1", "value heads")
-    key_dim: Real = quantity("1", "width of a key head")
-    value_dim: Real = quantity("1", "width of a value head")
-    convolution: Real = quantity("1", "taps of the causal convolution", default=0.0)
-    controls: Real = quantity("1", "further outputs of the input projection", default=0.0)
+    key_heads: Quantity = quantity("1", "key heads")
+    value_heads: Quantity = quantity("1", "value heads")
+    key_dim: Quantity = quantity("1", "width of a key head")
+    value_dim: Quantity = quantity("1", "width of a value head")
+    convolution: Quantity = quantity("1", "taps of the causal convolution", default=0.0)
+    controls: Quantity = quantity("1", "further outputs of the input projection", default=0.0)
     decay_rank: Real | None = quantity("1", "rank of the decay's projection", default=None)
     gate_rank: Real | None = quantity("1", "rank of the output gate's projection", default=None)
     gated: bool = eqx.field(static=True, default=True)
@@ -101,10 +101,10 @@ class SelectiveScan(AttentionKind):
     """Mamba-1 (arXiv 2312.00752 §3): a diagonal state of ``width · state_dim`` elements with
     input-dependent steps."""
 
-    width: Real = quantity("1", "channels")
-    state_dim: Real = quantity("1", "state of a channel")
-    step_rank: Real = quantity("1", "rank of the step's projection")
-    convolution: Real = quantity("1", "taps of the causal convolution")
+    width: Quantity = quantity("1", "channels")
+    state_dim: Quantity = quantity("1", "state of a channel")
+    step_rank: Quantity = quantity("1", "rank of the step's projection")
+    convolution: Quantity = quantity("1", "taps of the causal convolution")
 
     def matrices(self, hidden: Real) -> list[Matrix]:
         return [
@@ -150,8 +150,8 @@ class ShortConvolution(AttentionKind):
     """A gated causal convolution in place of attention (LFM2): the last ``taps`` inputs are all it
     keeps."""
 
-    width: Real = quantity("1", "channels")
-    taps: Real = quantity("1", "taps of the convolution")
+    width: Quantity = quantity("1", "channels")
+    taps: Quantity = quantity("1", "taps of the convolution")
 
     def matrices(self, hidden: Real) -> list[Matrix]:
         return [

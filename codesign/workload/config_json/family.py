@@ -7,8 +7,8 @@ attention and which feed-forward part each layer has. What else a file may hold 
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -30,11 +30,14 @@ Count = Annotated[int, Field(gt=0, le=LARGEST, strict=True)]
 CountOrZero = Annotated[int, Field(ge=0, le=LARGEST, strict=True)]
 
 
+Choice = TypeVar("Choice", str, int, bool)
+
+
 class Part(NamedTuple):
     """Half a layer, not yet built: arrays cannot be compared or counted, Python numbers can."""
 
-    module: type
-    dimensions: tuple[tuple[str, Any], ...]
+    module: Callable[..., Any]
+    dimensions: tuple[tuple[str, object], ...]
 
     def build(self) -> Any:
         """The pytree of this part, and of the parts within it."""
@@ -50,7 +53,7 @@ Layer = tuple[Part | None, Part | None]
 """Attention and feed-forward part of a layer, either of which may be missing."""
 
 
-def part(module: type, **dimensions: Any) -> Part:
+def part(module: Callable[..., Any], **dimensions: object) -> Part:
     """A part by its class and dimensions, of which ``None`` are left out; two parts are equal when
     both are."""
     return Part(
@@ -70,7 +73,7 @@ class Family(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False, defer_build=True)
     ignored: ClassVar[frozenset[str]] = frozenset()
     repeats: ClassVar[dict[str, str]] = {}
-    needs: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
+    needs: ClassVar[Mapping[str, tuple[object, ...]]] = {}
     parallel: ClassVar[bool] = False
     """whether attention and MLP of a layer run side by side"""
 
@@ -155,7 +158,9 @@ class GroupedFamily(Family):
             return self.head_dim
         return exact_share(self, "hidden_size", "num_attention_heads")
 
-    def grouped(self, window: int | None = None, **others: Any) -> Part:
+    def grouped(
+        self, window: int | None = None, gated: bool | None = None, **others: object
+    ) -> Part:
         """Attention with these heads, over the whole context or a window of it; one that reaches
         its end is none."""
         limit = self.max_position_embeddings
@@ -165,13 +170,12 @@ class GroupedFamily(Family):
         else:
             kv_heads = self.num_key_value_heads
             exact_share(self, "num_attention_heads", "num_key_value_heads")
-        gated = others.pop("gated", self.gated_attention)
         return grouped_attention(
             self.num_attention_heads,
             kv_heads,
             self.width_of_a_head(),
             window,
-            gated=gated,
+            gated=self.gated_attention if gated is None else gated,
             **others,
         )
 
@@ -221,7 +225,7 @@ def grouped_attention(
     head_dim: int,
     window: int | None = None,
     gated: bool = False,
-    **others: Any,
+    **others: object,
 ) -> Part:
     """Grouped attention; no window means that every position is seen."""
     return part(
@@ -282,7 +286,10 @@ def exact_share(family: Family, whole: str, parts: str) -> int:
 
 
 def layers_by_type(
-    field: str, values: Sequence[Any], layers: int, choices: Mapping[Any, Part | None]
+    field: str,
+    values: Sequence[Choice],
+    layers: int,
+    choices: Mapping[Choice, Part] | Mapping[Choice, Part | None],
 ) -> list[Part | None]:
     """One part per layer from an explicit list such as ``layer_types``; unknown entries are refused
     by name."""

@@ -6,7 +6,7 @@ Defaults are those of the ``configuration_*.py`` classes of Hugging Face transfo
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from codesign.workload.config_json.family import (
     Count,
@@ -157,10 +157,10 @@ class Gemma4(SharedCache):
     num_experts: Count | None = None
     num_experts_per_tok: Count | None = None
     moe_intermediate_size: Count | None = None
-    per_layer_config: dict[str, dict[str, Any]] | None = None
+    per_layer_config: dict[str, dict[str, object]] | None = None
     ignored: ClassVar[frozenset[str]] = NOISE | {"expert_intermediate_size"}
 
-    def wide(self) -> dict[str, Any]:
+    def wide(self) -> dict[str, object]:
         """What global layers have of their own: named fields, or those that transformers 5 writes
         for every layer."""
         by_layer = {str(sorted(own.items())): own for own in (self.per_layer_config or {}).values()}

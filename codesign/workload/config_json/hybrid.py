@@ -5,7 +5,7 @@ Defaults are those of the ``configuration_*.py`` classes of Hugging Face transfo
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from codesign.workload.config_json.family import (
     Count,
@@ -147,7 +147,7 @@ class DeltaLatent(LatentFamily):
     moe_layer_freq: Count = 1
     mlp_layer_types: list[str] | None = None
     layer_types: list[str] | None = None
-    linear_attn_config: dict[str, Any] | None = None
+    linear_attn_config: dict[str, object] | None = None
     linear_conv_kernel_dim: Count | None = None
     linear_head_dim: Count | None = None
     linear_num_heads: Count | None = None
@@ -201,7 +201,7 @@ class DeltaLatent(LatentFamily):
         layers, types = self.num_hidden_layers, self.layer_types
         if types is None:
             full = (self.linear_attn_config or {}).get("full_attn_layers")
-            if full is None:
+            if not isinstance(full, list):
                 raise ValueError(
                     "the field layer_types is missing, expected it or"
                     " linear_attn_config.full_attn_layers"

@@ -6,7 +6,7 @@ those of DeepSeek-V3.2-Exp; defaults those of Hugging Face transformers 5.24 (20
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from codesign.workload.config_json.family import (
     Count,
@@ -43,7 +43,7 @@ class LatentFamily(Family):
         | {"rope_interleave", "rope_interleaved"}
     )
 
-    def latent(self) -> dict[str, Any]:
+    def latent(self) -> dict[str, object]:
         """Dimensions of the attention."""
         return {
             "heads": self.num_attention_heads,

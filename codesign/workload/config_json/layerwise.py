@@ -1,7 +1,7 @@
 """Families whose layers differ one by one: MiMo-V2, Nemotron-NAS (Puzzle), Llama 3.2 Vision."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from codesign.workload.config_json.family import (
     Count,
@@ -86,7 +86,7 @@ class NemotronNas(Family):
     attention or MLP absent."""
 
     num_attention_heads: Count
-    block_configs: list[dict[str, Any]]
+    block_configs: list[dict[str, object]]
     ignored: ClassVar[frozenset[str]] = frozenset(
         {"intermediate_size", "num_key_value_heads", "head_dim", "num_key_value_heads_per_layer"}
     )

@@ -1,7 +1,7 @@
 """Families of experts whose layers follow a rule of their own."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from codesign.workload.config_json.family import (
     Count,
@@ -27,7 +27,7 @@ class Step3(DenseFirst, Windowed):
     intermediate_size: Count = 11264
     first_k_dense_replace: CountOrZero = 3
     num_sliding_attention_heads: Count | None = None
-    attention_other_setting: dict[str, Any] | None = None
+    attention_other_setting: dict[str, object] | None = None
     moe_layers_enum: str | list[CountOrZero] | None = None
     ignored: ClassVar[frozenset[str]] = frozenset(
         {

@@ -5,7 +5,7 @@ Defaults are those of the ``configuration_*.py`` classes of Hugging Face transfo
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from codesign.workload.config_json.family import Count, CountOrZero, Family, GroupedFamily, Part
 from codesign.workload.config_json.refusal import refuse_value
@@ -81,9 +81,11 @@ class GptBigCode(Gpt2):
         | {"pad_key_length"}
     )
 
-    def grouped(self, window: int | None = None, **others: Any) -> Part:
+    def grouped(
+        self, window: int | None = None, gated: bool | None = None, **others: object
+    ) -> Part:
         self.num_key_value_heads = 1 if self.multi_query else None
-        return super().grouped(window, **others)
+        return super().grouped(window, gated, **others)
 
 
 class GptJ(PlainFamily):
@@ -132,7 +134,7 @@ class Mpt(PlainFamily):
     expansion_ratio: Count = 4
     tie_word_embeddings: bool = True
     learned_pos_emb: bool = True
-    attn_config: dict[str, Any] | None = None
+    attn_config: dict[str, object] | None = None
     ignored: ClassVar[frozenset[str]] = frozenset(
         {
             "init_config",
@@ -148,13 +150,13 @@ class Mpt(PlainFamily):
 
     def attention(self) -> Sequence[Part | None]:
         own = self.attn_config or {}
-        kind = own.get("attn_type", "multihead_attention")
+        kind, grouped = own.get("attn_type", "multihead_attention"), own.get("kv_n_heads")
         heads = {
             "multihead_attention": None,
             "multiquery_attention": 1,
-            "grouped_query_attention": own.get("kv_n_heads"),
+            "grouped_query_attention": grouped if isinstance(grouped, int) else None,
         }
-        if kind not in heads:
+        if not isinstance(kind, str) or kind not in heads:
             raise refuse_value("attn_config.attn_type", kind, list(heads))
         self.num_key_value_heads = heads[kind]
         return super().attention()
@@ -185,10 +187,12 @@ class Falcon(PlainFamily):
     def parallel_blocks(self) -> bool:
         return self.new_decoder_architecture or self.parallel_attn
 
-    def grouped(self, window: int | None = None, **others: Any) -> Part:
+    def grouped(
+        self, window: int | None = None, gated: bool | None = None, **others: object
+    ) -> Part:
         if not self.new_decoder_architecture:
             self.num_key_value_heads = 1 if self.multi_query else None
-        return super().grouped(window, **others)
+        return super().grouped(window, gated, **others)
 
 
 class Starcoder2(PlainFamily):

@@ -7,7 +7,7 @@ the model of which only some modules are left out is read as left out as a whole
 and said to be one.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from codesign.workload.config_json.quantization_methods import LINEAR, METHODS, Form, left_out
 from codesign.workload.config_json.refusal import refuse_value, shown
@@ -51,12 +51,20 @@ class Stated(NamedTuple):
             state_bits=self.cache,
             activation_bits=self.dtype,
             recurrent_bits=self.recurrent,
-            **parts,
+            attention=parts["attention"],
+            dense=parts["dense"],
+            experts=parts["experts"],
+            shared=parts["shared"],
+            embedding=parts["embedding"],
+            head=parts["head"],
         )
 
 
 def stated_precision(
-    content: dict[str, Any], inner: dict[str, Any], beside: dict[str, Any] | None, layers: int
+    content: dict[str, object],
+    inner: dict[str, object],
+    beside: dict[str, object] | None,
+    layers: int,
 ) -> Stated:
     """Read what a checkpoint says of its precision.
 
@@ -97,12 +105,11 @@ def stated_precision(
         ),
         None,
     )
-    if beside is not None and isinstance(beside.get("quantization"), dict):
-        said = {
-            "quant_method": "modelopt",
-            **beside["quantization"],
-            **{k: v for k, v in (said or {}).items() if k == "quant_algo"},
-        }
+    if beside is not None and isinstance(sidecar := beside.get("quantization"), dict):
+        algo = (
+            {k: v for k, v in said.items() if k == "quant_algo"} if isinstance(said, dict) else {}
+        )
+        said = {"quant_method": "modelopt", **sidecar, **algo}
         notes.append("quantised as hf_quant_config.json says")
     plain = Form(dtype, 0.0, dtype)
     parts: dict[Part, Form] = dict.fromkeys((*LINEAR, "embedding", "head"), plain)
@@ -115,7 +122,7 @@ def stated_precision(
         cache = cache if cache_bits is None else cache_bits
     expert = content.get("expert_dtype") or inner.get("expert_dtype")
     if expert is not None:
-        if expert not in DTYPES:
+        if not isinstance(expert, str) or expert not in DTYPES:
             raise refuse_value("expert_dtype", expert, DTYPES)
         bits = DTYPES[expert]
         parts["experts"] = Form(
@@ -126,23 +133,23 @@ def stated_precision(
         )
     state = next(
         (
-            c[k]
+            value
             for c in (inner, content)
             for k in ("mamba_ssm_dtype", "mamba_ssm_cache_dtype")
-            if isinstance(c.get(k), str)
+            if isinstance(value := c.get(k), str)
         ),
         "float32",
     )
     return Stated(parts, cache, dtype, DTYPES.get(state, 32.0), tuple(notes))
 
 
-def dtype_known(name: Any) -> bool:
+def dtype_known(name: object) -> bool:
     """Whether a dtype is one whose bits are known."""
     return str(name).removeprefix("torch.") in DTYPES
 
 
 def quantised(
-    said: dict[str, Any], plain: Form, layers: int
+    said: dict[str, object], plain: Form, layers: int
 ) -> tuple[dict[Part, Form], float | None, list[str]]:
     """Formats by part, bits of the cache if stated, and notes."""
     method = str(said.get("quant_method") or said.get("quant_algo") or "").lower()
@@ -172,13 +179,15 @@ def quantised(
     return parts, cache_bits(said), notes
 
 
-def cache_bits(said: dict[str, Any]) -> float | None:
+def cache_bits(said: dict[str, object]) -> float | None:
     """Bits of the cache, if stated."""
     scheme = said.get("kv_cache_scheme")
     if isinstance(scheme, dict) and isinstance(scheme.get("num_bits"), int):
         return float(scheme["num_bits"])
     algo = said.get("kv_cache_quant_algo")
     known = {"FP8": 8.0, "INT8": 8.0, "NVFP4": 4.5}
-    if algo is not None and algo not in known:
+    if algo is None:
+        return None
+    if not isinstance(algo, str) or algo not in known:
         raise refuse_value("kv_cache_quant_algo", algo, known)
-    return None if algo is None else known[algo]
+    return known[algo]

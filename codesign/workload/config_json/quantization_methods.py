@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from codesign.workload.config_json.content import table, texts
 from codesign.workload.config_json.refusal import refuse_value, shown
 from codesign.workload.precision import Part
 
@@ -63,7 +64,7 @@ def left_out(patterns: Iterable[str], layers: int) -> set[str]:
 Parsed = tuple[Form | None, list[str], list[str]]
 
 
-def _fp8(said: dict[str, Any], plain: Form) -> Parsed:
+def _fp8(said: dict[str, object], plain: Form) -> Parsed:
     """DeepSeek's FP8: a 32-bit scale for a block of weights, inputs in FP8 too."""
     block = said.get("weight_block_size")
     scale = (
@@ -71,12 +72,12 @@ def _fp8(said: dict[str, Any], plain: Form) -> Parsed:
         if isinstance(block, list) and len(block) == 2 and all(block)
         else 0.0
     )
-    kept = said.get("modules_to_not_convert") or said.get("ignored_layers") or []
+    kept = texts(said, "modules_to_not_convert", "ignored_layers")
     return Form(8.0, scale, 8.0), [*kept, "lm_head"], ["linear layers and their inputs in FP8"]
 
 
-def _mxfp4(said: dict[str, Any], plain: Form) -> Parsed:
-    kept = said.get("modules_to_not_convert") or []
+def _mxfp4(said: dict[str, object], plain: Form) -> Parsed:
+    kept = texts(said, "modules_to_not_convert")
     return (
         Form(4.0, 8.0 / 32.0, plain.inputs),
         kept,
@@ -84,12 +85,10 @@ def _mxfp4(said: dict[str, Any], plain: Form) -> Parsed:
     )
 
 
-def _compressed_tensors(said: dict[str, Any], plain: Form) -> Parsed:
+def _compressed_tensors(said: dict[str, object], plain: Form) -> Parsed:
     """Groups of modules, each with the format of its weights and inputs; several groups are read as
     the widest."""
-    groups = [
-        group for group in (said.get("config_groups") or {}).values() if isinstance(group, dict)
-    ]
+    groups = [group for group in table(said, "config_groups").values() if isinstance(group, dict)]
     if not groups:
         raise ValueError(
             "quantization_config.config_groups is missing, expected the format of at least one"
@@ -101,12 +100,12 @@ def _compressed_tensors(said: dict[str, Any], plain: Form) -> Parsed:
     note += f", scales {form.scale:g} bit a weight" if form.scale else ""
     return (
         form,
-        list(said.get("ignore") or []),
+        texts(said, "ignore"),
         [note + (f" (the widest of {len(forms)} groups)" if len(set(forms)) > 1 else "")],
     )
 
 
-def _group(group: dict[str, Any]) -> Form:
+def _group(group: dict[str, object]) -> Form:
     weights, inputs = group.get("weights"), group.get("input_activations")
     if not isinstance(weights, dict) or not isinstance(weights.get("num_bits"), int):
         raise ValueError(
@@ -145,8 +144,8 @@ MODELOPT = {
 """
 
 
-def _modelopt(said: dict[str, Any], plain: Form) -> Parsed:
-    kept = [*(said.get("exclude_modules") or []), *(said.get("ignore") or [])]
+def _modelopt(said: dict[str, object], plain: Form) -> Parsed:
+    kept = [*texts(said, "exclude_modules"), *texts(said, "ignore")]
     algo = said.get("quant_algo")
     if algo == "MIXED_PRECISION":
         listed = said.get("quantized_layers")
@@ -162,7 +161,7 @@ def _modelopt(said: dict[str, Any], plain: Form) -> Parsed:
         return _mixed(listed, kept)
     if algo is None and said.get("config_groups"):
         return _compressed_tensors(said, plain)
-    if algo not in MODELOPT:
+    if not isinstance(algo, str) or algo not in MODELOPT:
         raise refuse_value("quant_algo", algo, MODELOPT)
     form = MODELOPT[algo]
     size = said.get("group_size")
@@ -171,7 +170,7 @@ def _modelopt(said: dict[str, Any], plain: Form) -> Parsed:
     return form, kept, [f"{algo} with {form.scale:g} bit of scales a weight"]
 
 
-def _mixed(listed: dict[str, Any], kept: list[str]) -> Parsed:
+def _mixed(listed: dict[str, object], kept: list[str]) -> Parsed:
     """Each listed layer with a format; the widest holds for all, and parts without any keep the
     dtype."""
     forms = [
@@ -199,14 +198,14 @@ def _mixed(listed: dict[str, Any], kept: list[str]) -> Parsed:
     )
 
 
-def _grouped_integers(said: dict[str, Any], plain: Form) -> Parsed:
+def _grouped_integers(said: dict[str, object], plain: Form) -> Parsed:
     """AWQ and GPTQ: integers in groups, a 16-bit scale and a zero point for each."""
     bits = said.get("bits", said.get("w_bit", said.get("weight_bits", 4)))
     size = said.get("group_size", said.get("q_group_size", 128))
     if not isinstance(bits, int) or not 1 <= bits <= 8:
         raise refuse_value("quantization_config.bits", bits, (2, 3, 4, 8))
     scale = (16.0 + bits) / size if isinstance(size, int) and size > 0 else 0.0
-    kept = [*(said.get("modules_to_not_convert") or []), "lm_head"]
+    kept = [*texts(said, "modules_to_not_convert"), "lm_head"]
     return (
         Form(float(bits), scale, plain.inputs),
         kept,
@@ -214,25 +213,25 @@ def _grouped_integers(said: dict[str, Any], plain: Form) -> Parsed:
     )
 
 
-def _bitsandbytes(said: dict[str, Any], plain: Form) -> Parsed:
+def _bitsandbytes(said: dict[str, object], plain: Form) -> Parsed:
     four = said.get("load_in_4bit") or said.get("_load_in_4bit")
-    kept = [*(said.get("llm_int8_skip_modules") or []), "lm_head"]
+    kept = [*texts(said, "llm_int8_skip_modules"), "lm_head"]
     form = Form(4.0, 32.0 / 64.0, plain.inputs) if four else Form(8.0, 0.0, 8.0)
     return form, kept, [f"linear layers at {form.weight:g} bit (bitsandbytes)"]
 
 
-def _fbgemm(said: dict[str, Any], plain: Form) -> Parsed:
+def _fbgemm(said: dict[str, object], plain: Form) -> Parsed:
     return (
         Form(8.0, 0.0, 8.0),
-        [*(said.get("modules_to_not_convert") or []), "lm_head"],
+        [*texts(said, "modules_to_not_convert"), "lm_head"],
         ["linear layers and their inputs in FP8"],
     )
 
 
-def _quark(said: dict[str, Any], plain: Form) -> Parsed:
+def _quark(said: dict[str, object], plain: Form) -> Parsed:
     """AMD Quark: one format for all modules not excluded."""
-    weight = ((said.get("global_quant_config") or {}).get("weight")) or {}
-    inputs = (said.get("global_quant_config") or {}).get("input_tensors") or {}
+    all_modules = table(said, "global_quant_config")
+    weight, inputs = table(all_modules, "weight"), table(all_modules, "input_tensors")
     bits = {
         "fp4": 4.0,
         "fp8_e4m3": 8.0,
@@ -242,15 +241,16 @@ def _quark(said: dict[str, Any], plain: Form) -> Parsed:
         "fp6_e2m3": 6.0,
         "fp6_e3m2": 6.0,
     }
-    if weight.get("dtype") not in bits:
-        raise refuse_value("global_quant_config.weight.dtype", weight.get("dtype"), bits)
+    kind = weight.get("dtype")
+    if not isinstance(kind, str) or kind not in bits:
+        raise refuse_value("global_quant_config.weight.dtype", kind, bits)
     size = weight.get("group_size")
     scale = 8.0 / size if isinstance(size, int) and size > 0 else 0.0
-    form = Form(bits[weight["dtype"]], scale, bits.get(str(inputs.get("dtype")), plain.inputs))
+    form = Form(bits[kind], scale, bits.get(str(inputs.get("dtype")), plain.inputs))
     return (
         form,
-        [*(said.get("exclude") or []), "lm_head"],
-        [f"{weight['dtype']} with {scale:g} bit of scales a weight (Quark)"],
+        [*texts(said, "exclude"), "lm_head"],
+        [f"{kind} with {scale:g} bit of scales a weight (Quark)"],
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
@@ -61,7 +61,7 @@ class Structure(NamedTuple):
     language_model: LanguageModel
 
 
-def read_config(source: str | Path | dict[str, Any], name: str | None = None) -> Transformer:
+def read_config(source: str | Path | dict[str, object], name: str | None = None) -> Transformer:
     """A model from a Hugging Face ``config.json``: a path to the file or its folder, or its
     content.
 
@@ -87,7 +87,7 @@ def read_config(source: str | Path | dict[str, Any], name: str | None = None) ->
     return read_structure(source, name).model
 
 
-def read_structure(source: str | Path | dict[str, Any], name: str | None = None) -> Structure:
+def read_structure(source: str | Path | dict[str, object], name: str | None = None) -> Structure:
     """``read_config``, and how the file was read."""
     label, default_name, content = opened(source)
     try:
@@ -100,7 +100,7 @@ def read_structure(source: str | Path | dict[str, Any], name: str | None = None)
     )
 
 
-def opened(source: str | Path | dict[str, Any]) -> tuple[str, str, dict[str, Any]]:
+def opened(source: str | Path | dict[str, object]) -> tuple[str, str, dict[str, object]]:
     """What to call a source in messages, what to call its model, and its content."""
     if isinstance(source, dict):
         return "the given config", str(source.get("model_type")), source
@@ -109,7 +109,7 @@ def opened(source: str | Path | dict[str, Any]) -> tuple[str, str, dict[str, Any
     return str(path), path.parent.name if path.name == "config.json" else path.stem, load(path)
 
 
-def load(path: Path) -> dict[str, Any]:
+def load(path: Path) -> dict[str, object]:
     """The content of a file, which must be one JSON object."""
     if not path.exists():
         raise ValueError(
@@ -122,7 +122,7 @@ def load(path: Path) -> dict[str, Any]:
     return content
 
 
-def checked_family(content: dict[str, Any]) -> tuple[Family, str, dict[str, str], LanguageModel]:
+def checked_family(content: dict[str, object]) -> tuple[Family, str, dict[str, str], LanguageModel]:
     """The fields of a config checked by its family, its type, and why other fields are ignored."""
     inner = language_model(content, set(FAMILIES))
     model_type = inner.model_type
@@ -165,7 +165,7 @@ def checked_family(content: dict[str, Any]) -> tuple[Family, str, dict[str, str]
     return checked, model_type, ignored, inner
 
 
-def _refuse_endless(fields: dict[str, Any]) -> None:
+def _refuse_endless(fields: dict[str, object]) -> None:
     """Refuse more layers than anyone has, before they are made."""
     for name in ("num_hidden_layers", *SYNONYMS["num_hidden_layers"]):
         if isinstance(count := fields.get(name), int) and count > MOST_LAYERS:
@@ -178,11 +178,11 @@ ONE_NUMBER = frozenset(
 """Fields that some files repeat for every layer."""
 
 
-def refuse_other_values(family: type[Family], fields: dict[str, Any]) -> None:
+def refuse_other_values(family: type[Family], fields: dict[str, object]) -> None:
     """Refuse a field that the family understands in one meaning only, with another one."""
     for name, allowed in family.needs.items():
         value = fields.get(name)
-        values: Iterable[Any] = (
+        values: Iterable[object] = (
             value
             if isinstance(value, list)
             else ()
@@ -194,12 +194,7 @@ def refuse_other_values(family: type[Family], fields: dict[str, Any]) -> None:
                 raise refuse_value(name, entry, allowed)
 
 
-def context_limit(*contents: dict[str, Any]) -> int | None:
+def context_limit(*contents: dict[str, object]) -> int | None:
     """Positions that the model was made for, if the file says so [1]."""
-    found = (
-        content[name]
-        for content in contents
-        for name in CONTEXT
-        if isinstance(content.get(name), int)
-    )
-    return next((int(value) for value in found if 0 < value < 10**12), None)
+    found = (content.get(name) for content in contents for name in CONTEXT)
+    return next((int(v) for v in found if isinstance(v, int) and 0 < v < 10**12), None)

@@ -4,7 +4,6 @@ nearest valid choice."""
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -120,7 +119,7 @@ EXPECTED = {
 }
 
 
-def refuse_value(field: str, value: Any, choices: Iterable[Any]) -> ValueError:
+def refuse_value(field: str, value: object, choices: Iterable[object]) -> ValueError:
     """The error for a value outside its choices."""
     names = [str(choice) for choice in choices]
     return ValueError(
@@ -163,13 +162,13 @@ def why_ignored(name: str) -> str | None:
     return next((why for why, pattern in NO_COST if pattern.search(name)), None)
 
 
-def is_unset(value: Any) -> bool:
+def is_unset(value: object) -> bool:
     """Null, false, empty and a count of zero switch something off."""
     return value is None or value in ([], {}, "", 0)
 
 
 def judge_unknown(
-    unknown: dict[str, Any], known: Iterable[str], ignored: Iterable[str], model_type: str
+    unknown: dict[str, object], known: Iterable[str], ignored: Iterable[str], model_type: str
 ) -> dict[str, str]:
     """Why each unknown field is ignored; refuse the first that looks as if it changed cost.
 
@@ -196,7 +195,7 @@ def judge_unknown(
     return reasons
 
 
-def refuse_other_models(content: dict[str, Any]) -> None:
+def refuse_other_models(content: dict[str, object]) -> None:
     """Refuse what is no plain causal language model.
 
     Raises:
@@ -207,7 +206,8 @@ def refuse_other_models(content: dict[str, Any]) -> None:
             raise ValueError(
                 f"{name} = {shown(content[name])} changes the model, expected it unset"
             )
-    for name in content.get("architectures") or []:
+    named = content.get("architectures")
+    for name in named if isinstance(named, list) else []:
         if isinstance(name, str) and NO_LANGUAGE_MODEL.search(name):
             raise ValueError(
                 f"architectures = {[name]!r}, expected a causal language model such as"
@@ -215,7 +215,7 @@ def refuse_other_models(content: dict[str, Any]) -> None:
             )
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """A value of a stranger's file, short enough for a sentence."""
     text = repr(value)
     return text if len(text) <= 120 else f"{text[:117]}..."

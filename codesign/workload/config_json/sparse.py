@@ -2,7 +2,7 @@
 DeepSeek-V4."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from codesign.workload.config_json.family import (
     Count,
@@ -28,7 +28,7 @@ class MiniMaxM3(Routed):
     dense_intermediate_size: Count
     moe_layer_freq: list[CountOrZero] | None = None
     layer_types: list[str] | None = None
-    sparse_attention_config: dict[str, Any] | None = None
+    sparse_attention_config: dict[str, object] | None = None
     index_n_heads: Count | None = None
     index_head_dim: Count | None = None
     index_block_size: Count | None = None
@@ -86,7 +86,8 @@ class MiniMaxM3(Routed):
             sparse = (
                 own.get("sparse_attention_freq") if own.get("use_sparse_attention", True) else None
             )
-            types = ["minimax_m3_sparse" if f else "full_attention" for f in sparse or [0] * layers]
+            each = sparse if isinstance(sparse, list) and sparse else [0] * layers
+            types = ["minimax_m3_sparse" if f else "full_attention" for f in each]
         full = self.grouped(gated=self.attention_output_gate)
         choices = {"full_attention": full}
         if "minimax_m3_sparse" in types:

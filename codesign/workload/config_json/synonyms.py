@@ -2,7 +2,6 @@
 once."""
 
 from collections.abc import Set
-from typing import Any
 
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "hidden_size": ("n_embd", "d_model"),
@@ -47,8 +46,8 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
 
 
 def canonical_names(
-    fields: dict[str, Any], family_fields: Set[str], untouched: Set[str]
-) -> dict[str, Any]:
+    fields: dict[str, object], family_fields: Set[str], untouched: Set[str]
+) -> dict[str, object]:
     """The fields by the names of the family; null in one name gives way to another.
 
     Raises:
@@ -72,7 +71,7 @@ def canonical_names(
     return found
 
 
-def one_number(value: Any) -> Any:
+def one_number(value: object) -> object:
     """A list that repeats one number for every layer as that number."""
     return (
         value[0]

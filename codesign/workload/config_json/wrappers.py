@@ -1,8 +1,9 @@
 """Multimodal files: where the language model is in them, and what stands beside it."""
 
 import re
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from codesign.workload.config_json.content import table
 from codesign.workload.config_json.refusal import judge_unknown, nearest, refuse_value
 
 INNER = ("text_config", "language_config", "llm_config", "thinker_config")
@@ -91,7 +92,7 @@ BESIDE = re.compile(
 )
 """Fields of a wrapper that say nothing of its language model."""
 
-NESTED_DEFAULTS: dict[str, dict[str, Any]] = {
+NESTED_DEFAULTS: dict[str, dict[str, object]] = {
     "llama": {
         "hidden_size": 4096,
         "intermediate_size": 11008,
@@ -116,11 +117,11 @@ class LanguageModel(NamedTuple):
     """The type and fields of a language model, and why what stands beside it is not read."""
 
     model_type: str
-    fields: dict[str, Any]
+    fields: dict[str, object]
     outside: dict[str, str]
 
 
-def language_model(content: dict[str, Any], known: set[str]) -> LanguageModel:
+def language_model(content: dict[str, object], known: set[str]) -> LanguageModel:
     """The type and fields of the language model, out of a multimodal wrapper if there is one."""
     if "model_type" not in content:
         raise ValueError(f"the field model_type is missing{nearest('model_type', content)}")
@@ -148,11 +149,11 @@ def language_model(content: dict[str, Any], known: set[str]) -> LanguageModel:
             {name: value for name, value in content.items() if name not in outside},
             outside,
         )
-    inner = content[inner_name]
-    if isinstance(inner.get("text_config"), dict):  # the thinker of an omni model wraps once more
-        inner = inner["text_config"]
+    inner = table(content, inner_name)
+    if isinstance(again := inner.get("text_config"), dict):  # an omni model's thinker wraps again
+        inner = again
     inner_type = inner.get("model_type", types[0])
-    if inner_type not in types:
+    if not isinstance(inner_type, str) or inner_type not in types:
         raise refuse_value(f"{inner_name}.model_type", inner_type, types)
     beside = {name: value for name, value in content.items() if name != inner_name}
     outside = {
@@ -199,7 +200,7 @@ KEPT = frozenset(
 """Objects within a language model that are read."""
 
 
-def towers(name: str, value: Any) -> str:
+def towers(name: str, value: object) -> str:
     """Why something beside the language model is not read; a tower with its kind and, where its
     file tells, its weights."""
     if not isinstance(value, dict) or not name.endswith("_config"):
@@ -211,7 +212,7 @@ def towers(name: str, value: Any) -> str:
     )
 
 
-def tower_parameters(config: dict[str, Any]) -> float | None:
+def tower_parameters(config: dict[str, object]) -> float | None:
     """About how many weights a vision or audio tower has, by its layers alone, or None if its file
     does not say."""
     names = (
@@ -220,7 +221,7 @@ def tower_parameters(config: dict[str, Any]) -> float | None:
         ("intermediate_size",),
     )
     layers, hidden, width = (
-        next((config[n] for n in group if isinstance(config.get(n), int)), None) for group in names
+        next((v for n in group if isinstance(v := config.get(n), int)), None) for group in names
     )
     if layers is None or hidden is None:
         return None

@@ -1,10 +1,11 @@
 """Batches and replicas of arXiv 2503.08311 ("Mind the Memory Gap"): the advisor on the authors'
 logs, and on our model, which has not seen them."""
 
-from typing import Any
+from collections.abc import Sequence
 
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.optimize import brentq, minimize
 
 from codesign.batching import advise_batch
@@ -59,7 +60,7 @@ def chosen_from_logs() -> list[Claim]:
     return found
 
 
-def affine_fit(batches: Any, times: Any) -> tuple[float, float, float]:
+def affine_fit(batches: ArrayLike, times: ArrayLike) -> tuple[float, float, float]:
     """The line a + b·B of least largest relative error: a, b and that error.
 
     >>> a, b, error = affine_fit([1, 2, 3], [3.0, 5.0, 7.0])
@@ -68,7 +69,7 @@ def affine_fit(batches: Any, times: Any) -> tuple[float, float, float]:
     """
     sizes, seconds = np.asarray(batches, float), np.asarray(times, float)
 
-    def worst(line: Any) -> float:
+    def worst(line: tuple[float, float]) -> float:
         return float(np.max(np.abs((line[0] + line[1] * sizes) / seconds - 1.0)))
 
     weighted = np.stack([1.0 / seconds, sizes / seconds], axis=1)
@@ -77,7 +78,9 @@ def affine_fit(batches: Any, times: Any) -> tuple[float, float, float]:
     return float(best.x[0]), float(best.x[1]), float(best.fun)
 
 
-def steps_of(name: str, device: str, context: float, batches: Any) -> Steps:
+def steps_of(
+    name: str, device: str, context: float, batches: Sequence[float] | np.ndarray
+) -> Steps:
     """Our decode steps of a model at 16 bit on one device."""
     arguments = PointArguments(
         model=name,

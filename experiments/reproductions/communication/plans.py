@@ -3,14 +3,15 @@
 import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 
 import codesign
 from codesign.numerics.compilation import SELDOM, compiled
-from codesign.numerics.fields import Real
+from codesign.numerics.fields import RealArray
 from codesign.performance.messages import messages, traffic
+from codesign.workload.operators import OperatorTable
 from experiments.points.arguments import PointArguments
 from experiments.points.operating_point import OperatingPoint, operating_point
 from experiments.terminal.refusal import INFEASIBLE, Refused
@@ -71,7 +72,7 @@ def point(name: str, device: str, chips: int, pipeline: int) -> OperatingPoint:
 
 
 @functools.cache
-def table_of(name: str, device: str) -> Any:
+def table_of(name: str, device: str) -> OperatorTable:
     """The operator table of a model at 16 bit."""
     at = point(name, device, 1, 1)
     return codesign.operator_table(
@@ -82,7 +83,7 @@ def table_of(name: str, device: str) -> Any:
 
 
 @compiled(SELDOM)
-def _times(parts: Any, table: Any, request: Real) -> Real:
+def _times(parts: tuple, table: OperatorTable, request: RealArray) -> RealArray:
     """Prefill of the prompts, a decode step halfway through the output [s], and how far weights and
     caches overfill the fullest chip, ln(needed / there) [1]."""
     design, model, precision, plan, technology, execution = parts

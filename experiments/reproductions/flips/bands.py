@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+import codesign
 import hardware_priors
-from codesign.numerics.fields import Real
+from codesign.numerics.fields import Real, RealArray, Truth
 
 DRAWS = 200
 HALVINGS = 24  # of a log axis: six decades to a relative 1e-6
@@ -42,7 +43,7 @@ class Finding(NamedTuple):
     notes: list[str]
 
 
-def technologies(seed: int, draws: int = DRAWS, **choices: Any) -> Any:
+def technologies(seed: int, draws: int = DRAWS, **choices: Any) -> codesign.Technology:
     """The nominal technology first, then whole technologies drawn from the ranges; leaves of shape
     (draws + 1,)."""
     drawn = hardware_priors.sample_technologies(jax.random.key(seed), draws, **choices)
@@ -54,7 +55,7 @@ def technologies(seed: int, draws: int = DRAWS, **choices: Any) -> Any:
     )
 
 
-def band(values: Any) -> Band:
+def band(values: Real) -> Band:
     """The band of values whose first is the nominal one; 0, infinity and NaN mean that there is no
     such point."""
     values = np.asarray(values, dtype=float)
@@ -76,13 +77,13 @@ def certain(value: float) -> Band:
     return Band(value, value, value)
 
 
-def percent(meets: Any) -> str:
+def percent(meets: Truth) -> str:
     """The share of the draws for which something holds (the first entry is nominal, no draw), for a
     sentence: ``12 %``."""
     return f"{100 * np.mean(np.asarray(meets, dtype=float)[1:]):.0f} %"
 
 
-def crossing(surplus: Callable[[Real], Real], low: float, high: float) -> Real:
+def crossing(surplus: Callable[[RealArray], Real], low: float, high: float) -> RealArray:
     """Where a falling scalar ``surplus`` passes through zero between ``low`` and ``high`` > 0, by
     halving the log axis.
 
@@ -96,7 +97,7 @@ def crossing(surplus: Callable[[Real], Real], low: float, high: float) -> Real:
     """
     first, last = (jnp.asarray(math.log(end), dtype=jnp.result_type(float)) for end in (low, high))
 
-    def halve(k: Real, ends: tuple[Real, Real]) -> tuple[Real, Real]:
+    def halve(k: RealArray, ends: tuple[RealArray, RealArray]) -> tuple[RealArray, RealArray]:
         between = jnp.clip(0.5 * (ends[0] + ends[1]), first, last)
         middle = jnp.where(k == 0, first, jnp.where(k == 1, last, between))
         positive = surplus(jnp.exp(middle)) > 0
@@ -112,7 +113,7 @@ def crossing(surplus: Callable[[Real], Real], low: float, high: float) -> Real:
     )
 
 
-def shown(value: float | None, unit: str = "") -> str:
+def shown(value: Real | None, unit: str = "") -> str:
     """A number for a sentence, three digits."""
     if value is None:
         return "none"

@@ -7,14 +7,14 @@ half is where both terms are equal, which is also where the elasticity of sync h
 Operator by operator the two part, so both are solved.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 import codesign
 from codesign.numerics.compilation import SELDOM, compiled
-from codesign.numerics.fields import Real
+from codesign.numerics.fields import Real, RealArray
 from codesign.numerics.units import GIBI, KIBI, MICRO, PETA, TEBI
 from codesign.workload.transformer import Transformer
 from experiments.reproductions.flips.bands import Finding, Row, band, crossing, with_band
@@ -56,7 +56,9 @@ def log_goals(
         link_bandwidth=LINK_BANDWIDTH,
     )
     one = jnp.asarray(1.0)
-    plan = ideal_if_limit(plan_of(Choices(chips, one, one, one, one, one, one)), execution)
+    plan = ideal_if_limit(
+        plan_of(Choices(jnp.asarray(chips), one, one, one, one, one, one)), execution
+    )
     batch, context = service
     workload = codesign.Workload(work, codesign.Decode(batch=batch, context=context))
     found = codesign.evaluate(machine, workload, plan, technology=technology, execution=execution)
@@ -66,11 +68,11 @@ def log_goals(
 class Stops(NamedTuple):
     """Where more bandwidth stops paying by each definition; technologies on the leading axis."""
 
-    half: Real  # [x HBM3] elasticity of tokens/s/user below a half
-    tie: Real  # [x HBM3] elasticity of tokens/s/user below that by shorter syncs
-    dollars_half: Real  # [x HBM3] elasticity of tokens/s/$ below a half
-    dollars_peak: Real  # [x HBM3] elasticity of tokens/s/$ below 0
-    sync: Real  # [s] sync latency at which the elasticity of tokens/s/user falls below a half
+    half: RealArray  # [x HBM3] elasticity of tokens/s/user below a half
+    tie: RealArray  # [x HBM3] elasticity of tokens/s/user below that by shorter syncs
+    dollars_half: RealArray  # [x HBM3] elasticity of tokens/s/$ below a half
+    dollars_peak: RealArray  # [x HBM3] elasticity of tokens/s/$ below 0
+    sync: RealArray  # [s] sync latency at which the elasticity of tokens/s/user falls below a half
 
 
 @compiled(SELDOM)
@@ -81,7 +83,7 @@ def stops(
     service: tuple,
     work: Transformer,
     execution,
-    technologies: Any,
+    technologies: codesign.Technology,
 ) -> Stops:
     """Solve all definitions.
 
@@ -118,7 +120,7 @@ def asked(
     sync: float | None,
     service: tuple[float, float],
     kind: str,
-    technologies: Any,
+    technologies: codesign.Technology,
     multiple: float = 1.0,
 ) -> Stops:
     """``stops`` for plain numbers; ``sync`` [µs] is what a moderate price buys where None."""

@@ -8,14 +8,14 @@ import dataclasses
 import functools
 import itertools
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
 import codesign
-from codesign.numerics.fields import Real
+from codesign.numerics.fields import Real, RealArray
 from codesign.numerics.units import BITS_PER_BYTE, GIGA, MICRO, PETA, PICO
 from codesign.physical import latency
 from codesign.workload.catalogue import model
@@ -57,13 +57,13 @@ EXECUTIONS = {"limit": LIMIT, "operatorwise": codesign.Operatorwise()}
 class Choices(NamedTuple):
     """Machines and layouts on offer, one an entry of every array [1]."""
 
-    stage: Any  # chips that share a layer
-    pipeline: Any
-    context: Any  # context-parallel degree
-    expert: Any  # groups of whole experts
-    batch: Any
-    stacks: Any
-    layers: Any
+    stage: RealArray  # chips that share a layer
+    pipeline: RealArray
+    context: RealArray  # context-parallel degree
+    expert: RealArray  # groups of whole experts
+    batch: RealArray
+    stacks: RealArray
+    layers: RealArray
 
 
 def choices(
@@ -99,7 +99,7 @@ def execution_of(kind: str, name: str) -> codesign.Execution:
 
 
 @functools.cache
-def world(memory: str, seed: int) -> Any:
+def world(memory: str, seed: int) -> codesign.Technology:
     """Nominal and drawn technologies with that memory, on N3 with NVLink5."""
     return technologies(
         seed,
@@ -164,7 +164,7 @@ def access_energy(technology: codesign.Technology) -> Real:
 
 
 def with_memory(
-    technology: codesign.Technology, price: float = 1.0, energy: float = 1.0
+    technology: codesign.Technology, price: Real = 1.0, energy: Real = 1.0
 ) -> codesign.Technology:
     """The technology with its price of layers and its access energy scaled."""
     scaled = (technology.memory.layer_price * price, technology.memory.access_energy * energy)

@@ -7,13 +7,14 @@ is two evaluations, and the best machine of each side along it is a minimum of s
 """
 
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 import codesign
-from codesign.numerics.fields import Real
+from codesign.numerics.fields import Real, RealArray
 from codesign.numerics.units import KIBI, MICRO
 from codesign.workload.transformer import Transformer
 from experiments.reproductions.flips.bands import (
@@ -53,7 +54,7 @@ class Lines(NamedTuple):
     time: tuple[Real, Real]  # [s]
 
 
-def cost_at(machines: Lines, speed: Real, factor: Real) -> Real:
+def cost_at(machines: Lines, speed: Real, factor: Real) -> Array:
     """Cost of a token per second of every machine, infinite for those that do not fit or keep a
     speed; (choices,)."""
 
@@ -64,12 +65,12 @@ def cost_at(machines: Lines, speed: Real, factor: Real) -> Real:
     return jnp.where(line(machines.time) * speed <= 1.0 + 1e-9, line(machines.cost), jnp.inf)
 
 
-def best(machines: Lines, speed: Real, factor: Real) -> Real:
+def best(machines: Lines, speed: Real, factor: Real) -> Array:
     """Least cost of a token per second among machines that keep a speed, infinity if none does."""
     return jnp.min(cost_at(machines, speed, factor))
 
 
-def advantage(dram: Real, sram: Real) -> Real:
+def advantage(dram: Real, sram: Real) -> Array:
     """How many times more tokens/s per $ (or W) DRAM gives: infinity where SRAM cannot, 0 where
     DRAM cannot [1]."""
     return jnp.where(jnp.isfinite(dram), sram / jnp.where(jnp.isfinite(dram), dram, 1.0), 0.0)
@@ -78,7 +79,7 @@ def advantage(dram: Real, sram: Real) -> Real:
 class Side(NamedTuple):
     """DRAM or SRAM: its technology, the machines on offer and their matrix rate [FLOP/s]."""
 
-    technology: Any
+    technology: codesign.Technology
     offered: Choices
     matrix_rate: Real
 
@@ -93,16 +94,17 @@ def lines(
     """All axes of one side. Faster syncs come at the same money: the latency scales, what was paid
     for it stays."""
 
-    def at(scale: Real) -> tuple[Real, ...]:
+    def at(scale: RealArray) -> tuple[RealArray, ...]:
         scaled = with_memory(side.technology, scale[0], scale[1])
         found = evaluated(
             scaled, side.offered, side.matrix_rate, work, context, execution, scale[2]
         )
-        return found.capital_cost, found.provisioned_power, found.step_time, found.fits_memory
+        fits = jnp.asarray(found.fits_memory)
+        return found.capital_cost, found.provisioned_power, found.step_time, fits
 
     capital, watts, time, fits = jax.vmap(at)(jnp.asarray(SCALES))
 
-    def along(variant: int, paid: int) -> tuple[Real, Real]:
+    def along(variant: int, paid: int) -> tuple[RealArray, RealArray]:
         cost = jnp.stack([capital[paid], watts[paid]]) * time[variant] / side.offered.batch
         return jnp.where(fits[0], cost, jnp.inf), jnp.where(fits[0], time[variant], jnp.inf)
 
@@ -114,13 +116,13 @@ def lines(
 class Crossings(NamedTuple):
     """DRAM's advantage, and where it ends on each axis, in the units of ``AXES``."""
 
-    ratio: Real
-    price: Real
-    energy: Real
-    sync: Real  # below it SRAM leads
-    slow: Real  # above it SRAM leads
-    speed: Real  # [token/s/user]
-    instant: Real  # DRAM's advantage if syncs took no time [1]
+    ratio: RealArray
+    price: RealArray
+    energy: RealArray
+    sync: RealArray  # below it SRAM leads
+    slow: RealArray  # above it SRAM leads
+    speed: RealArray  # [token/s/user]
+    instant: RealArray  # DRAM's advantage if syncs took no time [1]
     leaders: tuple[Real, Real]  # which choice of DRAM and of SRAM is best
 
 
@@ -150,7 +152,7 @@ def crossings(
             access_energy(here),
             usual_sync(here, jnp.asarray(float(STAGE))) / MICRO,
         )
-        goals: Any = {axis: Lines(cost=0, time=None) for axis in left}  # pyright: ignore[reportArgumentType]
+        goals: dict[str, Lines] = {axis: Lines(cost=0, time=None) for axis in left}  # pyright: ignore[reportArgumentType]
         per_goal = jax.vmap(functools.partial(_crossings, units), in_axes=(goals, goals, None))
         return jax.vmap(per_goal, in_axes=(None, None, 0))(left, right, speeds)
 
@@ -162,7 +164,7 @@ def _crossings(
 ) -> Crossings:
     """Crossings for one goal and one promised speed."""
 
-    def at(axis: str, factor: Real, scales_sram: bool = False, promise: Real = speed) -> Real:
+    def at(axis: str, factor: Real, scales_sram: bool = False, promise: Real = speed) -> Array:
         other = best(sram[axis], promise, factor if scales_sram else one)
         return advantage(best(dram[axis], promise, factor), other)
 

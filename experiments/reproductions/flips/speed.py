@@ -1,7 +1,7 @@
 """The most tokens/s/user of each memory and model, what the step's time goes to, and what stands
 between it and 10,000."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,8 +9,9 @@ import numpy as np
 
 import codesign
 from codesign.numerics.compilation import SELDOM, compiled
-from codesign.numerics.fields import Real
+from codesign.numerics.fields import Real, RealArray
 from codesign.numerics.units import KIBI, MICRO
+from codesign.performance.step import Step
 from codesign.workload.transformer import Transformer
 from experiments.reproductions.flips.bands import (
     Band,
@@ -45,10 +46,10 @@ CAUSES = ("memory", "compute", "sync", "transfer")
 class Fastest(NamedTuple):
     """The fastest machine on offer of every technology (leading axis)."""
 
-    speed: Real  # [token/s/user]
-    chips: Real
-    shares: Real  # (…, 4) of the step's time, in the order of CAUSES [1]
-    halved: Real  # (…, 4) speed-up when that cause's time is halved [1]
+    speed: RealArray  # [token/s/user]
+    chips: RealArray
+    shares: RealArray  # (…, 4) of the step's time, in the order of CAUSES [1]
+    halved: RealArray  # (…, 4) speed-up when that cause's time is halved [1]
     sync_needed: (
         Real  # longest sync latency at which some machine reaches the goal, 0 if none does [s]
     )
@@ -56,7 +57,7 @@ class Fastest(NamedTuple):
 
 @compiled(SELDOM)
 def fastest(
-    technology: Any,
+    technology: codesign.Technology,
     offered: Choices,
     matrix_rate: Real,
     work: Transformer,
@@ -89,14 +90,14 @@ def fastest(
     return jax.vmap(one)(technology)
 
 
-def _scheduled(step: Any, compute: Real, memory: Real, execution: codesign.Execution) -> Real:
+def _scheduled(step: Step, compute: Real, memory: Real, execution: codesign.Execution) -> RealArray:
     """Time of the operators with their compute and memory times scaled."""
     once = jnp.ones_like(step.compute)
     alone = (step.compute * compute, step.vector * compute, step.memory * memory)
     return jnp.sum(execution.schedule(codesign.OperatorTimes(*alone, step.group, once)))
 
 
-def shares(step: Any) -> Real:
+def shares(step: Step) -> RealArray:
     """Where the time of one step goes; an operator's time belongs to the resource that binds it
     [1]."""
     by_memory = jnp.where(step.memory >= step.operators, step.operators, 0.0)
@@ -109,7 +110,7 @@ def shares(step: Any) -> Real:
     return jnp.stack(parts) / step.time
 
 
-def halvings(step: Any, execution: codesign.Execution) -> Real:
+def halvings(step: Step, execution: codesign.Execution) -> RealArray:
     """Speed-up of one step when memory, compute, sync or transfer takes half its time [1]."""
     latency, transfer = jnp.sum(step.latency), jnp.sum(step.transfer)
     halved = jnp.stack(

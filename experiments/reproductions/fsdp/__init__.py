@@ -51,6 +51,7 @@ def run_of(name: str) -> TrainingRun:
     """Training a shipped model at 16 bit, sequences of 8,192."""
     model = codesign.model(name, nominal_parameters=True)
     size = model.nominal_parameters
+    assert size is not None, "a nominal count was asked for"
     layers = sum(float(layer.count) for layer in model.layers)
     return TrainingRun(parameters=size, layers=layers, hidden=model.hidden)
 

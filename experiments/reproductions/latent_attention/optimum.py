@@ -10,7 +10,7 @@ ratio for every kind alike.
 import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,8 @@ import numpy as np
 import codesign
 import hardware_priors
 from codesign.numerics.compilation import SELDOM, compiled
-from codesign.numerics.fields import Real
+from codesign.numerics.fields import Real, RealArray
+from codesign.workload.operators import OperatorTable
 from codesign.workload.parameters import state_bytes_per_token
 
 BASE = "deepseek-v3"
@@ -64,7 +65,12 @@ def kinds() -> Mapping[str, codesign.Transformer]:
 
 @compiled(SELDOM)
 def _gains(
-    work: codesign.Transformer, table: Any, technology: Any, rates: Real, batch: Real, context: Real
+    work: codesign.Transformer,
+    table: OperatorTable,
+    technology: codesign.Technology,
+    rates: RealArray,
+    batch: Real,
+    context: Real,
 ) -> Real:
     phase = codesign.Decode(batch=batch, context=context)
     workload = codesign.Workload(work, phase, codesign.uniform(16))

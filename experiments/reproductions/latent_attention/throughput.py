@@ -1,7 +1,5 @@
 """Tokens/s per device of a model on 32 B200 at its best batch, decode only, BF16."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +8,7 @@ import codesign
 import hardware_priors
 from codesign.numerics.compilation import SELDOM, compiled
 from codesign.numerics.fields import Real
+from codesign.workload.operators import OperatorTable
 
 DEVICE, CHIPS = "b200", 32
 BATCHES = 2.0 ** np.arange(5, 17)
@@ -19,7 +18,13 @@ TENSOR_WITHOUT_EXPERTS = 8
 
 @compiled(SELDOM)
 def _speeds(
-    work: Any, table: Any, technology: Any, design: Any, data: Real, batches: Real, context: Real
+    work: codesign.Transformer,
+    table: OperatorTable,
+    technology: codesign.Technology,
+    design: codesign.Design,
+    data: Real,
+    batches: Real,
+    context: Real,
 ) -> Real:
     expert = codesign.WHOLE_EXPERTS if table.has_experts else 1.0
     plan = codesign.Plan(data=data, expert=expert)

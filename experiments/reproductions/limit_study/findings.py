@@ -125,7 +125,7 @@ def side(device: str, chips: int = 128) -> int:
 def sync_needed(found: Answer, at: System, goal: float) -> float:
     """Longest sync latency at which a system serves ``goal`` tokens/s/user; NaN if none [s]."""
     time = 1.0 / float(found.user[0])
-    syncs = float(found.synced[0]) * time / at.sync
+    syncs = float(found.synced[0]) * time / float(at.sync)
     spare = 1.0 / goal - (1.0 - float(found.synced[0])) * time
     return spare / syncs if spare > 0 else float("nan")
 

@@ -7,14 +7,15 @@ that ratios are of the same world.
 
 import functools
 import itertools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 import codesign
 from codesign.numerics.compilation import SELDOM, compiled
+from codesign.workload.operators import OperatorTable
 from experiments.reproductions.flips.bands import Band, band, technologies
 from experiments.reproductions.limit_study.findings import BIG, side
 from experiments.reproductions.limit_study.systems import (
@@ -45,10 +46,12 @@ def offered(device: str) -> list[System]:
 
 
 @compiled(SELDOM)
-def _best(work: Any, table: Any, systems: System, worlds: codesign.Technology) -> Any:
+def _best(
+    work: codesign.Transformer, table: OperatorTable, systems: System, worlds: codesign.Technology
+) -> Array:
     """Most tokens/s/$ and tokens/s/W of each technology drawn (leading axis)."""
 
-    def one(world: codesign.Technology) -> Any:
+    def one(world: codesign.Technology) -> Array:
         found = jax.vmap(lambda each: one_answer(work, table, each, world))(systems)
         kept = found.fits & (found.user >= SLOW)
         return jnp.stack(

@@ -4,7 +4,6 @@ time, on the same machine."""
 import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -34,7 +33,9 @@ def walk_path(chips: int, context: int) -> Mapping[str, float]:
     ideal = codesign.Plan(kv_ideal=1.0, all_reduce=added_up)
     heads = codesign.Plan(all_reduce=added_up)
     limit, real = codesign.LimitStudy(), codesign.Operatorwise()
-    steps: dict[str, tuple[Any, ...]] = {
+    steps: dict[
+        str, tuple[codesign.Design, codesign.Plan, codesign.Technology, codesign.Execution]
+    ] = {
         "the study": (wide, ideal, full, limit),
         "8 KV heads, copied beyond": (wide, heads, full, limit),
         "operators one by one, one sync an all-reduce": (wide, heads, full, real),

@@ -57,7 +57,7 @@ def sweeps(chips: Sequence[int], contexts: Sequence[int]) -> Table:
     base = system("xpu-hbm4", largest, min(contexts))
     lines = [
         ("bandwidth [x HBM4]", MULTIPLES, replaced(
-            base, bandwidth=[base.bandwidth * each for each in MULTIPLES]
+            base, bandwidth=[float(base.bandwidth) * each for each in MULTIPLES]
         )),
         ("sync [µs]", SYNCS, replaced(base, sync=[each * MICRO for each in SYNCS])),
         ("context", POSITIONS, replaced(base, context=[float(each) for each in POSITIONS])),

@@ -12,7 +12,7 @@ full peaks, the cache divided without limit (``codesign.LimitStudy``). The paper
 import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,8 +21,9 @@ import numpy as np
 import codesign
 import hardware_priors
 from codesign.numerics.compilation import SELDOM, compiled
-from codesign.numerics.fields import Real
+from codesign.numerics.fields import Real, RealArray, Truths
 from codesign.workload.catalogue import model
+from codesign.workload.operators import OperatorTable
 from experiments.terminal.refusal import Refused
 
 MODELS = ("llama-3.1-70b", "llama-3.1-405b", "deepseek-v3")
@@ -43,31 +44,31 @@ TRIES = 16
 class System(NamedTuple):
     """What one evaluation needs, SI; every field of one shape (systems,)."""
 
-    bandwidth: Any
-    capacity: Any
-    peak: Any
-    tensor: Any
-    pipeline: Any
-    sync: Any
-    batch: Any
-    context: Any
+    bandwidth: Real
+    capacity: Real
+    peak: Real
+    tensor: Real
+    pipeline: Real
+    sync: Real
+    batch: Real
+    context: Real
 
 
 class Answer(NamedTuple):
     """What the study's model says of each system."""
 
-    user: Any  # [token/s]
-    system: Any  # [token/s]
-    fits: Any
-    needed: Any  # [B]
-    synced: Any  # share of the step that waits for syncs [1]
-    used: Any  # share of the matrix rate that is used [1]
-    per_dollar: Any  # [token/s/USD]
-    per_watt: Any  # [token/s/W]
+    user: RealArray  # [token/s]
+    system: RealArray  # [token/s]
+    fits: Truths
+    needed: RealArray  # [B]
+    synced: RealArray  # share of the step that waits for syncs [1]
+    used: RealArray  # share of the matrix rate that is used [1]
+    per_dollar: RealArray  # [token/s/USD]
+    per_watt: RealArray  # [token/s/W]
 
 
 @functools.cache
-def table_of(name: str) -> Any:
+def table_of(name: str) -> OperatorTable:
     """The operator table of a model at 8 bit and its round parameter count."""
     return codesign.operator_table(nominal(name), codesign.Precision())
 
@@ -84,7 +85,10 @@ def nominal(name: str) -> codesign.Transformer:
 
 
 def one_answer(
-    work: codesign.Transformer, table: Any, system: System, technology: codesign.Technology
+    work: codesign.Transformer,
+    table: OperatorTable,
+    system: System,
+    technology: codesign.Technology,
 ) -> Answer:
     """``Answer`` of one system; every field a scalar."""
     has_experts = bool(table.has_experts)
@@ -111,7 +115,7 @@ def one_answer(
     return Answer(
         user=found.user_tokens_per_second,
         system=found.system_tokens_per_second,
-        fits=found.fits_memory,
+        fits=jnp.asarray(found.fits_memory),
         needed=found.capacity_needed,
         synced=jnp.sum(step.latency) / step.time,
         used=flops / system.peak / step.time / system.pipeline,  # a stage waits for the others
@@ -122,7 +126,10 @@ def one_answer(
 
 @compiled(SELDOM)
 def _answers(
-    work: codesign.Transformer, table: Any, systems: System, technology: codesign.Technology
+    work: codesign.Transformer,
+    table: OperatorTable,
+    systems: System,
+    technology: codesign.Technology,
 ) -> Answer:
     return jax.vmap(lambda system: one_answer(work, table, system, technology))(systems)
 
@@ -153,7 +160,7 @@ def system(
     batch: float = 1.0,
     pipeline: float = 1.0,
     bandwidth: float = 1.0,
-    sync: Real | float | None = None,
+    sync: Real | None = None,
 ) -> System:
     """A machine of the study's chips; ``bandwidth`` multiplies theirs, ``sync`` [s] replaces
     theirs."""

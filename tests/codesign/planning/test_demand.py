@@ -12,6 +12,7 @@ def test_a_short_prompt_is_one_chunk():
     assert Demand(prompt=8192, output=10, cached=0.5).chunks == 2.0
 
 
+@pytest.mark.wrongly_typed
 @pytest.mark.parametrize(
     ("options", "told"),
     [

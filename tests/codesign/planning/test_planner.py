@@ -174,6 +174,7 @@ def test_an_interval_is_that_of_the_exact_derivatives(llama, chip):
     )
 
 
+@pytest.mark.wrongly_typed
 @pytest.mark.parametrize(
     ("options", "told"),
     [

@@ -98,6 +98,7 @@ def test_an_objective_of_its_own_function_is_not_ignored():
         check_objective(one)
 
 
+@pytest.mark.wrongly_typed
 @pytest.mark.parametrize(
     ("objective", "lacks"),
     [("tokens/s/$", "has no name"), (dataclasses.make_dataclass("Bare", [])(), "has no name")],
