@@ -1,5 +1,6 @@
 """Assemblies: what stands around the chiplets of a package, put together from the priors."""
 
+import math
 from functools import cache
 
 from codesign.numerics.fields import units_of
@@ -72,3 +73,17 @@ def _film(cooling: str) -> float:
         power=reference.fact("tdp").si.value, stacks=round(reference.fact("stacks").value),
     )  # fmt: skip
     return float(calibrated(around, world.cooling.area_resistance, package, centres).film)
+
+
+@cache
+def assembly_spread(packaging: str = "CoWoS-L", cooling: str = "cold-plate") -> Assembly:
+    """Half of ln(high / low) of each quantity of an assembly; the film has that of
+    ``Cooling.area_resistance`` [1].
+
+    >>> round(float(assembly_spread("glass").interposer_conductivity), 3)
+    0.112
+    """
+    packaging, cooling = choice("packaging", packaging), choice("cooling", cooling)
+    facts = assembly_priors(packaging, cooling)
+    facts["film"] = lookup("cooling", cooling, "area_resistance")
+    return Assembly(**{name: 0.5 * math.log(f.high / f.low) for name, f in facts.items()})
