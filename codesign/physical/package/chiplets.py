@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from codesign.numerics.fields import Real, quantity
+from codesign.numerics.ties import at_least
 from codesign.physical.package.conduction import Plates, temperatures
 
 CELLS = (40, 48)
@@ -139,21 +140,22 @@ def heat(
     Returns:
         The map of the active side and the temperatures of each chiplet [K].
     """
-    parts, around = package.chiplets, package.assembly
     plates, made, covered = _plates(package, positions, cells)
     rise = temperatures(plates, made)[1]
     area = plates.cell_width * plates.cell_height
-    active = rise + made[1] / area * 0.5 * around.chiplet_thickness / plates.vertical[1]
+    active = rise + made[1] / area * 0.5 * plates.thickness[1] / plates.vertical[1]
     total = jnp.sum(covered, axis=(1, 2))
     inside = jnp.where(covered > 0.5, active[None], 0.0)
     weighed = covered / total[:, None, None]
     scale = jax.lax.stop_gradient(jnp.max(active))
-    powered = jnp.sum(weighed * (active[None] / scale) ** (1.0 / SOFT), axis=(1, 2))
+    sharp = at_least(covered, 0.0) ** (1.0 / SOFT)  # leaves out cells that are only touched
+    powered = jnp.sum(sharp * (active[None] / scale) ** (1.0 / SOFT), axis=(1, 2))
+    soft = scale * (powered / jnp.sum(sharp, axis=(1, 2))) ** SOFT
     return Heat(
         rise=active,
         hottest=jnp.max(inside, axis=(1, 2)),
         mean=jnp.sum(weighed * active[None], axis=(1, 2)),
-        soft=scale * powered**SOFT,
+        soft=soft,
     )
 
 

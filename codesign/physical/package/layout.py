@@ -54,7 +54,7 @@ def package_of(
     >>> b200 = hardware_priors.device("b200")
     >>> world = hardware_priors.technology(*b200.technology_names())
     >>> package, centres = package_of(
-    ...     b200.design(1), world, hardware_priors.assembly(), power=1000.0
+    ...     b200.design(1), world, hardware_priors.assembly(), power=1000.0, stacks=8
     ... )
     >>> centres.shape, round(float(package.chiplets.power.sum()))
     ((10, 2), 1000)
@@ -104,7 +104,7 @@ def package_of(
 def _by_hand(dies: int, side: float, stacks: int, edge: float, depth: float) -> np.ndarray:
     """Dies in a row, stacks above and below it, those that find no room there at its ends."""
     row = dies * side + (dies - 1) * GAP
-    along = max(1, int((row + GAP) // (edge + GAP)))
+    along = max(1, int((row + GAP + edge) // (edge + GAP)))  # half a stack may stand out
     places = [((k + 0.5 - dies / 2.0) * (side + GAP), 0.0) for k in range(dies)]
     above = min(along, (stacks + 1) // 2)
     below = min(along, stacks - above)

@@ -28,7 +28,7 @@ CELLS = (24, 28)
 APART, TOUCHING = 5e-4, 5e-5
 """Distance that the penalty asks for, and the least that counts as apart [m]."""
 STRICT = 1e3
-"""Weight of a square millimetre that overlaps or of a millimetre that stands out, squared."""
+"""Weight of the square of an intrusion, in mm² of a pair and in mm beyond the interposer."""
 SOFTLY = 0.1
 """The same weight for annealing, which has to pass through what overlaps."""
 RATE, SCATTER = 0.4, 4.0
@@ -77,8 +77,8 @@ def mean_wire(package: Package, positions: Float[Array, "chiplets 2"]) -> Real:
 def intrusion(
     package: Package, positions: Float[Array, "chiplets 2"], apart: Real | float
 ) -> tuple[Real, Real]:
-    """What is closer than ``apart``: area of each pair [m²], and length of each chiplet beyond the
-    interposer [m]."""
+    """What is closer than ``apart``: of each pair the product of the ways, along both axes, that
+    would part it [m²]; and the way that each chiplet stands beyond the interposer [m]."""
     parts = package.chiplets
     sizes = jnp.stack([parts.width, parts.height], axis=1)
     near = 0.5 * (sizes[:, None] + sizes[None]) + apart - jnp.abs(positions[:, None] - positions)
@@ -119,7 +119,7 @@ def _value(package: Package, positions: Array, allowed: Allowed, strict: Array) 
 def _descend(package: Package, starts: Array, allowed: Allowed, steps: int) -> Array:
     """Positions of each start after so many steps of Adam; the penalty hardens on the way."""
     optimiser = optax.adam(optax.cosine_decay_schedule(RATE, steps, 0.02))
-    ramp = STRICT * jnp.geomspace(1e-6, 1.0, steps)
+    ramp = jnp.asarray(STRICT * np.geomspace(1e-6, 1.0, steps))
 
     def one(start: Array) -> Array:
         def step(state, strict):
@@ -158,7 +158,8 @@ def place(
     """
     draws = np.random.default_rng(seed).normal(size=(starts, *np.shape(start)))
     draws[0] = 0.0
-    moved = _descend(package, start + SCATTER * MILLIMETRE * jnp.asarray(draws), allowed, steps)
+    with jax.numpy_dtype_promotion("standard"):  # Optax counts its steps in integers
+        moved = _descend(package, start + SCATTER * MILLIMETRE * jnp.asarray(draws), allowed, steps)
     spent = starts * (2 * steps + 1) + 1
     offers = [start, *moved]
     return best_of(package, offers, allowed, spent)
