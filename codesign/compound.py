@@ -26,6 +26,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from codesign.evaluation import evaluate
 from codesign.hardware.design import Design
@@ -152,7 +153,7 @@ def answer(
 
 def calls_least(calls: Calls) -> None:
     """Refuse fewer than one call, where the number is known."""
-    if not isinstance(calls.calls, jax.core.Tracer) and not bool(jnp.all(calls.calls >= 1)):
+    if not isinstance(calls.calls, Tracer) and not bool(jnp.all(calls.calls >= 1)):
         raise ValueError(f"calls = {float(jnp.min(calls.calls)):g}: expected at least 1")
 
 

@@ -6,7 +6,7 @@ from functools import cache
 from codesign.numerics.fields import units_of
 from codesign.physical.package.chiplets import Assembly
 from codesign.physical.package.layout import calibrated, package_of
-from hardware_priors.devices import device
+from hardware_priors.devices import Device
 from hardware_priors.prior import Prior, find, lookup
 from hardware_priors.technologies import choice, technology
 
@@ -66,7 +66,7 @@ def assembly(packaging: str = "CoWoS-L", cooling: str = "cold-plate") -> Assembl
 def _film(cooling: str) -> float:
     facts = assembly_priors("CoWoS-S", cooling)
     around = Assembly(**{name: prior.si.value for name, prior in facts.items()}, film=1e-4)
-    reference = device(REFERENCE)
+    reference = Device(REFERENCE)
     world = technology(*reference.technology_names(), cooling=cooling, packaging="CoWoS-S")
     package, centres = package_of(
         reference.design(1), world, around,

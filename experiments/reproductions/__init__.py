@@ -53,7 +53,7 @@ TAKES = MappingProxyType(
         "latent-attention": ("contexts", "batches"),
         "dataflow": ("device", "contexts"),
         "fsdp": ("models", "chips"),
-        "photonic": ("models", "chips", "contexts"),
+        "photonic": ("models", "contexts", "figure"),
         "thermal-chiplets": ("seed", "device", "figure"),
         "compound-calls": ("models", "device", "chips", "contexts", "batches"),
         "backcast": (),

@@ -122,7 +122,7 @@ def test_gradients_by_calls_are_differences():
 
 
 def test_less_than_a_call_is_refused():
-    with pytest.raises(ValueError, match="calls = 0.5: expected at least 1"):
+    with pytest.raises(ValueError, match=r"calls = 0\.5: expected at least 1"):
         answer(Calls(calls=0.5), MODEL, H100, technology=WORLD)
 
 

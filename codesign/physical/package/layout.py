@@ -149,7 +149,7 @@ def calibrated(
         )
         return float(jnp.sum(logic * _heat(tried, positions, cells).mean) / jnp.sum(logic))
 
-    from scipy.optimize import brentq
+    from scipy.optimize import root_scalar
 
     least, most = 1e-9, 1e-1
     if mean(least) >= wanted:
@@ -157,6 +157,6 @@ def calibrated(
             f"resistance = {float(resistance):.3g} K m²/W: the plates alone have"
             f" {mean(least) / wanted * float(resistance):.3g}; expected more"
         )
-    film = brentq(lambda log: mean(math.exp(log)) - wanted, math.log(least), math.log(most),
-                  xtol=1e-6)  # fmt: skip
-    return dataclasses.replace(assembly, film=jnp.asarray(math.exp(film)))
+    ends = math.log(least), math.log(most)
+    found = root_scalar(lambda log: mean(math.exp(log)) - wanted, bracket=ends, xtol=1e-6)
+    return dataclasses.replace(assembly, film=jnp.asarray(math.exp(found.root)))

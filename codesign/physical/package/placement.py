@@ -126,7 +126,8 @@ def _descend(package: Package, starts: Array, allowed: Allowed, steps: int) -> A
             places, memory = state
             slope = jax.grad(lambda at: objective(package, at * MILLIMETRE, allowed, strict))
             change, memory = optimiser.update(slope(places), memory)
-            return (optax.apply_updates(places, change), memory), None
+            moved: Array = optax.apply_updates(places, change)  # pyright: ignore[reportAssignmentType]
+            return (moved, memory), None
 
         places = start / MILLIMETRE
         (places, _), _ = jax.lax.scan(step, (places, optimiser.init(places)), ramp)

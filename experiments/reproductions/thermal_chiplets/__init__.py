@@ -144,7 +144,7 @@ def verdicts(name: str) -> list[str]:
 def within_limits(name: str, placed: dict[str, Placed]) -> Table:
     """Temperatures of packages, without hot spots and with them."""
     rows = []
-    offered = [(laid, "by hand", None) for laid in _packages(name)]
+    offered = [(laid, "by hand", laid.centres) for laid in _packages(name)]
     offered.insert(2, (lay_out(name), "by gradients", placed["by gradients"].positions))
     for laid, how, positions in offered:
         found = judged(laid, positions)
