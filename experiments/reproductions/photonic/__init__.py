@@ -244,18 +244,23 @@ def entry_map(found: dict[tuple[str, int], Entry | None]) -> Table:
 
 def entered(found: dict[tuple[str, int], Entry | None]) -> str:
     """Whether it enters at today's priors, and what would have to change."""
-    able = {key: each for key, each in found.items() if each is not None}
+    able = {
+        f"{model} at {context // 1024}K": each
+        for (model, context), each in found.items()
+        if each is not None
+    }
     if not able:
         return "No machine tried serves any of these models."
-    dollars, watts = (
-        [f"{model} at {context}" for (model, context), each in able.items() if gain(each) > 1.0]
-        for gain in (lambda each: each.gain_per_dollar, lambda each: each.gain_per_watt)
-    )
+    dollars = [name for name, each in able.items() if each.gain_per_dollar > 1.0]
+    watts = [name for name, each in able.items() if each.gain_per_watt > 1.0]
     ports = [each.port for each in able.values() if each.port is not None]
+    least = lookup("memory", "photonic-pool", "access_energy").low
+    near = [name for name, each in able.items() if (each.energy or 0.0) >= least]
     needs = f"ports of at most {max(ports):.0f} USD" if ports else "more than cheaper ports"
     return (
         f"At today's priors the pool enters by tokens/s/$ in {', '.join(dollars) or 'none'} and by"
-        f" tokens/s/W in {', '.join(watts) or 'none'}; by dollars it needs {needs}."
+        f" tokens/s/W in {', '.join(watts) or 'none'}; by dollars it needs {needs}, by watts the"
+        f" low end of its energy ({least:g} pJ/bit) is enough in {', '.join(near) or 'none'}."
     )
 
 
