@@ -106,6 +106,10 @@ def test_a_filter_reads_the_answer_and_writes(priced):
     more = 5 * (float(reading.step_time) + 8 * step)
     assert float(filtered.busy - plain.busy) == pytest.approx(more, rel=1e-6)
     assert float(filtered.tokens_per_answer) == 5 * 520
+    token = float(filtered.busy) * 32 / (5 * 520)
+    prompt = float(plain.busy) - 5 * 512 * step
+    waited = prompt + 520 * token + float(reading.step_time)
+    assert float(filtered.latency) == pytest.approx(waited, rel=1e-6)
 
 
 def test_gradients_by_calls_are_differences():
