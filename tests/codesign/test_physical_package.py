@@ -40,6 +40,7 @@ def small():
         power=np.array([400.0, 30.0, 30.0]),
         core_share=np.array([0.7, 0.0, 0.0]),
         core_scale=np.array([0.6, 1.0, 1.0]),
+        base_share=np.array([1.0, 0.5, 0.5]),
         lateral=np.array([120.0, 100.0, 100.0]),
         vertical=np.array([120.0, 7.0, 7.0]),
         memory=np.array([0.0, 1.0, 1.0]),
@@ -217,3 +218,22 @@ def test_searches_are_legal_no_worse_than_the_start_and_equally_dear(small):
     annealed = anneal(package, centres, allowed, 40)
     assert annealed.legal and annealed.value <= start.value + 1e-12
     assert annealed.evaluations <= 41
+
+
+def test_the_underside_is_hotter_by_what_is_made_there():
+    """In the middle of one chiplet: q·t/2k of what is made at the base, by hand."""
+    around = dataclasses.replace(AROUND, lid_margin=real(0.0))
+
+    def hottest(base_share: float) -> float:
+        one = jnp.ones(1)
+        size, power = 20e-3 * one, 40.0 * one
+        chiplet = Chiplets(
+            size, size, power, 0.0 * one, one, base_share * one, 100.0 * one, 7.0 * one, one, one
+        )
+        package = Package(chiplet, around, 30e-3, 30e-3)
+        return float(solved(package, jnp.zeros((1, 2)), (15, 15)).rise[7, 7])
+
+    flux = 40.0 / 4e-4
+    below = flux * 0.5 * float(around.chiplet_thickness) / 7.0
+    assert hottest(1.0) - hottest(0.0) == pytest.approx(below, rel=1e-6)
+    assert hottest(0.5) - hottest(0.0) == pytest.approx(0.5 * below, rel=1e-6)

@@ -30,7 +30,9 @@ class Chiplets(eqx.Module):
     """Dies and stacks of one package, leaves of shape (chiplets,).
 
     A chiplet makes ``core_share`` of its heat in the middle, in a box ``core_scale`` times as wide
-    and high, and the rest evenly. ``bandwidth`` is what a stack sends to the dies.
+    and high, and the rest evenly; ``base_share`` of it at the underside (a die's transistors, a
+    stack's base die), the rest through the thickness. ``bandwidth`` is what a stack sends to the
+    dies.
     """
 
     width: Float[Array, "chiplets"] = quantity("m", "along a row of the grid")
@@ -38,6 +40,7 @@ class Chiplets(eqx.Module):
     power: Float[Array, "chiplets"] = quantity("W", "heat made")
     core_share: Float[Array, "chiplets"] = quantity("1", "share of it made in the core")
     core_scale: Float[Array, "chiplets"] = quantity("1", "side of the core over the chiplet's")
+    base_share: Float[Array, "chiplets"] = quantity("1", "share of it made at the underside")
     lateral: Float[Array, "chiplets"] = quantity("W/m/K", "conductivity in the plane")
     vertical: Float[Array, "chiplets"] = quantity("W/m/K", "conductivity across it")
     memory: Float[Array, "chiplets"] = quantity("1", "1 a memory stack, 0 logic")
@@ -53,6 +56,7 @@ class Assembly(eqx.Module):
     die_conductivity: Real = quantity("W/m/K", "of a logic die")
     stack_lateral: Real = quantity("W/m/K", "of a memory stack in its plane")
     stack_vertical: Real = quantity("W/m/K", "of a memory stack across its layers")
+    stack_base_share: Real = quantity("1", "share of a stack's heat made in its base die")
     mould_conductivity: Real = quantity("W/m/K", "between chiplets and beside the interposer")
     bump_resistance: Real = quantity("K m^2/W", "bumps and underfill below the chiplets")
     interface_resistance: Real = quantity("K m^2/W", "from chiplets to the lid")
@@ -74,7 +78,7 @@ class Package(eqx.Module):
 class Heat(NamedTuple):
     """Temperatures of a package above the coolant."""
 
-    rise: Float[Array, "rows columns"]  # [K] of the active side
+    rise: Float[Array, "rows columns"]  # [K] of the undersides
     hottest: Float[Array, "chiplets"]  # [K] of each chiplet
     mean: Float[Array, "chiplets"]  # [K]
     soft: Float[Array, "chiplets"]  # [K] hottest, smoothed; at most the hottest
@@ -129,8 +133,9 @@ def heat(
 ) -> Heat:
     """Temperatures of all chiplets of a package above the coolant.
 
-    The active side lies under the chiplet: its temperature is that of the cell's centre and the
-    heat made above it through half the thickness.
+    The underside is the hottest: what is made there, flux q, crosses half the thickness t to the
+    cell's centre, and adds q·t/2k to its temperature; heat made evenly through the thickness, whose
+    profile is a parabola, adds nothing (Fourier's law in one dimension).
 
     Args:
         package: chiplets and assembly.
@@ -138,12 +143,12 @@ def heat(
         cells: rows and columns of the grid over the lid.
 
     Returns:
-        The map of the active side and the temperatures of each chiplet [K].
+        The map of the undersides and the temperatures of each chiplet [K].
     """
-    plates, made, covered = _plates(package, positions, cells)
+    plates, made, based, covered = _plates(package, positions, cells)
     rise = temperatures(plates, made)[1]
-    area = plates.cell_width * plates.cell_height
-    active = rise + made[1] / area * 0.5 * plates.thickness[1] / plates.vertical[1]
+    below = 0.5 * plates.thickness[1] / plates.vertical[1]
+    active = rise + based / (plates.cell_width * plates.cell_height) * below
     total = jnp.sum(covered, axis=(1, 2))
     inside = jnp.where(covered > 0.5, active[None], 0.0)
     weighed = covered / total[:, None, None]
@@ -161,8 +166,9 @@ def heat(
 
 def _plates(
     package: Package, positions: Float[Array, "chiplets 2"], cells: tuple[int, int]
-) -> tuple[Plates, Real, Real]:
-    """The plates, the heat made in each of their cells [W], and coverage by the chiplets."""
+) -> tuple[Plates, Real, Real, Real]:
+    """The plates, the heat made in each of their cells and at the undersides [W], and coverage by
+    the chiplets."""
     parts, around = package.chiplets, package.assembly
     covered = coverage(package, positions, parts.width, parts.height, cells)
     core = coverage(
@@ -173,7 +179,9 @@ def _plates(
         part * boxes / jnp.sum(boxes, axis=(1, 2), keepdims=True)
         for part, boxes in ((1.0 - share, covered), (share, core))
     )
-    made = jnp.sum(parts.power[:, None, None] * dealt, axis=0)
+    of_each = parts.power[:, None, None] * dealt
+    made = jnp.sum(of_each, axis=0)
+    based = jnp.sum(parts.base_share[:, None, None] * of_each, axis=0)
 
     def mixed(conductivity: Real) -> Real:
         over = conductivity[:, None, None] - around.mould_conductivity
@@ -196,4 +204,4 @@ def _plates(
         cell_height=sizes[1] / cells[0],
     )
     none = jnp.zeros(cells, covered.dtype)
-    return plates, jnp.stack([none, made, none]), covered
+    return plates, jnp.stack([none, made, none]), based, covered

@@ -73,7 +73,7 @@ def bounds(name: str) -> list[Claim]:
     ]
     return [
         bound(
-            f"{name}, glass over silicon: power within the limits [%]",
+            f"{silicon.name}, glass over silicon: power within the limits [%]",
             MOST_PERFORMANCE,
             100 * (gain - 1.0),
         ),
@@ -193,7 +193,7 @@ def interposers(name: str) -> Table:
             )
         )
     return Table(
-        f"{name} by interposer (ours; rises above the coolant)",
+        f"{lay_out(name).name} by interposer (ours; rises above the coolant)",
         (
             Column("interposer"),
             Column("logic", "K"),
@@ -263,8 +263,8 @@ NOTES = (
     ),
     (
         "Matrix units heat a square of their own area in the middle of each die, everything else"
-        " evenly; heat leaves through the lid alone. Bow: two layers, interposer on substrate; dies"
-        " and lid are left out of it."
+        " evenly; half of a stack's heat is made in its base. Heat leaves through the lid alone."
+        " Bow: two layers, interposer on substrate; dies and lid are left out of it."
     ),
     (
         f"{SEARCHED}: most tokens/s/$ for Llama-3.1-8B at 8K, 20 ms a token, N3 with HBM3E, at its"
