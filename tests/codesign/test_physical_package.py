@@ -40,9 +40,6 @@ def small():
         power=np.array([400.0, 30.0, 30.0]),
         core_share=np.array([0.7, 0.0, 0.0]),
         core_scale=np.array([0.6, 1.0, 1.0]),
-        base_share=np.array([1.0, 0.5, 0.5]),
-        lateral=np.array([120.0, 100.0, 100.0]),
-        vertical=np.array([120.0, 7.0, 7.0]),
         memory=np.array([0.0, 1.0, 1.0]),
         bandwidth=one * 1e12,
     )
@@ -186,6 +183,8 @@ def test_rises_are_proportional_to_power(small):
     used = (at_most.logic / at_most.allowed.logic, at_most.memory / at_most.allowed.memory)
     assert max(used) == pytest.approx(1.0, rel=1e-9)
     assert 0.0 < found.logic_band < found.logic and not at_most.sure
+    known = dataclasses.replace(spread, stack_vertical=real(0.0))
+    assert judge(package, centres, WORLD, known, CELLS).memory_band < found.memory_band
     assert found.bow == pytest.approx(52e-3 * 30e-3 * judge_bow_per_area(), rel=1e-9)
 
 
@@ -222,18 +221,18 @@ def test_searches_are_legal_no_worse_than_the_start_and_equally_dear(small):
 
 def test_the_underside_is_hotter_by_what_is_made_there():
     """In the middle of one chiplet: q·t/2k of what is made at the base, by hand."""
-    around = dataclasses.replace(AROUND, lid_margin=real(0.0))
 
     def hottest(base_share: float) -> float:
         one = jnp.ones(1)
         size, power = 20e-3 * one, 40.0 * one
-        chiplet = Chiplets(
-            size, size, power, 0.0 * one, one, base_share * one, 100.0 * one, 7.0 * one, one, one
+        chiplet = Chiplets(size, size, power, 0.0 * one, one, one, one)
+        around = dataclasses.replace(
+            AROUND, lid_margin=real(0.0), stack_base_share=real(base_share)
         )
         package = Package(chiplet, around, 30e-3, 30e-3)
         return float(solved(package, jnp.zeros((1, 2)), (15, 15)).rise[7, 7])
 
     flux = 40.0 / 4e-4
-    below = flux * 0.5 * float(around.chiplet_thickness) / 7.0
-    assert hottest(1.0) - hottest(0.0) == pytest.approx(below, rel=1e-6)
-    assert hottest(0.5) - hottest(0.0) == pytest.approx(0.5 * below, rel=1e-6)
+    below = flux * 0.5 * float(AROUND.chiplet_thickness / AROUND.stack_vertical)
+    assert hottest(1.0) - hottest(0.0) == pytest.approx(below, rel=1e-4)
+    assert hottest(0.5) - hottest(0.0) == pytest.approx(0.5 * below, rel=1e-4)

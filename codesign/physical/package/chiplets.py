@@ -30,9 +30,9 @@ class Chiplets(eqx.Module):
     """Dies and stacks of one package, leaves of shape (chiplets,).
 
     A chiplet makes ``core_share`` of its heat in the middle, in a box ``core_scale`` times as wide
-    and high, and the rest evenly; ``base_share`` of it at the underside (a die's transistors, a
-    stack's base die), the rest through the thickness. ``bandwidth`` is what a stack sends to the
-    dies.
+    and high, and the rest evenly. A die makes its heat at the underside, a stack part of it
+    (``Assembly.stack_base_share``) and the rest through its thickness. ``bandwidth`` is what a
+    stack sends to the dies.
     """
 
     width: Float[Array, "chiplets"] = quantity("m", "along a row of the grid")
@@ -40,9 +40,6 @@ class Chiplets(eqx.Module):
     power: Float[Array, "chiplets"] = quantity("W", "heat made")
     core_share: Float[Array, "chiplets"] = quantity("1", "share of it made in the core")
     core_scale: Float[Array, "chiplets"] = quantity("1", "side of the core over the chiplet's")
-    base_share: Float[Array, "chiplets"] = quantity("1", "share of it made at the underside")
-    lateral: Float[Array, "chiplets"] = quantity("W/m/K", "conductivity in the plane")
-    vertical: Float[Array, "chiplets"] = quantity("W/m/K", "conductivity across it")
     memory: Float[Array, "chiplets"] = quantity("1", "1 a memory stack, 0 logic")
     bandwidth: Float[Array, "chiplets"] = quantity("B/s", "of a stack; of a die to the next one")
 
@@ -151,6 +148,7 @@ def heat(
     active = rise + based / (plates.cell_width * plates.cell_height) * below
     total = jnp.sum(covered, axis=(1, 2))
     inside = jnp.where(covered > 0.5, active[None], 0.0)
+    spots = jnp.argmax(jnp.reshape(inside, (inside.shape[0], -1)), axis=1)
     weighed = covered / total[:, None, None]
     scale = jax.lax.stop_gradient(jnp.max(active))
     sharp = at_least(covered, 0.0) ** (1.0 / SOFT)  # leaves out cells that are only touched
@@ -158,7 +156,7 @@ def heat(
     soft = scale * (powered / jnp.sum(sharp, axis=(1, 2))) ** SOFT
     return Heat(
         rise=active,
-        hottest=jnp.max(inside, axis=(1, 2)),
+        hottest=jnp.ravel(active)[spots],
         mean=jnp.sum(weighed * active[None], axis=(1, 2)),
         soft=soft,
     )
@@ -179,12 +177,15 @@ def _plates(
         part * boxes / jnp.sum(boxes, axis=(1, 2), keepdims=True)
         for part, boxes in ((1.0 - share, covered), (share, core))
     )
+    stacks = parts.memory > 0
     of_each = parts.power[:, None, None] * dealt
     made = jnp.sum(of_each, axis=0)
-    based = jnp.sum(parts.base_share[:, None, None] * of_each, axis=0)
+    base_share = jnp.where(stacks, around.stack_base_share, 1.0)
+    based = jnp.sum(base_share[:, None, None] * of_each, axis=0)
 
-    def mixed(conductivity: Real) -> Real:
-        over = conductivity[:, None, None] - around.mould_conductivity
+    def mixed(of_stack: Real) -> Real:
+        own = jnp.where(stacks, of_stack, around.die_conductivity)
+        over = own[:, None, None] - around.mould_conductivity
         return around.mould_conductivity + jnp.sum(over * covered, axis=0)
 
     whole = jnp.zeros((1, 2), covered.dtype)
@@ -196,8 +197,8 @@ def _plates(
         thickness=jnp.stack(
             [around.interposer_thickness, around.chiplet_thickness, around.lid_thickness]
         ),
-        lateral=jnp.stack([board, mixed(parts.lateral), around.lid_conductivity * even]),
-        vertical=jnp.stack([board, mixed(parts.vertical), around.lid_conductivity * even]),
+        lateral=jnp.stack([board, mixed(around.stack_lateral), around.lid_conductivity * even]),
+        vertical=jnp.stack([board, mixed(around.stack_vertical), around.lid_conductivity * even]),
         contact=jnp.stack([around.bump_resistance * even, around.interface_resistance * even]),
         film=around.film,
         cell_width=sizes[0] / cells[1],

@@ -63,9 +63,9 @@ def _hottest(
     around = jax.tree.map(jnp.exp, logs)
     found = heat(dataclasses.replace(package, assembly=around), positions, cells)
     stacks = package.chiplets.memory > 0
-    rises = jnp.stack(
-        [jnp.max(jnp.where(stacks == kind, found.hottest, 0.0)) for kind in (False, True)]
-    )
+    kinds = [jnp.where(stacks == kind, found.hottest, 0.0) for kind in (False, True)]
+    # by place: XLA may compute a value anew, and a maximum that equals none has no derivative
+    rises = jnp.stack([each[jnp.argmax(each)] for each in kinds])
     return rises, rises
 
 

@@ -84,9 +84,6 @@ def package_of(
         power=scale * both((total - stacked) / dies, stacked / max(count, 1)),
         core_share=both(matrix / (total - stacked), 0.0),
         core_scale=both(math.sqrt(float(silicon.core / silicon.total)), 1.0),
-        base_share=both(1.0, float(assembly.stack_base_share)),
-        lateral=both(float(assembly.die_conductivity), float(assembly.stack_lateral)),
-        vertical=both(float(assembly.die_conductivity), float(assembly.stack_vertical)),
         memory=both(0.0, 1.0),
         bandwidth=both(
             float(design.memory_bandwidth) / 2.0, float(design.memory_bandwidth) / max(count, 1)

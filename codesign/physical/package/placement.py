@@ -97,7 +97,8 @@ def is_legal(package: Package, positions: Float[Array, "chiplets 2"]) -> bool:
 def hotness(package: Package, found: Heat, allowed: Allowed) -> Real:
     """Hottest chiplet over what is allowed for its kind, smoothed spots [1]."""
     limit = jnp.where(package.chiplets.memory > 0, allowed.memory, allowed.logic)
-    return jnp.max(found.soft / limit)
+    used = found.soft / limit
+    return used[jnp.argmax(used)]
 
 
 def objective(
