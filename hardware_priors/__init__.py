@@ -1,5 +1,7 @@
 """Hardware priors: devices and technologies as facts with source, date and range."""
 
+from hardware_priors.assemblies import assembly as assembly
+from hardware_priors.assemblies import assembly_spread as assembly_spread
 from hardware_priors.devices import Device as Device
 from hardware_priors.devices import device as device
 from hardware_priors.devices import device_names as device_names

@@ -53,7 +53,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
             "PCIe6",
             "Thunderbolt",
         ),
-        *("wafer-scale", "co-packaged-optics"),
+        *("wafer-scale", "co-packaged-optics", "photonic-fabric"),
     ),
     "cooling": ("air", "cold-plate", "direct-to-silicon", "3d-stack"),
     "packaging": ("CoWoS-L", "CoWoS-S", "organic", "glass"),
@@ -253,7 +253,7 @@ def unsourced(technology_choices: dict[str, str] | None = None) -> dict[str, Pri
         technology_choices: arguments of :func:`technology_priors`; defaults when left out.
 
     >>> sorted(unsourced({"memory": "HBM4"}))
-    ['links.price', 'packaging.substrate_modulus', 'pool.access_energy']
+    ['links.price', 'packaging.substrate_modulus']
     """
     return {
         key: prior

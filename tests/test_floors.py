@@ -21,6 +21,7 @@ FLOORS = [
     [
         "codesign.argument_types",
         "codesign.batching",
+        "codesign.compound",
         "codesign.limits",
         "codesign.outcome",
         "codesign.spoiling",

@@ -18,7 +18,7 @@ class Reproduce:
 
     name: tyro.conf.Positional[Annotated[str, one_of("what to reproduce", tuple(REPRODUCTIONS))]]
     """devices, energy, prices, flips, backcast, or a paper: limit-study, batching, communication,
-    latent-attention, dataflow, fsdp"""
+    latent-attention, dataflow, fsdp, photonic, thermal-chiplets, compound-calls"""
     data: str | None = None
     """folder of measured files, for what compares with measurements"""
     seed: Annotated[int, whole("seed", least=0)] = 0

@@ -28,6 +28,13 @@ REPRODUCTIONS = MappingProxyType(
         ),
         "dataflow": "traffic and time that fused groups save, and why by so much",
         "fsdp": "the bound of fully sharded training, and machines that train and serve",
+        "photonic": (
+            "a photonic memory pool against machines of HBM alone, and where it enters the front"
+        ),
+        "thermal-chiplets": (
+            "hot spots and bow of packages on silicon and glass, and where chiplets should stand"
+        ),
+        "compound-calls": "answers that take several calls and a vote: cost, speed, best number",
         "backcast": "what would have been designed in 2022 and 2024, beside H100 and B200",
     }
 )
@@ -46,6 +53,9 @@ TAKES = MappingProxyType(
         "latent-attention": ("contexts", "batches"),
         "dataflow": ("device", "contexts"),
         "fsdp": ("models", "chips"),
+        "photonic": ("models", "contexts", "figure"),
+        "thermal-chiplets": ("seed", "device", "figure"),
+        "compound-calls": ("models", "device", "chips", "contexts", "batches"),
         "backcast": (),
     }
 )

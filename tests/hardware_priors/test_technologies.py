@@ -198,7 +198,7 @@ def test_names_ignore_case():
 def test_what_is_on_offer():
     offered = technology_names()
     assert offered["node"] == ["N16", "N12", "8N", "N7", "N5", "N4", "N3", "N2"]
-    assert len(offered["memory"]) == 14 and len(offered["link"]) == 21
+    assert len(offered["memory"]) == 14 and len(offered["link"]) == 22
     offered["node"].clear()
     assert technology_names()["node"], "a caller must not change the catalogue"
 
@@ -207,13 +207,11 @@ def test_unsourced_leaves_are_listed():
     assert set(unsourced({})) == {
         "links.price",
         "packaging.substrate_modulus",
-        "pool.access_energy",
     }
     assert set(unsourced({"memory": "GDDR7", "cooling": "air"})) == {
         *(
             "links.price",
             "packaging.substrate_modulus",
-            "pool.access_energy",
             "memory.stack_price",
             "memory.layer_price",
         ),
