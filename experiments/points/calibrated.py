@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
+from jax import Array
 
 import codesign
 from codesign.calibration.execution import ANY_ENGINE, calibrated, interval
