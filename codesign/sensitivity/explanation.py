@@ -20,14 +20,9 @@ import jax
 import numpy as np
 
 from codesign.numerics.fields import Real, RealArray, Tree
-from codesign.performance.collectives import ALGORITHMS, AllReduce
-from codesign.performance.execution import Execution
-from codesign.performance.plan import TierShares
+from codesign.performance.collectives import ALGORITHMS
 from codesign.sensitivity.inputs import Inputs, as_reals, fleet_at
 from codesign.sensitivity.mixed_game import Atom, Game, integrate, without
-from codesign.workload.phases import Phase, Serving
-from codesign.workload.precision import Precision
-from codesign.workload.transformer import Transformer
 
 
 class Factor(NamedTuple):
@@ -136,27 +131,27 @@ def outcome_named(name: str) -> Callable[[Inputs], Real]:
     return _NAMED[name]
 
 
-def _models(inputs: Inputs) -> list[Transformer]:
+def _models(inputs: Inputs) -> list[object]:
     return [one.model for one in inputs.services]
 
 
-def _precisions(inputs: Inputs) -> list[Precision]:
+def _precisions(inputs: Inputs) -> list[object]:
     return [one.precision for one in inputs.services]
 
 
-def _phases(inputs: Inputs) -> list[Phase | Serving]:
+def _phases(inputs: Inputs) -> list[object]:
     return [one.phase for one in inputs.services]
 
 
-def _algorithms(inputs: Inputs) -> list[RealArray | AllReduce]:
+def _algorithms(inputs: Inputs) -> list[object]:
     return [plan.all_reduce for plan in inputs.plans]
 
 
-def _tiers(inputs: Inputs) -> list[TierShares | None]:
+def _tiers(inputs: Inputs) -> list[object]:
     return [plan.tiers for plan in inputs.plans]
 
 
-def _execution(inputs: Inputs) -> list[Execution]:
+def _execution(inputs: Inputs) -> list[object]:
     return [inputs.execution]
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from jax import Array
 
 from codesign.numerics.compilation import SELDOM, Compiled, compiled
-from codesign.numerics.fields import Real, RealArray
+from codesign.numerics.fields import IntArray, Real
 from codesign.sensitivity.inputs import Leaf, leaves_of, take
 
 PANELS, NODES = 8, 6
@@ -108,7 +108,7 @@ class Game:
         """ln f and its slopes by the places of all inputs on the path; ``at`` (points, inputs)."""
         parts, values, slopes = self.parts[coalition], [], []
         program = _program(
-            self.outcome, self.structure, tuple(self.leaves), tuple(self.logs), self.atoms
+            self.outcome, self.structure, tuple(self.leaves), tuple(self.logs.tolist()), self.atoms
         )
         for first in range(0, len(at), LANES):
             rows = at[first : first + LANES]
@@ -180,7 +180,7 @@ def _program(
     """ln f and its slopes at places on the path (points, inputs), compiled once a structure."""
 
     def log_outcome(
-        at: Array, base: Sequence[RealArray], ends: tuple[Array, Array], parts: Sequence[list]
+        at: Array, base: Sequence[Real | IntArray], ends: tuple[Array, Array], parts: Sequence[list]
     ) -> Array:
         values = _along(at, ends[0], ends[1], np.array(logs, dtype=bool))
         changed = list(base)
@@ -208,7 +208,7 @@ def _along(at: Array, low: Array, high: Array, logs: np.ndarray) -> Array:
     return jnp.where(logs, end * ratio**power, end + power * (high - low))
 
 
-def _element(leaves: Sequence[RealArray], leaf: Leaf) -> RealArray:
+def _element(leaves: Sequence[Real | IntArray], leaf: Leaf) -> Real | IntArray:
     value = leaves[leaf.leaf]
     return value if leaf.element is None else np.ravel(value)[leaf.element]
 
