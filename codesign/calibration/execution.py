@@ -77,7 +77,8 @@ def interval(
     logarithms.
 
     A measured time differs from the prediction by more than coefficients explain; that residual
-    enters as a scale of the kernels' time, beside the scale that the profile fits.
+    enters as a scale of the kernels' time, beside the scale that the profile fits. Slopes are those
+    off the peaks (``off_the_peaks``), and an interval ends where the machine's peaks do.
 
     Args:
         outcome: positive outcomes of an execution.
@@ -93,18 +94,31 @@ def interval(
         return jnp.log(outcome(dataclasses.replace(execution, logs=logs)))
 
     @compiled(SELDOM)  # operation by operation it takes ten times as long
-    def with_slopes(logs: Float[Array, " coefficients"]) -> tuple[Any, Any]:
-        return logs_of(logs), jax.jacrev(logs_of)(logs)
+    def with_slopes(logs: Float[Array, " coefficients"]) -> tuple[Any, Any, Any]:
+        at_peaks = jnp.where(SCALES, logs - 30.0, logs)
+        values = jax.lax.map(logs_of, jnp.stack([logs, at_peaks]))
+        return *values, jax.jacrev(logs_of)(off_the_peaks(logs))
 
-    value, slopes = with_slopes(execution.logs)
+    value, peak, slopes = with_slopes(execution.logs)
     spread = jnp.sqrt(jnp.einsum("ok,kl,ol->o", slopes, covariance, slopes))
-    return jnp.exp(value - coverage * spread), jnp.exp(value), jnp.exp(value + coverage * spread)
+    low, high = value - coverage * spread, value + coverage * spread
+    by_scale = slopes @ jnp.asarray(SCALES, slopes.dtype)
+    low = jnp.where(by_scale > 0, jnp.maximum(low, jnp.minimum(peak, value)), low)
+    high = jnp.where(by_scale < 0, jnp.minimum(high, jnp.maximum(peak, value)), high)
+    return jnp.exp(low), jnp.exp(value), jnp.exp(high)
+
+
+SCALES = np.array([name in ("step_scale", "prefill_scale") for name in COEFFICIENTS])
+"""Which coefficients are scales of a whole step."""
+
+
+def off_the_peaks(logs: Any) -> Any:
+    """The same coefficients with scales that leave no kernel at its peak, where a scale would have
+    no derivative: uncertainty of one is that of a slower step at the least."""
+    return logs + SCALES * (logs < 0.01) * (0.01 - logs)
 
 
 def scaled_covariance(execution: Calibrated) -> Float[Array, "coefficients coefficients"]:
     """Covariance of the logarithms with the residual of a measured time as a scale of the kernels'
     [1]."""
-    scales = jnp.asarray(
-        [name in ("step_scale", "prefill_scale") for name in COEFFICIENTS], execution.logs.dtype
-    )
-    return execution.covariance + jnp.diag(scales) * execution.residual**2
+    return execution.covariance + np.diag(SCALES) * execution.residual**2

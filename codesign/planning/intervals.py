@@ -13,7 +13,7 @@ import math
 import jax
 import numpy as np
 
-from codesign.calibration.execution import scaled_covariance
+from codesign.calibration.execution import off_the_peaks, scaled_covariance
 from codesign.calibration.fit import NORMAL_90
 from codesign.performance.calibrated_execution import Calibrated
 from codesign.performance.queueing import waiting_time
@@ -76,7 +76,7 @@ def _slopes(
     many = 2 * count
     moves = np.concatenate([np.eye(count), -np.eye(count)]) * STEP
     matrix = np.repeat(group.rows[rows], many, axis=0)
-    matrix[:, at] += np.tile(moves, (len(rows), 1))
+    matrix[:, at] = off_the_peaks(matrix[:, at]) + np.tile(moves, (len(rows), 1))
 
     def each(values: list) -> np.ndarray:
         return np.repeat(np.array(values, float), many, axis=0)
