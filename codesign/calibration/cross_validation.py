@@ -1,15 +1,14 @@
 """Leave whole devices, models, engines or groups out in turn, and predict them from the rest.
 
-A device left out keeps nothing of its own: its kernel tables leave the prior too, and only its
-catalogue entry remains.
+A device left out keeps nothing of its own but its catalogue entry: its offsets leave the prior, and
+where the prior is made of kernel tables (``prior_without``) what they taught its relatives does too.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import scipy.stats
 
 from codesign.calibration.calibrate import Predictions, calibrate, learns_from, predictions
 from codesign.calibration.cases import Case
@@ -17,7 +16,7 @@ from codesign.calibration.features import Counted
 from codesign.calibration.fit import NORMAL_90, TRUSTED
 from codesign.calibration.layers import PRIORS, case_keys
 from codesign.calibration.profile import Profile
-from codesign.calibration.statistics import score, select
+from codesign.calibration.statistics import ratios, score
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +57,7 @@ def leave_out(
     anchors: int = 0,
     start: Profile | None = None,
     weights: dict[str, float] | None = None,
+    prior_without: Callable[[str], Profile] | None = None,
 ) -> LeftOut:
     """Predict the rows of each member of a layer from a fit without them.
 
@@ -73,6 +73,8 @@ def leave_out(
             judged.
         start: where each fit begins.
         weights: as of ``calibrate``.
+        prior_without: the prior of a fit that never saw a member; ``prior`` less the member's own
+            parameters otherwise.
 
     Returns:
         Predictions of all rows that were left out and have a prediction.
@@ -87,7 +89,7 @@ def leave_out(
         profile, _ = calibrate(
             [cases[k] for k in rest.tolist()],
             counted.take(rest),
-            forget(prior, layer, member),
+            forget(prior if prior_without is None else prior_without(member), layer, member),
             start,
             most,
             weights=weights,
@@ -113,8 +115,8 @@ def leave_out(
             parts.append(predictions([cases[k] for k in out], counted.take(out), profile))
     joined = Predictions(
         *(
-            np.concatenate([getattr(part, name) for part in parts])
-            for name in ("log", "parameter", "total")
+            np.concatenate([getattr(part, field.name) for part in parts])
+            for field in dataclasses.fields(Predictions)
         )
     )
     return LeftOut(layer, np.concatenate(chosen), names, joined)
@@ -138,10 +140,19 @@ def scores(cases: Sequence[Case], left: LeftOut) -> dict[str, Any]:
     members = np.array(left.members)
 
     def scored(rows: np.ndarray) -> dict[str, Any]:
-        return dataclasses.asdict(score(measured[rows], select(left.predictions, rows)))
+        return dataclasses.asdict(score(measured[rows], left.predictions.take(rows)))
 
     timed = quantity == "time_per_token"
+    judged = [cases[k] for k in left.rows]
+    compared = {
+        between: ratios(judged, measured, left.predictions.log, between)
+        for between in ("device", "layout")
+    }
     return {
+        "ratios": {
+            between: None if found is None else dataclasses.asdict(found)
+            for between, found in compared.items()
+        },
         "quantities": {
             str(name): scored(np.flatnonzero(quantity == name)) for name in sorted(set(quantity))
         },
@@ -152,33 +163,29 @@ def scores(cases: Sequence[Case], left: LeftOut) -> dict[str, Any]:
     }
 
 
-def widen(profile: Profile, found: dict[str, Any]) -> Profile:
-    """A profile whose layers are as much wider as left-out members were worse than their intervals
-    said, with the figures kept in it.
+def widening(cases: Sequence[Case], left: LeftOut) -> float:
+    """How many times as wide layers nobody measured must be for 90 % of the times per token left
+    out to lie in their 90 % intervals, and at least 1."""
+    timed = np.array([cases[k].quantity == "time_per_token" for k in left.rows])
+    told = left.predictions.take(np.flatnonzero(timed))
+    off = np.abs(told.log - np.log([cases[k].value for k in left.rows[timed]])) / NORMAL_90
+    beyond = off**2 - told.total**2 + told.unknown**2
+    factors = np.sqrt(np.maximum(beyond, 0.0)) / np.maximum(told.unknown, 1e-12)
+    return max(float(np.quantile(factors, 0.9)), 1.0)
 
-    Where a share c of 90 % intervals held, the standard deviation of the layers grows by Φ⁻¹(0.95)
-    / Φ⁻¹((1 + c) / 2), the worst layer's; it never shrinks. What is measured keeps its interval:
-    only members without a parameter of their own take a layer's.
+
+def widen(profile: Profile, factor: float, found: dict[str, Any]) -> Profile:
+    """A profile whose layers are so many times as wide, with the figures of what was left out kept
+    in it.
+
+    What is measured keeps its interval: only members without a parameter of their own take a
+    layer's.
 
     Args:
         profile: what was cross-validated.
-        found: ``scores`` by what was left out; those with anchors do not count, for two rows narrow
-            what an unknown member may be.
+        factor: the largest ``widening`` of what was left out without anchors.
+        found: ``scores`` by what was left out.
     """
-    held = [
-        entry["quantities"]["time_per_token"]["interval_coverage"]
-        for name, entry in found.items()
-        if "anchor" not in name
-    ]
-    factor = max(
-        [
-            1.0,
-            *(
-                NORMAL_90 / float(scipy.stats.norm.ppf(0.5 * (1.0 + min(max(share, 0.1), 0.999))))
-                for share in held
-            ),
-        ]
-    )
     judged = {
         f"{coefficient}|{layer}": sd
         for coefficient, prior in PRIORS.items()

@@ -95,27 +95,28 @@ def interval(
 
     @compiled(SELDOM)  # operation by operation it takes ten times as long
     def with_slopes(logs: Float[Array, " coefficients"]) -> tuple[Any, Any, Any]:
-        at_peaks = jnp.where(SCALES, logs - 30.0, logs)
+        at_peaks = logs - 30.0 * SCALES
         values = jax.lax.map(logs_of, jnp.stack([logs, at_peaks]))
         return *values, jax.jacrev(logs_of)(off_the_peaks(logs))
 
     value, peak, slopes = with_slopes(execution.logs)
     spread = jnp.sqrt(jnp.einsum("ok,kl,ol->o", slopes, covariance, slopes))
     low, high = value - coverage * spread, value + coverage * spread
-    by_scale = slopes @ jnp.asarray(SCALES, slopes.dtype)
+    by_scale = slopes @ SCALES
     low = jnp.where(by_scale > 0, jnp.maximum(low, jnp.minimum(peak, value)), low)
     high = jnp.where(by_scale < 0, jnp.minimum(high, jnp.maximum(peak, value)), high)
     return jnp.exp(low), jnp.exp(value), jnp.exp(high)
 
 
-SCALES = np.array([name in ("step_scale", "prefill_scale") for name in COEFFICIENTS])
-"""Which coefficients are scales of a whole step."""
+SCALES = np.array([float(name in ("step_scale", "prefill_scale")) for name in COEFFICIENTS])
+"""1 for the coefficients that are scales of a whole step, else 0."""
 
 
 def off_the_peaks(logs: Any) -> Any:
     """The same coefficients with scales that leave no kernel at its peak, where a scale would have
     no derivative: uncertainty of one is that of a slower step at the least."""
-    return logs + SCALES * (logs < 0.01) * (0.01 - logs)
+    below = 0.01 - logs
+    return logs + SCALES * (0.5 * (below + abs(below)))
 
 
 def scaled_covariance(execution: Calibrated) -> Float[Array, "coefficients coefficients"]:

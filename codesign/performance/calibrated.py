@@ -4,7 +4,9 @@ Every kernel takes a floor, and the longer of its memory traffic and its arithme
 rates. With the scale s of a step in its engine:
 
     t = s · floor + max(bytes / bandwidth · max(1, s · (1 + memory loss)),
-                        FLOPs / peak · max(1, s · (1 + compute loss))).
+                        FLOPs / peak · max(1, s · (1 + compute loss))),
+
+and the sum of both instead of the longer one for routed experts.
 
 Floors are microseconds and stay when bandwidth doubles. Nothing is faster than the peaks, whatever
 the scale: a step takes no less than the limit of its machine. A collective takes s · ``sync
@@ -23,7 +25,7 @@ from jaxtyping import Array, Float
 
 from codesign.hardware.design import Design
 from codesign.numerics.fields import Number, Real
-from codesign.numerics.ties import at_least, lesser
+from codesign.numerics.ties import at_least, greater, lesser
 from codesign.performance import collectives
 from codesign.performance.collectives import Cost
 from codesign.performance.kernel_coefficients import Coefficients
@@ -35,6 +37,11 @@ from codesign.workload.phases import Decode, Phase
 PRODUCT, ATTENTION, LATENT, EXPERTS, STREAM, PROMPT = range(6)
 """Kinds of kernels: weight products, attention of a decode step, absorbed latent attention, routed
 experts, what only streams, and attention of a prefill."""
+
+
+TAKING_TURNS = (EXPERTS,)
+"""Kinds whose arithmetic and streaming take turns: the rows of one expert are few, and the next
+one's weights come when it is done. Kernel tables say so (``docs/accuracy.md``)."""
 
 
 class KernelWork(eqx.Module):
@@ -197,6 +204,7 @@ class KernelTimes(eqx.Module):
     compute: Float[Array, "operators"]
     floor: Float[Array, "operators"]
     operators: Float[Array, "operators"]
+    turns: Float[Array, "operators"]  # [1] 1 where arithmetic and streaming take turns
 
 
 def slowed(loss: Number, scale: Real) -> Number:
@@ -206,6 +214,12 @@ def slowed(loss: Number, scale: Real) -> Number:
     (1.5, 1.0)
     """
     return at_least(scale * (1.0 + loss), 1.0)
+
+
+def busy(memory: Number, compute: Number, turns: Number) -> Number:
+    """Time of an operator beyond its floor: the longer of streaming and arithmetic, or both where
+    they take turns [s]."""
+    return greater(compute, memory) + turns * lesser(compute, memory)
 
 
 def kernel_times(
@@ -248,9 +262,8 @@ def kernel_times(
     memory = work.bytes / rates.memory * slowed(memory_loss, scale)
     compute = work.flops / peak * slowed(compute_loss, scale)
     floor = scale * c.floor_scale * (work.kernels * each + work.touched * c.expert_touched)
-    return KernelTimes(
-        memory=memory, compute=compute, floor=floor, operators=floor + jnp.maximum(memory, compute)
-    )
+    turns = pick(*(float(kind in TAKING_TURNS) for kind in range(6)))
+    return KernelTimes(memory, compute, floor, floor + busy(memory, compute, turns), turns)
 
 
 class CollectiveTimes(eqx.Module):
@@ -272,7 +285,8 @@ def collective_times(
     its engine [1]."""
     one_shot = work.steps <= 1.5 * work.count
     reduce = c.sync_base * work.count + c.sync_step * work.steps + c.sync_peer * work.peers
-    latency = jnp.where(work.exchange > 0, c.exchange_sync * work.count, reduce)
+    exchange = c.exchange_sync * work.count + c.exchange_peer * work.peers
+    latency = jnp.where(work.exchange > 0, exchange, reduce)
     loss = jnp.where(
         work.exchange > 0, c.exchange_link, jnp.where(one_shot, c.link_one_shot, c.link_two_shot)
     )

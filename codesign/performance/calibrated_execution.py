@@ -117,6 +117,7 @@ class Calibrated(Execution):
             memory=kernels.memory,
             operators=kernels.operators,
             floor=kernels.floor,
+            turns=kernels.turns,
             equivalent_flops=load.flops * rates.reference / jnp.tile(rates.matrix, len(passes)),
             latency=latency,
             transfer=transfer,
@@ -170,13 +171,8 @@ def _one_pass(
         times * alone.compute,
         times * alone.floor,
     )
-    once, none = jnp.ones_like(memory), jnp.zeros_like(memory)
-    together = OperatorTimes(compute, none, memory, table.operators.group, once)
     kernels = calibrated.KernelTimes(
-        memory=memory,
-        compute=compute,
-        floor=floor,
-        operators=execution.schedule(together) + floor,
+        memory, compute, floor, floor + calibrated.busy(memory, compute, alone.turns), alone.turns
     )
     cost = communication(design, table, phase, plan, jnp.ones_like(design.chips))
     work = calibrated.collective_work(design, table, phase, plan, degree, cost)

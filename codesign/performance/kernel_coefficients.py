@@ -39,6 +39,9 @@ class Coefficients(eqx.Module):
     link_one_shot: Real = quantity("1", "loss of link bandwidth in one-shot all-reduce")
     link_two_shot: Real = quantity("1", "loss of link bandwidth in other all-reduce")
     exchange_sync: Real = quantity("1", "latency of an all-to-all over the sync latency")
+    exchange_peer: Real = quantity(
+        "1", "latency that each further chip adds to an all-to-all over the sync latency"
+    )
     exchange_link: Real = quantity("1", "loss of link bandwidth in all-to-all")
     floor_scale: Real = quantity("1", "floors in the engine over those of kernels alone")
     step_scale: Real = quantity("1", "a decode step in the engine over its kernels and collectives")

@@ -47,6 +47,7 @@ class Step(eqx.Module):
     memory: Float[Array, "operators"]
     operators: Float[Array, "operators"]
     floor: Float[Array, "operators"]
+    turns: Float[Array, "operators"]  # [1] 1 where arithmetic and streaming take turns
     equivalent_flops: Float[
         Array, "operators"
     ]  # [FLOP] at the width for which the design states its peak

@@ -81,6 +81,7 @@ def fitted(arguments: Calibrate) -> dict[str, Any]:
     from codesign.calibration.cases import Case
     from codesign.calibration.contradictions import honest
     from codesign.calibration.layers import learnt_spreads
+    from codesign.calibration.names import architecture_name
     from codesign.calibration.profile import load, save
     from codesign.calibration.validation import summary
     from experiments.accuracy.measured import mapped
@@ -121,7 +122,7 @@ def fitted(arguments: Calibrate) -> dict[str, Any]:
         "rows": len(cases),
         "contradicted": contradicted,
         "devices": counted(device),
-        "models": counted(lambda case: case.model),
+        "models": counted(lambda case: architecture_name(case.model)),
         "engines": counted(lambda case: case.engine.variant),
         "converged": ended.converged,
         "iterations": ended.iterations,
@@ -183,7 +184,7 @@ def left_out(arguments: Calibrate, cases: list[Any], prior: Any, start: Any) -> 
     """Leave members of layers out in turn, and write how well they were predicted into the
     profile."""
     from codesign.calibration.calibrate import count, row_scales
-    from codesign.calibration.cross_validation import leave_out, members_of, scores, widen
+    from codesign.calibration.cross_validation import leave_out, members_of, scores, widen, widening
     from codesign.calibration.profile import save
 
     counted = count(cases, start)
@@ -192,25 +193,50 @@ def left_out(arguments: Calibrate, cases: list[Any], prior: Any, start: Any) -> 
         dataclasses.replace(prior, spreads=start.spreads),
     )
     found: dict[str, Any] = {}
+    factors = [1.0]
     for layer in arguments.leave_out or ():
-        members = members_of(cases, layer)
         left = leave_out(
             cases,
             counted,
             informed,
             layer,
-            members,
+            members_of(cases, layer),
             arguments.iterations,
             arguments.anchors,
             start,
             weights,
+            without_tables(arguments.kernels, informed) if layer == "device" else None,
         )
-        found[
-            layer if not arguments.anchors else f"{layer}, {arguments.anchors} anchors a group"
-        ] = scores(cases, left)
-    written = widen(start, found)
+        factor = 1.0 if arguments.anchors else widening(cases, left)
+        factors.append(factor)
+        wider = dataclasses.replace(left, predictions=left.predictions.widened(factor))
+        name = layer if not arguments.anchors else f"{layer}, {arguments.anchors} anchors a group"
+        found[name] = {**scores(cases, wider), "widened": factor}
+    written = widen(start, max(factors), found)
     save(written, arguments.output)
     return {"output": arguments.output, "left_out": found, "widened": written.about["widened"]}
+
+
+def without_tables(kernels: str | None, prior: Any) -> Any:
+    """Priors of kernel tables without those of a device, where a folder of tables is given."""
+    if kernels is None:
+        return None
+    from codesign.calibration.kernel_fit import fit_kernels
+    from hardware_priors.machines import find_machine
+
+    def prior_without(device: str) -> Any:
+        if not any(name.endswith(f"|device|{device}") for name in prior.names):
+            return prior
+
+        def find(printed: str, chips: float) -> Any:
+            found = find_machine(printed, chips)
+            return None if found is None or found.name == device else found
+
+        return dataclasses.replace(
+            fit_kernels(sorted(Path(kernels).glob("*.csv")), find), spreads=prior.spreads
+        )
+
+    return prior_without
 
 
 def show(report: dict[str, Any]) -> None:
@@ -222,7 +248,7 @@ def show(report: dict[str, Any]) -> None:
         console.print(left_out_table(report["left_out"]))
         console.print(
             f"Intervals of what nobody measured are {report['widened']:.2f} times as wide as the"
-            " spread of what was measured."
+            " spread of what was measured; the table is with them so wide."
         )
         return
     state = (

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import codesign
 from codesign.calibration.execution import ANY_ENGINE, calibrated, interval
 from codesign.calibration.machine import Machine
-from codesign.calibration.names import ENGINES, Engine
+from codesign.calibration.names import ENGINES, Engine, architecture_name
 from codesign.calibration.names import engine as engine_named
 from codesign.calibration.profile import Profile
 from codesign.calibration.structures import formats_of
@@ -219,7 +219,7 @@ def knowledge(point: "OperatingPoint") -> dict[str, Any]:
         "architecture": architecture,
         "architecture_rows": sum(relatives.values()),
         "vendor": vendor,
-        "model_rows": about.get("models", {}).get(point.workload.model.name, 0),
+        "model_rows": about.get("models", {}).get(architecture_name(point.workload.model.name), 0),
         "engine": engine.variant or "any",
         "engine_assumed": bool(engine.variant) and point.arguments.engine is None,
         "engine_rows": about.get("engines", {}).get(engine.variant, 0),
