@@ -58,7 +58,7 @@ def leave_out(
     start: Profile | None = None,
     weights: dict[str, float] | None = None,
     prior_without: Callable[[str], Profile] | None = None,
-) -> LeftOut:
+) -> dict[int, LeftOut]:
     """Predict the rows of each member of a layer from a fit without them.
 
     Args:
@@ -68,21 +68,20 @@ def leave_out(
         layer: ``device``, ``model``, ``engine`` or ``group``.
         members: which of it to leave out in turn.
         most: most iterations of each fit.
-        anchors: rows of each left-out member's groups that are given back after the fit
-            (``calibrate --anchor``), the least and the most concurrent ones first; they are not
-            judged.
+        anchors: rows of each left-out member's groups that are given back after a first
+            prediction (``calibrate --anchor``), the least and the most concurrent ones first; they
+            are not judged.
         start: where each fit begins.
         weights: as of ``calibrate``.
         prior_without: the prior of a fit that never saw a member; ``prior`` less the member's own
             parameters otherwise.
 
     Returns:
-        Predictions of all rows that were left out and have a prediction.
+        Predictions of all rows that were left out and have a prediction, by the rows of each group
+        that were given back: 0, and ``anchors`` where these are some.
     """
     keys = [case_keys(case)[layer] for case in cases]
-    chosen: list[np.ndarray] = []
-    names: list[str] = []
-    parts: list[Predictions] = []
+    found: dict[int, list[tuple[str, np.ndarray, Predictions]]] = {0: []}
     for member in members:
         inside = np.array([key == member for key in keys])
         rest = np.flatnonzero(~inside)
@@ -95,31 +94,34 @@ def leave_out(
             weights=weights,
         )
         out = np.array([k for k in np.flatnonzero(inside).tolist() if learns_from(cases[k])])
-        if not len(out):
-            continue
-        if anchors:
-            given = anchor_rows(cases, out, anchors)
-            profile, _ = calibrate(
-                [cases[k] for k in given],
-                counted.take(given),
-                profile,
-                profile,
-                most,
-                TRUSTED,
-                weights,
-            )
-            out = np.array(sorted(set(out) - set(given)))
         if len(out):
-            chosen.append(out)
-            names += [member] * len(out)
-            parts.append(predictions([cases[k] for k in out], counted.take(out), profile))
-    joined = Predictions(
-        *(
-            np.concatenate([getattr(part, field.name) for part in parts])
-            for field in dataclasses.fields(Predictions)
+            found[0].append((member, out, _told(cases, counted, out, profile)))
+        given = anchor_rows(cases, out, anchors) if anchors and len(out) else np.array([], int)
+        if len(given):
+            own = [cases[k] for k in given]
+            moved, _ = calibrate(own, counted.take(given), profile, profile, most, TRUSTED, weights)
+            kept = np.setdiff1d(out, given)
+            found.setdefault(anchors, []).append((member, kept, _told(cases, counted, kept, moved)))
+    return {
+        count: LeftOut(
+            layer,
+            np.concatenate([rows for _, rows, _ in parts]),
+            [member for member, rows, _ in parts for _ in rows],
+            _joined([told for _, _, told in parts]),
         )
-    )
-    return LeftOut(layer, np.concatenate(chosen), names, joined)
+        for count, parts in found.items()
+    }
+
+
+def _told(
+    cases: Sequence[Case], counted: Counted, rows: np.ndarray, profile: Profile
+) -> Predictions:
+    return predictions([cases[k] for k in rows.tolist()], counted.take(rows), profile)
+
+
+def _joined(parts: Sequence[Predictions]) -> Predictions:
+    fields = [field.name for field in dataclasses.fields(Predictions)]
+    return Predictions(*(np.concatenate([getattr(p, name) for p in parts]) for name in fields))
 
 
 LEAST_ROWS = 60

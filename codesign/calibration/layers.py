@@ -50,7 +50,9 @@ _EFFICIENCY = (
 )
 
 PRIORS: dict[str, Prior] = {
-    "product_floor": Prior(5e-6, 0.5, {**_FLOOR, "format": 0.3}, "kernel tables: smallest products"),
+    "product_floor": Prior(
+        5e-6, 0.5, {**_FLOOR, "format": 0.3}, "kernel tables: smallest products"
+    ),
     "product_memory": Prior(0.25, 0.6, {**_LOSS, "format": 0.3}, _EFFICIENCY),
     "product_compute": Prior(0.4, 0.6, {**_LOSS, "format": 0.4, "variant": 0.3}, _EFFICIENCY),
     "attention_floor": Prior(
@@ -70,9 +72,7 @@ PRIORS: dict[str, Prior] = {
         0.2e-6, 1.0, {**_FLOOR, "expert_format": 0.4}, "kernel tables: slope over experts touched"
     ),
     "expert_memory": Prior(0.5, 0.6, {**_LOSS, "expert_format": 0.4}, _EFFICIENCY),
-    "expert_compute": Prior(
-        1.0, 0.6, {**_LOSS, "expert_format": 0.4, "variant": 0.3}, _EFFICIENCY
-    ),
+    "expert_compute": Prior(1.0, 0.6, {**_LOSS, "expert_format": 0.4, "variant": 0.3}, _EFFICIENCY),
     "layer_floor": Prior(8e-6, 0.8, _REST, "judged: three or four small kernels"),
     "sync_base": Prior(0.5, 0.5, _SYNC, "sync latency is one small all-reduce"),
     "sync_step": Prior(0.2, 0.7, _SYNC, "a two-shot one takes 1.2 times as long"),

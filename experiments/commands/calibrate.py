@@ -36,7 +36,8 @@ class Calibrate:
     """instead of a fit: leave every device, model or engine out in turn and predict it from the
     rest; figures go into the profile"""
     anchors: Annotated[int, whole("anchors", least=0, most=64)] = 0
-    """rows of each group left out that are given back before it is predicted (with --leave-out)"""
+    """rows of each group left out that are given back before it is predicted once more (with
+    --leave-out)"""
     json: bool = False
     """only JSON on standard output"""
 
@@ -195,7 +196,7 @@ def left_out(arguments: Calibrate, cases: list[Any], prior: Any, start: Any) -> 
     found: dict[str, Any] = {}
     factors = [1.0]
     for layer in arguments.leave_out or ():
-        left = leave_out(
+        by_anchors = leave_out(
             cases,
             counted,
             informed,
@@ -207,11 +208,12 @@ def left_out(arguments: Calibrate, cases: list[Any], prior: Any, start: Any) -> 
             weights,
             without_tables(arguments.kernels, informed) if layer == "device" else None,
         )
-        factor = 1.0 if arguments.anchors else widening(cases, left)
+        factor = widening(cases, by_anchors[0])
         factors.append(factor)
-        wider = dataclasses.replace(left, predictions=left.predictions.widened(factor))
-        name = layer if not arguments.anchors else f"{layer}, {arguments.anchors} anchors a group"
-        found[name] = {**scores(cases, wider), "widened": factor}
+        for anchors, left in by_anchors.items():
+            name = f"{layer}, {anchors} anchors a group" if anchors else layer
+            wider = dataclasses.replace(left, predictions=left.predictions.widened(factor))
+            found[name] = {**scores(cases, wider), "widened": factor}
     written = widen(start, max(factors), found)
     save(written, arguments.output)
     return {"output": arguments.output, "left_out": found, "widened": written.about["widened"]}
