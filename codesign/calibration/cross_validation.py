@@ -1,7 +1,7 @@
 """Leave whole devices, models, engines or groups out in turn, and predict them from the rest.
 
 A device left out keeps nothing of its own but its catalogue entry: its offsets leave the prior, and
-where the prior is made of kernel tables (``prior_without``) what they taught its relatives does too.
+where the prior is made of kernel tables (``prior_without``) so does what they taught its relatives.
 """
 
 import dataclasses

@@ -50,9 +50,7 @@ _EFFICIENCY = (
 )
 
 PRIORS: dict[str, Prior] = {
-    "product_floor": Prior(
-        5e-6, 0.5, {**_FLOOR, "format": 0.3}, "kernel tables: smallest products"
-    ),
+    "product_floor": Prior(5e-6, 0.5, {**_FLOOR, "format": 0.3}, "kernel tables: small products"),
     "product_memory": Prior(0.25, 0.6, {**_LOSS, "format": 0.3}, _EFFICIENCY),
     "product_compute": Prior(0.4, 0.6, {**_LOSS, "format": 0.4, "variant": 0.3}, _EFFICIENCY),
     "attention_floor": Prior(

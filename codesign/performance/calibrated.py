@@ -208,7 +208,7 @@ class KernelTimes(eqx.Module):
 
 
 def slowed(loss: Number, scale: Real) -> Number:
-    """Time over that at the peak: a loss and the engine's scale together, and never less than 1 [1].
+    """Time over that at the peak: a loss and the engine's scale together, never less than 1 [1].
 
     >>> float(slowed(0.25, 1.2)), float(slowed(0.25, 0.7))
     (1.5, 1.0)

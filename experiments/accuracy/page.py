@@ -96,9 +96,10 @@ def left_out(found: dict[str, Any], widened: float) -> list[str]:
         lines += [
             "",
             (
-                f"The profile takes such layers to be {widened:.2f} times as wide. Spreads of layers"
-                " and scales of rows were learnt from all rows, those left out included; so was,"
-                " unless `--kernels` was given, what a device's kernel tables say of its architecture."
+                f"The profile takes such layers to be {widened:.2f} times as wide. Spreads of"
+                " layers and scales of rows were learnt from all rows, those left out included;"
+                " so was, unless `--kernels` was given, what a device's kernel tables say of its"
+                " architecture."
             ),
         ]
     return lines

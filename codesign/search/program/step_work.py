@@ -23,8 +23,8 @@ from codesign.workload.workload import Workload
 
 
 class StepWork(NamedTuple):
-    """A step as a function of rates: operator r takes max(matrix_r/F, memory_r/bandwidth); operators
-    whose arithmetic and streaming take turns are none here, and sums below."""
+    """A step as a function of rates: operator r takes max(matrix_r/F, memory_r/bandwidth); those
+    whose arithmetic and streaming take turns do nothing here, and are sums below."""
 
     matrix: Float[Array, "operators"]  # [FLOP], vector work expressed in it
     memory: Float[Array, "operators"]  # [B]

@@ -199,10 +199,8 @@ def test_statistics_by_hand():
     assert told.median_absolute_percentage_error == pytest.approx(10.0)
     assert told.interval_coverage == pytest.approx(2.0 / 3.0)  # ln 2 is more than 1.645 · 0.2
     assert told.interval_width == pytest.approx(np.expm1(1.6448536 * 0.2), rel=1e-6)
-    exact = score(
-        np.log([1.0, 2.0]),
-        Predictions(np.log([1.0, 2.0]), *np.array([[0.0], [0.2], [0.0]]).repeat(2, axis=1)),
-    )
+    sharp = Predictions(np.log([1.0, 2.0]), np.zeros(2), np.full(2, 0.2), np.zeros(2))
+    exact = score(np.log([1.0, 2.0]), sharp)
     assert exact.crps == pytest.approx(
         0.2 * (2.0 / np.sqrt(2.0 * np.pi) - 1.0 / np.sqrt(np.pi))
     )  # standard normal at its mean
