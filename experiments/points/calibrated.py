@@ -189,10 +189,10 @@ def intervals(
 
 def part_seconds(step: Any) -> dict[str, Real]:
     """Seconds of a calibrated step by part, as ``breakdown.parts`` says, differentiable."""
-    waits = step.memory >= step.compute
+    waits, turns = step.memory >= step.compute, step.turns > 0
     return {
-        "memory": jnp.sum(jnp.where(waits, step.memory, 0.0)),
-        "compute": jnp.sum(jnp.where(waits, 0.0, step.compute)),
+        "memory": jnp.sum(jnp.where(waits | turns, step.memory, 0.0)),
+        "compute": jnp.sum(jnp.where(~waits | turns, step.compute, 0.0)),
         "sync": jnp.sum(step.latency),
         "transfer": jnp.sum(step.transfer),
         "floor": jnp.sum(step.floor),
