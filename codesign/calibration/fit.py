@@ -146,7 +146,7 @@ def fit(
             gradient, curvature = expand(theta, at)
             damping, taken = (damping / 8.0 if damping > 0.1 else 0.0), taken + 1
         else:
-            damping = max(4.0 * damping, 1.0)
+            damping = max(16.0 * damping, 1.0)
     return Posterior(theta, _inverse(curvature), taken, converged)
 
 
@@ -154,7 +154,7 @@ DECREMENT = 0.2
 """Newton decrement, squared, at which the mode is found: no parameter is then farther from it than
 0.45 of its standard deviations, and a hundred of them together no more."""
 
-MOST_DAMPING = 1e6
+MOST_DAMPING = 1e4
 """Damping beyond which no step makes the posterior larger."""
 
 
