@@ -176,7 +176,15 @@ def widening(cases: Sequence[Case], left: LeftOut) -> float:
     return max(float(np.quantile(factors, 0.9)), 1.0)
 
 
-def widen(profile: Profile, factor: float, found: dict[str, Any]) -> Profile:
+WIDENED_WITH = {
+    "device": ("vendor", "architecture", "device", "format", "expert_format"),
+    "model": ("model", "group"),
+    "engine": ("engine", "variant", "release"),
+}
+"""Layers that a new device, model or engine has no members of."""
+
+
+def widen(profile: Profile, factors: dict[str, float], found: dict[str, Any]) -> Profile:
     """A profile whose layers are so many times as wide, with the figures of what was left out kept
     in it.
 
@@ -185,17 +193,25 @@ def widen(profile: Profile, factor: float, found: dict[str, Any]) -> Profile:
 
     Args:
         profile: what was cross-validated.
-        factor: the largest ``widening`` of what was left out without anchors.
+        factors: ``widening`` of what was left out, by ``device``, ``model`` and ``engine``.
         found: ``scores`` by what was left out.
     """
+    times = {layer: factors.get(left, 1.0) for left, of in WIDENED_WITH.items() for layer in of}
     judged = {
         f"{coefficient}|{layer}": sd
         for coefficient, prior in PRIORS.items()
         for layer, sd in prior.layers.items()
     }
-    spreads = {name: factor * sd for name, sd in {**judged, **profile.spreads}.items()}
+    spreads = {
+        name: times.get(name.split("|")[1], 1.0) * sd
+        for name, sd in {**judged, **profile.spreads}.items()
+    }
+    before = profile.about.get("widened", {})
     about = {**profile.about, "left_out": {**profile.about.get("left_out", {}), **found}}
-    about["widened"] = factor * profile.about.get("widened", 1.0)
+    about["widened"] = {
+        **before,
+        **{layer: factor * before.get(layer, 1.0) for layer, factor in factors.items()},
+    }
     return dataclasses.replace(profile, spreads=spreads, about=about)
 
 

@@ -147,7 +147,7 @@ def fit(
             damping, taken = (damping / 8.0 if damping > 0.1 else 0.0), taken + 1
         else:
             damping = max(16.0 * damping, 1.0)
-    return Posterior(theta, _inverse(curvature), taken, converged)
+    return Posterior(theta, _inverse(curvature), taken, bool(converged))
 
 
 DECREMENT = 0.2

@@ -62,7 +62,7 @@ def page(report: dict[str, Any], files: Sequence[str]) -> str:
     ]
     lines += [_row(f"{entry['by']} {entry['member']}", entry) for entry in worst[:MOST_GROUPS]]
     lines += _ratios(report["ratios"])
-    lines += left_out(about.get("left_out", {}), about.get("widened", 1.0))
+    lines += left_out(about.get("left_out", {}), about.get("widened", {}))
     lines += ["", "## Rows that were not predicted, and why", ""]
     lines += [
         f"- {count}: {_safe(reason)}" for reason, count in report["unmapped_reasons"].items()
@@ -70,7 +70,7 @@ def page(report: dict[str, Any], files: Sequence[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def left_out(found: dict[str, Any], widened: float) -> list[str]:
+def left_out(found: dict[str, Any], widened: dict[str, float]) -> list[str]:
     """What ``codesign calibrate --leave-out`` wrote into the profile: predictions of devices,
     models and engines not seen."""
     lines: list[str] = []
@@ -96,13 +96,23 @@ def left_out(found: dict[str, Any], widened: float) -> list[str]:
         lines += [
             "",
             (
-                f"The profile takes such layers to be {widened:.2f} times as wide. Spreads of"
+                f"The profile takes layers nobody measured so wide: {times_as_wide(widened)}."
+                " Spreads of"
                 " layers and scales of rows were learnt from all rows, those left out included;"
                 " so was, unless `--kernels` was given, what a device's kernel tables say of its"
                 " architecture."
             ),
         ]
     return lines
+
+
+def times_as_wide(widened: dict[str, float]) -> str:
+    """By what was left out, the factors in words.
+
+    >>> times_as_wide({"device": 2.0, "model": 1.5})
+    'of a device 2.00 times, of a model 1.50 times'
+    """
+    return ", ".join(f"of a {layer} {factor:.2f} times" for layer, factor in widened.items())
 
 
 def _ratios(found: dict[str, Any]) -> list[str]:

@@ -194,7 +194,7 @@ def left_out(arguments: Calibrate, cases: list[Any], prior: Any, start: Any) -> 
         dataclasses.replace(prior, spreads=start.spreads),
     )
     found: dict[str, Any] = {}
-    factors = [1.0]
+    factors: dict[str, float] = {}
     for layer in arguments.leave_out or ():
         by_anchors = leave_out(
             cases,
@@ -208,13 +208,12 @@ def left_out(arguments: Calibrate, cases: list[Any], prior: Any, start: Any) -> 
             weights,
             without_tables(arguments.kernels, informed) if layer == "device" else None,
         )
-        factor = widening(cases, by_anchors[0])
-        factors.append(factor)
+        factor = factors[layer] = widening(cases, by_anchors[0])
         for anchors, left in by_anchors.items():
             name = f"{layer}, {anchors} anchors a group" if anchors else layer
             wider = dataclasses.replace(left, predictions=left.predictions.widened(factor))
             found[name] = {**scores(cases, wider), "widened": factor}
-    written = widen(start, max(factors), found)
+    written = widen(start, factors, found)
     save(written, arguments.output)
     return {"output": arguments.output, "left_out": found, "widened": written.about["widened"]}
 
@@ -243,14 +242,15 @@ def without_tables(kernels: str | None, prior: Any) -> Any:
 
 def show(report: dict[str, Any]) -> None:
     """Print what was fitted."""
+    from experiments.accuracy.page import times_as_wide
     from experiments.terminal.screen import results
 
     console = results()
     if "left_out" in report:
         console.print(left_out_table(report["left_out"]))
         console.print(
-            f"Intervals of what nobody measured are {report['widened']:.2f} times as wide as the"
-            " spread of what was measured; the table is with them so wide."
+            f"Intervals of what nobody measured are wider than what was measured lies apart:"
+            f" {times_as_wide(report['widened'])}; the table is with them so wide."
         )
         return
     state = (
