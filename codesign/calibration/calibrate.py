@@ -294,12 +294,29 @@ class Predictions:
     """What a profile says of cases: natural logarithms and their standard deviations.
 
     ``parameter`` is the part of the deviation that comes from parameters and from layers nobody
-    measured; ``total`` adds the row's own.
+    measured, ``unknown`` the part of the latter alone; ``total`` adds the row's own.
     """
 
     log: np.ndarray
     parameter: np.ndarray
     total: np.ndarray
+    unknown: np.ndarray
+
+    def take(self, rows: np.ndarray) -> "Predictions":
+        """Some of the predictions."""
+        return Predictions(
+            self.log[rows], self.parameter[rows], self.total[rows], self.unknown[rows]
+        )
+
+    def widened(self, factor: float) -> "Predictions":
+        """The same with layers nobody measured so many times as wide."""
+        more = (factor**2 - 1.0) * self.unknown**2
+        return Predictions(
+            self.log,
+            np.sqrt(self.parameter**2 + more),
+            np.sqrt(self.total**2 + more),
+            factor * self.unknown,
+        )
 
 
 def predictions(cases: Sequence[Case], counted: Counted, profile: Profile) -> Predictions:
@@ -313,8 +330,9 @@ def predictions(cases: Sequence[Case], counted: Counted, profile: Profile) -> Pr
     log = np.asarray(predict_rows(jnp.asarray(logs), counted.features))[index, which]
     slopes = np.asarray(differentiate_rows(jnp.asarray(logs), counted.features))[index, which]
     wide = spread_slopes(slopes, members[index], len(profile.names))
-    parameter = np.asarray(wide.multiply(wide @ profile.covariance).sum(axis=1)).ravel() + (
-        slopes**2 * unknown[index]
-    ).sum(axis=1)
+    nobody = (slopes**2 * unknown[index]).sum(axis=1)
+    known = np.asarray(wide.multiply(wide @ profile.covariance).sum(axis=1)).ravel()
     noise = np.array([row_spread(case) * profile.noise.get(case.quantity, 1.0) for case in cases])
-    return Predictions(log, np.sqrt(parameter), np.sqrt(parameter + noise**2))
+    return Predictions(
+        log, np.sqrt(known + nobody), np.sqrt(known + nobody + noise**2), np.sqrt(nobody)
+    )

@@ -67,6 +67,8 @@ def _layout(
         return Layout(tensor, pipeline, chips / group, expert, 1.0, chips)
     if chips < group:
         chips = group
+    if "llama.cpp" in text["software"].lower():  # splits layers over its chips unless told
+        pipeline, group = chips / tensor, chips
     return Layout(tensor, pipeline, 1.0, min(expert, group), chips / group, chips)
 
 

@@ -15,6 +15,9 @@ all the same.
    goes that contradicts most others, else the one farther from its neighbours.
 4. *A spike*: more than three times above or below the line between both its neighbours in
    concurrency.
+5. *A start in it*: of static batches, a time per token more than twice that of a run with longer
+   outputs and prompts longer in proportion at the least. Longer contexts are never faster; what
+   outputs of any length share is the engine's start.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,9 +34,10 @@ from codesign.performance.calibrated import PRODUCT
 FASTER = "faster than the memory bandwidth allows"
 REPEATS = "more than 2.5 times away from its repeats"
 FALLING = "a time that falls to less than half as concurrency rises"
+START = "a time per token that falls to less than half as prompts and outputs grow"
 SPIKE = "more than 3 times off the line between its neighbours in concurrency"
 
-REPEATS_FACTOR, FALLING_FACTOR, SPIKE_FACTOR = 2.5, 2.0, 3.0
+REPEATS_FACTOR, FALLING_FACTOR, SPIKE_FACTOR, START_FACTOR = 2.5, 2.0, 3.0, 2.0
 
 TOLERANCE = 0.95
 """Share of the time at full bandwidth below which a row is impossible: sources round, and name
@@ -52,6 +56,7 @@ def contradictions(cases: Sequence[Case], counted: Counted) -> dict[int, str]:
     rules: tuple[tuple[str, Callable[[], set[int]]], ...] = (
         (FASTER, lambda: _faster(cases, counted)),
         (REPEATS, lambda: _against_repeats(cases, found)),
+        (START, lambda: _starting(cases, found)),
         (FALLING, lambda: _falling(cases, found)),
         (SPIKE, lambda: _spikes(cases, found)),
     )
@@ -79,7 +84,7 @@ def summary(found: dict[int, str]) -> dict[str, int]:
     """How many rows break each rule."""
     return {
         name: list(found.values()).count(name)
-        for name in (FASTER, REPEATS, FALLING, SPIKE)
+        for name in (FASTER, REPEATS, START, FALLING, SPIKE)
         if name in found.values()
     }
 
@@ -101,6 +106,11 @@ def _faster(cases: Sequence[Case], counted: Counted) -> set[int]:
 
 
 def _configuration(case: Case) -> tuple[object, ...]:
+    return (*_served(case), case.prompt, case.output)
+
+
+def _served(case: Case) -> tuple[object, ...]:
+    """What is measured of what, but for the lengths."""
     layout = (
         case.tensor,
         case.pipeline,
@@ -110,8 +120,8 @@ def _configuration(case: Case) -> tuple[object, ...]:
         case.protocol,
         case.quantity,
     )
-    lengths = (case.prompt, case.output, case.measurement.text["metric"])
-    return (case.model, case.machine.name, case.formats, case.engine, *map(str, layout), *lengths)
+    metric = case.measurement.text["metric"]
+    return (case.model, case.machine.name, case.formats, case.engine, *map(str, layout), metric)
 
 
 def _grouped(
@@ -131,6 +141,26 @@ def _against_repeats(cases: Sequence[Case], skip: dict[int, str]) -> set[int]:
             logs = np.log([cases[k].value for k in rows])
             off = np.abs(logs - np.median(logs)) > np.log(REPEATS_FACTOR)
             found |= {rows[k] for k in np.flatnonzero(off)}
+    return found
+
+
+def _starting(cases: Sequence[Case], skip: dict[int, str]) -> set[int]:
+    """Static batches whose time per token a run with longer prompts and outputs halves."""
+
+    def key(case: Case) -> tuple[object, ...]:
+        return (*_served(case), case.concurrency, case.measurement.file)
+
+    found = set()
+    for rows in _grouped(cases, key, skip):
+        for k in rows:
+            one = cases[k]
+            if one.protocol == "static" and any(
+                other.output > one.output
+                and other.prompt / other.output >= one.prompt / one.output
+                and START_FACTOR * other.value < one.value
+                for other in (cases[j] for j in rows)
+            ):
+                found.add(k)
     return found
 
 

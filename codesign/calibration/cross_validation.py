@@ -1,15 +1,14 @@
 """Leave whole devices, models, engines or groups out in turn, and predict them from the rest.
 
-A device left out keeps nothing of its own: its kernel tables leave the prior too, and only its
-catalogue entry remains.
+A device left out keeps nothing of its own but its catalogue entry: its offsets leave the prior, and
+where the prior is made of kernel tables (``prior_without``) so does what they taught its relatives.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
-import scipy.stats
 
 from codesign.calibration.calibrate import Predictions, calibrate, learns_from, predictions
 from codesign.calibration.cases import Case
@@ -17,7 +16,7 @@ from codesign.calibration.features import Counted
 from codesign.calibration.fit import NORMAL_90, TRUSTED
 from codesign.calibration.layers import PRIORS, case_keys
 from codesign.calibration.profile import Profile
-from codesign.calibration.statistics import score, select
+from codesign.calibration.statistics import ratios, score
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +57,8 @@ def leave_out(
     anchors: int = 0,
     start: Profile | None = None,
     weights: dict[str, float] | None = None,
-) -> LeftOut:
+    prior_without: Callable[[str], Profile] | None = None,
+) -> dict[int, LeftOut]:
     """Predict the rows of each member of a layer from a fit without them.
 
     Args:
@@ -68,56 +68,60 @@ def leave_out(
         layer: ``device``, ``model``, ``engine`` or ``group``.
         members: which of it to leave out in turn.
         most: most iterations of each fit.
-        anchors: rows of each left-out member's groups that are given back after the fit
-            (``calibrate --anchor``), the least and the most concurrent ones first; they are not
-            judged.
+        anchors: rows of each left-out member's groups that are given back after a first
+            prediction (``calibrate --anchor``), the least and the most concurrent ones first; they
+            are not judged.
         start: where each fit begins.
         weights: as of ``calibrate``.
+        prior_without: the prior of a fit that never saw a member; ``prior`` less the member's own
+            parameters otherwise.
 
     Returns:
-        Predictions of all rows that were left out and have a prediction.
+        Predictions of all rows that were left out and have a prediction, by the rows of each group
+        that were given back: 0, and ``anchors`` where these are some.
     """
     keys = [case_keys(case)[layer] for case in cases]
-    chosen: list[np.ndarray] = []
-    names: list[str] = []
-    parts: list[Predictions] = []
+    found: dict[int, list[tuple[str, np.ndarray, Predictions]]] = {0: []}
     for member in members:
         inside = np.array([key == member for key in keys])
         rest = np.flatnonzero(~inside)
         profile, _ = calibrate(
             [cases[k] for k in rest.tolist()],
             counted.take(rest),
-            forget(prior, layer, member),
+            forget(prior if prior_without is None else prior_without(member), layer, member),
             start,
             most,
             weights=weights,
         )
         out = np.array([k for k in np.flatnonzero(inside).tolist() if learns_from(cases[k])])
-        if not len(out):
-            continue
-        if anchors:
-            given = anchor_rows(cases, out, anchors)
-            profile, _ = calibrate(
-                [cases[k] for k in given],
-                counted.take(given),
-                profile,
-                profile,
-                most,
-                TRUSTED,
-                weights,
-            )
-            out = np.array(sorted(set(out) - set(given)))
         if len(out):
-            chosen.append(out)
-            names += [member] * len(out)
-            parts.append(predictions([cases[k] for k in out], counted.take(out), profile))
-    joined = Predictions(
-        *(
-            np.concatenate([getattr(part, name) for part in parts])
-            for name in ("log", "parameter", "total")
+            found[0].append((member, out, _told(cases, counted, out, profile)))
+        given = anchor_rows(cases, out, anchors) if anchors and len(out) else np.array([], int)
+        if len(given):
+            own = [cases[k] for k in given]
+            moved, _ = calibrate(own, counted.take(given), profile, profile, most, TRUSTED, weights)
+            kept = np.setdiff1d(out, given)
+            found.setdefault(anchors, []).append((member, kept, _told(cases, counted, kept, moved)))
+    return {
+        count: LeftOut(
+            layer,
+            np.concatenate([rows for _, rows, _ in parts]),
+            [member for member, rows, _ in parts for _ in rows],
+            _joined([told for _, _, told in parts]),
         )
-    )
-    return LeftOut(layer, np.concatenate(chosen), names, joined)
+        for count, parts in found.items()
+    }
+
+
+def _told(
+    cases: Sequence[Case], counted: Counted, rows: np.ndarray, profile: Profile
+) -> Predictions:
+    return predictions([cases[k] for k in rows.tolist()], counted.take(rows), profile)
+
+
+def _joined(parts: Sequence[Predictions]) -> Predictions:
+    fields = [field.name for field in dataclasses.fields(Predictions)]
+    return Predictions(*(np.concatenate([getattr(p, name) for p in parts]) for name in fields))
 
 
 LEAST_ROWS = 60
@@ -142,10 +146,19 @@ def scores(cases: Sequence[Case], left: LeftOut) -> Scores:
     members = np.array(left.members)
 
     def scored(rows: np.ndarray) -> dict[str, float]:
-        return dataclasses.asdict(score(measured[rows], select(left.predictions, rows)))
+        return dataclasses.asdict(score(measured[rows], left.predictions.take(rows)))
 
     timed = quantity == "time_per_token"
+    judged = [cases[k] for k in left.rows]
+    compared = {
+        between: ratios(judged, measured, left.predictions.log, between)
+        for between in ("device", "layout")
+    }
     return {
+        "ratios": {
+            between: None if found is None else dataclasses.asdict(found)
+            for between, found in compared.items()
+        },
         "quantities": {
             str(name): scored(np.flatnonzero(quantity == name)) for name in sorted(set(quantity))
         },
@@ -156,42 +169,54 @@ def scores(cases: Sequence[Case], left: LeftOut) -> Scores:
     }
 
 
-def widen(profile: Profile, found: dict[str, Scores]) -> Profile:
-    """A profile whose layers are as much wider as left-out members were worse than their intervals
-    said, with the figures kept in it.
+def widening(cases: Sequence[Case], left: LeftOut) -> float:
+    """How many times as wide layers nobody measured must be for 90 % of the times per token left
+    out to lie in their 90 % intervals, and at least 1."""
+    timed = np.array([cases[k].quantity == "time_per_token" for k in left.rows])
+    told = left.predictions.take(np.flatnonzero(timed))
+    off = np.abs(told.log - np.log([cases[k].value for k in left.rows[timed]])) / NORMAL_90
+    beyond = off**2 - told.total**2 + told.unknown**2
+    factors = np.sqrt(np.maximum(beyond, 0.0)) / np.maximum(told.unknown, 1e-12)
+    return max(float(np.quantile(factors, 0.9)), 1.0)
 
-    Where a share c of 90 % intervals held, the standard deviation of the layers grows by Φ⁻¹(0.95)
-    / Φ⁻¹((1 + c) / 2), the worst layer's; it never shrinks. What is measured keeps its interval:
-    only members without a parameter of their own take a layer's.
+
+WIDENED_WITH = {
+    "device": ("vendor", "architecture", "device", "format", "expert_format"),
+    "model": ("model", "group"),
+    "engine": ("engine", "variant", "release"),
+}
+"""Layers that a new device, model or engine has no members of."""
+
+
+def widen(profile: Profile, factors: dict[str, float], found: dict[str, Scores]) -> Profile:
+    """A profile whose layers are so many times as wide, with the figures of what was left out kept
+    in it.
+
+    What is measured keeps its interval: only members without a parameter of their own take a
+    layer's.
 
     Args:
         profile: what was cross-validated.
-        found: ``scores`` by what was left out; those with anchors do not count, for two rows narrow
-            what an unknown member may be.
+        factors: ``widening`` of what was left out, by ``device``, ``model`` and ``engine``.
+        found: ``scores`` by what was left out.
     """
-    held = [
-        entry["quantities"]["time_per_token"]["interval_coverage"]
-        for name, entry in found.items()
-        if "anchor" not in name
-    ]
-    factor = max(
-        [
-            1.0,
-            *(
-                NORMAL_90 / float(scipy.stats.norm.ppf(0.5 * (1.0 + min(max(share, 0.1), 0.999))))
-                for share in held
-            ),
-        ]
-    )
+    times = {layer: factors.get(left, 1.0) for left, of in WIDENED_WITH.items() for layer in of}
     judged = {
         f"{coefficient}|{layer}": sd
         for coefficient, prior in PRIORS.items()
         for layer, sd in prior.layers.items()
     }
-    spreads = {name: factor * sd for name, sd in {**judged, **profile.spreads}.items()}
+    spreads = {
+        name: times.get(name.split("|")[1], 1.0) * sd
+        for name, sd in {**judged, **profile.spreads}.items()
+    }
+    before = profile.about.get("widened", {})
     about = profile.about.copy()
     about["left_out"] = {**profile.about.get("left_out", {}), **found}
-    about["widened"] = factor * profile.about.get("widened", 1.0)
+    about["widened"] = {
+        **before,
+        **{layer: factor * before.get(layer, 1.0) for layer, factor in factors.items()},
+    }
     return dataclasses.replace(profile, spreads=spreads, about=about)
 
 

@@ -77,7 +77,8 @@ def interval(
     logarithms.
 
     A measured time differs from the prediction by more than coefficients explain; that residual
-    enters as a scale of the kernels' time, beside the scale that the profile fits.
+    enters as a scale of the kernels' time, beside the scale that the profile fits. Slopes are those
+    off the peaks (``off_the_peaks``), and an interval ends where the machine's peaks do.
 
     Args:
         outcome: positive outcomes of an execution and of ``arguments``; one function for many
@@ -91,21 +92,38 @@ def interval(
     """
     covariance = scaled_covariance(execution)
 
-    value, slopes = _with_slopes(outcome, execution, arguments)
+    value, peak, slopes = _with_slopes(outcome, execution, arguments)
     spread = jnp.sqrt(jnp.einsum("ok,kl,ol->o", slopes, covariance, slopes))
-    return jnp.exp(value - coverage * spread), jnp.exp(value), jnp.exp(value + coverage * spread)
+    low, high = value - coverage * spread, value + coverage * spread
+    by_scale = slopes @ SCALES
+    low = jnp.where(by_scale > 0, jnp.maximum(low, jnp.minimum(peak, value)), low)
+    high = jnp.where(by_scale < 0, jnp.minimum(high, jnp.maximum(peak, value)), high)
+    return jnp.exp(low), jnp.exp(value), jnp.exp(high)
+
+
+SCALES = np.array([float(name in ("step_scale", "prefill_scale")) for name in COEFFICIENTS])
+"""1 for the coefficients that are scales of a whole step, else 0."""
+
+
+def off_the_peaks(logs: Array) -> Array:
+    """The same coefficients with scales that leave no kernel at its peak, where a scale would have
+    no derivative: uncertainty of one is that of a slower step at the least."""
+    below = 0.01 - logs
+    return logs + SCALES * (0.5 * (below + abs(below)))
 
 
 def _values_and_slopes(
     outcome: Callable[..., Array], execution: Calibrated, arguments: tuple[object, ...]
-) -> tuple[Array, Array]:
-    """Logarithms of the outcomes, and their derivatives by the coefficients' logarithms."""
+) -> tuple[Array, Array, Array]:
+    """Logarithms of the outcomes, here and at the peaks, and their derivatives by the coefficients'
+    logarithms off the peaks."""
 
     def logs_of(logs: Float[Array, " coefficients"]) -> Float[Array, " outcomes"]:
         return jnp.log(outcome(dataclasses.replace(execution, logs=logs), *arguments))
 
     logs = jnp.asarray(execution.logs)
-    return logs_of(logs), jax.jacrev(logs_of)(logs)
+    value, peak = jax.lax.map(logs_of, jnp.stack([logs, logs - 30.0 * SCALES]))
+    return value, peak, jax.jacrev(logs_of)(off_the_peaks(logs))
 
 
 # operation by operation it takes ten times as long
@@ -117,7 +135,4 @@ def scaled_covariance(
 ) -> Float[Array | np.ndarray, "coefficients coefficients"]:
     """Covariance of the logarithms with the residual of a measured time as a scale of the kernels'
     [1]."""
-    scales = jnp.asarray(
-        [name in ("step_scale", "prefill_scale") for name in COEFFICIENTS], execution.logs.dtype
-    )
-    return execution.covariance + jnp.diag(scales) * execution.residual**2
+    return execution.covariance + np.diag(SCALES) * execution.residual**2

@@ -2,9 +2,10 @@
 Laplace covariance.
 
 The posterior density of parameters θ is that of prior N(m, S) and of residuals with Student's t
-density (four degrees of freedom, so that a row that is simply wrong pulls little). SciPy's trust
-region (Conn, Gould and Toint 2000, §7.3) finds its mode with Gauss–Newton matrices; the covariance
-is the inverse of the last one (Laplace's method: Tierney and Kadane, JASA 1986).
+density (four degrees of freedom, so that a row that is simply wrong pulls little). Steps of
+Levenberg and Marquardt, damped in standard deviations of the prior, find its mode (Nocedal and
+Wright 2006, §10.3); the covariance is the inverse of the last Gauss–Newton matrix (Laplace's
+method: Tierney and Kadane, JASA 1986).
 
 Since a row's prediction depends on θ only through its thirty-odd coefficients, and these are sums
 of parameters, JAX differentiates each row by its own coefficients, and the Jacobian follows by
@@ -16,7 +17,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import scipy.linalg
-import scipy.optimize
 import scipy.sparse
 
 FREEDOM = 4.0
@@ -103,53 +103,68 @@ def fit(
         prior_mean: prior means (parameters,).
         prior_covariance: prior covariance (parameters, parameters), or its diagonal.
         start: where to begin; default the prior mean.
-        most: most iterations of the trust region.
+        most: most steps.
         freedom: degrees of freedom of the residuals' t density; very many make it normal, for rows
             that are trusted.
 
     Returns:
         The posterior by Laplace's method.
     """
-    covariance = np.diag(prior_covariance) if prior_covariance.ndim == 1 else prior_covariance
-    precision = _inverse(covariance)
-    seen: dict[bytes, tuple[float, np.ndarray, np.ndarray]] = {}
-
-    def expand(theta: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-        """Minus the log posterior, its gradient, and its Gauss–Newton matrix."""
-        key = theta.tobytes()
-        if key not in seen:
-            off = theta - prior_mean
-            value, gradient, curvature = (
-                0.5 * off @ precision @ off,
-                precision @ off,
-                precision.copy(),
-            )
-            for block in blocks:
-                at, matrix = block.residuals(theta), block.jacobian(theta)
-                weight = (freedom + 1.0) / (freedom + at**2)
-                value += 0.5 * (freedom + 1.0) * np.log1p(at**2 / freedom).sum()
-                gradient = gradient + matrix.T @ (weight * at)
-                curvature += (matrix.T @ matrix.multiply(weight[:, None]).tocsr()).toarray()
-            seen.clear()
-            seen[key] = (float(value), gradient, curvature)
-        return seen[key]
-
-    scale = np.sqrt(np.diag(covariance))  # steps are measured in prior standard deviations
-
-    def value_and_gradient(z: np.ndarray) -> tuple[float, np.ndarray]:
-        value, gradient, _ = expand(prior_mean + scale * z)
-        return value, gradient * scale
-
-    def curvature(z: np.ndarray) -> np.ndarray:
-        return expand(prior_mean + scale * z)[2] * np.outer(scale, scale)
-
-    begin = np.zeros_like(prior_mean) if start is None else (start - prior_mean) / scale
-    options = {"initial_trust_radius": 8.0, "max_trust_radius": 64.0, "gtol": 0.3, "maxiter": most}
-    found = scipy.optimize.minimize(
-        value_and_gradient, begin, jac=True, hess=curvature, method="trust-exact", options=options
+    precision = (
+        np.diag(1.0 / prior_covariance)
+        if prior_covariance.ndim == 1
+        else _inverse_of_blocks(prior_covariance)
     )
-    theta = prior_mean + scale * found.x
-    return Posterior(theta, _inverse(expand(theta)[2]), int(found.nit), bool(found.success))
+    damped = np.diag(precision)
+
+    def value_at(theta: np.ndarray) -> tuple[float, list[np.ndarray]]:
+        """Minus the log posterior, and the residuals of each block."""
+        off, at = theta - prior_mean, [block.residuals(theta) for block in blocks]
+        losses = [0.5 * (freedom + 1.0) * np.log1p(r**2 / freedom).sum() for r in at]
+        return float(0.5 * off @ precision @ off + sum(losses)), at
+
+    def expand(theta: np.ndarray, at: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Gradient and Gauss–Newton matrix of minus the log posterior."""
+        gradient, curvature = precision @ (theta - prior_mean), precision.copy()
+        for block, residuals in zip(blocks, at, strict=True):
+            matrix, weight = block.jacobian(theta), (freedom + 1.0) / (freedom + residuals**2)
+            gradient = gradient + matrix.T @ (weight * residuals)
+            curvature += (matrix.T @ matrix.multiply(weight[:, None]).tocsr()).toarray()
+        return gradient, curvature
+
+    theta = np.array(prior_mean if start is None else start, float)
+    value, at = value_at(theta)
+    gradient, curvature = expand(theta, at)
+    damping, taken, converged = 0.0, 0, False
+    while taken < most and damping < MOST_DAMPING and not converged:
+        factor = scipy.linalg.cho_factor(curvature + damping * np.diag(damped))
+        step = -scipy.linalg.cho_solve(factor, gradient)
+        converged = damping == 0.0 and -gradient @ step < DECREMENT
+        other, residuals = value_at(theta + step)
+        if other < value:
+            theta, value, at = theta + step, other, residuals
+            gradient, curvature = expand(theta, at)
+            damping, taken = (damping / 8.0 if damping > 0.1 else 0.0), taken + 1
+        else:
+            damping = max(16.0 * damping, 1.0)
+    return Posterior(theta, _inverse(curvature), taken, bool(converged))
+
+
+DECREMENT = 0.2
+"""Newton decrement, squared, at which the mode is found: no parameter is then farther from it than
+0.45 of its standard deviations, and a hundred of them together no more."""
+
+MOST_DAMPING = 1e4
+"""Damping beyond which no step makes the posterior larger."""
+
+
+def _inverse_of_blocks(covariance: np.ndarray) -> np.ndarray:
+    """The inverse of a matrix most of whose rows have nothing but their diagonal."""
+    inverse = np.diag(1.0 / np.diag(covariance))
+    joined = np.flatnonzero(np.count_nonzero(covariance, axis=1) > 1)
+    if len(joined):
+        inverse[np.ix_(joined, joined)] = _inverse(covariance[np.ix_(joined, joined)])
+    return inverse
 
 
 def _inverse(matrix: np.ndarray) -> np.ndarray:

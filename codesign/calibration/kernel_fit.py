@@ -36,6 +36,7 @@ KINDS: dict[str, tuple[str, ...]] = {
         "link_one_shot",
         "link_two_shot",
         "exchange_sync",
+        "exchange_peer",
         "exchange_link",
     ),
 }

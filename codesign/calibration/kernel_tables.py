@@ -37,7 +37,7 @@ def read_kernels(path: str | Path, find_machine: MachineFinder) -> KernelRows | 
     with path.open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     reader = next((read for column, read in _READERS.items() if rows and column in rows[0]), None)
-    if reader is None:
+    if reader is None or "hardware" not in rows[0]:
         return None
     kind, count = reader
     made = [
@@ -94,7 +94,8 @@ def _stack(
         kernels, collective("steps_one", "inner_one"), collective("steps_two", "inner_two")
     )
     keys = []
-    for (row, machine, _), w in zip(made, width, strict=True):
+    for (row, machine, counted), w in zip(made, width, strict=True):
+        stored = counted.get("stored", 16.0)
         software = row.get("software", row.get("impl", "")).split("-")[0]
         data_type = (
             row.get("gemm_dtype")
@@ -109,8 +110,8 @@ def _stack(
                 "vendor": machine.vendor,
                 "architecture": machine.architecture,
                 "device": machine.name,
-                "width": f"{machine.architecture}/{w}",
-                "expert_width": f"{machine.architecture}/{w}",
+                "format": f"{machine.architecture}/{stored:g}x{w}",
+                "expert_format": f"{machine.architecture}/{stored:g}x{w}",
                 "library": f"{software}/{data_type}",
             }
         )
@@ -143,6 +144,7 @@ def _product(row: dict[str, str]) -> dict[str, float] | None:
         "flops": 2 * m * n * k,
         "kernels": 1.0,
         "width": width,
+        "stored": weights,
     }
 
 
@@ -213,8 +215,8 @@ def _experts(row: dict[str, str]) -> dict[str, float] | None:
             "num_tokens",
         )
     )
-    if row["moe_dtype"] not in WIDTHS:
-        return None
+    if row["moe_dtype"] not in WIDTHS or row.get("distribution", "balanced") != "balanced":
+        return None  # the terms route evenly: skewed rows would pass for slow arithmetic
     weights, activations, width = WIDTHS[row["moe_dtype"]]
     touched, pairs = _routing(experts, active, tokens, groups)
     each = 3 * hidden * inner / slices
@@ -229,6 +231,7 @@ def _experts(row: dict[str, str]) -> dict[str, float] | None:
         "kernels": 1.0,
         "touched": touched,
         "width": width,
+        "stored": weights,
     }
 
 
@@ -274,7 +277,7 @@ def _collective(row: dict[str, str]) -> dict[str, float] | None:
 
 _READERS: dict[str, tuple[int | None, Callable[[dict[str, str]], dict[str, float] | None]]] = {
     "gemm_dtype": (PRODUCT, _product),
-    "moe_dtype": (EXPERTS, _experts),
+    "inter_size": (EXPERTS, _experts),
     "isl": (PROMPT, lambda row: _prefill_attention(row) if "q_heads" in row else _latent(row)),
     "q_heads": (ATTENTION, _decode_attention),
     "num_heads": (LATENT, _latent),

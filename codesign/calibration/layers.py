@@ -13,7 +13,7 @@ import numpy as np
 
 from codesign.calibration.cases import Case
 from codesign.calibration.machine import Machine
-from codesign.calibration.names import Engine, Formats
+from codesign.calibration.names import Engine, Formats, architecture_name
 from codesign.calibration.profile import Profile, join
 from codesign.performance.kernel_coefficients import COEFFICIENTS
 
@@ -32,7 +32,7 @@ class Prior:
 _FLOOR = {"vendor": 0.3, "architecture": 0.3, "device": 0.1, "library": 0.2}
 _LOSS = {"vendor": 0.4, "architecture": 0.4, "device": 0.25, "library": 0.3}
 _SCALE = {
-    "vendor": 0.15,
+    "vendor": 0.4,  # a vendor's first software may be several times slower: Max 1550, MI250
     "architecture": 0.12,
     "device": 0.1,
     "engine": 0.12,
@@ -50,23 +50,27 @@ _EFFICIENCY = (
 )
 
 PRIORS: dict[str, Prior] = {
-    "product_floor": Prior(5e-6, 0.5, {**_FLOOR, "width": 0.3}, "kernel tables: smallest products"),
-    "product_memory": Prior(0.25, 0.6, {**_LOSS, "width": 0.3}, _EFFICIENCY),
-    "product_compute": Prior(0.4, 0.6, {**_LOSS, "width": 0.4}, _EFFICIENCY),
-    "attention_floor": Prior(10e-6, 0.5, _FLOOR, "kernel tables: batch 1, shortest cache"),
-    "attention_memory": Prior(0.3, 0.6, _LOSS, _EFFICIENCY),
+    "product_floor": Prior(5e-6, 0.5, {**_FLOOR, "format": 0.3}, "kernel tables: small products"),
+    "product_memory": Prior(0.25, 0.6, {**_LOSS, "format": 0.3}, _EFFICIENCY),
+    "product_compute": Prior(0.4, 0.6, {**_LOSS, "format": 0.4, "variant": 0.3}, _EFFICIENCY),
+    "attention_floor": Prior(
+        10e-6, 0.5, {**_FLOOR, "variant": 0.2}, "kernel tables: batch 1, shortest cache"
+    ),
+    "attention_memory": Prior(0.3, 0.6, {**_LOSS, "variant": 0.3}, _EFFICIENCY),
     "attention_compute": Prior(1.0, 0.6, _LOSS, "kernel tables: long prompts"),
     "prompt_floor": Prior(20e-6, 0.6, _FLOOR, "kernel tables: short prompts"),
     "prompt_compute": Prior(1.0, 0.6, _LOSS, "kernel tables: long prompts"),
     "latent_floor": Prior(15e-6, 0.5, _FLOOR, "kernel tables: batch 1, shortest cache"),
     "latent_memory": Prior(0.4, 0.6, _LOSS, _EFFICIENCY),
     "latent_compute": Prior(1.0, 0.6, _LOSS, "kernel tables: 128 heads"),
-    "expert_floor": Prior(50e-6, 0.6, {**_FLOOR, "expert_width": 0.4}, "kernel tables: one token"),
-    "expert_touched": Prior(
-        0.2e-6, 1.0, {**_FLOOR, "expert_width": 0.4}, "kernel tables: slope over experts touched"
+    "expert_floor": Prior(
+        50e-6, 0.6, {**_FLOOR, "expert_format": 0.4, "variant": 0.25}, "kernel tables: one token"
     ),
-    "expert_memory": Prior(0.5, 0.6, {**_LOSS, "expert_width": 0.4}, _EFFICIENCY),
-    "expert_compute": Prior(1.0, 0.6, {**_LOSS, "expert_width": 0.4}, _EFFICIENCY),
+    "expert_touched": Prior(
+        0.2e-6, 1.0, {**_FLOOR, "expert_format": 0.4}, "kernel tables: slope over experts touched"
+    ),
+    "expert_memory": Prior(0.5, 0.6, {**_LOSS, "expert_format": 0.4}, _EFFICIENCY),
+    "expert_compute": Prior(1.0, 0.6, {**_LOSS, "expert_format": 0.4, "variant": 0.3}, _EFFICIENCY),
     "layer_floor": Prior(8e-6, 0.8, _REST, "judged: three or four small kernels"),
     "sync_base": Prior(0.5, 0.5, _SYNC, "sync latency is one small all-reduce"),
     "sync_step": Prior(0.2, 0.7, _SYNC, "a two-shot one takes 1.2 times as long"),
@@ -74,9 +78,10 @@ PRIORS: dict[str, Prior] = {
     "link_one_shot": Prior(0.7, 0.7, _LOSS, "all-reduce tables: bus bandwidth"),
     "link_two_shot": Prior(0.5, 0.7, _LOSS, "all-reduce tables: bus bandwidth"),
     "exchange_sync": Prior(2.0, 0.7, _FLOOR, "all-to-all tables"),
+    "exchange_peer": Prior(0.05, 1.0, _SYNC, "judged: as for all-reduce"),
     "exchange_link": Prior(1.0, 0.8, _LOSS, "all-to-all tables"),
     "floor_scale": Prior(
-        1.0, 0.15, {**_ENGINE_SCALE, "vendor": 0.2}, "judged: kernels in a graph run back to back"
+        1.0, 0.15, {**_ENGINE_SCALE, "vendor": 0.5}, "judged: kernels in a graph run back to back"
     ),
     "step_scale": Prior(
         1.05, 0.15, {**_SCALE, "group": 0.12}, "judged: norms, sampling and gaps between kernels"
@@ -129,8 +134,8 @@ LAYERS = (
     "vendor",
     "architecture",
     "device",
-    "width",
-    "expert_width",
+    "format",
+    "expert_format",
     "library",
     "engine",
     "variant",
@@ -148,13 +153,13 @@ def layer_keys(machine: Machine, bits: Formats, engine: Engine, model: str) -> d
         "vendor": machine.vendor,
         "architecture": machine.architecture,
         "device": machine.name,
-        "width": f"{machine.architecture}/{bits.product_width}",
-        "expert_width": f"{machine.architecture}/{bits.expert_width}",
+        "format": f"{machine.architecture}/{bits.weights:g}x{bits.product_width}",
+        "expert_format": f"{machine.architecture}/{bits.experts:g}x{bits.expert_width}",
         "engine": engine.family,
         "variant": engine.variant,
         "release": f"{engine.variant}/{engine.release}",
-        "model": model,
-        "group": f"{machine.name}|{model}|{engine.variant}|{bits.name}",
+        "model": architecture_name(model),
+        "group": f"{machine.name}|{architecture_name(model)}|{engine.variant}|{bits.name}",
     }
 
 

@@ -26,10 +26,16 @@ _MODEL_ALIASES = {
     # same architecture, other weights
     "llama-3-8b": "llama-3.1-8b",
     "llama-3-70b": "llama-3.1-70b",
+    "llama-3.3-70b": "llama-3.1-70b",
+    "deepseek-v3": "deepseek-r1",
+    "deepseek-v3-0324": "deepseek-r1",
+    "deepseek-v3.1": "deepseek-r1",
     "codellama-13b": "llama-2-13b",
     "aquila-7b": "llama-2-7b",
     "llama-7b": "llama-2-7b",
+    "minimax-m2.1": "minimax-m2",
     "minimax-m2.5": "minimax-m2",
+    "kimi-k2.6": "kimi-k2",
     "kimi-k2.5": "kimi-k2",
     "kimi-k2-thinking": "kimi-k2",
     "qwen3-coder-30b-a3b": "qwen3-30b-a3b",
@@ -54,6 +60,15 @@ def model_candidates(printed: str) -> list[str]:
         found += [candidate, _MODEL_ALIASES.get(candidate, candidate)]
     found.append(_MODEL_ALIASES.get(found[-1], found[-1]))
     return list(dict.fromkeys(found))
+
+
+def architecture_name(model: str) -> str:
+    """The name that models of one architecture share, whatever their weights.
+
+    >>> architecture_name("deepseek-v3"), architecture_name("llama-3.3-70b-instruct")
+    ('deepseek-r1', 'llama-3.1-70b')
+    """
+    return model_candidates(model)[-1]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,10 +109,15 @@ ENGINES = ("vllm", "sglang", "tensorrt-llm", "atom", "llama.cpp", "neuron")
 """Families of engines to name; the shipped profile has measured rows of each."""
 
 
+_BACKENDS = ((r"(?i)mi\d", "-rocm"), (r"(?i)(intel|arc|max-1550|b60)", "-xpu"))
+"""Names of devices whose kernels of one engine are others, and what such a variant is called."""
+
+
 def engine(software: str, date: str = "", hardware: str = "") -> Engine:
     """The engine of a printed software string; an unknown one is ``other``.
 
-    vLLM of 2024 and before (its first scheduler) and on AMD have offsets of their own.
+    vLLM of 2024 and before (its first scheduler) has offsets of its own, and so has every engine
+    whose kernels are others on AMD and on Intel.
 
     >>> engine("trtllm-1.0.0rc3"), engine("vLLM", "2024").variant
     (Engine(family='tensorrt-llm', variant='tensorrt-llm', release='2025H2'), 'vllm-v0')
@@ -107,8 +127,8 @@ def engine(software: str, date: str = "", hardware: str = "") -> Engine:
         if re.search(pattern, text):
             if variant == "vllm" and date[:4].isdigit() and int(date[:4]) <= 2024:
                 variant = "vllm-v0"
-            if variant in ("vllm", "sglang") and hardware.upper().startswith("MI"):
-                variant += "-rocm"
+            if variant in ("vllm", "vllm-v0", "sglang", "llama.cpp"):
+                variant += next((end for start, end in _BACKENDS if re.match(start, hardware)), "")
             return Engine(family, variant, _release(family, text, date))
     return Engine("other", "other")
 

@@ -50,12 +50,16 @@ ROWS = 1024
 """Rows are padded to a multiple of this."""
 
 
-def step_seconds(work: StepWork, rates: ChipRates, c: Coefficients) -> Float[Array, ""]:
-    """Kernels and collectives of a step [s]; the better of one-shot and two-shot for each
-    all-reduce."""
-    kernels = jnp.sum(kernel_times(work.kernels, rates, c).operators)
-    one = sum(collective_times(work.one_shot, rates, c))
-    two = sum(collective_times(work.two_shot, rates, c))
+def step_seconds(
+    work: StepWork, rates: ChipRates, c: Coefficients, scale: Array | float = 1.0
+) -> Float[Array, ""]:
+    """Kernels and collectives of a step in an engine of a scale [s]; the better of one-shot and
+    two-shot for each all-reduce."""
+    kernels = jnp.sum(kernel_times(work.kernels, rates, c, scale).operators)
+    one, two = (
+        sum(collective_times(each, c, scale).seconds(rates.sync_latency, rates.link))
+        for each in (work.one_shot, work.two_shot)
+    )
     return kernels + jnp.sum(jnp.minimum(one, two))
 
 
@@ -72,12 +76,12 @@ def predict(logs: Float[Array, " coefficients"], f: Features) -> Float[Array, " 
     c = from_logs(logs)
     each_group = f.batch / f.groups
     decode = (
-        c.step_scale * step_seconds(f.decode, f.rates, c)
+        step_seconds(f.decode, f.rates, c, c.step_scale)
         + c.host_step
         + c.host_sequence * each_group
     )
-    alone = c.prefill_scale * step_seconds(f.prompt, f.rates, c)
-    budget = c.prefill_scale * step_seconds(f.budget, f.rates, c) / f.together
+    alone = step_seconds(f.prompt, f.rates, c, c.prefill_scale)
+    budget = step_seconds(f.budget, f.rates, c, c.prefill_scale) / f.together
     in_flight = f.batch + f.waiting
     interleaved = decode + c.interference * f.batch / f.output * budget
     wait = (

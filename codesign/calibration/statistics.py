@@ -106,17 +106,13 @@ def score(log_measured: np.ndarray, predicted: Predictions) -> Score:
     )
 
 
-def select(predicted: Predictions, rows: np.ndarray) -> Predictions:
-    """Some of the predictions."""
-    return Predictions(predicted.log[rows], predicted.parameter[rows], predicted.total[rows])
-
-
 @dataclasses.dataclass(frozen=True)
 class Ratios:
     """How well ratios between configurations that differ in one thing are met."""
 
     n: int
     mean_absolute_percentage_error: float
+    median_absolute_percentage_error: float
     right_sign: (
         float  # share of the pairs that differ by more than 5 % whose faster one is told right
     )
@@ -182,4 +178,5 @@ def ratios(
     )
     apart = np.abs(truth) > np.log(1.05)
     right = float(np.mean(np.sign(truth[apart]) == np.sign(told[apart]))) if apart.any() else 1.0
-    return Ratios(len(pairs), 100.0 * float(np.abs(np.expm1(told - truth)).mean()), right)
+    error = 100.0 * np.abs(np.expm1(told - truth))
+    return Ratios(len(pairs), float(error.mean()), float(np.median(error)), right)

@@ -9,7 +9,7 @@ from codesign.calibration.calibrate import Predictions, count, prediction_of, pr
 from codesign.calibration.cases import Case, Unmapped
 from codesign.calibration.contradictions import contradictions
 from codesign.calibration.profile import Profile
-from codesign.calibration.statistics import GROUPINGS, ratios, score, select
+from codesign.calibration.statistics import GROUPINGS, ratios, score
 
 LEAST_ROWS = 5
 """Groups with fewer rows are not shown: their statistics say nothing."""
@@ -59,7 +59,7 @@ def validate(
         if not fine
     ]
     broken = list(contradictions(judged, counted).values())
-    told = report(kept, select(predicted, np.flatnonzero(finite)), unmapped)
+    told = report(kept, predicted.take(np.flatnonzero(finite)), unmapped)
     return {**told, "contradicted": {rule: broken.count(rule) for rule in sorted(set(broken))}}
 
 
@@ -79,7 +79,7 @@ def report(
     quantity = np.array([case.quantity for case in judged])
 
     def scored(rows: np.ndarray) -> dict[str, object]:
-        return dataclasses.asdict(score(measured[rows], select(predicted, rows)))
+        return dataclasses.asdict(score(measured[rows], predicted.take(rows)))
 
     quantities = {name: scored(np.flatnonzero(quantity == name)) for name in sorted(set(quantity))}
     main = "time_per_token" if "time_per_token" in quantities else next(iter(quantities))

@@ -1,15 +1,19 @@
 """The calibrated execution: kernels with floors, attainable fractions, collectives and host time.
 
 Every kernel takes a floor, and the longer of its memory traffic and its arithmetic at attainable
-rates:
+rates. With the scale s of a step in its engine:
 
-    t = floor + max(bytes / bandwidth · (1 + memory loss), FLOPs / peak · (1 + compute loss)).
+    t = s · floor + max(bytes / bandwidth · max(1, s · (1 + memory loss)),
+                        FLOPs / peak · max(1, s · (1 + compute loss))),
 
-Floors are microseconds and stay when bandwidth doubles. A loss is positive, so no efficiency
-exceeds 1. A collective takes ``sync latency · (base + step · steps)`` and its bytes over the link,
-times (1 + loss). The step is their sum times a scale, and the host's time for the step and for each
-sequence. All terms are monomials in the quantities of a design, with positive coefficients: sums
-and maxima of them are log-convex, so a search keeps its proofs.
+and the sum of both instead of the longer one for routed experts.
+
+Floors are microseconds and stay when bandwidth doubles. Nothing is faster than the peaks, whatever
+the scale: a step takes no less than the limit of its machine. A collective takes s · ``sync
+latency`` · (base + step · steps) and its bytes over the link, times max(1, s · (1 + loss)). To the
+sum comes the host's time for the step and for each sequence. All terms are monomials in the
+quantities of a design, with positive coefficients: sums and maxima of them are log-convex, so a
+search keeps its proofs.
 
 The coefficients come from a profile (``codesign.calibration``), which fits them to measurements in
 layers: generic, vendor, architecture, device; engine, model.
@@ -22,7 +26,7 @@ from jaxtyping import Array, Float
 
 from codesign.hardware.design import Design
 from codesign.numerics.fields import Real
-from codesign.numerics.ties import lesser
+from codesign.numerics.ties import at_least, greater, lesser
 from codesign.performance import collectives
 from codesign.performance.collectives import Cost, PerCollective
 from codesign.performance.kernel_coefficients import Coefficients
@@ -35,6 +39,11 @@ from codesign.workload.phases import Decode, Phase
 PRODUCT, ATTENTION, LATENT, EXPERTS, STREAM, PROMPT = range(6)
 """Kinds of kernels: weight products, attention of a decode step, absorbed latent attention, routed
 experts, what only streams, and attention of a prefill."""
+
+
+TAKING_TURNS = (EXPERTS,)
+"""Kinds whose arithmetic and streaming take turns: the rows of one expert are few, and the next
+one's weights come when it is done. Kernel tables say so (``docs/accuracy.md``)."""
 
 
 class KernelWork(eqx.Module):
@@ -197,10 +206,29 @@ class KernelTimes(eqx.Module):
     compute: PerOperator
     floor: PerOperator
     operators: PerOperator
+    turns: PerOperator  # [1] 1 where arithmetic and streaming take turns
 
 
-def kernel_times(work: KernelWork, rates: ChipRates, c: Coefficients) -> KernelTimes:
-    """Time every operator: floor plus the longer of memory and compute."""
+def slowed(loss: Real, scale: Real) -> Real:
+    """Time over that at the peak: a loss and the engine's scale together, never less than 1 [1].
+
+    >>> float(slowed(0.25, 1.2)), float(slowed(0.25, 0.7))
+    (1.5, 1.0)
+    """
+    return at_least(scale * (1.0 + loss), 1.0)
+
+
+def busy(memory: Real, compute: Real, turns: Real) -> Real:
+    """Time of an operator beyond its floor: the longer of streaming and arithmetic, or both where
+    they take turns [s]."""
+    return greater(compute, memory) + turns * lesser(compute, memory)
+
+
+def kernel_times(
+    work: KernelWork, rates: ChipRates, c: Coefficients, scale: Real = 1.0
+) -> KernelTimes:
+    """Time every operator: floor plus the longer of memory and compute; ``scale`` is that of a step
+    in its engine [1]."""
 
     def pick(*by_kind: Real) -> PerOperator:
         return jnp.stack([jnp.asarray(value, work.bytes.dtype) for value in by_kind])[
@@ -233,31 +261,35 @@ def kernel_times(work: KernelWork, rates: ChipRates, c: Coefficients) -> KernelT
         c.layer_floor,
         c.prompt_floor,
     )
-    memory = work.bytes / rates.memory * (1.0 + memory_loss)
-    compute = work.flops / peak * (1.0 + compute_loss)
-    floor = c.floor_scale * (work.kernels * each + work.touched * c.expert_touched)
-    return KernelTimes(
-        memory=memory, compute=compute, floor=floor, operators=floor + jnp.maximum(memory, compute)
-    )
+    memory = work.bytes / rates.memory * slowed(memory_loss, scale)
+    compute = work.flops / peak * slowed(compute_loss, scale)
+    floor = scale * c.floor_scale * (work.kernels * each + work.touched * c.expert_touched)
+    turns = pick(*(float(kind in TAKING_TURNS) for kind in range(6)))
+    return KernelTimes(memory, compute, floor, floor + busy(memory, compute, turns), turns)
 
 
-def collective_times(
-    work: CollectiveWork, rates: ChipRates, c: Coefficients
-) -> tuple[PerCollective, PerCollective]:
-    """Latency and transfer time of every collective [s]."""
-    latency, inner, loss = collective_latency_and_bytes(work, c)
-    return rates.sync_latency * latency, inner * (1.0 + loss) / rates.link + work.outer
+class CollectiveTimes(eqx.Module):
+    """What collectives take of a design; shapes (collectives,)."""
+
+    syncs: Float[Array, "collectives"]  # [1] latency over the sync latency
+    sent: Float[Array, "collectives"]  # [B] bytes over the link, its losses as further bytes
+    outer: Float[Array, "collectives"]  # [s]
+
+    def seconds(self, sync_latency: Real, link: Real) -> tuple[Array, Array]:
+        """Latency and transfer [s]."""
+        return sync_latency * self.syncs, self.sent / link + self.outer
 
 
-def collective_latency_and_bytes(
-    work: CollectiveWork, c: Coefficients
-) -> tuple[PerCollective, PerCollective, PerCollective]:
-    """Latency over the sync latency [1], bytes over the link [B], and the loss of the link's
-    bandwidth [1]."""
+def collective_times(work: CollectiveWork, c: Coefficients, scale: Real = 1.0) -> CollectiveTimes:
+    """Latencies, bytes with losses, and outer time of collectives; ``scale`` is that of a step in
+    its engine [1]."""
     one_shot = work.steps <= 1.5 * work.count
     reduce = c.sync_base * work.count + c.sync_step * work.steps + c.sync_peer * work.peers
-    latency = jnp.where(work.exchange > 0, c.exchange_sync * work.count, reduce)
+    exchange = c.exchange_sync * work.count + c.exchange_peer * work.peers
+    latency = jnp.where(work.exchange > 0, exchange, reduce)
     loss = jnp.where(
         work.exchange > 0, c.exchange_link, jnp.where(one_shot, c.link_one_shot, c.link_two_shot)
     )
-    return latency, work.inner, loss
+    return CollectiveTimes(
+        scale * latency, work.inner * slowed(loss, scale), work.outer * slowed(0.0, scale)
+    )

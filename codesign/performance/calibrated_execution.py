@@ -120,6 +120,7 @@ class Calibrated(Execution):
             memory=kernels.memory,
             operators=kernels.operators,
             floor=kernels.floor,
+            turns=kernels.turns,
             equivalent_flops=load.flops * rates.reference / jnp.tile(rates.matrix, len(passes)),
             latency=latency,
             transfer=transfer,
@@ -162,32 +163,25 @@ def _one_pass(
         sync_latency=design.sync_latency,
     )
     alone = calibrated.kernel_times(
-        calibrated.kernel_work(table, phase, load, moved.main, touched), chip, coefficients
+        calibrated.kernel_work(table, phase, load, moved.main, touched), chip, coefficients, scale
     )
     other = memory_time(
         dataclasses.replace(moved, main=jnp.zeros_like(moved.main)), plan, rates, design
     )
-    factor = times * scale
-    # nobody measured memory behind the main one: it is not faster than it says, whatever the scale
-    memory, compute = greater(factor * alone.memory, times * other), factor * alone.compute
-    once, none = jnp.ones_like(memory), jnp.zeros_like(memory)
-    together = OperatorTimes(compute, none, memory, table.operators.group, once)
+    # nobody measured memory behind the main one: it is as fast as it says
+    memory, compute, floor = (
+        times * greater(alone.memory, other),
+        times * alone.compute,
+        times * alone.floor,
+    )
     kernels = calibrated.KernelTimes(
-        memory=memory,
-        compute=compute,
-        floor=factor * alone.floor,
-        operators=execution.schedule(together) + factor * alone.floor,
+        memory, compute, floor, floor + calibrated.busy(memory, compute, alone.turns), alone.turns
     )
     cost = communication(design, table, phase, plan, jnp.ones_like(design.chips))
     work = calibrated.collective_work(design, table, phase, plan, degree, cost)
-    latency, inner, loss = calibrated.collective_latency_and_bytes(work, coefficients)
-    sent = inner * (1.0 + loss)
-    collective = (
-        factor * design.sync_latency * latency,
-        factor * (sent / design.link_bandwidth + work.outer),
-        times * jnp.sum(cost.wire),
-        factor * jnp.sum(latency),
-        factor * jnp.sum(sent),
-    )
+    taken = calibrated.collective_times(work, coefficients, scale)
+    latency, transfer = taken.seconds(design.sync_latency, design.link_bandwidth)
+    sums = (jnp.sum(cost.wire), jnp.sum(taken.syncs), jnp.sum(taken.sent))
+    collective = (times * latency, times * transfer, *(times * each for each in sums))
     many = jnp.broadcast_to(times, load.flops.shape)
     return kernels, jax.tree.map(lambda leaf: leaf * many, moved), repeated(load, many), collective

@@ -182,6 +182,7 @@ class Execution(eqx.Module):
             memory=memory,
             operators=operators,
             floor=jnp.zeros_like(operators),
+            turns=jnp.zeros_like(operators),
             equivalent_flops=compute * rates.reference,
             latency=together.latency,
             transfer=together.transfer,

@@ -44,6 +44,9 @@ class Coefficients(eqx.Module):
     link_one_shot: Quantity = quantity("1", "loss of link bandwidth in one-shot all-reduce")
     link_two_shot: Quantity = quantity("1", "loss of link bandwidth in other all-reduce")
     exchange_sync: Quantity = quantity("1", "latency of an all-to-all over the sync latency")
+    exchange_peer: Quantity = quantity(
+        "1", "latency that each further chip adds to an all-to-all over the sync latency"
+    )
     exchange_link: Quantity = quantity("1", "loss of link bandwidth in all-to-all")
     floor_scale: Quantity = quantity("1", "floors in the engine over those of kernels alone")
     step_scale: Quantity = quantity(

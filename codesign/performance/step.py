@@ -48,6 +48,7 @@ class Step(eqx.Module):
     memory: PerOperator
     operators: PerOperator
     floor: PerOperator
+    turns: PerOperator  # [1] 1 where arithmetic and streaming take turns
     equivalent_flops: PerOperator  # [FLOP] at the width for which the design states its peak
     latency: PerCollective
     transfer: PerCollective

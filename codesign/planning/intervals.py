@@ -13,7 +13,7 @@ import math
 import jax
 import numpy as np
 
-from codesign.calibration.execution import scaled_covariance
+from codesign.calibration.execution import SCALES, off_the_peaks, scaled_covariance
 from codesign.calibration.fit import NORMAL_90
 from codesign.performance.calibrated_execution import Calibrated
 from codesign.performance.queueing import waiting_time
@@ -46,37 +46,43 @@ def with_intervals(
     if not rows:
         return answers
     chosen = [answers[k].ranked[0] for k in rows]
-    slopes = _slopes(group, rows, chosen, question, demand)
+    slopes, peaks = _slopes(group, rows, chosen, question, demand)
     answers = list(answers)
-    for k, best, slope in zip(rows, chosen, slopes, strict=True):
+    for k, best, slope, peak in zip(rows, chosen, slopes, peaks, strict=True):
         execution = group.machines[k].execution
         assert isinstance(execution, Calibrated)
         spread = np.sqrt(np.einsum("ok,kl,ol->o", slope, scaled_covariance(execution), slope))
         half = NORMAL_90 * spread
         found = {
-            name: (
-                getattr(best, name) * math.exp(-one),
-                getattr(best, name) * math.exp(one),
-            )
-            for name, one in zip(OUTCOMES, map(float, half), strict=True)
-            if one <= WIDEST
+            name: _ends(getattr(best, name), *map(float, told))
+            for name, *told in zip(OUTCOMES, half, slope @ SCALES, peak, strict=True)
+            if told[0] <= WIDEST
         }
         best = dataclasses.replace(best, interval=found.get("cost_per_token"), intervals=found)
         answers[k] = dataclasses.replace(answers[k], ranked=(best, *answers[k].ranked[1:]))
     return answers
 
 
+def _ends(value: float, half: float, by_scale: float, peak: float) -> tuple[float, float]:
+    """Low and high end, which do not pass the outcome at the machine's peaks."""
+    low, high = value * math.exp(-half), value * math.exp(half)
+    if by_scale > 0.0:
+        return max(low, min(peak, value)), high
+    return low, min(high, max(peak, value))
+
+
 def _slopes(
     group: Offers, rows: list[int], chosen: list[Planned], question: Asked, demand: Demand
-) -> np.ndarray:
+) -> tuple[np.ndarray, np.ndarray]:
     """Derivatives of ln of the outcomes by the logarithms of the coefficients (machines, outcomes,
-    coefficients); batch, instances and load stay."""
+    coefficients), and the outcomes at the machine's peaks (machines, outcomes); batch, instances
+    and load stay."""
     at = coefficients_at(group)
     count = at.stop - at.start
-    many = 2 * count
-    moves = np.concatenate([np.eye(count), -np.eye(count)]) * STEP
+    many = 2 * count + 1
+    moves = np.concatenate([np.eye(count) * STEP, -np.eye(count) * STEP, -30.0 * SCALES[None]])
     matrix = np.repeat(group.rows[rows], many, axis=0)
-    matrix[:, at] += np.tile(moves, (len(rows), 1))
+    matrix[:, at] = off_the_peaks(matrix[:, at]) + np.tile(moves, (len(rows), 1))
 
     def each(values: list) -> np.ndarray:
         return np.repeat(np.array(values, float), many, axis=0)
@@ -112,12 +118,13 @@ def _slopes(
         wait_for = np.where(own, lone / first.groups, wait_for)
         load = np.where(own, load * rate / np.where(own, filled, 1.0), load)
     if demand.rate is not None:  # the load follows the capacity, and so would whole instances
-        mean = rate.reshape(len(rows), many).mean(axis=1)
+        mean = rate.reshape(len(rows), many)[:, :-1].mean(axis=1)
         load = np.minimum(load * np.repeat(mean, many) / rate, 1.0 - 1e-6)
     waited = alone + np.asarray(waiting_time(wait_for, load))
     logs = np.log(np.stack([running / rate, per_token, waited, rate]))
-    logs = logs.reshape(len(OUTCOMES), len(rows), 2, count)
-    return np.moveaxis((logs[:, :, 0] - logs[:, :, 1]) / (2.0 * STEP), 0, 1)
+    logs = logs.reshape(len(OUTCOMES), len(rows), many)
+    up, down = logs[:, :, :count], logs[:, :, count:-1]
+    return np.moveaxis((up - down) / (2.0 * STEP), 0, 1), np.exp(logs[:, :, -1]).T
 
 
 def coefficients_at(group: Offers) -> slice:

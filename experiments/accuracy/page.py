@@ -61,17 +61,8 @@ def page(report: dict[str, Any], files: Sequence[str]) -> str:
         *HEAD,
     ]
     lines += [_row(f"{entry['by']} {entry['member']}", entry) for entry in worst[:MOST_GROUPS]]
-    for between, entry in report["ratios"].items():
-        if entry:
-            error, right = entry["mean_absolute_percentage_error"], 100 * entry["right_sign"]
-            lines += [
-                "",
-                (
-                    f"Ratios between {between}s ({entry['n']} pairs): mean error {error:.1f} %,"
-                    f" faster one told right {right:.1f} %."
-                ),
-            ]
-    lines += left_out(about.get("left_out", {}), about.get("widened", 1.0))
+    lines += _ratios(report["ratios"])
+    lines += left_out(about.get("left_out", {}), about.get("widened", {}))
     lines += ["", "## Rows that were not predicted, and why", ""]
     lines += [
         f"- {count}: {_safe(reason)}" for reason, count in report["unmapped_reasons"].items()
@@ -79,7 +70,7 @@ def page(report: dict[str, Any], files: Sequence[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def left_out(found: dict[str, Any], widened: float) -> list[str]:
+def left_out(found: dict[str, Any], widened: dict[str, float]) -> list[str]:
     """What ``codesign calibrate --leave-out`` wrote into the profile: predictions of devices,
     models and engines not seen."""
     lines: list[str] = []
@@ -97,18 +88,47 @@ def left_out(found: dict[str, Any], widened: float) -> list[str]:
         lines += [
             _row(f"{name}: time per token", score) for name, score in entry["members"].items()
         ]
+        lines += _ratios(entry.get("ratios", {}))
+        if entry.get("widened", 1.0) > 1.0:
+            told = f"{entry['widened']:.2f} times as wide as members measured lie apart"
+            lines += ["", f"Intervals of this table: layers nobody measured {told}."]
     if found:
         lines += [
             "",
             (
-                "Since these intervals held too seldom, the profile takes layers nobody measured"
-                f" to be {widened:.2f} times as wide:"
-            ),
-            (
-                "the tables above are from before. Spreads of layers and scales of rows were learnt"
-                " from all rows, those left out included."
+                f"The profile takes layers nobody measured so wide: {times_as_wide(widened)}."
+                " Spreads of"
+                " layers and scales of rows were learnt from all rows, those left out included;"
+                " so was, unless `--kernels` was given, what a device's kernel tables say of its"
+                " architecture."
             ),
         ]
+    return lines
+
+
+def times_as_wide(widened: dict[str, float]) -> str:
+    """By what was left out, the factors in words.
+
+    >>> times_as_wide({"device": 2.0, "model": 1.5})
+    'of a device 2.00 times, of a model 1.50 times'
+    """
+    return ", ".join(f"of a {layer} {factor:.2f} times" for layer, factor in widened.items())
+
+
+def _ratios(found: dict[str, Any]) -> list[str]:
+    """How well ratios between devices, and between layouts, are met."""
+    lines: list[str] = []
+    for between, entry in found.items():
+        if entry:
+            error, right = entry["mean_absolute_percentage_error"], 100 * entry["right_sign"]
+            middle = entry["median_absolute_percentage_error"]
+            lines += [
+                "",
+                (
+                    f"Ratios between {between}s ({entry['n']} pairs): mean error {error:.1f} %,"
+                    f" median {middle:.1f} %, faster one told right {right:.1f} %."
+                ),
+            ]
     return lines
 
 

@@ -43,7 +43,8 @@ class Calibrate:
     """instead of a fit: leave every device, model or engine out in turn and predict it from the
     rest; figures go into the profile"""
     anchors: Annotated[int, whole("anchors", least=0, most=64)] = 0
-    """rows of each group left out that are given back before it is predicted (with --leave-out)"""
+    """rows of each group left out that are given back before it is predicted once more (with
+    --leave-out)"""
     json: bool = False
     """only JSON on standard output"""
 
@@ -87,6 +88,7 @@ def fitted(arguments: Calibrate) -> dict[str, Any]:
     from codesign.calibration.calibrate import count, observed_noise, prediction_of, prune
     from codesign.calibration.contradictions import honest
     from codesign.calibration.layers import learnt_spreads
+    from codesign.calibration.names import architecture_name
     from codesign.calibration.profile import load, save
     from codesign.calibration.validation import summary
     from experiments.accuracy.measured import mapped
@@ -127,7 +129,7 @@ def fitted(arguments: Calibrate) -> dict[str, Any]:
         "rows": len(cases),
         "contradicted": contradicted,
         "devices": counted(device),
-        "models": counted(lambda case: case.model),
+        "models": counted(lambda case: architecture_name(case.model)),
         "engines": counted(lambda case: case.engine.variant),
         "converged": ended.converged,
         "iterations": ended.iterations,
@@ -193,7 +195,7 @@ def left_out(
     """Leave members of layers out in turn, and write how well they were predicted into the
     profile."""
     from codesign.calibration.calibrate import count, row_scales
-    from codesign.calibration.cross_validation import leave_out, members_of, scores, widen
+    from codesign.calibration.cross_validation import leave_out, members_of, scores, widen, widening
     from codesign.calibration.profile import save
 
     counted = count(cases, start)
@@ -202,37 +204,63 @@ def left_out(
         dataclasses.replace(prior, spreads=start.spreads),
     )
     found: dict[str, Any] = {}
+    factors: dict[str, float] = {}
     for layer in arguments.leave_out or ():
-        members = members_of(cases, layer)
-        left = leave_out(
+        by_anchors = leave_out(
             cases,
             counted,
             informed,
             layer,
-            members,
+            members_of(cases, layer),
             arguments.iterations,
             arguments.anchors,
             start,
             weights,
+            without_tables(arguments.kernels, informed) if layer == "device" else None,
         )
-        found[
-            layer if not arguments.anchors else f"{layer}, {arguments.anchors} anchors a group"
-        ] = scores(cases, left)
-    written = widen(start, found)
+        factor = factors[layer] = widening(cases, by_anchors[0])
+        for anchors, left in by_anchors.items():
+            name = f"{layer}, {anchors} anchors a group" if anchors else layer
+            wider = dataclasses.replace(left, predictions=left.predictions.widened(factor))
+            found[name] = {**scores(cases, wider), "widened": factor}
+    written = widen(start, factors, found)
     save(written, arguments.output)
     return {"output": arguments.output, "left_out": found, "widened": written.about.get("widened")}
 
 
+def without_tables(kernels: str | None, prior: Any) -> Any:
+    """Priors of kernel tables without those of a device, where a folder of tables is given."""
+    if kernels is None:
+        return None
+    from codesign.calibration.kernel_fit import fit_kernels
+    from hardware_priors.machines import find_machine
+
+    def prior_without(device: str) -> Any:
+        if not any(name.endswith(f"|device|{device}") for name in prior.names):
+            return prior
+
+        def find(printed: str, chips: float) -> Any:
+            found = find_machine(printed, chips)
+            return None if found is None or found.name == device else found
+
+        return dataclasses.replace(
+            fit_kernels(sorted(Path(kernels).glob("*.csv")), find), spreads=prior.spreads
+        )
+
+    return prior_without
+
+
 def show(report: dict[str, Any]) -> None:
     """Print what was fitted."""
+    from experiments.accuracy.page import times_as_wide
     from experiments.terminal.screen import results
 
     console = results()
     if "left_out" in report:
         console.print(left_out_table(report["left_out"]))
         console.print(
-            f"Intervals of what nobody measured are {report['widened']:.2f} times as wide as the"
-            " spread of what was measured."
+            f"Intervals of what nobody measured are wider than what was measured lies apart:"
+            f" {times_as_wide(report['widened'])}; the table is with them so wide."
         )
         return
     state = (

@@ -22,14 +22,18 @@ calibrated execution."""
 def parts(step: Step, names: tuple[str, ...]) -> Breakdown:
     """Seconds of a step by part, which sum to its time, and by operator and collective.
 
-    An operator's time beyond its floor belongs to the resource that binds it.
+    An operator's time beyond its floor belongs to the resource that binds it, or to each its own
+    where they take turns.
     """
     resources = ("memory", "compute", "vector")
     times = np.stack([np.asarray(getattr(step, name)) for name in resources])
     floor = np.asarray(step.floor)
     spent = np.asarray(step.operators) - floor
     binding = np.argmin(np.abs(times - spent), axis=0)
-    memory, compute, vector = (float(spent[binding == k].sum()) for k in range(3))
+    turns = np.asarray(step.turns) > 0
+    memory, compute, vector = (
+        float(spent[(binding == k) & ~turns].sum() + times[k][turns].sum()) for k in range(3)
+    )
     operators: dict[str, OperatorTime] = {}
     for r, name in enumerate(names):
         if step.operators[r] > 0:

@@ -12,7 +12,7 @@ from jax import Array
 import codesign
 from codesign.calibration.execution import ANY_ENGINE, calibrated, interval
 from codesign.calibration.machine import Machine
-from codesign.calibration.names import ENGINES, Engine
+from codesign.calibration.names import ENGINES, Engine, architecture_name
 from codesign.calibration.names import engine as engine_named
 from codesign.calibration.profile import Profile
 from codesign.calibration.structures import formats_of
@@ -206,10 +206,10 @@ def _figures(
 
 def part_seconds(step: Step) -> dict[str, Real]:
     """Seconds of a calibrated step by part, as ``breakdown.parts`` says, differentiable."""
-    waits = step.memory >= step.compute
+    waits, turns = step.memory >= step.compute, step.turns > 0
     return {
-        "memory": jnp.sum(jnp.where(waits, step.memory, 0.0)),
-        "compute": jnp.sum(jnp.where(waits, 0.0, step.compute)),
+        "memory": jnp.sum(jnp.where(waits | turns, step.memory, 0.0)),
+        "compute": jnp.sum(jnp.where(~waits | turns, step.compute, 0.0)),
         "sync": jnp.sum(step.latency),
         "transfer": jnp.sum(step.transfer),
         "floor": jnp.sum(step.floor),
@@ -236,7 +236,7 @@ def knowledge(point: "OperatingPoint") -> Knowledge:
         "architecture": architecture,
         "architecture_rows": sum(relatives.values()),
         "vendor": vendor,
-        "model_rows": about.get("models", {}).get(point.workload.model.name, 0),
+        "model_rows": about.get("models", {}).get(architecture_name(point.workload.model.name), 0),
         "engine": engine.variant or "any",
         "engine_assumed": bool(engine.variant) and point.arguments.engine is None,
         "engine_rows": about.get("engines", {}).get(engine.variant, 0),

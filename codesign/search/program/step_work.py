@@ -24,10 +24,13 @@ from codesign.workload.workload import Workload
 
 
 class StepWork(NamedTuple):
-    """A step as a function of rates: operator r takes max(matrix_r/F, memory_r/bandwidth)."""
+    """A step as a function of rates: operator r takes max(matrix_r/F, memory_r/bandwidth); those
+    whose arithmetic and streaming take turns do nothing here, and are sums below."""
 
     matrix: PerOperator  # [FLOP], vector work expressed in it
     memory: PerOperator  # [B]
+    turns_matrix: Real  # [FLOP] of what takes turns
+    turns_memory: Real  # [B]
     syncs: Real  # [1]
     wire: Real  # [B]
     rest: Real  # [s] what depends on neither
@@ -43,6 +46,8 @@ def step_work(design: Design, timed: Step, execution: Execution) -> StepWork:
     """
     matrix = jnp.stack([timed.compute, timed.vector]) * design.peak_flops
     memory = timed.memory * design.memory_bandwidth
+    turns_matrix, turns_memory = jnp.sum(matrix * timed.turns), jnp.sum(memory * timed.turns)
+    matrix, memory = matrix * (1.0 - timed.turns), memory * (1.0 - timed.turns)
     matrix, memory = execution.overlapping(OverlappingWork(matrix, memory), timed.group)
     communication = jnp.sum(timed.latency) + jnp.sum(timed.transfer)
     rest = (
@@ -50,7 +55,8 @@ def step_work(design: Design, timed: Step, execution: Execution) -> StepWork:
     )
     rest = jnp.where(rest > 1e-12 * communication, rest, 0.0)  # a difference of rounding is none
     rest = rest + jnp.sum(timed.floor) + timed.host
-    return StepWork(jnp.max(matrix, axis=0), memory, timed.syncs, timed.inner_wire, rest)
+    work = jnp.max(matrix, axis=0), memory, turns_matrix, turns_memory
+    return StepWork(*work, timed.syncs, timed.inner_wire, rest)
 
 
 def by_ratio(work: StepWork) -> Int[Array, "operators"]:
@@ -69,7 +75,7 @@ def thresholds(work: StepWork, order: Int[Array, "operators"]) -> tuple[Array, A
     none = jnp.zeros(1, work.matrix.dtype)
     matrix = jnp.concatenate([none, jnp.cumsum(work.matrix[order])])
     memory = jnp.concatenate([none, jnp.cumsum(work.memory[order][::-1])])[::-1]
-    return matrix, memory
+    return matrix + work.turns_matrix, memory + work.turns_memory
 
 
 def time_at(
@@ -77,11 +83,12 @@ def time_at(
 ) -> Real:
     """Time of a step at given rates and a given latency [s]."""
     at = {name: k for k, name in enumerate(CONTINUOUS)}
-    busy = jnp.maximum(
-        work.matrix / rates[at["peak_flops"]], work.memory / rates[at["memory_bandwidth"]]
-    )
+    flops, bandwidth = rates[at["peak_flops"]], rates[at["memory_bandwidth"]]
+    busy = jnp.maximum(work.matrix / flops, work.memory / bandwidth)
     waiting = (
-        work.syncs * latencies[at["sync_latency"]]
+        work.turns_matrix / flops
+        + work.turns_memory / bandwidth
+        + work.syncs * latencies[at["sync_latency"]]
         + work.wire / rates[at["link_bandwidth"]]
         + work.rest
     )

@@ -12,17 +12,20 @@ import codesign
 import hardware_priors
 from codesign.calibration.calibrate import PREDICTIONS
 from codesign.calibration.cases import map_rows
-from codesign.calibration.execution import calibrated, interval
+from codesign.calibration.execution import ANY_ENGINE, SCALES, calibrated, interval
 from codesign.calibration.features import features
 from codesign.calibration.measurements import read_measurements
 from codesign.calibration.names import Engine, Formats
 from codesign.calibration.service import QUANTITIES, predict
-from codesign.calibration.structures import precision
+from codesign.calibration.structures import formats_of, precision
 from codesign.performance.kernel_coefficients import COEFFICIENTS
+from codesign.search.program.step_work import by_ratio, step_work, thresholds, time_at
+from codesign.search.statement.space import CONTINUOUS
 from codesign.workload.catalogue import index, model
 from hardware_priors.machines import find_machine, machine
-from hardware_priors.profiles import kernel_profile
+from hardware_priors.profiles import kernel_profile, profile
 from tests.codesign.calibration.synthetic import line, write
+from tests.examples import thorough
 
 BITS = Formats(
     weights=8.0, experts=8.0, cache=8.0, activations=8.0, product_width=8, expert_width=8
@@ -33,6 +36,7 @@ PRECISION = precision(BITS)
 WIDTH = float(PRECISION.compute_bits)
 LLAMA = model("llama-3.1-8b")
 VLLM = Engine("vllm", "vllm")
+H100 = hardware_priors.device("h100").design(1, WIDTH)
 
 
 @pytest.fixture(scope="module")
@@ -107,18 +111,86 @@ def test_halved_floors_shorten_the_step_by_half_of_them(execution):
 
 
 def test_no_efficiency_exceeds_one(execution):
-    """Even with losses that data would drive to nothing, no operator beats the peaks."""
+    """With losses that data would drive to nothing, and a scale below 1, no operator and no link
+    beats the peaks."""
     losses = [
         name.endswith(("_memory", "_compute")) or name.startswith("link_") for name in COEFFICIENTS
     ]
-    none = dataclasses.replace(
-        execution, logs=jnp.where(jnp.asarray(losses), -50.0, execution.logs)
+    none = jnp.where(jnp.asarray(losses), -50.0, execution.logs)
+    step = outcome(dataclasses.replace(execution, logs=jnp.where(SCALES > 0, -1.0, none))).step
+    design = hardware_priors.device("h100").design(4, WIDTH)
+    assert np.all(step.memory >= step.traffic.main / design.memory_bandwidth * (1.0 - 1e-12))
+    link = hardware_priors.technology(*hardware_priors.device("h100").technology_names())
+    attained = outcome(codesign.Operatorwise()).step.transfer * link.attainable.link
+    assert np.all(step.transfer >= attained * (1.0 - 1e-9))
+
+
+DENSE_AND_MIXTURES = ("llama-3.3-70b", "gpt-oss-120b")
+
+
+@pytest.mark.parametrize("name", index() if thorough() else DENSE_AND_MIXTURES)
+def test_no_device_beats_its_limit(name):
+    """Every shipped device, by the shipped profile, takes a step no faster than its memory."""
+    transformer, bits = model(name), formats_of(PRECISION)
+    machines = [found for each in hardware_priors.device_names() if (found := known_machine(each))]
+    logs = jnp.stack(
+        [calibrated(profile(), each, bits, ANY_ENGINE, name).logs for each in machines]
     )
-    scale = float(none.coefficients.step_scale)
-    step, design = outcome(none).step, hardware_priors.device("h100").design(4, WIDTH)
-    assert np.all(
-        step.memory / scale >= step.traffic.main / design.memory_bandwidth * (1.0 - 1e-12)
-    )
+    bandwidth = jnp.asarray([each.memory_bandwidth for each in machines])
+    like = calibrated(profile(), machines[0], bits)
+
+    @jax.jit
+    @jax.vmap
+    def over_its_limit(logs, bandwidth):
+        change = {"memory_bandwidth": bandwidth / H100.memory_bandwidth}
+        step = outcome(
+            dataclasses.replace(like, logs=logs), 1, 1.0, change, None, None, transformer
+        ).step
+        return step.time * bandwidth / jnp.sum(step.traffic.main)
+
+    assert float(jnp.min(over_its_limit(logs, bandwidth))) >= 1.0
+
+
+def known_machine(name):
+    try:
+        return machine(name)
+    except ValueError:  # a rate is not published
+        return None
+
+
+def test_an_interval_ends_at_the_peaks(execution):
+    """A scale far below 1 holds a step at its peaks: it may be slower, never faster."""
+    fast = dataclasses.replace(execution, logs=jnp.where(SCALES > 0, -3.0, execution.logs))
+
+    def time_and_speed(execution):
+        step = outcome(execution).step
+        return jnp.stack([step.memory.sum(), 1.0 / step.memory.sum()])
+
+    low, value, high = interval(time_and_speed, fast)
+    assert low[0] == pytest.approx(float(value[0]), rel=1e-9) and high[0] > 1.05 * value[0]
+    assert high[1] == pytest.approx(float(value[1]), rel=1e-9) and low[1] < 0.95 * value[1]
+
+
+def test_experts_stream_and_compute_in_turn_and_a_search_knows_it(execution):
+    """Rows of one expert are few: its arithmetic follows its weights (kernel tables). The function
+    of rates that is searched takes the same time as the step, wherever the rates are."""
+    for factor in (1.0, 0.02):
+        step = outcome(
+            execution, 8, 256.0, {"peak_flops": factor}, transformer=model("gpt-oss-20b")
+        ).step
+        assert 0.0 < float(jnp.sum(step.turns)) < len(step.turns)
+        longer = jnp.maximum(step.memory, step.compute)
+        both = jnp.where(step.turns > 0, step.memory + step.compute, longer)
+        np.testing.assert_allclose(step.operators - step.floor, both, rtol=1e-9)
+        design = hardware_priors.device("h100").design(8, WIDTH)
+        design = dataclasses.replace(design, peak_flops=factor * design.peak_flops)
+        rates = jnp.asarray([getattr(design, name) for name in CONTINUOUS])
+        work = step_work(design, step, execution)
+        assert float(time_at(work, rates, rates)) == pytest.approx(float(step.time), rel=1e-9)
+        most = [jnp.max(m / design.peak_flops + b / design.memory_bandwidth)
+                for m, b in [thresholds(work, by_ratio(work))]]  # fmt: skip
+        busy = jnp.sum(step.operators - step.floor)
+        assert float(most[0]) == pytest.approx(float(busy), rel=1e-9)
 
 
 def test_gradients_agree_with_finite_differences(execution):

@@ -5,13 +5,17 @@ import math
 import pytest
 
 from codesign.calibration.cases import INFERENCEX_LENGTH, Case, map_rows
+from codesign.calibration.kernel_tables import read_kernels
+from codesign.calibration.layers import layer_keys
 from codesign.calibration.measurements import read_measurements
 from codesign.calibration.names import Formats, engine, formats, model_candidates
 from codesign.calibration.structures import formats_of, precision
 from codesign.workload.catalogue import index
 from hardware_priors.families import catalogue_name
-from hardware_priors.machines import find_machine
+from hardware_priors.machines import find_machine, machine
 from tests.codesign.calibration.synthetic import line, write
+
+FP8 = Formats(weights=8.0, experts=8.0, cache=8.0, activations=8.0, product_width=8, expert_width=8)
 
 
 def mapped(tmp_path, rows):
@@ -91,7 +95,41 @@ def test_a_precision_goes_by_the_name_of_the_formats_that_it_was_made_of(printed
 def test_first_scheduler_of_vllm_is_an_engine_of_its_own():
     assert engine("vLLM", "2024").variant == "vllm-v0"
     assert engine("vllm-0.19.0", "2026-02").variant == "vllm"
+
+
+def test_kernels_of_other_vendors_are_variants_of_their_engines(tmp_path):
     assert engine("vllm", "2026", "MI300X").variant == "vllm-rocm"
+    assert engine("vLLM", "2024", "MI250").variant == "vllm-v0-rocm"
+    assert engine("llama.cpp", "", "Intel-Max-1550 (PVC)").variant == "llama.cpp-xpu"
+    assert engine("llama.cpp", "", "M3 Ultra").variant == "llama.cpp"
+
+
+def test_llama_cpp_splits_layers_over_its_chips(tmp_path):
+    """``tp`` of 1 on four chips are no four replicas."""
+    rows = {"n_chips": 4, "tp": 1, "phase": "static_batch_prefill+decode"}
+    split = only(tmp_path, software="llama.cpp", **rows)
+    assert (split.pipeline, split.replicas, split.concurrency) == (4.0, 1.0, 8.0)
+    served = only(tmp_path, software="vllm", **rows)
+    assert (served.pipeline, served.replicas, served.concurrency) == (1.0, 4.0, 2.0)
+
+
+def test_models_of_one_architecture_share_what_was_learnt():
+    keys = [
+        layer_keys(machine("h100"), FP8, engine("vllm"), name)
+        for name in ("deepseek-v3", "deepseek-r1")
+    ]
+    assert keys[0] == keys[1]
+
+
+def test_skewed_routing_teaches_no_arithmetic(tmp_path):
+    head = "hardware,software,moe_dtype,hidden_size,inter_size,topk,num_experts,moe_tp_size,"
+    head += "moe_ep_size,distribution,num_tokens,latency_us"
+    row = "H100-SXM,trtllm,fp8,7168,2048,8,256,1,1,{},4096,5227"
+    path = tmp_path / "moe.csv"
+    path.write_text("\n".join([head, row.format("balanced"), row.format("power_law_1.2")]) + "\n")
+    read = read_kernels(path, find_machine)
+    assert read is not None and len(read.seconds) == 1
+    assert read.keys[0]["expert_format"] == "hopper/8x8"
 
 
 def test_lengths_of_inferencex_are_nine_tenths_of_nominal(tmp_path):

@@ -9,6 +9,7 @@ from codesign.calibration.contradictions import (
     FASTER,
     REPEATS,
     SPIKE,
+    START,
     contradictions,
     honest,
 )
@@ -53,6 +54,19 @@ def test_each_rule_finds_its_row(tmp_path, changed, rule, row):
     0.3."""
     changed = {"b256": 4.0} if rule == FASTER else changed
     assert found(tmp_path, series(**changed)) == {row: rule}
+
+
+def test_a_start_inside_the_time_is_found(tmp_path):
+    """17 s of a start in 256 tokens of 15 ms; a run whose short outputs follow long prompts is
+    another thing."""
+    static = {"phase": "static_batch_prefill+decode", "metric": "tpot_mean_derived"}
+    static |= {"batch_or_concurrency": 1}
+    rows = [
+        line(value=81.0, input_len=256, output_len=256, **static),
+        line(value=23.0, input_len=2048, output_len=2048, **static),
+        line(value=90.0, input_len=4096, output_len=16, **static),
+    ]
+    assert found(tmp_path, rows) == {0: START}
 
 
 def test_a_static_batch_is_held_to_its_cache_too(tmp_path):

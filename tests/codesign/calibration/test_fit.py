@@ -5,13 +5,19 @@ import dataclasses
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from codesign.calibration.calibrate import Predictions, combine, prune
-from codesign.calibration.cross_validation import widen
+from codesign.calibration.cases import map_rows
+from codesign.calibration.cross_validation import LeftOut, scores, widen, widening
 from codesign.calibration.fit import Block, fit
 from codesign.calibration.layers import PRIORS, complete, learnt_spreads, membership, parameters
+from codesign.calibration.measurements import read_measurements
 from codesign.calibration.profile import Profile, join, load, save
 from codesign.calibration.statistics import score
+from codesign.workload.catalogue import index
+from hardware_priors.machines import find_machine
+from tests.codesign.calibration.synthetic import line, write
 
 RNG = np.random.default_rng(1)
 
@@ -154,23 +160,30 @@ def test_an_unmeasured_member_is_as_wide_as_its_layer_was_learnt_to_be():
     assert told[0, at] == 0.125**2
 
 
-def test_intervals_that_held_too_seldom_are_widened_for_what_nobody_measured():
+def test_intervals_that_held_too_seldom_are_widened_for_what_nobody_measured(tmp_path):
+    """Rows whose residual is twice what layers and noise of 0.3 and 0.4 say."""
+    normal = scipy.stats.norm.ppf((np.arange(300) + 0.5) / 300)
+    cases, _ = map_rows(
+        read_measurements(write(tmp_path, [line(value=10.0)] * 300)), find_machine, index().get
+    )
+    told = Predictions(
+        np.log(10e-3) + 1.0 * normal, np.full(300, 0.3), np.full(300, 0.5), np.full(300, 0.3)
+    )
+    left = LeftOut("device", np.arange(300), ["h100"] * 300, told)
+    factor = widening(cases, left)
+    assert (0.3 * factor) ** 2 + 0.4**2 == pytest.approx(1.0, rel=0.03)
+    held = scores(cases, dataclasses.replace(left, predictions=told.widened(factor)))
+    assert held["quantities"]["time_per_token"]["interval_coverage"] == pytest.approx(0.9, abs=0.01)
+    sharp = dataclasses.replace(left, predictions=told.widened(10.0))
+    assert widening(cases, sharp) == 1.0
     made = Profile(("queue|generic|",), np.zeros(1), np.eye(1), spreads={"queue|engine": 0.5})
-    left = {
-        "device": {"quantities": {"time_per_token": {"interval_coverage": 0.6827}}}
-    }  # one standard deviation of a normal
-    wider = widen(made, left)
-    assert wider.spreads["queue|engine"] == pytest.approx(0.5 * 1.645, rel=1e-3)
-    assert wider.spreads["queue|variant"] == pytest.approx(
-        PRIORS["queue"].layers["variant"] * 1.645, rel=1e-3
-    )
-    assert (
-        wider.about["widened"] == pytest.approx(1.645, rel=1e-3) and wider.about["left_out"] == left
-    )
-    enough = widen(
-        made, {"device": {"quantities": {"time_per_token": {"interval_coverage": 0.95}}}}
-    )
-    assert enough.spreads["queue|engine"] == 0.5
+    wider = widen(made, {"engine": 2.0, "device": 3.0}, {"device": held})
+    assert wider.spreads["queue|engine"] == 1.0
+    assert wider.spreads["queue|variant"] == 2.0 * PRIORS["queue"].layers["variant"]
+    assert wider.spreads["product_floor|vendor"] == 3.0 * PRIORS["product_floor"].layers["vendor"]
+    assert wider.spreads["step_scale|model"] == PRIORS["step_scale"].layers["model"]
+    assert wider.about["widened"] == {"engine": 2.0, "device": 3.0}
+    assert wider.about["left_out"] == {"device": held}
 
 
 def test_pruning_keeps_what_was_learnt():
@@ -184,13 +197,14 @@ def test_pruning_keeps_what_was_learnt():
 
 
 def test_statistics_by_hand():
-    predicted = Predictions(np.log([1.1, 2.0, 4.0]), np.zeros(3), np.full(3, 0.2))
+    predicted = Predictions(np.log([1.1, 2.0, 4.0]), np.zeros(3), np.full(3, 0.2), np.zeros(3))
     told = score(np.log([1.0, 2.0, 2.0]), predicted)
     assert told.mean_absolute_percentage_error == pytest.approx(100.0 * (0.1 + 0.0 + 1.0) / 3.0)
     assert told.median_absolute_percentage_error == pytest.approx(10.0)
     assert told.interval_coverage == pytest.approx(2.0 / 3.0)  # ln 2 is more than 1.645 · 0.2
     assert told.interval_width == pytest.approx(np.expm1(1.6448536 * 0.2), rel=1e-6)
-    exact = score(np.log([1.0, 2.0]), Predictions(np.log([1.0, 2.0]), np.zeros(2), np.full(2, 0.2)))
+    sharp = Predictions(np.log([1.0, 2.0]), np.zeros(2), np.full(2, 0.2), np.zeros(2))
+    exact = score(np.log([1.0, 2.0]), sharp)
     assert exact.crps == pytest.approx(
         0.2 * (2.0 / np.sqrt(2.0 * np.pi) - 1.0 / np.sqrt(np.pi))
     )  # standard normal at its mean
