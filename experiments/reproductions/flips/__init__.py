@@ -12,10 +12,10 @@ COLUMNS = tuple(
 
 def table(settings: Settings) -> Table:
     """All four questions in one table; the same seed gives the same numbers."""
-    from experiments.reproductions.flips import bandwidth, capacity, memories, speed
+    from experiments.reproductions.flips import bandwidth, capacity, memory_notes, speed
 
     findings = [
-        question.finding(settings.seed) for question in (capacity, bandwidth, memories, speed)
+        question.finding(settings.seed) for question in (capacity, bandwidth, memory_notes, speed)
     ]
     return assembled(findings)
 

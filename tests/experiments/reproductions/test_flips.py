@@ -366,3 +366,15 @@ def test_bandwidth_finding_holds_its_nominal_and_repeats(monkeypatch):
         assert nominal is not None and low is not None and high is not None
         assert low * (1 - 1e-9) <= nominal <= high * (1 + 1e-9), row
     assert any("5.09x HBM3" in line for line in first.summary)
+
+
+def test_the_table_asks_all_four_questions(monkeypatch):
+    from experiments.reproductions.flips import memory_notes
+    from experiments.reproductions.table import Settings
+
+    asked = []
+    for question in (capacity, bandwidth, memory_notes, speed):
+        found = Finding([], [question.__name__], [])
+        monkeypatch.setattr(question, "finding", lambda seed, found=found: found)
+        asked.append(question.__name__)
+    assert list(flips.table(Settings()).summary) == asked
