@@ -27,11 +27,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+from jaxtyping import Array
 
 from codesign.evaluation import evaluate
 from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
-from codesign.numerics.fields import Number, Real, quantity, real
+from codesign.numerics.fields import Quantity, Real, RealArray, quantity, real
 from codesign.numerics.ties import greater
 from codesign.performance.execution import Execution
 from codesign.performance.plan import Plan
@@ -52,27 +53,27 @@ class Calls(eqx.Module):
     ``shared`` = 1 prefills the prompt once for all of them.
     """
 
-    calls: Real = quantity("1", "calls per query, K, real-valued", default=1.0)
-    prompt: Real = quantity("1", "positions of a query's prompt", default=2048.0)
-    output: Real = quantity("1", "tokens of a call's output", default=512.0)
-    batch: Real = quantity("1", "sequences decoding at a time in the machine", default=32.0)
-    together: Real = quantity("1", "1 all calls at once, 0 one after the other", default=1.0)
-    shared: Real = quantity("1", "1 the prompt is prefilled once, 0 by each call", default=1.0)
-    filtered: Real = quantity("1", "1 each call's answer is read by a filter", default=0.0)
-    filter_output: Real = quantity("1", "tokens that a filter writes", default=8.0)
+    calls: Quantity = quantity("1", "calls per query, K, real-valued", default=1.0)
+    prompt: Quantity = quantity("1", "positions of a query's prompt", default=2048.0)
+    output: Quantity = quantity("1", "tokens of a call's output", default=512.0)
+    batch: Quantity = quantity("1", "sequences decoding at a time in the machine", default=32.0)
+    together: Quantity = quantity("1", "1 all calls at once, 0 one after the other", default=1.0)
+    shared: Quantity = quantity("1", "1 the prompt is prefilled once, 0 by each call", default=1.0)
+    filtered: Quantity = quantity("1", "1 each call's answer is read by a filter", default=0.0)
+    filter_output: Quantity = quantity("1", "tokens that a filter writes", default=8.0)
 
 
 class Answers(eqx.Module):
     """What answers cost and how fast they come."""
 
-    busy: Real = quantity("s", "machine time of an answer")
-    answers_per_second: Real = quantity("1/s", "of the machine at capacity")
-    tokens_per_answer: Real = quantity("1", "written by all calls and filters")
-    latency: Real = quantity("s", "from a query to its answer, without waiting")
-    time_per_token: Real = quantity("s", "between tokens of a call, machine full")
-    cost: Real = quantity("USD", "running cost of an answer")
-    answers_per_dollar: Real = quantity("1/s/USD", "answers a second per capital")
-    capacity: Real = quantity("1", "ln of bytes kept over bytes there, at most 0 where it fits")
+    busy: Quantity = quantity("s", "machine time of an answer")
+    answers_per_second: Quantity = quantity("1/s", "of the machine at capacity")
+    tokens_per_answer: Quantity = quantity("1", "written by all calls and filters")
+    latency: Quantity = quantity("s", "from a query to its answer, without waiting")
+    time_per_token: Quantity = quantity("s", "between tokens of a call, machine full")
+    cost: Quantity = quantity("USD", "running cost of an answer")
+    answers_per_dollar: Quantity = quantity("1/s/USD", "answers a second per capital")
+    capacity: Quantity = quantity("1", "ln of bytes kept over bytes there, at most 0 where it fits")
 
 
 def answer(
@@ -157,7 +158,7 @@ def calls_least(calls: Calls) -> None:
         raise ValueError(f"calls = {float(jnp.min(calls.calls)):g}: expected at least 1")
 
 
-def majority(right: Number, calls: Number) -> Real:
+def majority(right: Real, calls: Real) -> Real:
     """Probability that a majority of independent calls is right, each with the same probability.
 
     Of an odd number K it is the binomial sum over more than K/2, which for real K is
@@ -186,7 +187,7 @@ def majority(right: Number, calls: Number) -> Real:
     return 0.5 + between
 
 
-def vote(shares: Real, right: Real, calls: Number) -> Real:
+def vote(shares: Real, right: Real, calls: Real) -> Real:
     """Quality of a vote on queries of several difficulties: Σ_d share_d · majority(right_d, K) [1].
 
     With easy queries (right above 1/2) and hard ones (below) it may rise and then fall, or fall and
@@ -210,8 +211,8 @@ class Best(NamedTuple):
 
 
 def best_calls(
-    quality: Callable[[Real], Real],
-    cost: Callable[[Real], Real],
+    quality: Callable[[Array], RealArray],
+    cost: Callable[[Array], RealArray],
     most: int = 101,
     value: float | None = None,
     step: int = 2,

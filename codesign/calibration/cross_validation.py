@@ -6,7 +6,6 @@ where the prior is made of kernel tables (``prior_without``) so does what they t
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
 
 import numpy as np
 
@@ -15,7 +14,7 @@ from codesign.calibration.cases import Case
 from codesign.calibration.features import Counted
 from codesign.calibration.fit import NORMAL_90, TRUSTED
 from codesign.calibration.layers import PRIORS, case_keys
-from codesign.calibration.profile import Profile
+from codesign.calibration.profile import LeftOutScores, Profile
 from codesign.calibration.statistics import ratios, score
 
 
@@ -134,11 +133,7 @@ def members_of(cases: Sequence[Case], layer: str) -> list[str]:
     return [name for name in sorted(set(keys)) if keys.count(name) >= LEAST_ROWS]
 
 
-Scores: TypeAlias = dict[str, dict[str, dict[str, float]]]
-"""Statistics (``validation.Score``) by quantity and by member."""
-
-
-def scores(cases: Sequence[Case], left: LeftOut) -> Scores:
+def scores(cases: Sequence[Case], left: LeftOut) -> LeftOutScores:
     """Statistics of rows that were left out: of all members by what was measured, and of each
     member's times per token."""
     measured = np.log([cases[k].value for k in left.rows])
@@ -188,7 +183,7 @@ WIDENED_WITH = {
 """Layers that a new device, model or engine has no members of."""
 
 
-def widen(profile: Profile, factors: dict[str, float], found: dict[str, Scores]) -> Profile:
+def widen(profile: Profile, factors: dict[str, float], found: dict[str, LeftOutScores]) -> Profile:
     """A profile whose layers are so many times as wide, with the figures of what was left out kept
     in it.
 

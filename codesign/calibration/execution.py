@@ -3,6 +3,7 @@ gives."""
 
 import dataclasses
 from collections.abc import Callable
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -105,7 +106,11 @@ SCALES = np.array([float(name in ("step_scale", "prefill_scale")) for name in CO
 """1 for the coefficients that are scales of a whole step, else 0."""
 
 
-def off_the_peaks(logs: Array) -> Array:
+Logs = TypeVar("Logs", Array, np.ndarray)
+"""Logarithms of coefficients, on the host or traced."""
+
+
+def off_the_peaks(logs: Logs) -> Logs:
     """The same coefficients with scales that leave no kernel at its peak, where a scale would have
     no derivative: uncertainty of one is that of a slower step at the least."""
     below = 0.01 - logs

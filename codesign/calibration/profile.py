@@ -8,6 +8,16 @@ from typing import TypedDict
 import numpy as np
 
 
+class LeftOutScores(TypedDict, total=False):
+    """Statistics of rows left out: ratios between devices and layouts, by quantity, by member; and
+    how much wider layers are that nobody measured."""
+
+    ratios: dict[str, dict[str, float] | None]
+    quantities: dict[str, dict[str, float]]
+    members: dict[str, dict[str, float]]
+    widened: float
+
+
 class About(TypedDict, total=False):
     """What a profile was fitted to, and how well it did on rows left out."""
 
@@ -25,8 +35,8 @@ class About(TypedDict, total=False):
     converged: bool
     iterations: int
     license_note: str
-    widened: float
-    left_out: dict[str, dict[str, dict[str, dict[str, float]]]]
+    widened: dict[str, float]  # by layer
+    left_out: dict[str, LeftOutScores]
 
 
 @dataclasses.dataclass(frozen=True)

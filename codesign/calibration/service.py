@@ -51,7 +51,7 @@ ROWS = 1024
 
 
 def step_seconds(
-    work: StepWork, rates: ChipRates, c: Coefficients, scale: Array | float = 1.0
+    work: StepWork, rates: ChipRates, c: Coefficients, scale: Real = 1.0
 ) -> Float[Array, ""]:
     """Kernels and collectives of a step in an engine of a scale [s]; the better of one-shot and
     two-shot for each all-reduce."""

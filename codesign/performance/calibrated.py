@@ -271,11 +271,11 @@ def kernel_times(
 class CollectiveTimes(eqx.Module):
     """What collectives take of a design; shapes (collectives,)."""
 
-    syncs: Float[Array, "collectives"]  # [1] latency over the sync latency
-    sent: Float[Array, "collectives"]  # [B] bytes over the link, its losses as further bytes
-    outer: Float[Array, "collectives"]  # [s]
+    syncs: PerCollective  # [1] latency over the sync latency
+    sent: PerCollective  # [B] bytes over the link, its losses as further bytes
+    outer: PerCollective  # [s]
 
-    def seconds(self, sync_latency: Real, link: Real) -> tuple[Array, Array]:
+    def seconds(self, sync_latency: Real, link: Real) -> tuple[PerCollective, PerCollective]:
         """Latency and transfer [s]."""
         return sync_latency * self.syncs, self.sent / link + self.outer
 

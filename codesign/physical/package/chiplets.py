@@ -14,9 +14,10 @@ from typing import NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
-from codesign.numerics.fields import Real, quantity
+from codesign.numerics.fields import Quantity, RealArray, quantity
 from codesign.numerics.ties import at_least
 from codesign.physical.package.conduction import Plates, temperatures
 
@@ -47,20 +48,24 @@ class Chiplets(eqx.Module):
 class Assembly(eqx.Module):
     """What stands around the chiplets, and how heat leaves."""
 
-    interposer_thickness: Real = quantity("m", "of the interposer")
-    interposer_conductivity: Real = quantity("W/m/K", "of the interposer, alike in all directions")
-    chiplet_thickness: Real = quantity("m", "of dies and stacks")
-    die_conductivity: Real = quantity("W/m/K", "of a logic die")
-    stack_lateral: Real = quantity("W/m/K", "of a memory stack in its plane")
-    stack_vertical: Real = quantity("W/m/K", "of a memory stack across its layers")
-    stack_base_share: Real = quantity("1", "share of a stack's heat made in its base die")
-    mould_conductivity: Real = quantity("W/m/K", "between chiplets and beside the interposer")
-    bump_resistance: Real = quantity("K m^2/W", "bumps and underfill below the chiplets")
-    interface_resistance: Real = quantity("K m^2/W", "from chiplets to the lid")
-    lid_thickness: Real = quantity("m", "of the lid, or of the channel plate bonded in its place")
-    lid_conductivity: Real = quantity("W/m/K", "of the lid")
-    lid_margin: Real = quantity("m", "lid beyond the interposer, each side")
-    film: Real = quantity("K m^2/W", "from the lid to the coolant, its interface included")
+    interposer_thickness: Quantity = quantity("m", "of the interposer")
+    interposer_conductivity: Quantity = quantity(
+        "W/m/K", "of the interposer, alike in all directions"
+    )
+    chiplet_thickness: Quantity = quantity("m", "of dies and stacks")
+    die_conductivity: Quantity = quantity("W/m/K", "of a logic die")
+    stack_lateral: Quantity = quantity("W/m/K", "of a memory stack in its plane")
+    stack_vertical: Quantity = quantity("W/m/K", "of a memory stack across its layers")
+    stack_base_share: Quantity = quantity("1", "share of a stack's heat made in its base die")
+    mould_conductivity: Quantity = quantity("W/m/K", "between chiplets and beside the interposer")
+    bump_resistance: Quantity = quantity("K m^2/W", "bumps and underfill below the chiplets")
+    interface_resistance: Quantity = quantity("K m^2/W", "from chiplets to the lid")
+    lid_thickness: Quantity = quantity(
+        "m", "of the lid, or of the channel plate bonded in its place"
+    )
+    lid_conductivity: Quantity = quantity("W/m/K", "of the lid")
+    lid_margin: Quantity = quantity("m", "lid beyond the interposer, each side")
+    film: Quantity = quantity("K m^2/W", "from the lid to the coolant, its interface included")
 
 
 class Package(eqx.Module):
@@ -68,8 +73,8 @@ class Package(eqx.Module):
 
     chiplets: Chiplets
     assembly: Assembly
-    width: Real = quantity("m", "of the interposer, along a row of the grid")
-    height: Real = quantity("m", "of the interposer, along a column of the grid")
+    width: Quantity = quantity("m", "of the interposer, along a row of the grid")
+    height: Quantity = quantity("m", "of the interposer, along a column of the grid")
 
 
 class Heat(NamedTuple):
@@ -81,11 +86,13 @@ class Heat(NamedTuple):
     soft: Float[Array, "chiplets"]  # [K] hottest, smoothed; at most the hottest
 
 
-def _edges(size: Real, cells: int) -> Real:
+def _edges(size: RealArray, cells: int) -> RealArray:
     return size * (jnp.arange(cells + 1, dtype=jnp.result_type(float)) / cells - 0.5)
 
 
-def _covered(edges: Real, middle: Real, size: Real, steepness: Real) -> Real:
+def _covered(
+    edges: RealArray, middle: RealArray, size: RealArray, steepness: RealArray
+) -> RealArray:
     """Shares of cells that lie between middle ± size/2, shape (boxes, cells)."""
     ends = middle[:, None] + 0.5 * size[:, None] * jnp.array([-1.0, 1.0])
     below = jax.nn.softplus((edges[None, :, None] - ends[:, None, :]) / steepness)
@@ -95,10 +102,10 @@ def _covered(edges: Real, middle: Real, size: Real, steepness: Real) -> Real:
 def coverage(
     package: Package,
     positions: Float[Array, "boxes 2"],
-    width: Float[Array, "boxes"],
-    height: Float[Array, "boxes"],
+    width: Float[Array | np.ndarray, "boxes"],
+    height: Float[Array | np.ndarray, "boxes"],
     cells: tuple[int, int],
-) -> Float[Array, "boxes rows columns"]:
+) -> Float[Array | np.ndarray, "boxes rows columns"]:
     """Share of each cell of the lid's grid that each box covers [1].
 
     Args:
@@ -119,7 +126,7 @@ def coverage(
     return across[:, :, None] * along[:, None, :]
 
 
-def lid(package: Package) -> tuple[Real, Real]:
+def lid(package: Package) -> tuple[RealArray, RealArray]:
     """Width and height of the lid [m]."""
     beyond = 2.0 * package.assembly.lid_margin
     return package.width + beyond, package.height + beyond
@@ -164,7 +171,7 @@ def heat(
 
 def _plates(
     package: Package, positions: Float[Array, "chiplets 2"], cells: tuple[int, int]
-) -> tuple[Plates, Real, Real, Real]:
+) -> tuple[Plates, RealArray, RealArray, RealArray]:
     """The plates, the heat made in each of their cells and at the undersides [W], and coverage by
     the chiplets."""
     parts, around = package.chiplets, package.assembly
@@ -183,7 +190,7 @@ def _plates(
     base_share = jnp.where(stacks, around.stack_base_share, 1.0)
     based = jnp.sum(base_share[:, None, None] * of_each, axis=0)
 
-    def mixed(of_stack: Real) -> Real:
+    def mixed(of_stack: RealArray) -> RealArray:
         own = jnp.where(stacks, of_stack, around.die_conductivity)
         over = own[:, None, None] - around.mould_conductivity
         return around.mould_conductivity + jnp.sum(over * covered, axis=0)

@@ -17,10 +17,11 @@ conductivity by the harmonic mean).
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.sparse.linalg import cg
 from jaxtyping import Array, Float
 
-from codesign.numerics.fields import Real, quantity, real
+from codesign.numerics.fields import Quantity, Real, quantity, real
 
 MOST_ITERATIONS = 5000
 
@@ -34,9 +35,9 @@ class Plates(eqx.Module):
     contact: Float[Array, "gaps rows columns"] = quantity(
         "K m^2/W", "resistance between a plate and the next"
     )
-    film: Real = quantity("K m^2/W", "from the uppermost plate to the coolant")
-    cell_width: Real = quantity("m", "of a cell, along a row")
-    cell_height: Real = quantity("m", "of a cell, along a column")
+    film: Quantity = quantity("K m^2/W", "from the uppermost plate to the coolant")
+    cell_width: Quantity = quantity("m", "of a cell, along a row")
+    cell_height: Quantity = quantity("m", "of a cell, along a column")
 
 
 class Conductances(eqx.Module):
@@ -44,8 +45,8 @@ class Conductances(eqx.Module):
 
     along: Float[Array, "plates rows columns-1"]
     across: Float[Array, "plates rows-1 columns"]
-    upwards: Float[Array, "gaps rows columns"]
-    coolant: Float[Array, "rows columns"]
+    upwards: Float[Array | np.ndarray, "gaps rows columns"]
+    coolant: Float[Array | np.ndarray, "rows columns"]
 
 
 def conductances(plates: Plates) -> Conductances:
@@ -83,7 +84,7 @@ def _diagonal(between: Conductances) -> Real:
 
 
 def temperatures(
-    plates: Plates, heat: Float[Array, "plates rows columns"]
+    plates: Plates, heat: Float[Array | np.ndarray, "plates rows columns"]
 ) -> Float[Array, "plates rows columns"]:
     """Solve for the temperatures of all cells above the coolant [K].
 

@@ -112,7 +112,7 @@ def objective(
 
 
 @jax.jit
-def _value(package: Package, positions: Array, allowed: Allowed, strict: Array) -> Array:
+def _value(package: Package, positions: Array, allowed: Allowed, strict: Array) -> Real:
     return objective(package, positions, allowed, strict)
 
 

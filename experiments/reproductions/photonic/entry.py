@@ -22,7 +22,7 @@ import numpy as np
 import codesign
 import hardware_priors
 from codesign.numerics.compilation import SELDOM, compiled
-from codesign.numerics.fields import Real
+from codesign.numerics.fields import Real, RealArray
 from codesign.numerics.units import BITS_PER_BYTE, GIGA, PICO
 
 CHIP = "b200"
@@ -72,7 +72,7 @@ def _judged(
 ) -> tuple[Real, ...]:  # fmt: skip
     memory, pool = technology.memory, technology.pool
 
-    def outcome(row: Real, held: Real, pooled: Real) -> codesign.Outcome:
+    def outcome(row: RealArray, held: Real, pooled: Real) -> codesign.Outcome:
         stacks, ports, chips, batch, weights, state = row
         machine = dataclasses.replace(
             design, memory_bandwidth=stacks * memory.stack_bandwidth, memory_capacity=held,
@@ -85,7 +85,7 @@ def _judged(
             machine, table, work, codesign.Plan(tiers=tiers), technology, codesign.Operatorwise()
         )
 
-    def one(row: Real) -> tuple[Real, ...]:
+    def one(row: RealArray) -> tuple[Real, ...]:
         stacks, ports, chips, _, weights, state = row
         fewest, most = (
             stacks * layers * memory.layer_capacity
