@@ -46,8 +46,8 @@ def step_work(design: Design, timed: Step, execution: Execution) -> StepWork:
     """
     matrix = jnp.stack([timed.compute, timed.vector]) * design.peak_flops
     memory = timed.memory * design.memory_bandwidth
-    turns_matrix, turns_memory = jnp.sum(matrix * timed.turns), jnp.sum(memory * timed.turns)
-    matrix, memory = matrix * (1.0 - timed.turns), memory * (1.0 - timed.turns)
+    turns_matrix, turns_memory = jnp.sum(matrix * timed.turns[None]), jnp.sum(memory * timed.turns)
+    matrix, memory = matrix * (1.0 - timed.turns)[None], memory * (1.0 - timed.turns)
     matrix, memory = execution.overlapping(OverlappingWork(matrix, memory), timed.group)
     communication = jnp.sum(timed.latency) + jnp.sum(timed.transfer)
     rest = (

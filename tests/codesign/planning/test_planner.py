@@ -136,7 +136,8 @@ def test_an_announced_machine_is_the_answer_only_alone(llama, chip):
 def test_a_calibrated_best_has_an_interval(llama, chip):
     from codesign.performance.kernel_coefficients import COEFFICIENTS
 
-    logs = np.log(np.full(len(COEFFICIENTS), 1e-3))
+    away_from_peaks = {"step_scale": 1.5, "prefill_scale": 1.5}  # an interval ends at the peaks
+    logs = np.log([away_from_peaks.get(name, 1e-3) for name in COEFFICIENTS])
     execution = codesign.Calibrated(logs, np.diag(np.full(len(logs), 0.01)))
     one = codesign.plan(llama, CHAT, [dataclasses.replace(chip, execution=execution)]).best
     assert one is not None and one.interval is not None
