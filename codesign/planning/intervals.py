@@ -64,8 +64,9 @@ def with_intervals(
 
 
 def _ends(value: float, half: float, by_scale: float, peak: float) -> tuple[float, float]:
-    """Low and high end, which do not pass the outcome at the machine's peaks."""
-    low, high = value * math.exp(-half), value * math.exp(half)
+    """Low and high end, which do not pass the outcome at the machine's peaks: ``peak`` times the
+    value."""
+    low, high, peak = value * math.exp(-half), value * math.exp(half), value * peak
     if by_scale > 0.0:
         return max(low, min(peak, value)), high
     return low, min(high, max(peak, value))
@@ -75,14 +76,16 @@ def _slopes(
     group: Offers, rows: list[int], chosen: list[Planned], question: Asked, demand: Demand
 ) -> tuple[np.ndarray, np.ndarray]:
     """Derivatives of ln of the outcomes by the logarithms of the coefficients (machines, outcomes,
-    coefficients), and the outcomes at the machine's peaks (machines, outcomes); batch, instances
-    and load stay."""
+    coefficients), and the outcomes at the machine's peaks over those here (machines, outcomes);
+    batch, instances and load stay."""
     at = coefficients_at(group)
     count = at.stop - at.start
-    many = 2 * count + 1
-    moves = np.concatenate([np.eye(count) * STEP, -np.eye(count) * STEP, -30.0 * SCALES[None]])
+    many = 2 * count + 2
+    here = group.rows[rows][:, None, at]
+    off = off_the_peaks(here)
+    moved = [off + np.eye(count) * STEP, off - np.eye(count) * STEP, here, here - 30.0 * SCALES]
     matrix = np.repeat(group.rows[rows], many, axis=0)
-    matrix[:, at] = off_the_peaks(matrix[:, at]) + np.tile(moves, (len(rows), 1))
+    matrix[:, at] = np.concatenate(moved, axis=1).reshape(-1, count)
 
     def each(values: list) -> np.ndarray:
         return np.repeat(np.array(values, float), many, axis=0)
@@ -109,22 +112,23 @@ def _slopes(
         )
         lone, decoded = lone_prompt(passes, first, demand.chunks), decoding(steps, lanes, demand)
         filled = j * first.groups / passes.prefill
-        moved = passes.cache / np.minimum(steps.scale_out, passes.scale_out)
+        sent = passes.cache / np.minimum(steps.scale_out, passes.scale_out)
         rate = np.where(own, np.minimum(filled, i * decoded.capacity), rate)
         pooled = i * steps.decode_running + j * passes.prefill_running
         running = np.where(own, pooled, running)
         per_token = np.where(own, decoded.time_per_token, per_token)
-        alone = np.where(own, passes.request + lone + moved, alone)
+        alone = np.where(own, passes.request + lone + sent, alone)
         wait_for = np.where(own, lone / first.groups, wait_for)
         load = np.where(own, load * rate / np.where(own, filled, 1.0), load)
     if demand.rate is not None:  # the load follows the capacity, and so would whole instances
-        mean = rate.reshape(len(rows), many)[:, :-1].mean(axis=1)
+        mean = rate.reshape(len(rows), many)[:, :-2].mean(axis=1)
         load = np.minimum(load * np.repeat(mean, many) / rate, 1.0 - 1e-6)
     waited = alone + np.asarray(waiting_time(wait_for, load))
     logs = np.log(np.stack([running / rate, per_token, waited, rate]))
     logs = logs.reshape(len(OUTCOMES), len(rows), many)
-    up, down = logs[:, :, :count], logs[:, :, count:-1]
-    return np.moveaxis((up - down) / (2.0 * STEP), 0, 1), np.exp(logs[:, :, -1]).T
+    up, down = logs[:, :, :count], logs[:, :, count:-2]
+    gained = np.exp(logs[:, :, -1] - logs[:, :, -2])
+    return np.moveaxis((up - down) / (2.0 * STEP), 0, 1), gained.T
 
 
 def coefficients_at(group: Offers) -> slice:
