@@ -9,6 +9,7 @@ run).
 """
 
 import os
+import signal
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -28,6 +29,10 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 settings.register_profile("default", derandomize=True, deadline=None)  # a first call compiles
 settings.register_profile("nightly", max_examples=1000, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # a shell's background job ignores Ctrl-C, and so would the programs that tests interrupt
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 MOST_MAPS = 40_000
 """Memory maps of a process at which its compiled programs are dropped. The kernel allows 65,530
