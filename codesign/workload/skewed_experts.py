@@ -120,9 +120,10 @@ def _independent_busiest(picked: RealArray, rows: RealArray, groups: int) -> Rea
     deviate = (
         3.0
         * jnp.sqrt(above)[:, None]
-        * (1.0 - 1.0 / (9.0 * above[:, None]) - jnp.cbrt(mean / above[:, None]))
+        * (1.0 - 1.0 / (9.0 * above[:, None]) - jnp.cbrt(mean[None] / above[:, None]))
     )
-    below = jnp.exp(jnp.sum(jax.scipy.stats.norm.logcdf(deviate / jnp.sqrt(dispersion)), axis=1))
+    stretched = deviate / jnp.sqrt(dispersion)[None]
+    below = jnp.exp(jnp.sum(jax.scipy.stats.norm.logcdf(stretched), axis=1))
     below = jnp.where(above <= 1.0, 0.0, below)  # some chip receives a row
     return low + cell * jnp.sum(1.0 - below)
 

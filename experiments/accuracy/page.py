@@ -3,7 +3,7 @@
 import datetime
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 HEAD = (
     (
@@ -13,11 +13,14 @@ HEAD = (
     "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
 )
 
+Report: TypeAlias = dict[str, Any]
+"""What ``--json`` prints."""
+
 MOST_GROUPS = 20
 """Groups that are shown, the worst first."""
 
 
-def page(report: dict[str, Any], files: Sequence[str]) -> str:
+def page(report: Report, files: Sequence[str]) -> str:
     """A Markdown page: what was compared, how well, the worst groups, and what could not be
     predicted."""
     about, main = report["profile"], report["overall"]["quantity"]
@@ -70,7 +73,7 @@ def page(report: dict[str, Any], files: Sequence[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def left_out(found: dict[str, Any], widened: dict[str, float]) -> list[str]:
+def left_out(found: Report, widened: dict[str, float]) -> list[str]:
     """What ``codesign calibrate --leave-out`` wrote into the profile: predictions of devices,
     models and engines not seen."""
     lines: list[str] = []
@@ -115,7 +118,7 @@ def times_as_wide(widened: dict[str, float]) -> str:
     return ", ".join(f"of a {layer} {factor:.2f} times" for layer, factor in widened.items())
 
 
-def _ratios(found: dict[str, Any]) -> list[str]:
+def _ratios(found: Report) -> list[str]:
     """How well ratios between devices, and between layouts, are met."""
     lines: list[str] = []
     for between, entry in found.items():
@@ -132,7 +135,7 @@ def _ratios(found: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _row(name: str, entry: dict[str, Any]) -> str:
+def _row(name: str, entry: Report) -> str:
     ranks = "–" if entry["spearman"] is None else f"{entry['spearman']:.3f}"
     errors = (
         entry[f"{kind}_absolute_percentage_error"] for kind in ("mean", "trimmed_mean", "median")

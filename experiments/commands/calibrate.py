@@ -3,12 +3,15 @@
 import dataclasses
 import json as json_format
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import tyro
 
 from experiments.terminal.arguments import some_of, whole
 from experiments.terminal.refusal import Refused
+
+Report: TypeAlias = "dict[str, Any]"
+"""What ``--json`` prints: only tables and pages read it."""
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,7 +84,7 @@ class Calibrate:
         return 0
 
 
-def fitted(arguments: Calibrate) -> dict[str, Any]:
+def fitted(arguments: Calibrate) -> Report:
     """Fit, write the file, and say what was fitted to what."""
     import datetime
 
@@ -191,7 +194,7 @@ def _fit(
 
 def left_out(
     arguments: Calibrate, cases: "list[Case]", prior: "Profile", start: "Profile"
-) -> dict[str, Any]:
+) -> Report:
     """Leave members of layers out in turn, and write how well they were predicted into the
     profile."""
     from codesign.calibration.calibrate import count, row_scales
@@ -203,7 +206,7 @@ def left_out(
         row_scales(cases, counted, start),
         dataclasses.replace(prior, spreads=start.spreads),
     )
-    found: dict[str, Any] = {}
+    found: Report = {}
     factors: dict[str, float] = {}
     for layer in arguments.leave_out or ():
         by_anchors = leave_out(
@@ -250,7 +253,7 @@ def without_tables(kernels: str | None, prior: Any) -> Any:
     return prior_without
 
 
-def show(report: dict[str, Any]) -> None:
+def show(report: Report) -> None:
     """Print what was fitted."""
     from experiments.accuracy.page import times_as_wide
     from experiments.terminal.screen import results
@@ -284,7 +287,7 @@ def show(report: dict[str, Any]) -> None:
     )
 
 
-def left_out_table(left_out: dict[str, Any]) -> Any:
+def left_out_table(left_out: Report) -> Any:
     """Errors of what was left out in turn."""
     from rich.markup import escape
     from rich.table import Table

@@ -86,7 +86,8 @@ def eigenvalues(function, declaration: Declaration, fixed) -> np.ndarray:
     low, high = (
         jnp.log(jnp.array([declaration.ranges[name][k] for name in names])) for k in (0, 1)
     )
-    logs = low + (high - low) * jnp.asarray(np.random.default_rng(0).random((POINTS, len(names))))
+    drawn = jnp.asarray(np.random.default_rng(0).random((POINTS, len(names))))
+    logs = low[None] + (high - low)[None] * drawn
 
     def log_value(y):
         moved = {name: jnp.exp(y[k]) for k, name in enumerate(names)}

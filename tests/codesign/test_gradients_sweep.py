@@ -229,7 +229,7 @@ def test_hessians_are_symmetric(model, phase, execution):
     def sides(both: tuple[Point, Point]) -> Any:
         numbers, point_of = ravel_pytree(both[0])
         directions = (
-            jax.random.normal(jax.random.key(1), (2, numbers.size)) * ravel_pytree(both[1])[0]
+            jax.random.normal(jax.random.key(1), (2, numbers.size)) * ravel_pytree(both[1])[0][None]
         )
         gradient = jax.grad(lambda numbers: mixture(point_of(numbers), weights))
         curved = jax.vmap(lambda direction: jax.jvp(gradient, (numbers,), (direction,))[1])(

@@ -13,7 +13,13 @@ from experiments.rivals.comparison import compared
 from experiments.rivals.device_rows import devices_csv, drawn, record
 from experiments.rivals.dominating import own_front
 from experiments.rivals.offers import Integers, evaluate
-from experiments.rivals.points import _design, _offers, device_points, leading, objectives_of
+from experiments.rivals.points import (
+    _offers,
+    device_points,
+    leading,
+    objectives_of,
+    one_chip,
+)
 from experiments.rivals.search import search
 from experiments.scenarios.problem import layouts, problem
 from experiments.scenarios.schema import Scenario
@@ -141,7 +147,7 @@ def test_no_machine_of_the_range_is_better(text, goals):
             "compare": stated.compare.model_copy(update={"devices": ("b200", "tpu-v7", "h100")})
         }
     )
-    described = [(one, [_design(one, 8, posed) for _ in ways]) for one in compared(names)]
+    described = [(one, [one_chip(one, 8, posed) for _ in ways]) for one in compared(names)]
     offers = _offers(stated, posed, ways, described)
     speed = [one.name for one in objectives].index("tokens/s/user")
     sought = search(offers, objectives, posed.bounds, speed)
@@ -196,7 +202,7 @@ def test_chips_beyond_the_domain_are_allowed_and_charged():
     (point,) = device_points(stated, problem(stated))
     assert point.chips > 8
     (one,) = compared(stated)
-    design = _design(one, 8, problem(stated))
+    design = one_chip(one, 8, problem(stated))
     assert float(design.scale_up_domain) == 8 and float(design.scale_out_latency) == pytest.approx(
         20e-6
     )  # of scenario.toml

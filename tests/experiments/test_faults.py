@@ -2,6 +2,7 @@
 ``../shared/cases/faults`` in ``test_fault_collection``."""
 
 import csv
+import dataclasses
 import json
 import os
 
@@ -199,9 +200,13 @@ def test_an_outcome_that_is_no_number_is_refused(refused, monkeypatch):
     """Whatever slips through the ranges: JSON never says null for an outcome."""
     from experiments.points import report as point_report
 
-    monkeypatch.setattr(
-        point_report, "speeds", lambda outcome: {"user_tokens_per_second": float("nan")}
-    )
+    def measured(point, plan=None):
+        outcome, slopes = point_report_measured(point, plan)
+        nothing = float("nan")
+        return dataclasses.replace(outcome, user_tokens_per_second=nothing), slopes
+
+    point_report_measured = point_report.measured
+    monkeypatch.setattr(point_report, "measured", measured)
     assert "no finite user_tokens_per_second" in refused(*EVALUATE, "--json")
 
 

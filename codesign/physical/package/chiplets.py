@@ -94,9 +94,9 @@ def _covered(
     edges: RealArray, middle: RealArray, size: RealArray, steepness: RealArray
 ) -> RealArray:
     """Shares of cells that lie between middle ± size/2, shape (boxes, cells)."""
-    ends = middle[:, None] + 0.5 * size[:, None] * jnp.array([-1.0, 1.0])
+    ends = middle[:, None] + 0.5 * size[:, None] * jnp.array([[-1.0, 1.0]])
     below = jax.nn.softplus((edges[None, :, None] - ends[:, None, :]) / steepness)
-    return steepness * jnp.diff(below[:, :, 0] - below[:, :, 1], axis=1) / jnp.diff(edges)
+    return steepness * jnp.diff(below[:, :, 0] - below[:, :, 1], axis=1) / jnp.diff(edges)[None]
 
 
 def coverage(

@@ -81,11 +81,13 @@ def intrusion(
     would part it [m²]; and the way that each chiplet stands beyond the interposer [m]."""
     parts = package.chiplets
     sizes = jnp.stack([parts.width, parts.height], axis=1)
-    near = 0.5 * (sizes[:, None] + sizes[None]) + apart - jnp.abs(positions[:, None] - positions)
+    near = (
+        0.5 * (sizes[:, None] + sizes[None]) + apart - jnp.abs(positions[:, None] - positions[None])
+    )
     shared = jnp.prod(at_least(near, 0.0), axis=2)
     pairs = jnp.triu(shared, k=1)
     board = jnp.stack([package.width, package.height])
-    return pairs, at_least(jnp.abs(positions) + 0.5 * sizes - 0.5 * board, 0.0)
+    return pairs, at_least(jnp.abs(positions) + 0.5 * sizes - 0.5 * board[None], 0.0)
 
 
 def is_legal(package: Package, positions: Float[Array, "chiplets 2"]) -> bool:
@@ -161,7 +163,9 @@ def place(
     draws = np.random.default_rng(seed).normal(size=(starts, *np.shape(start)))
     draws[0] = 0.0
     with jax.numpy_dtype_promotion("standard"):  # Optax counts its steps in integers
-        moved = _descend(package, start + SCATTER * MILLIMETRE * jnp.asarray(draws), allowed, steps)
+        moved = _descend(
+            package, start[None] + SCATTER * MILLIMETRE * jnp.asarray(draws), allowed, steps
+        )
     spent = starts * (2 * steps + 1) + 1
     offers = [start, *moved]
     return best_of(package, offers, allowed, spent)

@@ -105,8 +105,8 @@ def lines(
     capital, watts, time, fits = jax.vmap(at)(jnp.asarray(SCALES))
 
     def along(variant: int, paid: int) -> tuple[RealArray, RealArray]:
-        cost = jnp.stack([capital[paid], watts[paid]]) * time[variant] / side.offered.batch
-        return jnp.where(fits[0], cost, jnp.inf), jnp.where(fits[0], time[variant], jnp.inf)
+        cost = jnp.stack([capital[paid], watts[paid]]) * (time[variant] / side.offered.batch)[None]
+        return jnp.where(fits[0][None], cost, jnp.inf), jnp.where(fits[0], time[variant], jnp.inf)
 
     base = along(0, 0)
     low = {"price": along(1, 1), "energy": along(2, 2), "sync": along(3, 0)}

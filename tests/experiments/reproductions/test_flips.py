@@ -263,8 +263,10 @@ def test_crossings_lie_on_the_side_of_today_that_the_ratio_says(sides, crossed):
     only there."""
     leads = np.asarray(crossed.ratio) > 1
     assert leads[0].all() and not leads[1].all(), "the draws hold both cases"
-    assert np.all((crossed.price > machines.memory_price(sides[0].technology))[:, 0] == leads[:, 0])
-    assert np.all((crossed.energy > machines.access_energy(sides[0].technology)) == leads)
+    dear = np.asarray(machines.memory_price(sides[0].technology))
+    hot = np.asarray(machines.access_energy(sides[0].technology))
+    assert np.all((np.asarray(crossed.price) > dear)[:, 0] == leads[:, 0])
+    assert np.all((np.asarray(crossed.energy) > hot) == leads)
     assert np.all((crossed.speed[1] > FAST) == leads[1])
     assert np.all((crossed.sync < 1e-3) == (crossed.instant > 1)), (
         "no sync crossing where DRAM leads even without syncs"
