@@ -12,7 +12,7 @@ from codesign.limits import Judged, Machine, judge_limits, sums_of
 from codesign.numerics.compilation import computed_once
 from codesign.numerics.curvature import Curvature, declares
 from codesign.numerics.fields import Real
-from codesign.numerics.ties import at_most
+from codesign.numerics.ties import at_least, at_most
 from codesign.outcome import Outcome
 from codesign.performance.execution import Execution, attained_rates
 from codesign.performance.load import Footprint, footprint
@@ -278,6 +278,8 @@ def assess(
         if power is None
         else power
     )
+    if power is not None:  # what is measured is provisioned for at least
+        peak = at_least(peak, power)
     price = computed_once(costs.cost(design, technology, silicon, peak))
     economics = technology.economics
     running = costs.running_cost(price, design.chips, mean * design.chips, economics)

@@ -146,7 +146,9 @@ def of_kind(value: object, kinds: Mapping[str, type[Built]], where: str) -> Buil
         )
     if kind == "mixture":
         fields.setdefault("has_shared", fields.get("shared_width", 0.0) != 0.0)
-    return build(kinds[kind], fields, where)
+    built = build(kinds[kind], fields, where)
+    refuse_misfits(fields, where)
+    return built
 
 
 def build(module: type[Built], fields: dict[str, object], where: str, **built: object) -> Built:
@@ -166,7 +168,7 @@ def build(module: type[Built], fields: dict[str, object], where: str, **built: o
                 raise ValueError(f"{where}.{name} = {value!r}, expected true or false")
             built[name] = value
         else:
-            built[name] = number(value, f"{where}.{name}")
+            built[name] = dimension(value, name, f"{where}.{name}")
     for name, field in known.items():
         if (
             name not in built
@@ -194,6 +196,50 @@ def number(value: object, where: str) -> float:
     ):
         raise ValueError(f"{where} = {value!r}, expected a number from 0 to 1e12")
     return float(value)
+
+
+WHOLE = (
+    "count",
+    "hidden",
+    "vocabulary",
+    "heads",
+    "kv_heads",
+    "head_dim",
+    "width",
+    "experts",
+    "active",
+)
+"""Dimensions that are whole numbers from 1 on."""
+
+MOST_LAYERS = 100_000
+
+
+def dimension(value: object, name: str, where: str) -> float:
+    """A number of a field, in the range that its name says."""
+    found = number(value, where)
+    if name.endswith("_bits") and name != "scale_bits" and not 1.0 <= found <= 64.0:
+        raise ValueError(f"{where} = {value!r}, expected 1 to 64 bits")
+    if name in WHOLE and (found < 1 or found != math.floor(found)):
+        raise ValueError(f"{where} = {value!r}, expected a positive integer")
+    if name == "count" and found > MOST_LAYERS:
+        raise ValueError(f"{where} = {value!r}, expected at most {MOST_LAYERS:,} layers")
+    return found
+
+
+def refuse_misfits(fields: dict[str, object], where: str) -> None:
+    """Refuse dimensions that cannot stand beside one another.
+
+    Raises:
+        ValueError: naming both.
+    """
+    for few, many, divides in (("kv_heads", "heads", True), ("active", "experts", False)):
+        a, b = fields.get(few), fields.get(many)
+        if a is None or b is None:
+            continue
+        small, large = number(a, f"{where}.{few}"), number(b, f"{where}.{many}")
+        if small > large or (divides and large % small != 0):
+            what = f"a divisor of {many} = {b!r}" if divides else f"at most {many} = {b!r}"
+            raise ValueError(f"{where}.{few} = {a!r}, expected {what}")
 
 
 def near(name: str, choices: list[str]) -> str:

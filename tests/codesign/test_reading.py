@@ -65,7 +65,8 @@ def linears(value: float, **others: float) -> dict[str, float]:
     ("config", "expected"),
     [
         ({"quant_method": "fp8", "weight_block_size": [128, 128]}, linears(8 + 32 / 128**2)),
-        ({"quant_method": "fp8", "modules_to_not_convert": ["model.layers.0.self_attn"]}, linears(8, attention=16)),
+        ({"quant_method": "fp8", "modules_to_not_convert": ["model.layers.0.self_attn"]},
+         linears(8, attention=8 + 8 / MIXED["num_hidden_layers"])),
         ({"quant_method": "fp8", "ignored_layers": ["re:.*shared_experts.*"]}, linears(8, shared=16)),
         ({"quant_method": "mxfp4", "modules_to_not_convert": ["model.layers.*.self_attn"]}, everywhere(16, experts=4.25)),
         ({"quant_method": "compressed-tensors", "config_groups": {"a": GROUP}, "ignore": ["lm_head"]}, linears(4.5)),
@@ -286,3 +287,99 @@ def test_a_model_that_is_not_stated_right(tmp_path: Path, old, new, message):
     with pytest.raises(ValueError, match=message) as refusal:
         reading(file)
     assert str(file) in str(refusal.value)
+
+
+def of(targets: list[str], width: int) -> dict[str, object]:
+    return {"targets": targets, "weights": {"num_bits": width, "type": "int"}}
+
+
+@pytest.mark.parametrize(
+    ("groups", "expected"),
+    [
+        ([of(["re:.*mlp.*"], 4)], {"dense": 4, "experts": 4, "shared": 4}),
+        ([of(["re:.*self_attn.*"], 8)], {"attention": 8}),
+        ([of(["re:.*mlp[.]experts.*"], 4)], {"experts": 4}),
+        (
+            [of(["re:.*mlp.*"], 4), of(["re:.*self_attn.*"], 8)],
+            {"attention": 8, "dense": 4, "experts": 4, "shared": 4},
+        ),
+        ([of(["re:.*(q|k|v)_proj"], 4)], {}),  # the output projection keeps 16 bit
+    ],
+)
+def test_groups_of_compressed_tensors_are_of_the_modules_that_they_name(groups, expected):
+    found = quantised(
+        quant_method="compressed-tensors",
+        config_groups={f"group_{k}": group for k, group in enumerate(groups)},
+        ignore=["lm_head"],
+    )
+    assert bits(found) == everywhere(16, **expected)
+
+
+def test_a_pattern_that_is_none_is_refused():
+    with pytest.raises(ValueError, match="expected a regular expression after re:"):
+        quantised(quant_method="compressed-tensors", config_groups={"g": of(["re:(.*mlp"], 4)})
+
+
+def test_one_layer_left_out_leaves_the_others_quantised():
+    layers = MIXED["num_hidden_layers"]
+    found = quantised(
+        quant_method="modelopt",
+        quant_algo="FP8",
+        ignore=["lm_head", "model.layers.0.self_attn.o_proj"],
+    )
+    assert bits(found)["attention"] == pytest.approx(8 + 8 / layers)
+    assert bits(found)["experts"] == 8
+
+
+@pytest.mark.parametrize("dtype", ["int8", "bogus", 16, {"a": 1}])
+def test_a_dtype_that_is_none_is_refused(dtype):
+    with pytest.raises(ValueError, match=r"dtype = .*expected one of"):
+        read({**MIXED, "torch_dtype": dtype})
+
+
+@pytest.mark.parametrize("name", ["GPT2LMHeadModel", "QWenLMHeadModel"])
+def test_a_model_with_its_head_is_a_language_model(name):
+    assert read({**EXAMPLES["gpt2"], "architectures": [name]}).model.layers
+
+
+@pytest.mark.parametrize(
+    ("family", "field"),
+    [
+        ("lfm2", {"num_heads": EXAMPLES["lfm2"]["num_attention_heads"]}),
+        ("cohere2", {"use_embedding_sharing": True, "use_parallel_block": True}),
+        ("llama", {"num_experts": 1, "org_vocab_size": 100, "num_media_embeds": 257}),
+    ],
+)
+def test_fields_that_say_again_what_is_known_are_read(family, field):
+    plain, told = read(EXAMPLES[family]), read({**EXAMPLES[family], **field})
+    assert parameter_count(told.model) == parameter_count(plain.model)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [
+        ("count", 0.5, "positive integer"),
+        ("count", 10**12, "at most 100,000 layers"),
+        ("kv_heads", 7, "a divisor of heads = 32"),
+        ("kv_heads", 0, "positive integer"),
+        ("heads", 31.5, "positive integer"),
+        ("vocabulary", 0, "positive integer"),
+        ("weight_bits", 0, "1 to 64 bits"),
+    ],
+)
+def test_a_stated_models_dimensions_are_checked(tmp_path, field, value, told):
+    fields = {"count": 2, "kv_heads": 8, "heads": 32, "vocabulary": 100, "weight_bits": 16}
+    fields |= {field: value}
+    text = """
+hidden = 4096
+vocabulary = {vocabulary}
+[[layers]]
+count = {count}
+attention = {{kind = "grouped", heads = {heads}, kv_heads = {kv_heads}, head_dim = 128}}
+feed_forward = {{kind = "dense", width = 14336}}
+[precision]
+weight_bits = {weight_bits}
+"""
+    (tmp_path / "mine.toml").write_text(text.format(**fields))
+    with pytest.raises(ValueError, match=told):
+        reading(str(tmp_path / "mine.toml"))

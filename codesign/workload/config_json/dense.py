@@ -167,8 +167,14 @@ class Cohere2(Interleaved):
     tie_word_embeddings: bool = True
     parallel: ClassVar[bool] = True
     ignored: ClassVar[frozenset[str]] = frozenset(
-        {"order_of_interleaved_layers", "rotary_pct", "use_gated_activation"}
+        {
+            "order_of_interleaved_layers",
+            "rotary_pct",
+            "use_gated_activation",
+            "use_parallel_block",
+        }
     )
+    repeats: ClassVar[dict[str, str]] = {"layer_switch": "sliding_window_pattern"}
 
 
 class ChatGlm(GroupedFamily):

@@ -229,6 +229,7 @@ class Lfm2(GroupedFamily):
     block_ffn_dim_multiplier: float | int | None = 1.0
     block_auto_adjust_ff_dim: bool = True
     tie_word_embeddings: bool = True
+    repeats: ClassVar[dict[str, str]] = {"num_heads": "num_attention_heads"}
     ignored: ClassVar[frozenset[str]] = frozenset(
         {
             "conv_bias",

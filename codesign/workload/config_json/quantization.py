@@ -14,6 +14,7 @@ from codesign.workload.config_json.refusal import refuse_value, shown
 from codesign.workload.precision import Part, PartPrecision, Precision
 
 DTYPES = {
+    "float64": 64.0,
     "float32": 32.0,
     "float": 32.0,
     "bfloat16": 16.0,
@@ -83,13 +84,15 @@ def stated_precision(
             c[key]
             for c in (inner, content)
             for key in ("dtype", "torch_dtype")
-            if isinstance(c.get(key), str)
+            if c.get(key) not in (None, "auto")
         ),
         None,
     )
+    if name is not None and not dtype_known(name):
+        raise refuse_value("dtype", name, DTYPES)
     dtype = DTYPES.get(str(name).removeprefix("torch."), ASSUMED)
     notes.append(
-        f"{name}, as the file says" if dtype_known(name) else "no dtype in the file: 16 bit assumed"
+        "no dtype in the file: 16 bit assumed" if name is None else f"{name}, as the file says"
     )
     if dtype > SERVED:
         dtype = SERVED
@@ -164,19 +167,35 @@ def quantised(
     parts: dict[Part, Form] = dict.fromkeys((*LINEAR, "embedding", "head"), plain)
     if form is None:
         return parts, cache_bits(said), notes
-    parts.update(dict.fromkeys(("experts",) if method == "mxfp4" else LINEAR, form))
+    covered = ("experts",) if method == "mxfp4" else LINEAR
+    parts.update(form if isinstance(form, dict) else dict.fromkeys(covered, form))
     left = left_out(kept, layers)
     for name in LINEAR:
         if name in left:
-            parts[name] = plain
+            parts[name] = mixed(parts[name], plain, left[name] / layers)
     if said.get("lm_head") is True or (
         kept and "head" not in left and method in ("modelopt", "compressed-tensors")
     ):
-        parts["head"] = form
-    names = [name for name in (*LINEAR, "head") if name in left]
+        parts["head"] = form if isinstance(form, Form) else plain
+    names = [name for name in (*LINEAR, "head") if left.get(name) == layers]
     if names and method != "mxfp4":
         notes.append(f"left at {plain.weight:g} bit, in whole where in part: {', '.join(names)}")
+    some = [f"{name} in {left[name]}" for name in LINEAR if 0 < left.get(name, 0) < layers]
+    if some:
+        notes.append(f"left at {plain.weight:g} bit: {', '.join(some)} of {layers} layers")
     return parts, cache_bits(said), notes
+
+
+def mixed(form: Form, plain: Form, share: float) -> Form:
+    """A format of which a share of the layers keeps the plain one: mean bits, and inputs of what is
+    more."""
+    if share >= 1.0:
+        return plain
+    return Form(
+        (1.0 - share) * form.weight + share * plain.weight,
+        (1.0 - share) * form.scale,
+        form.inputs if share < 0.5 else plain.inputs,
+    )
 
 
 def cache_bits(said: dict[str, object]) -> float | None:

@@ -50,18 +50,26 @@ LINEAR: tuple[Part, ...] = ("attention", "dense", "experts", "shared")
 """Parts that quantisers take to hold linear layers; tables and heads only where they say so."""
 
 
-def left_out(patterns: Iterable[str], layers: int) -> set[str]:
-    """Parts of the model of which some module is not quantised."""
-    found = set()
+def part_of(pattern: str) -> str:
+    """The part of a model that a module or pattern speaks of."""
+    return next((part for part, words in BY_MODULE if words.search(pattern)), "unknown")
+
+
+def left_out(patterns: Iterable[str], layers: int) -> dict[str, int]:
+    """In how many layers some module of a part is not quantised: those that the patterns name, all
+    of them where one names none."""
+    found: dict[str, set[int]] = {}
     for pattern in patterns:
-        number = re.search(r"layers\\?\.(\d+)", pattern)
+        number = re.search(r"layers\\?\.(\d+)(?!\d)", pattern)
         if number and int(number[1]) >= layers:
             continue  # a drafting layer after the last
-        found.add(next((part for part, words in BY_MODULE if words.search(pattern)), "unknown"))
-    return found
+        found.setdefault(part_of(pattern), set()).update(
+            [int(number[1])] if number else range(layers)
+        )
+    return {part: len(named) for part, named in found.items()}
 
 
-Parsed = tuple[Form | None, list[str], list[str]]
+Parsed = tuple[Form | dict[Part, Form] | None, list[str], list[str]]
 
 
 def _fp8(said: dict[str, object], plain: Form) -> Parsed:
@@ -86,23 +94,84 @@ def _mxfp4(said: dict[str, object], plain: Form) -> Parsed:
 
 
 def _compressed_tensors(said: dict[str, object], plain: Form) -> Parsed:
-    """Groups of modules, each with the format of its weights and inputs; several groups are read as
-    the widest."""
+    """Groups of modules: the format of their weights and inputs, and patterns of their names."""
     groups = [group for group in table(said, "config_groups").values() if isinstance(group, dict)]
     if not groups:
         raise ValueError(
             "quantization_config.config_groups is missing, expected the format of at least one"
             " group"
         )
-    forms = [_group(group) for group in groups]
-    form = max(forms, key=lambda f: f.weight + f.scale)
-    note = f"linear layers at {form.weight:g} bit, inputs at {form.inputs:g}"
-    note += f", scales {form.scale:g} bit a weight" if form.scale else ""
-    return (
-        form,
-        texts(said, "ignore"),
-        [note + (f" (the widest of {len(forms)} groups)" if len(set(forms)) > 1 else "")],
-    )
+    forms = [(_group(group), texts(group, "targets") or ["Linear"]) for group in groups]
+    if all("Linear" in targets for _, targets in forms):
+        form = max((form for form, _ in forms), key=_bits)
+        note = [f"linear layers {_told(form)}"]
+        if len({form for form, _ in forms}) > 1:
+            note[0] += f" (the widest of {len(forms)} groups)"
+        return form, texts(said, "ignore"), note
+    parts: dict[Part, Form] = {part: _of_part(part, forms, plain) for part in LINEAR}
+    return parts, texts(said, "ignore"), [f"{part} {_told(form)}" for part, form in parts.items()]
+
+
+def _bits(form: Form) -> float:
+    return form.weight + form.scale
+
+
+def _told(form: Form) -> str:
+    scales = f", scales {form.scale:g} bit a weight" if form.scale else ""
+    return f"at {form.weight:g} bit, inputs at {form.inputs:g}{scales}"
+
+
+MODULES: dict[Part, tuple[tuple[str, ...], ...]] = {
+    "attention": (
+        ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj"),
+        ("self_attn.q_b_proj", "self_attn.kv_b_proj", "self_attn.o_proj"),
+        ("self_attn.qkv_proj", "self_attn.o_proj"),
+    ),
+    "dense": (
+        ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"),
+        ("mlp.gate_up_proj", "mlp.down_proj"),
+    ),
+    "experts": (
+        ("mlp.experts.0.gate_proj", "mlp.experts.0.up_proj", "mlp.experts.0.down_proj"),
+        ("block_sparse_moe.experts.0.w1", "block_sparse_moe.experts.0.w2"),
+        ("mlp.experts.gate_up_proj", "mlp.experts.down_proj"),
+    ),
+    "shared": (
+        ("mlp.shared_experts.gate_proj", "mlp.shared_experts.down_proj"),
+        ("mlp.shared_expert.gate_proj", "mlp.shared_expert.down_proj"),
+    ),
+}
+"""Modules of each part by the names that checkpoints give them, in one layer."""
+
+
+def _of_part(part: Part, forms: list[tuple[Form, list[str]]], plain: Form) -> Form:
+    """The format of a part: of the group that names its modules; the widest where several do, the
+    plain one among them where a module has none."""
+    best: list[Form] = [plain]
+    for modules in MODULES[part]:
+        found = [[form for form, targets in forms if _names(targets, name)] for name in modules]
+        of_all = [max(each, key=_bits, default=plain) for each in found]
+        widest = max(of_all, key=_bits)
+        if any(found) and _bits(widest) < _bits(best[0]):
+            best = [widest]
+    return best[0]
+
+
+def _names(targets: list[str], module: str) -> bool:
+    """Whether a group is of a module: by the class of all linear layers, a name, or a pattern."""
+    whole = f"model.layers.0.{module}"
+    for target in targets:
+        if target == "Linear" or target in (whole, module, module.rsplit(".", 1)[-1]):
+            return True
+        if target.startswith("re:"):
+            try:
+                if re.match(target[3:], whole):
+                    return True
+            except re.error:
+                raise ValueError(
+                    f"targets = {shown(target)}, expected a regular expression after re:"
+                ) from None
+    return False
 
 
 def _group(group: dict[str, object]) -> Form:
@@ -183,7 +252,7 @@ def _mixed(listed: dict[str, object], kept: list[str]) -> Parsed:
             "quantized_layers names no known quant_algo, expected one of " + ", ".join(MODELOPT)
         )
     form = max(forms, key=lambda f: f.weight + f.scale)
-    covered = left_out(listed, 10**6)
+    covered = set(map(part_of, listed))
     module = {
         "attention": "self_attn",
         "shared": "shared_experts",

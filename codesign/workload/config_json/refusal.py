@@ -38,7 +38,7 @@ NO_COST: tuple[tuple[str, re.Pattern[str]], ...] = (
         re.compile(
             r"dropout|_pdrop$|_drop(_rate)?$|^initializer_|_jitter_noise$|_aux_loss|^aux_loss|_z_loss|_init_std$|^seq_aux$|_loss_"
             r"|^router_aux|^tie_encoder|^layer_?drop$|^gradient_checkpointing$|^pretraining_tp$|^unsloth|^ep_size$|_capacity_factor$"
-            r"|^_unsloth|^max_sequence_length$|^training_"
+            r"|^_unsloth|^max_sequence_length$|^training_|^scale_attn_"
         ),
     ),
     (
@@ -64,6 +64,7 @@ NO_COST: tuple[tuple[str, re.Pattern[str]], ...] = (
             r"|^use_qk_layernorm$|^qk_norm_type$|(layer|rms)_?norm$|^zero_centered"
         ),
     ),
+    ("counted in vocab_size", re.compile(r"^org_vocab_size$|^num_media_embeds$")),
     ("the width of a detail's arithmetic", re.compile(r"fp32")),
     (
         "read as the precision",
@@ -99,12 +100,15 @@ NEUTRAL = {
     "decoder_sparse_step": 1,
     "cla_share_factor": 1,
     "interleave_moe_layer_step": 1,
+    "num_experts": 1,
+    "moe_topk": 1,
+    "use_embedding_sharing": True,
 }
 """Fields that some tools write for every model, and the value at which they say nothing."""
 
 NO_LANGUAGE_MODEL = re.compile(
     r"For(Sequence|Token|MultipleChoice|Image|Audio|Object|Masked|Question|NextSentence|PreTraining|Reward|Embed|Retriev|Score|Regress)"
-    r"|RewardModel|Embedding|Encoder|Classifi|(?<!ChatGLM)(?<!Chat)Model$"
+    r"|RewardModel|Embedding|Encoder|Classifi|(?<!ChatGLM)(?<!Chat)(?<!LMHead)Model$"
 )
 """Architectures that predict no next token, or come without the head that does."""
 
