@@ -148,11 +148,16 @@ def test_what_if_quantities(run, refused):
     assert "what other speeds would do: --link-bandwidth" in refused(*arguments, "--link", "PCIe9")
 
 
+def test_what_is_drawn_is_provisioned_for(run):
+    report = run("evaluate", "--model", "llama-3.1-8b", "--device", "rtx-4090", "--json").json
+    assert report["provisioned_power_w"] >= report["power_w"] * (1.0 - 1e-9)
+
+
 def test_consumer_cards_are_charged_a_data_centre(run):
-    """16,377 USD for a 4090 without a word (fields F11, F12)."""
+    """18,977 USD for a 4090 without a word (fields F11, F12)."""
     told = warnings(run, "evaluate", "--model", "llama-3.1-8b", "--device", "rtx-4090", "--json")
     assert (
-        "of 16,377 USD, server 8,392, network 3,918, facility 3,099 and the chip with its"
+        "of 18,977 USD, server 8,392, network 3,918, facility 5,698 and the chip with its"
         " memory 969" in told
     )
 
