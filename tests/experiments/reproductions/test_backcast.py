@@ -17,6 +17,7 @@ from experiments.reproductions.backcast_results import (
     misses,
     published,
 )
+from tests.examples import nightly
 
 H100 = published("h100")
 
@@ -157,6 +158,7 @@ def test_the_table_of_results():
     assert any("brought within by all generated (1.00)" in line for line in table.notes)
 
 
+@nightly
 def test_a_design_of_2022_by_search():
     """Whole stacks, one reticle at most, and the promise kept at the cheapest token."""
     front = backcast_results.designs(CASES[0])
