@@ -78,7 +78,7 @@ def with_precision(
 
     try:
         layers = structure.language_model.fields.get("num_hidden_layers")
-        layers = layers if isinstance(layers, int) and layers else 10**6
+        layers = layers if isinstance(layers, int) else round(float(layer_count(structure.model)))
         stated = stated_precision(content, structure.language_model.fields, beside, layers)
     except ValueError as problem:
         raise ValueError(f"{label}: {problem}.") from None

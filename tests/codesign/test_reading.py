@@ -13,6 +13,7 @@ from codesign.workload.operators import operator_table
 from codesign.workload.parameters import parameter_count
 from codesign.workload.precision import PARTS
 from codesign.workload.reading import Reading, override, read, weight_bytes, weights_by_part
+from codesign.workload.transformer import layer_count
 from tests.codesign.model_examples import EXAMPLES
 
 MIXED = EXAMPLES["glm4_moe"]  # attention, dense layers, experts, a shared one
@@ -329,6 +330,18 @@ def test_one_layer_left_out_leaves_the_others_quantised():
     )
     assert bits(found)["attention"] == pytest.approx(8 + 8 / layers)
     assert bits(found)["experts"] == 8
+
+
+def test_a_layer_left_out_is_one_of_the_models_where_the_file_counts_layers_otherwise():
+    said = {"quant_method": "modelopt", "quant_algo": "FP8", "ignore": ["model.layers.0.attn.qkv"]}
+    found = read({**EXAMPLES["gpt2"], "torch_dtype": "bfloat16", "quantization_config": said})
+    layers = float(layer_count(found.model))
+    assert bits(found)["attention"] == pytest.approx(8 + 8 / layers)
+
+
+def test_tables_said_to_be_shared_and_apart_are_refused():
+    with pytest.raises(ValueError, match="expected the same as tie_word_embeddings"):
+        read({**EXAMPLES["cohere2"], "use_embedding_sharing": True, "tie_word_embeddings": False})
 
 
 @pytest.mark.parametrize("dtype", ["int8", "bogus", 16, {"a": 1}])

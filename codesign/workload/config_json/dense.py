@@ -158,6 +158,7 @@ class Cohere(GroupedFamily):
     num_key_value_heads: Count | None = None
     tie_word_embeddings: bool = True
     parallel: ClassVar[bool] = True
+    repeats: ClassVar[dict[str, str]] = {"use_embedding_sharing": "tie_word_embeddings"}
 
 
 class Cohere2(Interleaved):
@@ -174,7 +175,10 @@ class Cohere2(Interleaved):
             "use_parallel_block",
         }
     )
-    repeats: ClassVar[dict[str, str]] = {"layer_switch": "sliding_window_pattern"}
+    repeats: ClassVar[dict[str, str]] = {
+        "layer_switch": "sliding_window_pattern",
+        "use_embedding_sharing": "tie_word_embeddings",
+    }
 
 
 class ChatGlm(GroupedFamily):

@@ -87,6 +87,7 @@ class Cohere2Moe(Routed, Interleaved):
     prefix_dense_intermediate_size: Count | None = None
     first_k_dense_replace: CountOrZero = 0
     parallel: ClassVar[bool] = True
+    repeats: ClassVar[dict[str, str]] = {"use_embedding_sharing": "tie_word_embeddings"}
     ignored: ClassVar[frozenset[str]] = frozenset(
         {
             "expert_selection_fn",

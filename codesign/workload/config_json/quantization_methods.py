@@ -147,14 +147,14 @@ MODULES: dict[Part, tuple[tuple[str, ...], ...]] = {
 def _of_part(part: Part, forms: list[tuple[Form, list[str]]], plain: Form) -> Form:
     """The format of a part: of the group that names its modules; the widest where several do, the
     plain one among them where a module has none."""
-    best: list[Form] = [plain]
+    best = plain
     for modules in MODULES[part]:
         found = [[form for form, targets in forms if _names(targets, name)] for name in modules]
         of_all = [max(each, key=_bits, default=plain) for each in found]
         widest = max(of_all, key=_bits)
-        if any(found) and _bits(widest) < _bits(best[0]):
-            best = [widest]
-    return best[0]
+        if any(found) and _bits(widest) < _bits(best):
+            best = widest
+    return best
 
 
 def _names(targets: list[str], module: str) -> bool:

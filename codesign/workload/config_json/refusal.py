@@ -33,12 +33,13 @@ NO_COST: tuple[tuple[str, re.Pattern[str]], ...] = (
             r"|^alibi|^position_embedding_type$|^swa_rope"
         ),
     ),
+    ("a factor on the scores, without cost", re.compile(r"^scale_attn_")),
     (
         "training and initialisation",
         re.compile(
             r"dropout|_pdrop$|_drop(_rate)?$|^initializer_|_jitter_noise$|_aux_loss|^aux_loss|_z_loss|_init_std$|^seq_aux$|_loss_"
             r"|^router_aux|^tie_encoder|^layer_?drop$|^gradient_checkpointing$|^pretraining_tp$|^unsloth|^ep_size$|_capacity_factor$"
-            r"|^_unsloth|^max_sequence_length$|^training_|^scale_attn_"
+            r"|^_unsloth|^max_sequence_length$|^training_"
         ),
     ),
     (
@@ -102,7 +103,6 @@ NEUTRAL = {
     "interleave_moe_layer_step": 1,
     "num_experts": 1,
     "moe_topk": 1,
-    "use_embedding_sharing": True,
 }
 """Fields that some tools write for every model, and the value at which they say nothing."""
 
