@@ -29,10 +29,10 @@ from codesign.planning.demand import Demand
 from codesign.planning.layouts import Layout
 from codesign.planning.machine import Machine
 from codesign.search.solver.packing import Packing
-from codesign.workload.operators import OperatorTable, operator_table, pad
+from codesign.workload.operators import OperatorTable, operator_table, unnamed
 from codesign.workload.phases import Decode, Draft, Prefill
 from codesign.workload.precision import Precision
-from codesign.workload.transformer import Transformer
+from codesign.workload.transformer import Transformer, no_model
 from codesign.workload.workload import Workload
 
 Shapes: TypeAlias = tuple[tuple[int, ...], ...]
@@ -156,7 +156,7 @@ def _offer(
     columns = machine.technology.attainable.slice_columns
     key = (jax.tree.structure(machine.precision), _numbers(machine.precision), float(columns))
     if key not in tables:
-        tables[key] = unnamed(operator_table(model, machine.precision, slice_columns=columns))
+        tables[key] = unnamed(operator_table(model, machine.precision, slice_columns=columns), ROWS)
     execution, rated = machine.execution, 0.0
     if isinstance(execution, Calibrated):
         rated = 0.0 if execution.rated_power is None else execution.rated_power
@@ -174,14 +174,6 @@ def _offer(
 
 def _numbers(precision: Precision) -> tuple[float, ...]:
     return tuple(float(leaf) for leaf in jax.tree.leaves(precision))
-
-
-def unnamed(table: OperatorTable) -> OperatorTable:
-    """A table padded to a multiple of ``ROWS``, its rows without names: models of one size and kind
-    share a program."""
-    length = -(-len(table.names) // ROWS) * ROWS
-    padded = pad(table, length)
-    return dataclasses.replace(padded, names=tuple(f"row {k}" for k in range(length)))
 
 
 @compiled(OFTEN)
@@ -226,7 +218,7 @@ def _steps(
     decode = Decode(batch * groups, question.context, question.draft)
     prefill = Prefill(groups, question.prompt, question.cached)
     # ``evaluate_table`` reads a table, not a model
-    nameless = Transformer(layers=(), hidden=1.0, vocabulary=1.0)
+    nameless = no_model()
     ran, running, powers = [], [], []
     for phase in (decode, prefill):
         work = Workload(nameless, phase)

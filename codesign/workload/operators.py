@@ -238,3 +238,21 @@ def pad(table: OperatorTable, length: int) -> OperatorTable:
     }
     padding = tuple(f"padding {k + 1}" for k in range(missing))
     return dataclasses.replace(table, operators=Operator(**columns), names=table.names + padding)
+
+
+def unnamed(table: OperatorTable, multiple: int) -> OperatorTable:
+    """Pad a table to a multiple of so many rows, under names that no model has: models of about one
+    size and kind share one compiled program.
+
+    Args:
+        table: of one model.
+        multiple: the rows of the result are a multiple of it [1].
+
+    >>> import codesign
+    >>> table = codesign.operator_table(codesign.model("llama-3.1-8b"), codesign.uniform(8))
+    >>> unnamed(table, 12).names[:2], len(unnamed(table, 12).names)
+    (('row 1', 'row 2'), 12)
+    """
+    length = -(-len(table.names) // multiple) * multiple
+    names = tuple(f"row {k + 1}" for k in range(length))
+    return dataclasses.replace(pad(table, length), names=names)

@@ -196,3 +196,8 @@ def dense(
         tied_embeddings=tied_embeddings,
         name=name,
     )
+
+
+def no_model() -> Transformer:
+    """A model without layers, for workloads whose operators are a table already."""
+    return Transformer(layers=(), hidden=1.0, vocabulary=1.0)

@@ -21,6 +21,7 @@ from codesign.performance.step import Step
 from codesign.search.statement.services import Service
 from codesign.workload.reading import Reading
 from experiments.points.breakdown import parts
+from experiments.points.operator_tables import operators_of, outcome_of, table_of, without_model
 from experiments.points.records import (
     Breakdown,
     Interval,
@@ -29,7 +30,6 @@ from experiments.points.records import (
     PartsOfExecution,
     Resource,
 )
-from experiments.points.tables import operators_of, outcome_of, table_of, without_model
 from experiments.terminal.refusal import Refused, expected
 from hardware_priors.devices import Device, device
 from hardware_priors.families import family

@@ -14,7 +14,7 @@ from codesign.outcome import Outcome
 from codesign.sensitivity.elasticities import elasticities_beside
 from codesign.validity import check
 from experiments.points.operating_point import OperatingPoint
-from experiments.points.tables import table_of, without_model
+from experiments.points.operator_tables import table_of, without_model
 
 PAST_STEP = 1.0 + 2e-6
 """Factor on chips past which the next one brings collectives; beyond float32's rounding."""

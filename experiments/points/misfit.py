@@ -15,7 +15,7 @@ from codesign.numerics.fields import Real
 from codesign.numerics.units import GIBI, MILLI
 from codesign.outcome import Outcome
 from experiments.points.operating_point import OperatingPoint
-from experiments.points.tables import table_of, without_model
+from experiments.points.operator_tables import table_of, without_model
 
 MOST_CHIPS = 65536
 """How many chips are tried when asking how many would fit."""

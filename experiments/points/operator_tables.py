@@ -9,7 +9,8 @@ import codesign
 from codesign.evaluation import evaluate_table
 from codesign.numerics.compilation import SELDOM, compiled
 from codesign.outcome import Outcome
-from codesign.workload.transformer import Transformer
+from codesign.workload.operators import unnamed
+from codesign.workload.transformer import no_model
 from experiments.points.operating_point import OperatingPoint
 
 ROWS = 32
@@ -28,16 +29,12 @@ def operators_of(point: OperatingPoint) -> codesign.OperatorTable:
 
 def table_of(point: OperatingPoint) -> codesign.OperatorTable:
     """The model's operators under names that no model has, padded to a multiple of ``ROWS``."""
-    table = operators_of(point)
-    length = -(-len(table.names) // ROWS) * ROWS
-    names = tuple(f"row {k + 1}" for k in range(length))
-    return dataclasses.replace(codesign.pad(table, length), names=names)
+    return unnamed(operators_of(point), ROWS)
 
 
 def without_model(workload: codesign.Workload) -> codesign.Workload:
     """Phase and promise, which is all that is read beside a table."""
-    nothing = Transformer(layers=(), hidden=1.0, vocabulary=1.0)
-    return dataclasses.replace(workload, model=nothing, precision=codesign.uniform(16.0))
+    return dataclasses.replace(workload, model=no_model(), precision=codesign.uniform(16.0))
 
 
 run_table = compiled(SELDOM)(evaluate_table)

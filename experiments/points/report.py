@@ -10,9 +10,9 @@ from codesign.workload.precision import PARTS
 from experiments.points.breakdown import bound, parts
 from experiments.points.elasticity import PER, measured
 from experiments.points.operating_point import OperatingPoint, kv_heads
+from experiments.points.operator_tables import operators_of
 from experiments.points.records import Inputs, PointReport, Split, Splits
 from experiments.points.remarks import device_remarks, price_remarks, remarks
-from experiments.points.tables import operators_of
 from experiments.terminal.refusal import Refused
 
 TOUCHED = 1e-9

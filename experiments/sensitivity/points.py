@@ -198,7 +198,7 @@ def of_flags(arguments: "PointArguments") -> Named:
     from codesign.validity import check
     from experiments.points.misfit import failure
     from experiments.points.operating_point import operating_point
-    from experiments.points.tables import outcome_of
+    from experiments.points.operator_tables import outcome_of
 
     for option in ("model", "device"):
         if getattr(arguments, option) is None:
