@@ -112,7 +112,7 @@ def answer(
     >>> 5.0 < float(nine.cost / one.cost) < 9.0  # the prompt is prefilled once
     True
     """
-    calls_least(calls)
+    check_calls(calls)
     precision = Precision() if precision is None else precision
 
     def run(phase: Decode | Prefill):
@@ -152,7 +152,7 @@ def answer(
     )
 
 
-def calls_least(calls: Calls) -> None:
+def check_calls(calls: Calls) -> None:
     """Refuse fewer than one call, where the number is known."""
     if not isinstance(calls.calls, Tracer) and not bool(jnp.all(calls.calls >= 1)):
         raise ValueError(f"calls = {float(jnp.min(calls.calls)):g}: expected at least 1")

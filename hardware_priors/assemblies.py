@@ -5,7 +5,7 @@ from functools import cache
 
 from codesign.numerics.fields import units_of
 from codesign.physical.package.chiplets import Assembly
-from codesign.physical.package.layout import calibrated, package_of
+from codesign.physical.package.layout import calibrate_film, package_of
 from hardware_priors.devices import Device
 from hardware_priors.prior import Prior, find, lookup
 from hardware_priors.technologies import choice, technology
@@ -72,7 +72,7 @@ def _film(cooling: str) -> float:
         reference.design(1), world, around,
         power=reference.fact("tdp").si.value, stacks=round(reference.fact("stacks").value),
     )  # fmt: skip
-    return float(calibrated(around, world.cooling.area_resistance, package, centres).film)
+    return float(calibrate_film(around, world.cooling.area_resistance, package, centres).film)
 
 
 @cache

@@ -43,7 +43,7 @@ experts, what only streams, and attention of a prefill."""
 
 TAKING_TURNS = (EXPERTS,)
 """Kinds whose arithmetic and streaming take turns: the rows of one expert are few, and the next
-one's weights come when it is done. Kernel tables say so (``docs/accuracy.md``)."""
+one's weights come when it is done. Kernel tables say so (``docs/calibration.md``)."""
 
 
 class KernelWork(eqx.Module):

@@ -14,7 +14,7 @@ from codesign.numerics.fields import real
 from codesign.physical.package.chiplets import Chiplets, Package, coverage, heat
 from codesign.physical.package.conduction import Plates, temperatures, to_coolant
 from codesign.physical.package.judgement import judge, power_at_limit
-from codesign.physical.package.layout import calibrated, package_of
+from codesign.physical.package.layout import calibrate_film, package_of
 from codesign.physical.package.placement import (
     Allowed,
     anneal,
@@ -137,11 +137,11 @@ def test_gradients_by_position_are_differences(small):
 def test_the_film_gives_the_even_rise_of_the_reference(small):
     package, centres = small
     resistance = real(50e-6)
-    around = calibrated(AROUND, resistance, package, centres, CELLS)
+    around = calibrate_film(AROUND, resistance, package, centres, CELLS)
     found = solved(dataclasses.replace(package, assembly=around), centres, CELLS)
     assert float(found.mean[0]) == pytest.approx(50e-6 * 460.0 / 400e-6, rel=1e-4)
     with pytest.raises(ValueError, match="the plates alone have"):
-        calibrated(AROUND, real(1e-6), package, centres, CELLS)
+        calibrate_film(AROUND, real(1e-6), package, centres, CELLS)
 
 
 def test_an_h100_laid_out_by_hand():

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+from scipy.optimize import root_scalar
 
 from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
@@ -117,7 +118,7 @@ def _by_hand(dies: int, side: float, stacks: int, edge: float, depth: float) -> 
     return np.asarray(places)
 
 
-def calibrated(
+def calibrate_film(
     assembly: Assembly,
     resistance: Real,
     package: Package,
@@ -146,8 +147,6 @@ def calibrated(
             package, assembly=dataclasses.replace(assembly, film=jnp.asarray(film))
         )
         return float(jnp.sum(logic * _heat(tried, positions, cells).mean) / jnp.sum(logic))
-
-    from scipy.optimize import root_scalar
 
     least, most = 1e-9, 1e-1
     if mean(least) >= wanted:

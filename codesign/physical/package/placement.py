@@ -75,7 +75,7 @@ def mean_wire(package: Package, positions: Float[Array, "chiplets 2"]) -> Real:
 
 
 def intrusion(
-    package: Package, positions: Float[Array, "chiplets 2"], apart: Real | float
+    package: Package, positions: Float[Array, "chiplets 2"], apart: Real
 ) -> tuple[Real, Real]:
     """What is closer than ``apart``: of each pair the product of the ways, along both axes, that
     would part it [m²]; and the way that each chiplet stands beyond the interposer [m]."""
