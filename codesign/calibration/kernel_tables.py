@@ -93,45 +93,46 @@ def _stack(
     work = StepWork(
         kernels, collective("steps_one", "inner_one"), collective("steps_two", "inner_two")
     )
-    keys = []
-    for (row, machine, counted), w in zip(made, width, strict=True):
-        stored = counted.get("stored", 16.0)
-        software = row.get("software", row.get("impl", "")).split("-")[0]
-        data_type = (
-            row.get("gemm_dtype")
-            or row.get("moe_dtype")
-            or row.get("kv_cache_dtype")
-            or row.get("impl")
-            or ""
-        )
-        keys.append(
-            {
-                "generic": "",
-                "vendor": machine.vendor,
-                "architecture": machine.architecture,
-                "device": machine.name,
-                "format": f"{machine.architecture}/{stored:g}x{w}",
-                "expert_format": f"{machine.architecture}/{stored:g}x{w}",
-                "library": f"{software}/{data_type}",
-            }
-        )
-    shapes: dict[tuple[str, ...], int] = {}
-    skip = {
-        "latency_us",
-        "hardware",
-        "software",
-        "power_w",
-        "kernel",
-        "kernel_source",
-        "impl",
-        "distribution",
-    }
-    shape = [
-        shapes.setdefault(tuple(v for k, v in row.items() if k not in skip), len(shapes))
-        for row, _, _ in made
-    ]
+    keys = [_keys(*one) for one in made]
     seconds = np.array([work["seconds"] for _, _, work in made])
-    return KernelRows(name, work, rates, seconds, keys, np.array(shape))
+    return KernelRows(name, work, rates, seconds, keys, _shapes([row for row, _, _ in made]))
+
+
+def _keys(row: dict[str, str], machine: Machine, work: dict[str, float]) -> dict[str, str]:
+    """What the coefficients of a row are shared by."""
+    software = row.get("software", row.get("impl", "")).split("-")[0]
+    named = ("gemm_dtype", "moe_dtype", "kv_cache_dtype", "impl")
+    data_type = next((row[name] for name in named if row.get(name)), "")
+    form = f"{machine.architecture}/{work.get('stored', 16.0):g}x{int(work.get('width', 16))}"
+    return {
+        "generic": "",
+        "vendor": machine.vendor,
+        "architecture": machine.architecture,
+        "device": machine.name,
+        "format": form,
+        "expert_format": form,
+        "library": f"{software}/{data_type}",
+    }
+
+
+NO_SHAPE = {
+    "latency_us",
+    "hardware",
+    "software",
+    "power_w",
+    "kernel",
+    "kernel_source",
+    "impl",
+    "distribution",
+}
+"""Columns that say nothing of what is computed."""
+
+
+def _shapes(rows: list[dict[str, str]]) -> np.ndarray:
+    """A number for each row, the same for rows that compute the same."""
+    numbers: dict[tuple[str, ...], int] = {}
+    told = (tuple(v for k, v in row.items() if k not in NO_SHAPE) for row in rows)
+    return np.array([numbers.setdefault(one, len(numbers)) for one in told])
 
 
 def _product(row: dict[str, str]) -> dict[str, float] | None:

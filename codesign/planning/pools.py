@@ -7,6 +7,7 @@ those lie in no best pair.
 """
 
 import dataclasses
+from typing import NamedTuple
 
 import numpy as np
 
@@ -62,88 +63,149 @@ def with_pools(
     return found
 
 
-def _best_pair(
-    group: Offers, sought: Sought, k: int, demand: Demand, objective: Objective, most: int
-) -> Planned | None:
+class _Pairs(NamedTuple):
+    """Instances of a decode and of a prefill lane that together are an answer, (pairs,)."""
+
+    decode_instances: np.ndarray
+    prefill_instances: np.ndarray
+    decode: np.ndarray  # rows of the lanes
+    prefill: np.ndarray
+
+
+class _Together(NamedTuple):
+    """What pairs do, (pairs,)."""
+
+    ready: np.ndarray  # [s] first token of a request that waits for no one
+    wait_for: np.ndarray  # [s] service time of the prefill pool
+    capacity: np.ndarray  # [1/s]
+    busy: np.ndarray  # [1] load of the prefill pool at that capacity
+    requests: np.ndarray  # [1/s] as asked, else as many as keep the promises
+    serves: np.ndarray  # whether these are kept
+    running: np.ndarray  # [USD/s]
+    capital: np.ndarray  # [USD]
+    power: np.ndarray  # [W]
+    chips: np.ndarray
+    time_per_token: np.ndarray  # [s]
+
+
+def _pairs(sought: Sought, k: int, most: int, lone: np.ndarray) -> _Pairs | None:
+    """Pairs of a machine's undominated lanes within so many chips; None where there is none."""
     lanes, steps, first = sought.lanes, sought.steps, sought.alone
-    own = np.flatnonzero(lanes.machine == k)
-    chips, groups = lanes.chips, lanes.groups
-    lone = lone_prompt(first, lanes, demand.chunks)
-    filling = groups / first.prefill
+    own, chips = np.flatnonzero(lanes.machine == k), lanes.chips
     d = own[lanes.batch[own] > 0]
     p = own[first.prefill_fill[own] <= 0.0]
-    rate = sought.served.goodput
+    rate, filling = sought.served.goodput, lanes.groups / first.prefill
     d = d[_undominated(chips[d], [-rate[d], steps.decode_running[d], steps.decode[d]])]
     p = p[_undominated(chips[p], [-filling[p], first.prefill_running[p], lone[p]])]
     if not len(d) or not len(p):
         return None
     i, j = np.meshgrid(*[np.arange(1, MOST_INSTANCES + 1)] * 2, indexing="ij")
-    i, j, at_d, at_p = (
-        each.ravel()
-        for each in np.broadcast_arrays(
-            i[..., None, None], j[..., None, None], d[:, None], p[None, :]
+    every = _Pairs(
+        *(
+            each.ravel()
+            for each in np.broadcast_arrays(
+                i[..., None, None], j[..., None, None], d[:, None], p[None, :]
+            )
         )
     )
-    fits = i * chips[at_d] + j * chips[at_p] <= most
-    i, j, at_d, at_p = i[fits], j[fits], at_d[fits], at_p[fits]
-    if not len(i):
-        return None
+    count = every.decode_instances * chips[every.decode]
+    fits = count + every.prefill_instances * chips[every.prefill] <= most
+    return _Pairs(*(each[fits] for each in every)) if fits.any() else None
+
+
+def _together(pairs: _Pairs, sought: Sought, demand: Demand, lone: np.ndarray) -> _Together:
+    lanes, steps, first = sought.lanes, sought.steps, sought.alone
+    i, j, at_d, at_p = pairs
     promise = min(demand.first_promise, UNLIMITED)
     bandwidth = np.minimum(first.scale_out[at_p], first.scale_out[at_d])
     ready = first.request[at_p] + lone[at_p] + first.cache[at_p] / bandwidth
-    served = lone[at_p] / groups[at_p]
-    filled, capacity = j * filling[at_p], i * rate[at_d]
-    capacity = np.minimum(filled, capacity)
+    served = lone[at_p] / lanes.groups[at_p]
+    filled = j * (lanes.groups / first.prefill)[at_p]
+    capacity = np.minimum(filled, i * sought.served.goodput[at_d])
     busy = capacity / filled
     within = np.minimum(np.asarray(utilisation_within(served, promise - ready)) / busy, 1.0)
     if demand.rate is not None:
         within = np.minimum(within, MOST_LOAD)
     goodput = np.where(ready <= promise, within * capacity, 0.0)
     enough = goodput >= (demand.rate or 0.0) * (1.0 - 1e-9)
-    requests = goodput if demand.rate is None else np.full_like(goodput, demand.rate)
-    running = i * steps.decode_running[at_d] + j * first.prefill_running[at_p]
-    capital = i * steps.capital[at_d] + j * first.capital[at_p]
-    power = i * steps.provisioned[at_d] + j * first.provisioned[at_p]
-    count = (i * chips[at_d] + j * chips[at_p]).astype(float)
-    per_token = sought.served.time_per_token[at_d]
+    chips = i * lanes.chips[at_d] + j * lanes.chips[at_p]
+    return _Together(
+        ready=ready,
+        wait_for=served,
+        capacity=capacity,
+        busy=busy,
+        requests=goodput if demand.rate is None else np.full_like(goodput, demand.rate),
+        serves=enough & (goodput > 0),
+        running=i * steps.decode_running[at_d] + j * first.prefill_running[at_p],
+        capital=i * steps.capital[at_d] + j * first.capital[at_p],
+        power=i * steps.provisioned[at_d] + j * first.provisioned[at_p],
+        chips=chips.astype(float),
+        time_per_token=sought.served.time_per_token[at_d],
+    )
+
+
+def _best_pair(
+    group: Offers, sought: Sought, k: int, demand: Demand, objective: Objective, most: int
+) -> Planned | None:
+    lone = lone_prompt(sought.alone, sought.lanes, demand.chunks)
+    pairs = _pairs(sought, k, most, lone)
+    if pairs is None:
+        return None
+    found = _together(pairs, sought, demand, lone)
     with np.errstate(divide="ignore"):
         scores: dict[str, np.ndarray] = {
-            "cost": running / requests,
-            "per-dollar": capital / requests,
-            "per-watt": power / requests,
-            "chips": count,
-            "speed": per_token,
+            "cost": found.running / found.requests,
+            "per-dollar": found.capital / found.requests,
+            "per-watt": found.power / found.requests,
+            "chips": found.chips,
+            "speed": found.time_per_token,
         }
-    value = np.where(enough & (goodput > 0), scores[objective], np.inf)
+    value = np.where(found.serves, scores[objective], np.inf)
     best = int(value.argmin())
     if not np.isfinite(value[best]):
         return None
-    row_d, row_p = int(at_d[best]), int(at_p[best])
-    machine = group.machines[k]
+    return _planned(group, sought, k, demand, pairs, found, best, float(value[best]))
+
+
+def _planned(
+    group: Offers,
+    sought: Sought,
+    k: int,
+    demand: Demand,
+    pairs: _Pairs,
+    found: _Together,
+    best: int,
+    score: float,
+) -> Planned:
+    lanes, machine = sought.lanes, group.machines[k]
+    i, j, row_d, row_p = (int(each[best]) for each in pairs)
+    requests, capacity = float(found.requests[best]), float(found.capacity[best])
+    ready, per_token = float(found.ready[best]), float(found.time_per_token[best])
+    running = float(found.running[best])
     used = float(machine.technology.economics.utilisation)
-    rate_, full = float(requests[best]), float(capacity[best])
-    load = rate_ / full if demand.rate is not None else used * rate_ / full
-    sold = 1.0 if machine.hourly or demand.rate is not None else used
-    wait = float(waiting_time(served[best], load * busy[best]))
-    fill = max(steps.decode_fill[row_d], first.prefill_fill[row_p])
+    asked = demand.rate is not None
+    load = requests / capacity if asked else used * requests / capacity
+    sold = 1.0 if machine.hourly or asked else used
+    fill = max(sought.steps.decode_fill[row_d], sought.alone.prefill_fill[row_p])
     return Planned(
         machine=machine.name,
         layout=layout_of(lanes, row_d),
-        instances=int(i[best]),
-        batch=int(lanes.batch[row_d] * groups[row_d]),
-        time_per_token=float(per_token[best]),
-        time_to_first_token=float(ready[best]) + wait,
+        instances=i,
+        batch=int(lanes.batch[row_d] * lanes.groups[row_d]),
+        time_per_token=per_token,
+        time_to_first_token=ready
+        + float(waiting_time(found.wait_for[best], load * found.busy[best])),
         load=load,
-        requests_per_second=rate_,
-        output_tokens_per_second=rate_ * demand.output,
-        running_cost=float(running[best]),
-        cost_per_token=float(running[best]) / (rate_ * demand.output * sold),
-        capital=float(capital[best]),
-        provisioned_power=float(power[best]),
+        requests_per_second=requests,
+        output_tokens_per_second=requests * demand.output,
+        running_cost=running,
+        cost_per_token=running / (requests * demand.output * sold),
+        capital=float(found.capital[best]),
+        provisioned_power=float(found.power[best]),
         memory_share=float(np.exp(fill)),
-        score=float(value[best]),
+        score=score,
         prefill_layout=layout_of(lanes, row_p),
-        prefill_instances=int(j[best]),
+        prefill_instances=j,
     )
 
 

@@ -78,7 +78,35 @@ def stated_precision(
     Raises:
         ValueError: a method or format that is not known, named.
     """
-    notes: list[str] = []
+    dtype, how_wide = _dtype(content, inner)
+    said, how_quantised = _said(content, inner, beside)
+    notes = [*how_wide, *how_quantised]
+    plain = Form(dtype, 0.0, dtype)
+    parts: dict[Part, Form] = dict.fromkeys((*LINEAR, "embedding", "head"), plain)
+    cache = dtype
+    if said is not None:
+        parts, cache_bits, how = quantised(said, plain, layers)
+        notes += how
+        cache = cache if cache_bits is None else cache_bits
+    expert = content.get("expert_dtype") or inner.get("expert_dtype")
+    if expert is not None:
+        parts["experts"], how = _experts(expert, parts["experts"])
+        notes += how
+    state = _first(("mamba_ssm_dtype", "mamba_ssm_cache_dtype"), inner, content, kind=str)
+    recurrent = DTYPES.get("float32" if state is None else str(state), 32.0)
+    return Stated(parts, cache, dtype, recurrent, tuple(notes))
+
+
+def _first(
+    names: tuple[str, ...], *tables: dict[str, object], kind: type = object
+) -> object | None:
+    """The first value of such a name and kind that says something."""
+    found = (table.get(name) for table in tables for name in names)
+    return next((value for value in found if value and isinstance(value, kind)), None)
+
+
+def _dtype(content: dict[str, object], inner: dict[str, object]) -> tuple[float, list[str]]:
+    """Bits of what is not quantised, and how they were found."""
     name = next(
         (
             c[key]
@@ -90,60 +118,38 @@ def stated_precision(
     )
     if name is not None and not dtype_known(name):
         raise refuse_value("dtype", name, DTYPES)
-    dtype = DTYPES.get(str(name).removeprefix("torch."), ASSUMED)
-    notes.append(
-        "no dtype in the file: 16 bit assumed" if name is None else f"{name}, as the file says"
-    )
-    if dtype > SERVED:
-        dtype = SERVED
-        notes.append(
-            "served in 16 bit, as engines do with checkpoints in float32 (vLLM 0.11, --dtype auto)"
-        )
-    said = next(
-        (
-            c[key]
-            for c in (inner, content)
-            for key in ("quantization_config", "compression_config")
-            if c.get(key)
-        ),
-        None,
-    )
+    bits = DTYPES.get(str(name).removeprefix("torch."), ASSUMED)
+    note = "no dtype in the file: 16 bit assumed" if name is None else f"{name}, as the file says"
+    if bits <= SERVED:
+        return bits, [note]
+    served = "served in 16 bit, as engines do with checkpoints in float32 (vLLM 0.11, --dtype auto)"
+    return SERVED, [note, served]
+
+
+def _said(
+    content: dict[str, object], inner: dict[str, object], beside: dict[str, object] | None
+) -> tuple[dict[str, object] | None, list[str]]:
+    """What is said of quantisation, in the file or beside it, and where that was found."""
+    said = _first(("quantization_config", "compression_config"), inner, content)
     if beside is not None and isinstance(sidecar := beside.get("quantization"), dict):
         algo = (
             {k: v for k, v in said.items() if k == "quant_algo"} if isinstance(said, dict) else {}
         )
-        said = {"quant_method": "modelopt", **sidecar, **algo}
-        notes.append("quantised as hf_quant_config.json says")
-    plain = Form(dtype, 0.0, dtype)
-    parts: dict[Part, Form] = dict.fromkeys((*LINEAR, "embedding", "head"), plain)
-    cache = dtype
-    if said is not None:
-        if not isinstance(said, dict):
-            raise ValueError(f"quantization_config = {shown(said)}, expected an object")
-        parts, cache_bits, how = quantised(said, plain, layers)
-        notes += how
-        cache = cache if cache_bits is None else cache_bits
-    expert = content.get("expert_dtype") or inner.get("expert_dtype")
-    if expert is not None:
-        if not isinstance(expert, str) or expert not in DTYPES:
-            raise refuse_value("expert_dtype", expert, DTYPES)
-        bits = DTYPES[expert]
-        parts["experts"] = Form(
-            bits, 0.25 if bits == 4.0 else parts["experts"].scale, parts["experts"].inputs
-        )
-        notes.append(
-            f"experts in {expert}" + (", with a scale for 32 weights" if bits == 4.0 else "")
-        )
-    state = next(
-        (
-            value
-            for c in (inner, content)
-            for k in ("mamba_ssm_dtype", "mamba_ssm_cache_dtype")
-            if isinstance(value := c.get(k), str)
-        ),
-        "float32",
-    )
-    return Stated(parts, cache, dtype, DTYPES.get(state, 32.0), tuple(notes))
+        merged = {"quant_method": "modelopt", **sidecar, **algo}
+        return merged, ["quantised as hf_quant_config.json says"]
+    if said is not None and not isinstance(said, dict):
+        raise ValueError(f"quantization_config = {shown(said)}, expected an object")
+    return said, []
+
+
+def _experts(name: object, form: Form) -> tuple[Form, list[str]]:
+    """The format of experts that have a dtype of their own."""
+    if not isinstance(name, str) or name not in DTYPES:
+        raise refuse_value("expert_dtype", name, DTYPES)
+    bits = DTYPES[name]
+    narrow = bits == 4.0
+    note = f"experts in {name}" + (", with a scale for 32 weights" if narrow else "")
+    return Form(bits, 0.25 if narrow else form.scale, form.inputs), [note]
 
 
 def dtype_known(name: object) -> bool:
