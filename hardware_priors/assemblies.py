@@ -29,11 +29,14 @@ def assembly_priors(packaging: str = "CoWoS-L", cooling: str = "cold-plate") -> 
     for leaf in units_of(Assembly):
         if leaf == "film":
             continue
-        named = (("packaging", packaging), ("cooling", cooling))
+        named = (
+            ("packaging", packaging),
+            ("cooling", cooling),
+            ("packaging", "any packaging"),
+        )
         own = (find(file, name, leaf) for file, name in named)
-        whole = next((prior for prior in own if prior is not None), None)
-        file = "cooling" if leaf.startswith(("lid_c", "lid_t", "interface")) else "packaging"
-        found[leaf] = whole or lookup(file, f"any {file}", leaf)
+        stated = next((prior for prior in own if prior is not None), None)
+        found[leaf] = stated or lookup("cooling", "any cooling", leaf)
     return found
 
 

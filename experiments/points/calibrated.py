@@ -21,7 +21,7 @@ from codesign.performance.step import Step
 from codesign.search.statement.services import Service
 from codesign.workload.reading import Reading
 from experiments.points.breakdown import parts
-from experiments.points.operator_tables import operators_of, outcome_of, table_of, without_model
+from experiments.points.operator_tables import outcome_of, table_of, without_model
 from experiments.points.records import (
     Breakdown,
     Interval,
@@ -293,7 +293,7 @@ def executions(point: "OperatingPoint") -> dict[str, PartsOfExecution]:
         ("calibrated", made),
     ):
         outcome = outcome_of(point, execution)
-        breakdown = parts(outcome.step, operators_of(point).names)
+        breakdown = parts(outcome.step, point.operators.names)
         found[name] = under(float(outcome.step_time), breakdown)
     last = found["calibrated"]
     ends = intervals(point, made, ("step_time_s",), last)["step_time_s"]

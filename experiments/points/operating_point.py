@@ -2,8 +2,10 @@
 model."""
 
 import dataclasses
+from functools import cached_property
 from typing import TYPE_CHECKING
 
+import jax
 import jax.numpy as jnp
 
 import codesign
@@ -51,6 +53,16 @@ class OperatingPoint:
     technology: codesign.Technology
     execution: codesign.Execution
     own_technology: tuple[str, str, str] | None
+
+    @cached_property
+    def operators(self) -> codesign.OperatorTable:
+        """The model's operators, under their own names."""
+        with jax.disable_jit():  # some hundred additions, which nobody asks for twice
+            return codesign.operator_table(
+                self.workload.model,
+                self.workload.precision,
+                slice_columns=self.technology.attainable.slice_columns,
+            )
 
     @property
     def warnings(self) -> list[str]:

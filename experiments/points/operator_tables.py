@@ -3,8 +3,6 @@ compiled program evaluates them all."""
 
 import dataclasses
 
-import jax
-
 import codesign
 from codesign.evaluation import evaluate_table
 from codesign.numerics.compilation import SELDOM, compiled
@@ -17,19 +15,9 @@ ROWS = 32
 """Operators come in multiples of this; most models have fewer."""
 
 
-def operators_of(point: OperatingPoint) -> codesign.OperatorTable:
-    """The model's operators, under their own names."""
-    with jax.disable_jit():  # some hundred additions, which nobody asks for twice
-        return codesign.operator_table(
-            point.workload.model,
-            point.workload.precision,
-            slice_columns=point.technology.attainable.slice_columns,
-        )
-
-
 def table_of(point: OperatingPoint) -> codesign.OperatorTable:
     """The model's operators under names that no model has, padded to a multiple of ``ROWS``."""
-    return unnamed(operators_of(point), ROWS)
+    return unnamed(point.operators, ROWS)
 
 
 def without_model(workload: codesign.Workload) -> codesign.Workload:

@@ -10,7 +10,6 @@ from codesign.workload.precision import PARTS
 from experiments.points.breakdown import bound, parts
 from experiments.points.elasticity import PER, measured
 from experiments.points.operating_point import OperatingPoint, kv_heads
-from experiments.points.operator_tables import operators_of
 from experiments.points.records import Inputs, PointReport, Split, Splits
 from experiments.points.remarks import device_remarks, price_remarks, remarks
 from experiments.terminal.refusal import Refused
@@ -68,7 +67,7 @@ UNITS = {
 def point_report(point: OperatingPoint) -> PointReport:
     """Everything that ``evaluate --json`` prints."""
     outcome, slopes = measured(point)
-    breakdown = parts(outcome.step, operators_of(point).names)
+    breakdown = parts(outcome.step, point.operators.names)
     limits = {name: float(getattr(outcome.limits, name)) for name in codesign.LIMIT_NAMES}
     if point.arguments.promise_ms is None:
         del limits["promise"]
