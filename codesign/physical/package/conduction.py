@@ -41,12 +41,12 @@ class Plates(eqx.Module):
 
 
 class Conductances(eqx.Module):
-    """Conductances [W/K] between neighbours: along rows, along columns, upwards, to the coolant."""
+    """Conductances [W/K]: to the coolant; between neighbours upwards, along rows, along columns."""
 
+    coolant: Float[Array | np.ndarray, "rows columns"]  # first: it names the axes of the others
+    upwards: Float[Array | np.ndarray, "gaps rows columns"]
     along: Float[Array, "plates rows columns-1"]
     across: Float[Array, "plates rows-1 columns"]
-    upwards: Float[Array | np.ndarray, "gaps rows columns"]
-    coolant: Float[Array | np.ndarray, "rows columns"]
 
 
 def conductances(plates: Plates) -> Conductances:
@@ -56,10 +56,10 @@ def conductances(plates: Plates) -> Conductances:
     ratio = plates.cell_height / plates.cell_width
     area = plates.cell_width * plates.cell_height
     return Conductances(
+        coolant=area / (across[-1] + plates.film),
+        upwards=area / (across[:-1] + plates.contact + across[1:]),
         along=2.0 * thick * ratio / (resistivity[:, :, 1:] + resistivity[:, :, :-1]),
         across=2.0 * thick / ratio / (resistivity[:, 1:, :] + resistivity[:, :-1, :]),
-        upwards=area / (across[:-1] + plates.contact + across[1:]),
-        coolant=area / (across[-1] + plates.film),
     )
 
 
