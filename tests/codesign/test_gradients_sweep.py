@@ -119,15 +119,14 @@ class Derivatives:
             def value(numbers: jax.Array) -> jax.Array:
                 return mixture(point_of(numbers), weights)
 
-            def moved(steps: jax.Array, by: float) -> jax.Array:
-                return jax.vmap(lambda step: value(numbers + by * step))(steps)
-
+            both_ways = STEP * jnp.concatenate([-steps, steps])
+            moved = jax.vmap(lambda step: value(numbers + step))(both_ways)
             here, tangent = jax.linearize(value, numbers)
             (gradient,) = jax.linear_transpose(tangent, numbers)(
                 jnp.ones_like(here)
             )  # what jax.grad does
             reverse, forward = steps @ gradient, jax.vmap(tangent)(steps)
-            below, above = (here - moved(steps, -STEP)) / STEP, (moved(steps, STEP) - here) / STEP
+            below, above = ((moved - here) / STEP).reshape(2, -1) * jnp.array([[-1.0], [1.0]])
             return reverse, forward, below, above
 
         run = jax.jit(
