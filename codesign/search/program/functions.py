@@ -26,7 +26,7 @@ class Values(NamedTuple):
     mean: Float[
         Array, "functions variables"
     ]  # share-weighted gradient of each function's monomials
-    local: tuple[Array, ...]  # of each block: gradients of its monomials' logarithms
+    local: Float[Array, "basis variables"]  # gradients of the monomials' logarithms
     bend: Float[Array, "specials"]  # second derivatives of the special functions' logarithms
 
 
@@ -35,7 +35,7 @@ class Packed(NamedTuple):
     that it may have."""
 
     coefficients: Array  # (functions, monomials)
-    tilt: Array  # (functions, monomials, integers)
+    tilt: Array  # (integers, functions, monomials)
 
 
 def packed(structure: Structure, program: Program) -> tuple[Packed, ...]:
@@ -43,7 +43,8 @@ def packed(structure: Structure, program: Program) -> tuple[Packed, ...]:
     found, first = [], 0
     for block in structure.blocks:
         rows, columns = slice(first, first + len(block.functions)), np.array(block.columns)
-        found.append(Packed(program.coefficients[rows][:, columns], program.tilt[rows][:, columns]))
+        tilt = jnp.moveaxis(program.tilt[rows][:, columns], 2, 0)
+        found.append(Packed(program.coefficients[rows][:, columns], tilt))
         first += len(block.functions)
     return tuple(found)
 
@@ -85,35 +86,62 @@ def functions(
 ) -> Values:
     """Logarithms of all functions and their derivatives at y, in closed form.
 
-    Positions are picked by products with constants of 0 and 1: XLA makes loops of gathers and
-    scatters.
+    What belongs to monomials is worked out once for all blocks, in as few products as there are:
+    each costs XLA a call, and that is most of what a Newton step takes. Positions are picked by
+    slices and by products with constants of 0 and 1: XLA makes loops of gathers and scatters.
     """
     blocks = packed(structure, program) if blocks is None else blocks
     special, slope, bend = special_values(
         program.specials, y[shape.argument].reshape(structure.kinds, len(SPECIALS))
     )
-    bent = slope[:, None] * units(structure, shape.argument)
     integers = units(structure, structure.integers)
-    values, shares, means, local = [], [], [], []
+    basis, specials = jnp.asarray(shape.basis), jnp.asarray(shape.special)
+    powers = basis @ y + specials @ special
+    local = basis + specials @ (slope[:, None] * units(structure, shape.argument))
+    at = integers @ y
+    values, shares, means, tilts = [], [], [], []
     for block, own in zip(structure.blocks, blocks, strict=True):
-        basis, specials = (
-            jnp.asarray(part[np.array(block.columns)]) for part in (shape.basis, shape.special)
-        )
-        powers = basis @ y + specials @ special
-        terms = own.coefficients + powers[None] + own.tilt @ (integers @ y)
+        terms = own.coefficients + _taken(powers, block.columns)[None]
+        terms = terms + jnp.sum(own.tilt * at[:, None, None], axis=0)
         largest = jnp.max(terms, axis=1, keepdims=True)
         parts = jnp.exp(terms - largest)
         total = jnp.sum(parts, axis=1, keepdims=True)
         values.append((largest + jnp.log(total))[:, 0])
         shares.append(parts / total)
-        local.append(basis + specials @ bent)
-        means.append(
-            shares[-1] @ local[-1] + jnp.sum(shares[-1][:, :, None] * own.tilt, axis=1) @ integers
-        )
-    value, mean = jnp.concatenate(values), jnp.concatenate(means)
+        means.append(shares[-1] @ _taken(local, block.columns))
+        tilts.append(jnp.sum(shares[-1][None] * own.tilt, axis=2))
+    value = jnp.concatenate(values)
+    mean = jnp.concatenate(means) + jnp.concatenate(tilts, axis=1).T @ integers
     relaxation = units(structure, [structure.variable("relaxation")])
-    powers = jnp.asarray(shape.powers) - program.slack[:, None] * relaxation
-    return Values(value + powers @ y, mean + powers, tuple(shares), mean, tuple(local), bend)
+    exponents = jnp.asarray(shape.powers) - program.slack[:, None] * relaxation
+    return Values(value + exponents @ y, mean + exponents, tuple(shares), mean, local, bend)
+
+
+def _runs(columns: Sequence[int]) -> list[tuple[int, int]]:
+    """Stretches of neighbouring columns, (first, one beyond the last)."""
+    found: list[tuple[int, int]] = []
+    for column in columns:
+        if found and found[-1][1] == column:
+            found[-1] = found[-1][0], column + 1
+        else:
+            found.append((column, column + 1))
+    return found
+
+
+def _taken(rows: Array, columns: Sequence[int]) -> Array:
+    """Rows at the positions of a block's monomials, in slices."""
+    return jnp.concatenate([rows[first:end] for first, end in _runs(columns)])
+
+
+def _spread(columns: Sequence[int], values: Array, count: int) -> Array:
+    """Values of a block's monomials, on the last axis, at their places among all."""
+    parts, done, here = [], 0, 0
+    for first, end in _runs(columns):
+        parts += [jnp.zeros((*values.shape[:-1], first - done))] if first > done else []
+        parts.append(values[..., here : here + end - first])
+        done, here = end, here + end - first
+    parts += [jnp.zeros((*values.shape[:-1], count - done))] if count > done else []
+    return jnp.concatenate(parts, axis=-1)
 
 
 def units(structure: Structure, positions: Sequence[int] | np.ndarray) -> np.ndarray:
@@ -132,22 +160,22 @@ def weighted_hessian(
     """Σ_j weight_j ∇² log f_j: covariance of the monomials' gradients under the shares, plus the
     special functions' own bend."""
     integers, arguments = units(structure, structure.integers), units(structure, shape.argument)
-    hessian = -values.mean.T @ (weights[:, None] * values.mean)
-    bend, first = jnp.zeros(len(shape.argument)), 0
-    for block, own, shares, local in zip(
-        structure.blocks, blocks, values.shares, values.local, strict=True
-    ):
+    local, first = values.local, 0
+    mass = jnp.zeros((len(structure.basis), 1 + len(structure.integers)))
+    squares = 0.0
+    for block, own, shares in zip(structure.blocks, blocks, values.shares, strict=True):
         weighted = weights[first : first + len(block.functions), None] * shares
         first += len(block.functions)
-        mass = jnp.sum(weighted, axis=0)
-        hessian = hessian + local.T @ (mass[:, None] * local)
-        bend = bend + mass @ jnp.asarray(shape.special[np.array(block.columns)])
-        by_tilt = weighted[:, :, None] * own.tilt
-        cross = local.T @ jnp.sum(by_tilt, axis=0) @ integers
-        hessian = (
-            hessian
-            + cross
-            + cross.T
-            + integers.T @ jnp.einsum("jmu,jmv->uv", by_tilt, own.tilt) @ integers
-        )
-    return hessian + arguments.T @ ((bend * values.bend)[:, None] * arguments)
+        by_tilt = weighted[None] * own.tilt
+        sums = jnp.concatenate([jnp.sum(weighted, axis=0)[None], jnp.sum(by_tilt, axis=1)])
+        mass = mass + _spread(block.columns, sums, len(structure.basis)).T
+        squares = squares + jnp.sum(by_tilt[:, None] * own.tilt[None], axis=(2, 3))
+    cross = local.T @ mass[:, 1:] @ integers
+    return (
+        local.T @ (mass[:, :1] * local)
+        - values.mean.T @ (weights[:, None] * values.mean)
+        + cross
+        + cross.T
+        + integers.T @ squares @ integers
+        + arguments.T @ (((mass[:, 0] @ shape.special) * values.bend)[:, None] * arguments)
+    )
