@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 import codesign
 from codesign.numerics.units import GIBI
+from codesign.performance.whole_parts import busiest_rank
+from codesign.workload.attention import AttentionKind
 from codesign.workload.transformer import Transformer, routings
 from experiments.points.records import PointReport
+from hardware_priors.own_device import OwnDevice
 
 if TYPE_CHECKING:
     from experiments.points.operating_point import OperatingPoint
@@ -51,9 +54,9 @@ def _heads(model: Transformer, tensor: float) -> Iterator[str]:
             )
         elif not _whole(heads / tensor):
             yield (
-                f"tensor degree {tensor:g} does not divide the {heads:g} {what}: engines such as"
-                f" vLLM refuse it, and the time is that of the busiest rank, which has"
-                f" {_most(heads, tensor)} of them; {_divisors(heads, tensor)}"
+                f"tensor degree {tensor:g} does not divide the {heads:g} {what}: vLLM, SGLang and"
+                " TensorRT-LLM refuse it, and the time is that of the busiest rank, which has"
+                f" {_most(heads, tensor, attention)} of them; {_divisors(heads, tensor)}"
             )
         if what == "query heads" and (parts := attention.cache_heads()) is not None:
             shared = float(parts)
@@ -65,9 +68,12 @@ def _heads(model: Transformer, tensor: float) -> Iterator[str]:
                 )
 
 
-def _most(heads: float, tensor: float) -> int:
-    """Heads of the busiest rank of the smallest group of chips."""
-    return math.ceil(heads / max(math.floor(tensor + 1e-9), 1) - 1e-9)
+def _most(heads: float, tensor: float, attention: AttentionKind | None = None) -> int:
+    """Heads of the busiest rank of the smallest group of chips, which has as few heads of the cache
+    as it can."""
+    shared = None if attention is None else attention.cache_heads()
+    ranks = max(math.floor(tensor + 1e-9), 1)
+    return round(float(busiest_rank(heads, float(ranks), 1.0 if shared is None else shared)))
 
 
 def _whole(ratio: float) -> bool:
@@ -167,6 +173,12 @@ def device_remarks(point: "OperatingPoint", report: PointReport) -> list[str]:
         )
     if assumed := device.assumed(arguments.chips):
         found.append(f"{device.name} does not state everything; assumed: {', '.join(assumed)}")
+    if isinstance(device, OwnDevice) and (device.own_price or device.own_hourly):
+        stated = "price" if device.own_price else "hourly"
+        found.append(
+            f"{device.name} states its own {stated}, which codesign plan takes: capital and cost"
+            " here are those of the parts that its technology has"
+        )
     if design["pool_capacity"] > 0 and point.plan.tiers is None:
         found.append(
             f"the pool of {design['pool_capacity'] / GIBI:,.4g} GiB a chip lies idle: "
