@@ -425,7 +425,7 @@ REFUSALS = [
     ({**OPT, "word_embed_proj_dim": 32}, "word_embed_proj_dim = 32, expected one of 64"),
     (
         {"model_type": "gpt2", **GPT, "n_layers": 3},
-        "n_layers = 3, expected the same as num_hidden_layers = 2",
+        "n_layers = 3, expected the same as n_layer = 2",
     ),
     ({"model_type": "gemma3", "hidden_size": 3}, "text_config = None, expected an object"),
     (

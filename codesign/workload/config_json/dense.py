@@ -187,7 +187,6 @@ class ChatGlm(GroupedFamily):
     num_key_value_heads: Count | None = None
     kv_channels: Count | None = None
     multi_query_attention: bool = True
-    padded_vocab_size: Count | None = None
     ignored: ClassVar[frozenset[str]] = frozenset(
         {
             "seq_length",
@@ -214,6 +213,13 @@ class ChatGlm(GroupedFamily):
 
     def width_of_a_head(self) -> int:
         return self.kv_channels or super().width_of_a_head()
+
+
+class TiedLlama(Llama):
+    """Llama with tied tables unless told: MiniCPM (``configuration_minicpm.py`` beside its
+    weights), ERNIE 4.5."""
+
+    tie_word_embeddings: bool = True
 
 
 class StableLm(Llama):
@@ -259,10 +265,8 @@ FAMILIES: dict[str, type[Family]] = {
             "seed_oss",
             "olmo",
             "olmo2",
-            "ernie4_5",
             "hunyuan_v1_dense",
             "helium",
-            "minicpm",
             "exaone",
             "glm4v_text",
             "apriel",
@@ -273,6 +277,7 @@ FAMILIES: dict[str, type[Family]] = {
         ),
         Llama,
     ),
+    **dict.fromkeys(("minicpm", "ernie4_5"), TiedLlama),
     "llava_llama": LlavaLlama,
     "mistral": Mistral,
     "ministral3": Ministral3,

@@ -14,6 +14,7 @@ from codesign.workload.config_json.family import (
     Family,
     Layer,
     Part,
+    exact_share,
     gated_mlp,
     layers_by_type,
     mixture,
@@ -84,14 +85,21 @@ class Deepseek(LatentFamily):
 
 
 class DenseLatent(LatentFamily):
-    """Latent attention with a dense MLP: MiniCPM3."""
+    """Latent attention with a dense MLP: MiniCPM3, whose values are as wide as the model over its
+    heads unless told (``modeling_minicpm.py`` beside openbmb/MiniCPM3-4B)."""
 
     intermediate_size: Count
+    v_head_dim: Count | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
+    tie_word_embeddings: bool = True
     ignored: ClassVar[frozenset[str]] = LatentFamily.ignored | {
         "dim_model_base",
         "scale_emb",
         "scale_depth",
     }
+
+    def latent(self) -> dict[str, object]:
+        value = self.v_head_dim or exact_share(self, "hidden_size", "num_attention_heads")
+        return {**super().latent(), "value_dim": value}
 
     def feed_forward(self) -> Sequence[Part | None]:
         return [gated_mlp(self.intermediate_size)] * self.num_hidden_layers

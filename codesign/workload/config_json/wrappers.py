@@ -49,6 +49,7 @@ WRAPPERS: dict[str, tuple[str, ...]] = {
     "glm4v_moe": ("glm4v_moe_text", "glm4_moe"),
     "minimax_m3_vl": ("minimax_m3_vl_text", "minimax_m3"),
     "step3p7": ("step3p7_text",),
+    "step3_vl": ("step3_text",),
     "cohere2_vision": ("cohere2",),
     "aya_vision": ("cohere2",),
     "lfm2_vl": ("lfm2",),
@@ -64,6 +65,7 @@ WRAPPERS: dict[str, tuple[str, ...]] = {
             "internvl",
             "internvl_chat",
             "paligemma",
+            "idefics2",
             "idefics3",
             "smolvlm",
             "voxtral",
@@ -84,7 +86,7 @@ FLAT = frozenset({"qwen2_vl", "qwen2_5_vl", "step3p7", "glm4v"})
 """Types whose older files keep the language model's fields beside the vision tower."""
 
 BESIDE = re.compile(
-    r"^(vision|image|video|audio|mm)(?!.*(layers|heads|experts|blocks)$)|projector|^projection_|^alignment_|^spatial_|^select_layer$|_placeholder$|^use_image|^ignore_index$|^model_type$"
+    r"^(vision|image|video|audio|mm)(?!.*(layers|heads|experts|blocks)$)|projector|perceiver_config$|^projection_|^alignment_|^spatial_|^select_layer$|_placeholder$|^use_image|^ignore_index$|^model_type$"
     r"|^downsample|^dynamic_image|^max_dynamic|^min_dynamic|^use_thumbnail|^ps_version$|^template$|^force_image|^pad2square$"
     r"|^patch|^pixel_|^scale_factor$|^tile_|^global_view|^candidate_resolutions$|^use_unified_vision|^boi_|^eoi_|^boa_|^eoa_"
     r"|^(text|language|llm|thinker|talker|code2wav)_config$|^enable_(audio|talker)|^max_image|^tie_word_embeddings$|^tts_"
