@@ -78,7 +78,7 @@ OWN: dict[str, dict[str, Any]] = {
 """Fields of families whose files do not look like Llama's."""
 
 MORE: dict[str, dict[str, Any]] = {
-    **dict.fromkeys(("deepseek_v2", "deepseek_v3", "kimi_k2", "kimi_vl_text", "sarvam_mla", "glm4_moe_lite", "mistral4", "minicpm3"),
+    **dict.fromkeys(("deepseek_v2", "deepseek_v3", "kimi_k2", "kimi_vl_text", "sarvam_mla", "glm4_moe_lite", "axk1", "mistral4", "minicpm3", "youtu"),
                     LATENT),
     **dict.fromkeys(("deepseek_v32", "glm_moe_dsa"), LATENT | INDEXER),
     **dict.fromkeys(("mixtral", "phimoe", "gpt_oss", "minimax_m2", "olmoe", "flex_olmo", "granitemoe", "granitemoeshared"), LOCAL_EXPERTS),
@@ -136,9 +136,10 @@ WITHOUT: dict[str, set[str]] = {
         "n_shared_experts",
         "intermediate_size",
     },
-    "minicpm3": (
+    **dict.fromkeys(
+        ("minicpm3", "youtu"),
         set(LATENT)
-        - {"q_lora_rank", "kv_lora_rank", "qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim"}
+        - {"q_lora_rank", "kv_lora_rank", "qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim"},
     ),
 }
 """Fields that some of them do not have."""

@@ -7,6 +7,9 @@ nested language model without the fields that have the class's default.
 
 CLASS_DEFAULTS: dict[str, dict[str, object]] = {
     "internlm3": {"num_key_value_heads": 2, "head_dim": 128},
+    "iquestcoder": {"num_key_value_heads": 8, "head_dim": 128},
+    "nanochat": {"intermediate_size": 8192},
+    "youtu": {"v_head_dim": 128},
     "glm": {"num_key_value_heads": 2, "head_dim": 128},
     "glm4": {"num_key_value_heads": 2, "head_dim": 128},
     "seed_oss": {"num_key_value_heads": 8, "head_dim": 128},

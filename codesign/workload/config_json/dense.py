@@ -146,10 +146,23 @@ class Olmo3(Interleaved):
     sliding_window: CountOrZero | None = 4096
 
 
-class ByLayerTypes(Interleaved):
-    """Windows only in the layers that ``layer_types`` names: CWM, Granite with windows."""
+class GlobalFirst(Windowed):
+    """A global layer, then three windowed ones, unless ``layer_types`` says otherwise: CWM, Granite
+    with windows."""
 
-    sliding_window_pattern: Count | str | None = None
+    num_key_value_heads: Count | None = None
+
+    def is_windowed(self, layer: int) -> bool:
+        return layer % 4 != 0
+
+
+class Ministral(Windowed):
+    """Ministral 8B: windows in every layer unless ``layer_types`` says otherwise."""
+
+    num_key_value_heads: Count | None = None
+
+    def is_windowed(self, layer: int) -> bool:
+        return True
 
 
 class Cohere(GroupedFamily):
@@ -274,6 +287,7 @@ FAMILIES: dict[str, type[Family]] = {
             "smollm",
             "solar",
             "orion",
+            "iquestcoder",
         ),
         Llama,
     ),
@@ -281,7 +295,7 @@ FAMILIES: dict[str, type[Family]] = {
     "llava_llama": LlavaLlama,
     "mistral": Mistral,
     "ministral3": Ministral3,
-    "ministral": Interleaved,
+    "ministral": Ministral,
     "qwen": Qwen1,
     "qwen2": Qwen2,
     "mimo": Qwen2,
@@ -291,7 +305,7 @@ FAMILIES: dict[str, type[Family]] = {
     "qwen3": Qwen3,
     "qwen3_vl_text": Qwen3,
     "phi3": Phi3,
-    **dict.fromkeys(("cwm", "granite_swa"), ByLayerTypes),
+    **dict.fromkeys(("cwm", "granite_swa"), GlobalFirst),
     "smollm3": SmolLm3,
     "exaone4": Exaone4,
     "olmo3": Olmo3,
