@@ -182,6 +182,9 @@ def test_what_is_quantised_may_be_told_within_or_beside(tmp_path: Path):
             {"quant_method": "modelopt", "quant_algo": "FP8", "kv_cache_quant_algo": "FP3"},
             "kv_cache_quant_algo = 'FP3'",
         ),
+        ({"quant_method": "modelopt", "quant_algo": "FP8", "kv_cache_quant_algo": "fp8"}, "expected one of FP8.* the nearest is 'FP8'"),
+        ({"quant_method": "compressed-tensors", "config_groups": {"a": GROUP}, "sparsity_config": {"format": "sparse-24-bitmask"}},
+         "sparsity_config.format = 'sparse-24-bitmask', expected one of dense"),
         ({"quant_method": "gptq", "w_bit": True}, "w_bit = True, expected a whole number from 1 to 8"),
         ({"quant_method": "awq", "bits": 4, "group_size": "128"}, "group_size = '128', expected a whole"),
         ({"quant_method": "awq", "bits": 4, "q_group_size": -7}, "q_group_size = -7, expected a whole"),
@@ -473,3 +476,18 @@ def test_fields_are_named_as_the_file_writes_them(change, message):
 def test_a_type_that_is_known_and_not_read_says_why():
     with pytest.raises(ValueError, match="'ernie4_5_moe_vl' is not read: it has experts for text"):
         read({"model_type": "ernie4_5_moe_vl", "hidden_size": 2560})
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"torch_dtype": "bf16"}, "torch_dtype = 'bf16', expected one of"),
+        ({"dtype": "bf16"}, " dtype = 'bf16', expected one of"),
+        ({"torch_dtype": "float16", "dtype": "bfloat16"}, "torch_dtype = 'float16' and dtype = 'bfloat16', expected the same"),
+        ({"quantization_config": {"quant_method": "fp8"}, "compression_config": {"quant_method": "awq"}},
+         "quantization_config and compression_config say different things"),
+    ],
+)  # fmt: skip
+def test_what_a_file_says_twice_must_agree(fields, message):
+    with pytest.raises(ValueError, match=message):
+        read({**MIXED, **fields})

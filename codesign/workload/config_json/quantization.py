@@ -111,17 +111,18 @@ def _first(
 
 def _dtype(content: dict[str, object], inner: dict[str, object]) -> tuple[float, list[str]]:
     """Bits of what is not quantised, and how they were found."""
-    name = next(
-        (
-            c[key]
-            for c in (inner, content)
-            for key in ("dtype", "torch_dtype")
-            if c.get(key) not in (None, "auto")
-        ),
-        None,
-    )
+    field, name = "dtype", None
+    for where in (content, inner):  # the language model's own goes before
+        said = {key: where.get(key) for key in ("torch_dtype", "dtype")}
+        said = {key: value for key, value in said.items() if value not in (None, "auto")}
+        if len(set(map(str, said.values()))) > 1:
+            raise ValueError(
+                f"torch_dtype = {said['torch_dtype']!r} and dtype = {said['dtype']!r}, expected the"
+                " same"
+            )
+        field, name = next(iter(said.items()), (field, name))
     if name is not None and not dtype_known(name):
-        raise refuse_value("dtype", name, DTYPES)
+        raise refuse_value(field, name, DTYPES)
     bits = DTYPES.get(str(name).removeprefix("torch."), ASSUMED)
     note = "no dtype in the file: 16 bit assumed" if name is None else f"{name}, as the file says"
     if bits <= SERVED:
@@ -140,8 +141,13 @@ def _said(
     """What is said of quantisation, in the file or beside it, and where that was found."""
     said: dict[str, object] = {}
     for where in (content, inner):  # the language model's own goes before
-        for name in ("compression_config", "quantization_config"):
-            said = table(where, name) or said
+        both = [table(where, name) for name in ("quantization_config", "compression_config")]
+        if all(both) and both[0] != both[1]:
+            raise ValueError(
+                "quantization_config and compression_config say different things, expected one of"
+                " them"
+            )
+        said = both[0] or both[1] or said
     if beside is None:
         return said, []
     sidecar = table(beside, "quantization")

@@ -47,6 +47,9 @@ def _compressed_tensors(said: dict[str, object], plain: Form, layers: Layers) ->
             "quantization_config.config_groups is missing, expected the format of at least one"
             " group"
         )
+    sparse = table(said, "sparsity_config").get("format")
+    if sparse not in (None, "dense"):
+        raise refuse_value("sparsity_config.format", sparse, ("dense",))
     forms = [(_group(group), texts(group, "targets") or ["Linear"]) for group in groups]
     if all("Linear" in targets for _, targets in forms):
         form = max((form for form, _ in forms), key=whole_bits)
@@ -126,8 +129,8 @@ def _modelopt(said: dict[str, object], plain: Form, layers: Layers) -> Parsed:
         )
     if algo is None and said.get("config_groups"):
         return _compressed_tensors(said, plain, layers)
-    if algo is None and said.get("kv_cache_quant_algo"):
-        return None, kept, ["weights as the dtype says, the cache alone is quantised"]
+    if algo is None and "quant_algo" in said:
+        return None, kept, ["quant_algo is null: weights as the dtype says"]
     form = _modelopt_form(said)
     return form, kept, [f"{algo} with {form.scale:g} bit of scales a weight"]
 

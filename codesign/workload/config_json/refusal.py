@@ -141,8 +141,9 @@ def nearest(value: str, choices: Iterable[str]) -> str:
     >>> nearest("num_layer", ["num_layers", "hidden_size"])
     "; the nearest is 'num_layers'"
     """
-    found = get_close_matches(value, list(choices), n=1, cutoff=0.5)
-    return f"; the nearest is {found[0]!r}" if found else ""
+    folded = {choice.casefold(): choice for choice in choices}
+    found = get_close_matches(value.casefold(), folded, n=1, cutoff=0.7)
+    return f"; the nearest is {folded[found[0]]!r}" if found else ""
 
 
 def nearest_type(value: str, choices: Iterable[str]) -> str:
