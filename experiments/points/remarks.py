@@ -64,7 +64,7 @@ def _heads(model: Transformer, tensor: float) -> Iterator[str]:
                 yield (
                     f"tensor degree {tensor:g} neither divides the {shared:g} KV heads nor is a"
                     " multiple of them: the cache is charged as that of the busiest rank, which has"
-                    f" {_most(shared, min(tensor, shared))}; {_divisors(shared, tensor)}"
+                    f" {_most(shared, min(tensor, shared))}; {_fitting(shared, heads, tensor)}"
                 )
 
 
@@ -83,14 +83,27 @@ def _whole(ratio: float) -> bool:
 def _divisors(count: float, near: float) -> str:
     """The nearest degrees on both sides that divide a count."""
     divide = [degree for degree in range(1, round(count) + 1) if round(count) % degree == 0]
-    sides = [
-        max((d for d in divide if d <= near), default=None),
-        min((d for d in divide if d >= near), default=None),
+    return f"the nearest that divide them are {_sides(divide, near)}"
+
+
+def _fitting(shared: float, heads: float, near: float) -> str:
+    """The nearest degrees on both sides that divide KV heads or are a multiple of them."""
+    whole = [round(shared), round(heads)]
+    fit = [
+        degree
+        for degree in range(1, whole[1] + 1)
+        if whole[0] % degree == 0 or (degree % whole[0] == 0 and whole[1] % degree == 0)
     ]
-    return (
-        "the nearest that divide them are"
-        f" {' and '.join(str(side) for side in dict.fromkeys(sides) if side)}"
+    return f"the nearest that do are {_sides(fit, near)}"
+
+
+def _sides(degrees: list[int], near: float) -> str:
+    """The nearest of some degrees below and above."""
+    sides = (
+        max((d for d in degrees if d <= near), default=None),
+        min((d for d in degrees if d >= near), default=None),
     )
+    return " and ".join(str(side) for side in dict.fromkeys(sides) if side)
 
 
 def _experts(model: Transformer, plan: codesign.Plan, stage: float) -> Iterator[str]:
