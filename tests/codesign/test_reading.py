@@ -473,6 +473,17 @@ def test_fields_are_named_as_the_file_writes_them(change, message):
         read({name: value for name, value in {**file, **change}.items() if value is not None})
 
 
+@pytest.mark.parametrize(("model_type", "parameters"), [("phi3_v", 3.82e9), ("phi4mm", 3.82e9)])
+def test_adapters_beside_a_language_model_are_no_part_of_it(model_type, parameters):
+    """Phi-3-mini has 3.82e9 (arXiv 2404.14219); vision and its adapters are not counted."""
+    fields = {"hidden_size": 3072, "intermediate_size": 8192, "num_hidden_layers": 32, "num_attention_heads": 32,
+              "num_key_value_heads": 32, "vocab_size": 32064, "vision_lora": {"r": 256}, "embd_layer": {"x": 1},
+              "img_processor": {"name": "clip"}}  # fmt: skip
+    found = read({"model_type": model_type, **fields})
+    assert float(parameter_count(found.model)) == pytest.approx(parameters, rel=1e-3)
+    assert found.ignored["img_processor"] == "beside the language model"
+
+
 def test_a_type_that_is_known_and_not_read_says_why():
     with pytest.raises(ValueError, match="'ernie4_5_moe_vl' is not read: it has experts for text"):
         read({"model_type": "ernie4_5_moe_vl", "hidden_size": 2560})

@@ -59,9 +59,17 @@ FAMILIES: dict[str, type[Family]] = {
 """The families that can be read, by ``model_type``."""
 
 REFUSED = {
-    "ernie4_5_moe_vl": "it has experts for text and others for images, with widths of their own",
-    "rwkv7": "the low-rank projections of its state are not modelled",
+    **dict.fromkeys(
+        ("ernie4_5_moe_vl", "ernie4_5_vl_moe"),
+        "it has experts for text and others for images, with widths of their own",
+    ),
+    **dict.fromkeys(
+        ("minicpmv", "minicpmo"),
+        "its file does not say of which type its language model is; give that one's config",
+    ),
+    **dict.fromkeys(("rwkv", "rwkv5", "rwkv6", "rwkv7"), "its recurrent state is not modelled"),
     "recurrent_gemma": "its gated linear recurrence is not modelled",
+    "git": "Grok-2 calls itself so, but its file does not say whether its tables are tied",
     "t5": "it has an encoder, and is no causal language model",
 }
 """Why some types that people serve are not read."""

@@ -50,7 +50,7 @@ WRAPPERS: dict[str, tuple[str, ...]] = {
     "minimax_m3_vl": ("minimax_m3_vl_text", "minimax_m3"),
     "step3p7": ("step3p7_text",),
     "step3_vl": ("step3_text",),
-    "phi4mm": ("phi3",),
+    **dict.fromkeys(("phi3_v", "phi4mm"), ("phi3",)),
     "cohere2_vision": ("cohere2",),
     "aya_vision": ("cohere2",),
     "lfm2_vl": ("lfm2",),
@@ -83,7 +83,7 @@ WRAPPERS: dict[str, tuple[str, ...]] = {
 }
 """Multimodal types, and the types that their language model may have, the default first."""
 
-FLAT = frozenset({"qwen2_vl", "qwen2_5_vl", "step3p7", "glm4v", "phi4mm"})
+FLAT = frozenset({"qwen2_vl", "qwen2_5_vl", "step3p7", "glm4v", "phi3_v", "phi4mm"})
 """Types whose older files keep the language model's fields beside the vision tower."""
 
 BESIDE = re.compile(
