@@ -67,7 +67,7 @@ def busiest_rank(parts: Real, ranks: Real, bundles: Real = 1.0) -> Real:
     """Whole parts of the busiest rank, which needs no more bundles than it must [1].
 
     >>> [float(busiest_rank(32.0, ranks, 4.0)) for ranks in (3.0, 4.0, 6.0, 8.0)]
-    [16.0, 8.0, 8.0, 4.0]
+    [11.0, 8.0, 8.0, 4.0]
     """
     ranks, bundles = jnp.minimum(ranks, parts), jnp.minimum(nearest_whole(bundles), parts)
     own, sharers = _dealt(bundles, ranks)
