@@ -15,7 +15,8 @@ m = K − (c − 1)t that remain are each shared by ⌊t/m⌋ ranks or more,
 No layout has fewer: ranks joined by KV heads that they share, R of them, hold at most (c − 1)R + 1
 KV heads, so at least m such bundles hold that many, and one of those has at most ⌊t/m⌋ ranks.
 Where t divides H, and divides K or is a multiple of it, this is H/t, as engines have it; they
-refuse every other degree.
+refuse every other degree. Where the cache is little beside the weights (prefill, short contexts),
+⌈H/t⌉ heads on every rank with one KV head more may be faster: a layout that is left out here.
 
 The excess is exact at whole degrees. It is a step function of the nearest ones: between them, and
 in every derivative, it stays what it is there, so that gradients tell what more chips bring at the
