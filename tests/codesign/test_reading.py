@@ -502,3 +502,14 @@ def test_a_type_that_is_known_and_not_read_says_why():
 def test_what_a_file_says_twice_must_agree(fields, message):
     with pytest.raises(ValueError, match=message):
         read({**MIXED, **fields})
+
+
+def test_every_width_and_window_of_a_stated_model_is_whole(tmp_path):
+    stated = 'attention = {kind = "grouped", heads = 8, kv_heads = 2, head_dim = 8, '
+    for name in ("window", "query_rank", "value_dim"):
+        file = tmp_path / "mine.toml"
+        file.write_text(
+            f"hidden = 64\nvocabulary = 9\n[[layers]]\ncount = 1\n{stated}{name} = 2.5}}\n"
+        )
+        with pytest.raises(ValueError, match=f"attention.{name} = 2.5, expected a whole number"):
+            read(file)
