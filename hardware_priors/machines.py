@@ -31,12 +31,11 @@ def machine_of(found: Device | OwnDevice, chips: float = 8.0) -> Machine:
     design = found.design(max(chips, 1.0), compute_bits=16)
     vendor, architecture = family(name)
     if isinstance(found, Device):
-        peaks, power = tuple(found.peak(bits).si.value for bits in (16, 8, 4)), found.tdp
+        peaks = tuple(found.peak(bits).si.value for bits in (16, 8, 4))
+        power = None if found.tdp is None else found.tdp.si.value
     else:
-        peaks, power = (
-            tuple(float(found.design(max(chips, 1.0), bits).peak_flops) for bits in (16, 8, 4)),
-            None,
-        )
+        peaks = tuple(float(found.design(max(chips, 1.0), bits).peak_flops) for bits in (16, 8, 4))
+        power = found.own_power
     return Machine(
         name=name,
         vendor=vendor,
@@ -49,7 +48,7 @@ def machine_of(found: Device | OwnDevice, chips: float = 8.0) -> Machine:
         scale_out_bandwidth=float(design.scale_out_bandwidth),
         scale_out_latency=float(design.scale_out_latency),
         sync_latency=float(design.sync_latency),
-        rated_power=math.nan if power is None else power.si.value,
+        rated_power=math.nan if power is None else power,
     )
 
 

@@ -11,6 +11,12 @@
     pool_capacity = "512 GB"               # optional: memory behind the main one, and
     pool_bandwidth = "80 GB/s"             # what a chip streams from it
     technology = ["N3", "HBM4", "NVLink5"] # optional: what to price it with
+    price = "35 k$"                        # optional: of a chip with its share of server, network,
+    hourly = "2.2 $/h"                     # or of an hour of it with everything in it; not both
+    power = "700 W"                        # optional: rated, a cap as vendors publish it
+
+``codesign plan`` takes the prices as its ``--price`` and ``--hourly``, which go before them; the
+calibrated execution draws its share of ``power``.
 
 Keys are the fields of :class:`codesign.hardware.design.Design` without ``chips``; those with a
 default there may be left out, and ``OwnDevice.assumed`` says which were. ``peak_flops`` is taken
@@ -24,6 +30,7 @@ from pathlib import Path
 from codesign.files import own_path, read_toml
 from codesign.hardware.design import Design
 from codesign.numerics.fields import units_of
+from codesign.numerics.units import HOUR
 from hardware_priors.quantities import formatted, nearest, parse, require_physical
 
 WIDTHS = (4, 8, 16, 32)
@@ -40,7 +47,8 @@ SHOWN = {
 _RATES = {f"peak_flops_{bits}bit": bits for bits in WIDTHS}
 _UNITS = {key: unit for key, unit in units_of(Design).items() if key not in ("chips", "peak_flops")}
 _DEFAULTS = {item.name: item.default for item in fields(Design) if item.default is not MISSING}  # pyright: ignore[reportArgumentType]
-_KEYS = [*_UNITS, *_RATES, "peak_flops", "peak_flops_bits", "name", "technology"]
+_STATED = {"price": "USD", "hourly": "USD/s", "power": "W"}
+_KEYS = [*_UNITS, *_RATES, "peak_flops", "peak_flops_bits", "name", "technology", *_STATED]
 
 LONGEST_NAME = 200
 """Characters of a device's name."""
@@ -48,11 +56,12 @@ LONGEST_NAME = 200
 
 @dataclass(frozen=True)
 class OwnDevice:
-    """A device read from a file: what a chip can do, in SI. It has no priors, so no area, power or
-    price of its own.
+    """A device read from a file: what a chip can do, in SI. It has no priors, so no area or bill of
+    materials.
 
     ``rates`` holds the dense matrix rate by width [bit → FLOP/s], ``quantities`` the rest;
-    ``width_assumed``: the file states a rate without its width.
+    ``width_assumed``: the file states a rate without its width. ``own_price`` [USD] or
+    ``own_hourly`` [USD/h] are of one chip, ``own_power`` is its rated power [W].
     """
 
     name: str
@@ -60,6 +69,9 @@ class OwnDevice:
     rates: dict[int, float] = field(default_factory=dict)
     technology: tuple[str, str, str] | None = None
     width_assumed: bool = False
+    own_price: float | None = None
+    own_hourly: float | None = None
+    own_power: float | None = None
 
     full_name = property(lambda self: self.name)
     tdp = die_area = stacks = bom = price = None
@@ -208,8 +220,8 @@ def read_device(path: Path) -> OwnDevice:
 
     Raises:
         ValueError: no such file, not TOML, an unknown key (with the nearest), a missing one, a
-            wrong unit, a value that no machine has, a rate without its width beside others, or half
-            a pool.
+            wrong unit, a value that no machine has, a rate without its width beside others, half a
+            pool, or both prices.
     """
     path = own_path(path)
     if not path.exists():
@@ -227,10 +239,27 @@ def read_device(path: Path) -> OwnDevice:
     quantities = {
         key: _number(path, key, stated[key], unit) for key, unit in _UNITS.items() if key in stated
     }
+    asked = {
+        key: _number(path, key, stated[key], unit) for key, unit in _STATED.items() if key in stated
+    }
+    if "price" in asked and "hourly" in asked:
+        raise ValueError(
+            f"{path}: price = {stated['price']!r} and hourly = {stated['hourly']!r}, expected one"
+            " of them"
+        )
     missing = [key for key in _UNITS if key not in quantities and key not in _DEFAULTS]
     rates, width_assumed = _rates(path, stated, missing)
     pool = [key for key in ("pool_capacity", "pool_bandwidth") if key not in quantities]
     missing += pool if len(pool) == 1 else []
     if missing:
         raise ValueError(f"{path}: missing {', '.join(missing)}")
-    return OwnDevice(name, quantities, rates, technology, width_assumed)
+    return OwnDevice(
+        name,
+        quantities,
+        rates,
+        technology,
+        width_assumed,
+        own_price=asked.get("price"),
+        own_hourly=asked["hourly"] * HOUR if "hourly" in asked else None,
+        own_power=asked.get("power"),
+    )

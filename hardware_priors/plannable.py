@@ -71,7 +71,8 @@ def plannable(
         engine: serving software, for a calibrated execution.
         model: catalogue name, for a calibrated execution.
         execution: where no profile is given; ``Operatorwise()`` unless told.
-        hourly, price: own prices of one chip [USD/h], [USD].
+        hourly, price: own prices of one chip [USD/h], [USD]; where neither is given, those that a
+            device of one's own states.
         cooling, price_basis: as ``hardware_priors.technology`` has them.
 
     Raises:
@@ -93,6 +94,8 @@ def plannable(
             _plannable(device, precision, profile, engine, model, execution, cooling, price_basis),
             profile,
         )
+    if hourly is None and price is None and isinstance(device, OwnDevice):
+        hourly, price = device.own_hourly, device.own_price
     return dataclasses.replace(known[device.name][0], hourly=hourly, price=price)
 
 

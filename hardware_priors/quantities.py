@@ -74,6 +74,8 @@ PHYSICAL: dict[str, tuple[float, float]] = {
     "s": (1e-12, 1e6),
     "W": (1e-3, 1e15),
     "m^2": (1e-10, 1.0),
+    "USD": (1.0, 1e9),
+    "USD/s": (1e-3 / HOUR, 1e6 / HOUR),
     "1": (1e-2, 1e9),
 }
 """What one quantity of a machine may be, by SI unit: many times beyond all that was ever built, on

@@ -15,7 +15,7 @@ from codesign.numerics.compilation import computed_once
 from codesign.numerics.fields import Real
 from codesign.numerics.ties import at_least, greater, lesser
 from codesign.performance.plan import Degrees, Plan, from_fewer
-from codesign.performance.whole_parts import excess
+from codesign.performance.whole_parts import copies, excess
 from codesign.workload import phases
 from codesign.workload.experts import busiest, touched_experts
 from codesign.workload.operator import PerOperator
@@ -120,7 +120,7 @@ def step_load(
     divided = jnp.where(op.division == ATTENTION, degree.tensor, degree.feed_forward)
     if table.has_experts:
         divided = jnp.where(op.division == EXPERT, degree.expert_slices, divided)
-    extra, state_extra = uneven(table, plan, degree, ideal=ideal)
+    extra, state_extra, kept = uneven(table, plan, degree, ideal=ideal)
     slices = divided if ideal else used(divided, op.slices, degree) / extra
     state_ranks = jnp.where(
         plan.kv_ideal > 0, degree.tensor, used(degree.tensor, op.state_slices, degree) / state_extra
@@ -159,7 +159,7 @@ def step_load(
     )
     moved = weights + activations + state
     cut = op.row_bytes * row_share / extra + op.whole_row_bytes * rows
-    mean_moved = weights * mean_touched / extra + cut * mean_flops + state / state_extra
+    mean_moved = weights * mean_touched / extra + cut * mean_flops + state * kept / state_extra
     mean_flops = mean_flops / extra
     return Load(
         flops=row_work + context_work,
@@ -176,11 +176,12 @@ def step_load(
 
 def uneven(
     table: OperatorTable, plan: Plan, degree: Degrees, *, ideal: bool
-) -> tuple[PerOperator, PerOperator]:
+) -> tuple[PerOperator, PerOperator, PerOperator]:
     """What the busiest chip has over an even share of an operator, and of its cache, because heads
-    are whole and groups of chips are not all of one size [1]."""
+    are whole and groups of chips are not all of one size; and what the mean chip has of the cache,
+    parts of which several keep [1]."""
     op, whole = table.operators, degree.whole
-    heads = excess(op.slices, whole.tensor, whole.smallest_tensor)
+    heads = excess(op.slices, whole.tensor, whole.smallest_tensor, op.state_slices)
     caches = excess(op.state_slices, whole.tensor, whole.smallest_tensor)
 
     def cut(even: Real, smallest: Real) -> PerOperator:
@@ -192,7 +193,13 @@ def uneven(
         among = cut(whole.expert_slices, whole.smallest_expert_slices)
         each = jnp.where(op.division == EXPERT, among, each)
     kept = (whole.kept > 0) & (not ideal)
-    return jnp.where(kept, each, 1.0), jnp.where(kept & (plan.kv_ideal <= 0), caches, 1.0)
+    caching = kept & (plan.kv_ideal <= 0)
+    copied = copies(op.slices, whole.smallest_tensor, op.state_slices)
+    return (
+        jnp.where(kept, each, 1.0),
+        jnp.where(caching, caches, 1.0),
+        jnp.where(caching, copied, 1.0),
+    )
 
 
 def used(ranks: Real, most: PerOperator, degree: Degrees) -> PerOperator:
@@ -234,7 +241,7 @@ def footprint(
     projections) are counted."""
     op = table.operators
     divided = jnp.where(op.division == ATTENTION, degree.tensor, degree.feed_forward)
-    extra, state_extra = uneven(table, plan, degree, ideal=ideal)
+    extra, state_extra, _ = uneven(table, plan, degree, ideal=ideal)
     slices = divided if ideal else used(divided, op.slices, degree) / extra
     stored = op.stored
     if table.has_experts:

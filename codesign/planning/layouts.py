@@ -3,7 +3,8 @@
 Rules, each with who has it:
 
 - *tensor* divides the query heads of every layer, and divides the KV heads or is a multiple of them
-  (vLLM and TensorRT-LLM refuse anything else);
+  (vLLM, SGLang and TensorRT-LLM refuse anything else); it divides the key heads, or groups, of a
+  recurrent layer too where there is more than one (vLLM, ``qwen3_next.py``, ``mamba_mixer2.py``);
 - *pipeline* divides the layers: every stage has as many;
 - *data* (attention-data-parallel groups, vLLM ``--data-parallel-size``, SGLang
   ``--enable-dp-attention``) is for mixtures of experts, whose experts all groups share; groups of a
@@ -20,6 +21,7 @@ import math
 from functools import lru_cache
 from typing import NamedTuple
 
+from codesign.workload.attention import LinearAttention
 from codesign.workload.transformer import Transformer, layer_count, routings
 
 MOST_COPIES = 1.25
@@ -91,6 +93,8 @@ def heads(model: Transformer) -> Heads:
         if kind.attention is not None and (whole := kind.attention.whole_heads()) is not None:
             divided = kind.attention.cache_heads()
             query.add(round(float(whole[0])))
+            if isinstance(kind.attention, LinearAttention) and kind.attention.key_heads > 1:
+                query.add(round(float(kind.attention.key_heads)))
             shared.add(1 if divided is None else round(float(divided)))
     return Heads(
         tuple(sorted(query)), tuple(sorted(shared)), round(float(layer_count(model))), experts

@@ -29,9 +29,16 @@ class LayerWriter:
         return [*rows, ("norms", self.norms(kind)), *self.residual()]
 
     def attention(self, attention: AttentionKind) -> Rows:
-        """Projections, and between them and the output what stands at the centre of the kind."""
-        matrices = attention.matrices(self.write.hidden)
-        products = [(matrix.name, self.write.product(matrix, "attention")) for matrix in matrices]
+        """Projections, and between them and the output what stands at the centre of the kind.
+
+        Heads of a projection go where the heads of the cache are that they belong to.
+        """
+        matrices, shared = attention.matrices(self.write.hidden), attention.cache_heads()
+        follow = {} if shared is None else {"state_slices": real(shared)}
+        products = [
+            (matrix.name, dataclasses.replace(self.write.product(matrix, "attention"), **follow))
+            for matrix in matrices
+        ]
         first = next(
             (k for k, matrix in enumerate(matrices) if matrix.by_rows and matrix.name == "output"),
             len(matrices),

@@ -24,7 +24,7 @@ class Operator(eqx.Module):
 
     Bytes and FLOPs are totals over the model, before any division among chips; ``slices`` is the
     largest number of chips that a matrix product can be divided over and ``state_slices`` the same
-    for the cache.
+    for the cache, which the slices follow (``whole_parts``).
     """
 
     stored: RealArray = eqx.field(converter=real, default=0.0)  # [B] weights kept

@@ -13,6 +13,7 @@ from codesign.workload.precision import PARTS, Part, Precision
 from codesign.workload.transformer import LayerKind, Transformer, layer_count
 
 if TYPE_CHECKING:
+    from codesign.workload.config_json.quantised_modules import Layers
     from codesign.workload.config_json.reader import Structure
 
 
@@ -77,9 +78,8 @@ def with_precision(
     from codesign.workload.config_json.quantization import stated_precision
 
     try:
-        layers = structure.language_model.fields.get("num_hidden_layers")
-        layers = layers if isinstance(layers, int) else round(float(layer_count(structure.model)))
-        stated = stated_precision(content, structure.language_model.fields, beside, layers)
+        fields = structure.language_model.fields
+        stated = stated_precision(content, fields, beside, _layers(structure))
     except ValueError as problem:
         raise ValueError(f"{label}: {problem}.") from None
     precision = one_width(stated.precision())
@@ -91,6 +91,22 @@ def with_precision(
         structure.ignored,
         stated.notes,
     )
+
+
+def _layers(structure: "Structure") -> "Layers":
+    """Layers of a model as modules are numbered, and those that have attention, an MLP, experts."""
+    from codesign.workload.config_json.quantised_modules import Layers
+
+    model, numbered = structure.model, structure.language_model.fields.get("num_hidden_layers")
+    having = {"attention": 0.0, "dense": 0.0, "experts": 0.0, "shared": 0.0}
+    for kind in model.layers:
+        routing = None if kind.feed_forward is None else kind.feed_forward.routing(model.hidden)
+        having["attention"] += float(kind.count) * (kind.attention is not None)
+        having["dense"] += float(kind.count) * (kind.feed_forward is not None and routing is None)
+        having["experts"] += float(kind.count) * (routing is not None)
+        having["shared"] += float(kind.count) * (routing is not None and float(routing.shared) > 0)
+    whole = numbered if isinstance(numbered, int) else round(float(layer_count(model)))
+    return Layers(whole, {part: round(count) for part, count in having.items()})
 
 
 def override(

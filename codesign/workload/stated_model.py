@@ -211,6 +211,9 @@ WHOLE = (
 )
 """Dimensions that are whole numbers from 1 on."""
 
+MEANS = ("latent_reads", "mixing", "end_projections")
+"""Numbers that need not be whole; bits need not either."""
+
 MOST_LAYERS = 100_000
 
 
@@ -221,6 +224,8 @@ def dimension(value: object, name: str, where: str) -> float:
         raise ValueError(f"{where} = {value!r}, expected 1 to 64 bits")
     if name in WHOLE and (found < 1 or found != math.floor(found)):
         raise ValueError(f"{where} = {value!r}, expected a positive integer")
+    if not name.endswith("_bits") and name not in MEANS and found != math.floor(found):
+        raise ValueError(f"{where} = {value!r}, expected a whole number")
     if name == "count" and found > MOST_LAYERS:
         raise ValueError(f"{where} = {value!r}, expected at most {MOST_LAYERS:,} layers")
     return found

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 import codesign
 from codesign.numerics.units import GIBI
+from codesign.performance.whole_parts import busiest_rank
+from codesign.workload.attention import AttentionKind, LinearAttention
 from codesign.workload.transformer import Transformer, routings
 from experiments.points.records import PointReport
+from hardware_priors.own_device import OwnDevice
 
 if TYPE_CHECKING:
     from experiments.points.operating_point import OperatingPoint
@@ -51,9 +54,16 @@ def _heads(model: Transformer, tensor: float) -> Iterator[str]:
             )
         elif not _whole(heads / tensor):
             yield (
-                f"tensor degree {tensor:g} does not divide the {heads:g} {what}: engines such as"
-                f" vLLM refuse it, and the time is that of the busiest rank, which has"
-                f" {_most(heads, tensor)} of them; {_divisors(heads, tensor)}"
+                f"tensor degree {tensor:g} does not divide the {heads:g} {what}: vLLM, SGLang and"
+                " TensorRT-LLM refuse it, and the time is that of the busiest rank, which has"
+                f" {_most(heads, tensor, attention)} of them; {_divisors(heads, tensor)}"
+            )
+        keys = float(attention.key_heads) if isinstance(attention, LinearAttention) else 1.0
+        if keys > 1.0 and not _whole(keys / tensor):
+            yield (
+                f"tensor degree {tensor:g} does not divide the {keys:g} key heads of recurrent"
+                " layers: vLLM refuses it, and copies of keys on several ranks are not charged;"
+                f" {_divisors(keys, tensor)}"
             )
         if what == "query heads" and (parts := attention.cache_heads()) is not None:
             shared = float(parts)
@@ -61,13 +71,16 @@ def _heads(model: Transformer, tensor: float) -> Iterator[str]:
                 yield (
                     f"tensor degree {tensor:g} neither divides the {shared:g} KV heads nor is a"
                     " multiple of them: the cache is charged as that of the busiest rank, which has"
-                    f" {_most(shared, min(tensor, shared))}; {_divisors(shared, tensor)}"
+                    f" {_most(shared, min(tensor, shared))}; {_fitting(shared, heads, tensor)}"
                 )
 
 
-def _most(heads: float, tensor: float) -> int:
-    """Heads of the busiest rank of the smallest group of chips."""
-    return math.ceil(heads / max(math.floor(tensor + 1e-9), 1) - 1e-9)
+def _most(heads: float, tensor: float, attention: AttentionKind | None = None) -> int:
+    """Heads of the busiest rank of the smallest group of chips, which has as few heads of the cache
+    as it can."""
+    shared = None if attention is None else attention.cache_heads()
+    ranks = max(math.floor(tensor + 1e-9), 1)
+    return round(float(busiest_rank(heads, float(ranks), 1.0 if shared is None else shared)))
 
 
 def _whole(ratio: float) -> bool:
@@ -77,14 +90,27 @@ def _whole(ratio: float) -> bool:
 def _divisors(count: float, near: float) -> str:
     """The nearest degrees on both sides that divide a count."""
     divide = [degree for degree in range(1, round(count) + 1) if round(count) % degree == 0]
-    sides = [
-        max((d for d in divide if d <= near), default=None),
-        min((d for d in divide if d >= near), default=None),
+    return f"the nearest that divide them are {_sides(divide, near)}"
+
+
+def _fitting(shared: float, heads: float, near: float) -> str:
+    """The nearest degrees on both sides that divide KV heads or are a multiple of them."""
+    whole = [round(shared), round(heads)]
+    fit = [
+        degree
+        for degree in range(1, whole[1] + 1)
+        if whole[0] % degree == 0 or (degree % whole[0] == 0 and whole[1] % degree == 0)
     ]
-    return (
-        "the nearest that divide them are"
-        f" {' and '.join(str(side) for side in dict.fromkeys(sides) if side)}"
+    return f"the nearest that do are {_sides(fit, near)}"
+
+
+def _sides(degrees: list[int], near: float) -> str:
+    """The nearest of some degrees below and above."""
+    sides = (
+        max((d for d in degrees if d <= near), default=None),
+        min((d for d in degrees if d >= near), default=None),
     )
+    return " and ".join(str(side) for side in dict.fromkeys(sides) if side)
 
 
 def _experts(model: Transformer, plan: codesign.Plan, stage: float) -> Iterator[str]:
@@ -167,6 +193,12 @@ def device_remarks(point: "OperatingPoint", report: PointReport) -> list[str]:
         )
     if assumed := device.assumed(arguments.chips):
         found.append(f"{device.name} does not state everything; assumed: {', '.join(assumed)}")
+    if isinstance(device, OwnDevice) and (device.own_price or device.own_hourly):
+        stated = "price" if device.own_price else "hourly"
+        found.append(
+            f"{device.name} states its own {stated}, which codesign plan takes: capital and cost"
+            " here are those of the parts that its technology has"
+        )
     if design["pool_capacity"] > 0 and point.plan.tiers is None:
         found.append(
             f"the pool of {design['pool_capacity'] / GIBI:,.4g} GiB a chip lies idle: "

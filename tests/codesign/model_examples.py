@@ -46,6 +46,8 @@ OWN: dict[str, dict[str, Any]] = {
     **dict.fromkeys(("gpt2", "gptj", "codegen", "gpt_bigcode"), GPT),
     "opt": {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "ffn_dim": 256, "vocab_size": 100,
             "max_position_embeddings": 32},
+    "dbrx": {"d_model": 64, "n_layers": 2, "n_heads": 8, "vocab_size": 100, "attn_config": {"kv_n_heads": 2},
+             "ffn_config": {"ffn_hidden_size": 48, "moe_num_experts": 16, "moe_top_k": 4}},
     "falcon": {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 8, "vocab_size": 9},
     "bloom": {"hidden_size": 64, "n_layer": 2, "n_head": 4, "vocab_size": 100},
     "mpt": {"d_model": 64, "n_layers": 2, "n_heads": 4, "vocab_size": 100, "max_seq_len": 32, "attn_config": {"alibi": True}},
@@ -76,7 +78,7 @@ OWN: dict[str, dict[str, Any]] = {
 """Fields of families whose files do not look like Llama's."""
 
 MORE: dict[str, dict[str, Any]] = {
-    **dict.fromkeys(("deepseek_v2", "deepseek_v3", "kimi_k2", "kimi_vl_text", "sarvam_mla", "glm4_moe_lite", "mistral4", "minicpm3"),
+    **dict.fromkeys(("deepseek_v2", "deepseek_v3", "kimi_k2", "kimi_vl_text", "sarvam_mla", "glm4_moe_lite", "axk1", "mistral4", "minicpm3", "youtu"),
                     LATENT),
     **dict.fromkeys(("deepseek_v32", "glm_moe_dsa"), LATENT | INDEXER),
     **dict.fromkeys(("mixtral", "phimoe", "gpt_oss", "minimax_m2", "olmoe", "flex_olmo", "granitemoe", "granitemoeshared"), LOCAL_EXPERTS),
@@ -85,6 +87,11 @@ MORE: dict[str, dict[str, Any]] = {
     **dict.fromkeys(("qwen3_moe", "qwen3_vl_moe_text", "qwen3_omni_moe_text", "hunyuan_v1_moe", "mellum", "cohere2_moe"), EXPERTS),
     **dict.fromkeys(("glm4_moe", "glm4v_moe_text", "solar_open", "dots1", "bailing_moe", "bailing_moe_v2", "exaone_moe", "hy_v3",
                      "sarvam_moe"), EXPERTS | {"num_shared_experts": 1, "first_k_dense_replace": 1}),
+    "grok-1": EXPERTS,
+    "arctic": LOCAL_EXPERTS | {"parallel_attn_mlp_res": True, "moe_layer_frequency": 2},
+    "step3_text": {
+        "num_key_value_heads": 1, "head_dim": 16, "share_q_dim": 24, "moe_num_experts": 16, "moe_top_k": 3,
+        "moe_intermediate_size": 32, "share_expert_dim": 40, "moe_layers_enum": "1,2,3,4"},
     "afmoe": EXPERTS | {"num_shared_experts": 1, "num_dense_layers": 1, "sliding_window": 16},
     **dict.fromkeys(("step3p5", "step3p7", "step3p7_text"), EXPERTS | {"share_expert_dim": 24, "sliding_window": 16}),
     "ernie4_5_moe": {"moe_num_experts": 16, "moe_k": 2, "moe_intermediate_size": 32, "moe_num_shared_experts": 1},
@@ -129,9 +136,10 @@ WITHOUT: dict[str, set[str]] = {
         "n_shared_experts",
         "intermediate_size",
     },
-    "minicpm3": (
+    **dict.fromkeys(
+        ("minicpm3", "youtu"),
         set(LATENT)
-        - {"q_lora_rank", "kv_lora_rank", "qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim"}
+        - {"q_lora_rank", "kv_lora_rank", "qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim"},
     ),
 }
 """Fields that some of them do not have."""
@@ -150,3 +158,33 @@ def example(model_type: str) -> dict[str, Any]:
 
 EXAMPLES = {model_type: example(model_type) for model_type in FAMILIES}
 """By ``model_type``."""
+
+PUBLISHED = (
+    (
+        {"model_type": "dbrx", "d_model": 6144, "n_layers": 40, "n_heads": 48, "max_seq_len": 32768, "vocab_size": 100352,
+         "attn_config": {"clip_qkv": 8, "kv_n_heads": 8, "model_type": "", "rope_theta": 500000},
+         "ffn_config": {"ffn_hidden_size": 10752, "model_type": "", "moe_num_experts": 16, "moe_top_k": 4}},
+        132e9, 36e9, 40 * 2 * 8 * 128,
+    ),  # databricks.com/blog/introducing-dbrx-new-state-art-open-llm (2024-03-27)
+    (
+        {"model_type": "grok-1", "hidden_size": 6144, "intermediate_size": 32768, "num_hidden_layers": 64,
+         "num_attention_heads": 48, "num_key_value_heads": 8, "num_experts": 8, "num_experts_per_tok": 2, "vocab_size": 131072,
+         "max_attn_value": 30.0},
+        314e9, 86e9, 64 * 2 * 8 * 128,
+    ),  # x.ai/news/grok-os (2024-03-17); README of github.com/xai-org/grok-1: 86e9 active
+    (
+        {"model_type": "arctic", "hidden_size": 7168, "intermediate_size": 4864, "num_hidden_layers": 35, "num_attention_heads": 56,
+         "num_key_value_heads": 8, "num_local_experts": 128, "num_experts_per_tok": 2, "vocab_size": 32000,
+         "parallel_attn_mlp_res": True, "moe_layer_frequency": 1},
+        480e9, 17e9, 35 * 2 * 8 * 128,
+    ),  # snowflake.com/blog/arctic-open-efficient-foundation-language-models-snowflake (2024-04-24)
+    (
+        {"model_type": "step3_text", "hidden_size": 7168, "intermediate_size": 18432, "num_hidden_layers": 61,
+         "num_attention_heads": 64, "num_attention_groups": 1, "head_dim": 256, "share_q_dim": 2048, "moe_num_experts": 48,
+         "moe_top_k": 3, "moe_intermediate_size": 5120, "share_expert_dim": 5120, "vocab_size": 128815,
+         "max_position_embedding": 65536, "moe_layers_enum": ",".join(map(str, range(4, 60)))},
+        316e9, 38e9, 61 * 2 * 256,
+    ),  # arXiv 2507.19427 table 1: 316e9 language model of 321e9, 38e9 active
+)  # fmt: skip
+"""Files of models that are not shipped, published parameters, active ones, and elements of the
+cache of a position."""

@@ -23,8 +23,14 @@ class AttentionWork:
         source = self.hidden if part.input_width is None else float(part.input_width)
         window, work = float(part.window), self.work
         seen = min(window, float(part.top_k))
+        if part.query_rank is not None:
+            yield self.product(source, float(part.query_rank), self.tensor, 1.0)
         yield self.product(
-            source, heads * (width + (value if part.gated else 0)), self.tensor, heads
+            source if part.query_rank is None else float(part.query_rank),
+            heads * (width + (value if part.gated else 0)),
+            self.tensor,
+            heads,
+            bundles=kv_heads,
         )
         if part.own_cache:
             yield self.product(
@@ -33,7 +39,7 @@ class AttentionWork:
                 self.tensor,
                 kv_heads,
             )
-        ranks = self.slices(self.tensor, heads)
+        ranks = self.slices(self.tensor, heads, bundles=kv_heads)
         looked_at = work.attended(seen) / ranks / self.context
         position = (
             kv_heads * (width + value) * self.state / self.state_ranks(kv_heads) / self.context
@@ -50,7 +56,9 @@ class AttentionWork:
             kept=position * work.kept(window) if part.own_cache else 0.0,
             tile=width,
         )
-        yield self.product(heads * value, self.hidden, self.tensor, heads, by_rows=True)
+        yield self.product(
+            heads * value, self.hidden, self.tensor, heads, by_rows=True, bundles=kv_heads
+        )
         if part.indexer is not None:
             yield from self.indexer(part.indexer, self.hidden)
 
@@ -58,8 +66,8 @@ class AttentionWork:
         heads, kv_heads, width, positions = map(
             float, (part.heads, part.kv_heads, part.head_dim, part.positions)
         )
-        rows, ranks = self.work.rows, self.slices(self.tensor, heads)
-        yield self.product(self.hidden, heads * width, self.tensor, heads)
+        rows, ranks = self.work.rows, self.slices(self.tensor, heads, bundles=kv_heads)
+        yield self.product(self.hidden, heads * width, self.tensor, heads, bundles=kv_heads)
         encoder = self.hidden * 2 * kv_heads * width * self.parts["attention"].weight
         yield Operator("attention", stored=encoder / self.slices(self.tensor, kv_heads))
         sequence = 2 * kv_heads * width * positions * self.state / self.state_ranks(kv_heads)
@@ -73,7 +81,9 @@ class AttentionWork:
             state_read=sequence * self.work.sequences,
             kept=sequence,
         )
-        yield self.product(heads * width, self.hidden, self.tensor, heads, by_rows=True)
+        yield self.product(
+            heads * width, self.hidden, self.tensor, heads, by_rows=True, bundles=kv_heads
+        )
 
     def compressed(self, part: CompressedAttention) -> Iterator[Operator]:
         heads, width, query_rank, groups, rank, window = map(

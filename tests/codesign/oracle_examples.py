@@ -110,6 +110,7 @@ ONE_PROJECTION = st.builds(
     heads=count(8, 64),
     kv_heads=count(1, 16),
     head_dim=count(8, 256),
+    query_rank=count(16, 1024),
     own_values=st.just(False),
 )
 BORROWED = st.builds(

@@ -22,6 +22,7 @@ from codesign.workload.transformer import (
     ShortConvolution,
 )
 from tests.codesign.oracle_attention import AttentionWork
+from tests.codesign.oracle_heads import busiest_heads
 from tests.codesign.oracle_load import Form, Operator, Work
 
 
@@ -126,13 +127,15 @@ class Chip(AttentionWork):
             yield from self.mlp(float(kind.feed_forward.width), kind.feed_forward.gated, "dense")
         yield from self.residual()
 
-    def slices(self, ranks: float, limit: float, *, heads: bool = True) -> float:
-        """What divides the busiest chip's part: whole heads of the smallest attention group,
-        columns anywhere."""
+    def slices(
+        self, ranks: float, limit: float, *, heads: bool = True, bundles: float = 1.0
+    ) -> float:
+        """What divides the busiest chip's part: whole heads of the smallest attention group, by
+        bundles that share a KV head, columns anywhere."""
         if self.ideal:
             return ranks
         if heads:
-            return limit / math.ceil(limit / min(self.least_tensor, limit) - 1e-9)
+            return limit / busiest_heads(limit, bundles, min(self.least_tensor, limit))
         return min(self.least_tensor * self.context, limit)
 
     def columns(self, width: float) -> float:
@@ -152,11 +155,12 @@ class Chip(AttentionWork):
         extra_rows=0.0,
         part="attention",
         blocks=1.0,
+        bundles=1.0,
     ) -> Operator:
         """Weights cut by columns (reads its input whole) or by rows (writes its output whole, a
         partial sum)."""
         rows = self.work.rows if rows is None else rows
-        slices = self.slices(ranks, limit, heads=half == "attention")
+        slices = self.slices(ranks, limit, heads=half == "attention", bundles=bundles)
         elements = inner / slices + outer if by_rows else inner + outer / slices
         weights = inner * outer / blocks * self.parts[part].weight / slices
         return Operator(

@@ -529,6 +529,50 @@ def nemotron_nas(c: Fields) -> int:
     return total
 
 
+def dbrx(c: Fields) -> int:
+    hidden, heads, f = c["d_model"], c["n_heads"], c["ffn_config"]
+    groups = c["attn_config"]["kv_n_heads"]
+    both = linear(hidden, hidden + 2 * groups * (hidden // heads)) + linear(hidden, hidden)
+    experts = f["moe_num_experts"] * gated(hidden, f["ffn_hidden_size"])
+    layer = both + experts + linear(hidden, f["moe_num_experts"]) + 2 * hidden
+    return c["n_layers"] * layer + 2 * c["vocab_size"] * hidden + hidden
+
+
+def grok(c: Fields) -> int:
+    hidden, width = c["hidden_size"], c.get("moe_intermediate_size") or c["intermediate_size"]
+    experts = c["num_experts"] * (gated(hidden, width) + hidden)
+    return c["num_hidden_layers"] * (grouped(c) + experts + 4 * hidden) + tables(c, tied=True)
+
+
+def arctic(c: Fields) -> int:
+    hidden, experts, total = c["hidden_size"], c["num_local_experts"], tables(c, tied=False)
+    for layer in range(c["num_hidden_layers"]):
+        total += grouped(c) + 2 * hidden
+        if (layer + 1) % c["moe_layer_frequency"]:
+            total += gated(hidden, c["intermediate_size"])
+            continue
+        total += experts * (gated(hidden, c["intermediate_size"]) + hidden)
+        total += gated(hidden, hidden) + hidden if c["parallel_attn_mlp_res"] else 0
+    return total
+
+
+def step3(c: Fields) -> int:
+    hidden, heads, dim, rank = (
+        c[name] for name in ("hidden_size", "num_attention_heads", "head_dim", "share_q_dim")
+    )
+    total = tables(c, tied=False)
+    sparse = {int(layer) for layer in c["moe_layers_enum"].split(",")}
+    for layer in range(c["num_hidden_layers"]):
+        total += linear(hidden, rank + 2 * dim) + rank + linear(rank, heads * dim)
+        total += linear(heads * dim, hidden) + 2 * hidden
+        if layer in sparse:
+            total += linear(hidden, c["moe_num_experts"]) + gated(hidden, c["share_expert_dim"])
+            total += c["moe_num_experts"] * gated(hidden, c["moe_intermediate_size"])
+        else:
+            total += gated(hidden, c["intermediate_size"])
+    return total
+
+
 COUNTERS: dict[str, Callable[[Fields], int]] = {
     **dict.fromkeys(("qwen3_5_text", "qwen3_5_moe_text", "qwen3_next"), qwen3_5),
     "nemotron_h": nemotron_h,
@@ -550,5 +594,9 @@ COUNTERS: dict[str, Callable[[Fields], int]] = {
     "mllama_text_model": mllama,
     "longcat_flash": longcat,
     "nemotron-nas": nemotron_nas,
+    "dbrx": dbrx,
+    "grok-1": grok,
+    "arctic": arctic,
+    "step3_text": step3,
 }
 """Counters by ``model_type``."""

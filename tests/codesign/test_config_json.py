@@ -425,7 +425,7 @@ REFUSALS = [
     ({**OPT, "word_embed_proj_dim": 32}, "word_embed_proj_dim = 32, expected one of 64"),
     (
         {"model_type": "gpt2", **GPT, "n_layers": 3},
-        "n_layers = 3, expected the same as num_hidden_layers = 2",
+        "n_layers = 3, expected the same as n_layer = 2",
     ),
     ({"model_type": "gemma3", "hidden_size": 3}, "text_config = None, expected an object"),
     (
@@ -551,3 +551,58 @@ def test_every_family_says_what_its_layers_are(name):
     )
     if issubclass(kind, Windowed) and kind.attention in (Windowed.attention, SharedCache.attention):
         assert kind.is_windowed is not Windowed.is_windowed
+
+
+def without(model_type: str, *names: str) -> dict:
+    return {name: value for name, value in EXAMPLES[model_type].items() if name not in names}
+
+
+@pytest.mark.parametrize(
+    ("model_type", "left_out", "kv_heads", "head_dim"),
+    [
+        ("glm4", "num_key_value_heads", 2, 128),
+        ("seed_oss", "num_key_value_heads", 8, 128),
+        ("llama", "num_key_value_heads", 8, 8),
+    ],
+)
+def test_a_field_that_is_left_out_is_the_default_of_its_class(
+    model_type, left_out, kv_heads, head_dim
+):
+    """One key-value head for each of the 8 query heads only where the class has no default; null
+    is a value of its own."""
+    attention = read_config(without(model_type, left_out)).layers[0].attention
+    assert (float(attention.kv_heads), float(attention.head_dim)) == (kv_heads, head_dim)
+    null = read_config({**EXAMPLES[model_type], left_out: None}).layers[0].attention
+    assert float(null.kv_heads) == 8
+
+
+@pytest.mark.parametrize(
+    ("model_type", "windowed"),
+    [("cwm", 4), ("granite_swa", 4), ("ministral", 6), ("vaultgemma", 3)],
+)
+def test_layers_without_a_list_of_types_follow_the_rule_of_their_class(model_type, windowed):
+    """Of 6: all but every fourth from the first one, all of them, every second."""
+    fields = {**without(model_type, "layer_types"), "sliding_window": 16}
+    kinds = read_config(fields).layers
+    assert (
+        sum(float(kind.count) for kind in kinds if float(kind.attention.window) < 1e18) == windowed
+    )
+
+
+def test_tables_are_tied_as_their_class_says():
+    tied = {
+        name: read_config(EXAMPLES[name]).tied_embeddings
+        for name in ("minicpm", "ernie4_5", "youtu", "llama", "granite_swa")
+    }
+    assert tied == {
+        "minicpm": True,
+        "ernie4_5": True,
+        "youtu": True,
+        "llama": False,
+        "granite_swa": True,
+    }
+
+
+def test_values_of_minicpm3_are_as_wide_as_its_heads():
+    found = read_config(without("minicpm3", "v_head_dim")).layers[0].attention
+    assert float(found.value_dim) == 64 / 8

@@ -209,6 +209,7 @@ BLOCK_SPARSE = GroupedAttention(
     top_k=2048,
     value_dim=96,
     input_width=5000,
+    query_rank=1500,
     indexer=Indexer(heads=4, dim=128, weighted=False),
 )
 COMPRESSED = CompressedAttention(

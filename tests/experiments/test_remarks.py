@@ -41,8 +41,9 @@ def test_an_ordinary_point_has_none(run):
 @pytest.mark.parametrize(
     ("name", "arguments", "told"),
     [
-        ("llama-3.1-70b", {"chips": 3}, "tensor degree 3 does not divide the 64 query heads.* 22 of them; the nearest that divide .* 2 and 4"),
-        ("llama-3.1-70b", {"chips": 12}, "tensor degree 12 neither divides the 8 KV heads nor is a multiple.* which has 1;"),
+        ("llama-3.1-70b", {"chips": 3}, "tensor degree 3 does not divide the 64 query heads.* 24 of them; the nearest that divide .* 2 and 4"),
+        ("llama-3.1-70b", {"chips": 12}, "tensor degree 12 neither divides the 8 KV heads nor is a multiple.* which has 1; the nearest that do are 8 and 16"),
+        ("qwen3.5-397b-a17b", {"chips": 32}, "tensor degree 32 does not divide the 16 key heads.* the nearest .* 16"),
         ("llama-3.1-70b", {"chips": 4000}, "tensor degree 4000 exceeds the 64 query heads.* 3936 of 4000 ranks have none"),
         ("deepseek-v3", {"chips": 256}, "tensor degree 256 exceeds the 128 query heads"),
         ("deepseek-v3", {"chips": 48, "data": 48, "expert": 48, "batch": 480}, "48 expert groups do not divide the 256 experts: .* holds 6"),

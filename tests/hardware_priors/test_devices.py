@@ -7,8 +7,11 @@ import jax
 import numpy as np
 import pytest
 
+import codesign
 from codesign.hardware.design import Design
 from hardware_priors.devices import FLOATING_FORMATS, Device, device, device_names, refused_devices
+from hardware_priors.machines import machine_of
+from hardware_priors.plannable import plannable
 
 approx = partial(pytest.approx, rel=1e-9, abs=0.0)
 """The default absolute tolerance of pytest, 1e-12, would let any SI coefficient of links or
@@ -316,11 +319,39 @@ def test_a_device_of_ones_own(tmp_path):
             "unknown key 'peak_flops_9bit'; did you mean 'peak_flops_",
         ),
         ("scale_up", 'pool_capacity = "512 GB"\nscale_up', "missing pool_bandwidth"),
+        ("scale_up", "price = 35000\nscale_up", "price = 35000: write the unit too, .* 'USD'"),
+        ("scale_up", 'price = "35 kW"\nscale_up', "price: '35 kW' has the wrong kind of unit"),
+        ("scale_up", 'hourly = "2.2 $"\nscale_up', "hourly: '2.2 \\$' has the wrong kind of unit"),
+        (
+            "scale_up",
+            'hourly = "-2 $/h"\nscale_up',
+            "hourly = '-2 \\$/h': expected a finite value above",
+        ),
+        (
+            "scale_up",
+            'power = "0 W"\nscale_up',
+            "power = '0 W': expected a finite value above zero",
+        ),
+        ("scale_up", 'price = "35 k$"\nhourly = "2 $/h"\nscale_up', "expected one of them"),
+        ("scale_up", 'pirce = "35 k$"\nscale_up', "did you mean 'price'"),
     ],
 )
 def test_a_bad_file_is_refused_by_name(tmp_path, old, new, named):
     with pytest.raises(ValueError, match=named):
         device(written(tmp_path, FILE.replace(old, new)))
+
+
+@pytest.mark.parametrize(
+    ("line", "price", "hourly"),
+    [('price = "35 k$"', 35000.0, None), ('hourly = "2.2 $/h"', None, 2.2), ("", None, None)],
+)
+def test_a_price_of_ones_own_is_planned_with(tmp_path, line, price, hourly):
+    chip = device(written(tmp_path, f'{FILE}{line}\npower = "0.7 kW"\n'))
+    planned = plannable(chip, codesign.uniform(8))
+    assert (planned.price, planned.hourly) == (price, hourly and approx(hourly))
+    assert plannable(chip, codesign.uniform(8), hourly=3.0).hourly == 3.0
+    assert plannable(chip, codesign.uniform(8), hourly=3.0).price is None
+    assert machine_of(device(written(tmp_path, FILE + 'power = "0.7 kW"'))).rated_power == 700.0
 
 
 def test_rates_by_width(tmp_path):
@@ -412,3 +443,19 @@ def test_a_file_without_technology_still_designs(tmp_path):
         chip.technology_names()
     with pytest.raises(ValueError, match=r"chips = 0\.5"):
         chip.design(0.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "gibibytes", "installed"),
+    [
+        ("m5-max", 107.52, 128),
+        ("m4-max", 107.52, 128),
+        ("m3-ultra", 464, 512),
+        ("gb10", 119.7, 128),
+    ],
+)
+def test_memory_shared_with_the_processor_is_what_the_gpu_may_take(name, gibibytes, installed):
+    """macOS leaves the GPU 107.52 of 128 GiB and 464 of 512 unless iogpu.wired_limit_mb is set."""
+    capacity = device(name).fact("memory_capacity")
+    assert float(device(name).design(1, 16).memory_capacity) == pytest.approx(gibibytes * 2**30)
+    assert capacity.low <= gibibytes < capacity.high == installed

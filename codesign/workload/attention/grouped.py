@@ -20,7 +20,8 @@ class GroupedAttention(AttentionKind):
     the embedding). ``gated`` adds an output gate as wide as the values of all heads (Qwen3-Next).
     Without ``own_values`` one projection serves as key and value, which are cached both (Gemma 4,
     global layers). Without ``own_cache`` a layer reads what an earlier one wrote, and has no key
-    and value projections (Gemma 3n).
+    and value projections (Gemma 3n). With a ``query_rank`` queries come from a latent of that
+    width, which every rank has (Step 3, multi-matrix factorisation, arXiv 2412.19255 §3).
     """
 
     heads: Quantity = quantity("1", "query heads")
@@ -33,6 +34,9 @@ class GroupedAttention(AttentionKind):
     )
     input_width: Real | None = quantity(
         "1", "width of what is projected where it is not the model's", default=None
+    )
+    query_rank: Real | None = quantity(
+        "1", "width of the latent that queries come from, where there is one", default=None
     )
     indexer: Indexer | None = None
     gated: bool = eqx.field(static=True, default=False)
@@ -49,16 +53,19 @@ class GroupedAttention(AttentionKind):
             self.heads * self.value_width,
             hidden if self.input_width is None else self.input_width,
         )
+        latent = (
+            [] if self.query_rank is None else [Matrix("query latent", source, self.query_rank)]
+        )
         query = Matrix(
             "query",
-            source,
+            source if self.query_rank is None else self.query_rank,
             self.heads * self.head_dim + (values if self.gated else 0.0),
             self.heads,
         )
         cached = self.kv_heads * (self.head_dim + (self.value_width if self.own_values else 0.0))
         key_value = [Matrix("key-value", source, cached, self.kv_heads)] if self.own_cache else []
         output = Matrix("output", values, hidden, self.heads, by_rows=True)
-        return [query, *key_value, output, *indexer_matrices(self.indexer, hidden, hidden)]
+        return [*latent, query, *key_value, output, *indexer_matrices(self.indexer, hidden, hidden)]
 
     def caches(self) -> list[Cache]:
         if not self.own_cache:
@@ -143,3 +150,6 @@ class CrossAttention(AttentionKind):
 
     def whole_heads(self) -> tuple[Real, str]:
         return self.heads, "query heads"
+
+    def cache_heads(self) -> Real:
+        return self.kv_heads

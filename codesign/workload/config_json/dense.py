@@ -146,10 +146,23 @@ class Olmo3(Interleaved):
     sliding_window: CountOrZero | None = 4096
 
 
-class ByLayerTypes(Interleaved):
-    """Windows only in the layers that ``layer_types`` names: CWM, Granite with windows."""
+class GlobalFirst(Windowed):
+    """A global layer, then three windowed ones, unless ``layer_types`` says otherwise: CWM, Granite
+    with windows."""
 
-    sliding_window_pattern: Count | str | None = None
+    num_key_value_heads: Count | None = None
+
+    def is_windowed(self, layer: int) -> bool:
+        return layer % 4 != 0
+
+
+class Ministral(Windowed):
+    """Ministral 8B: windows in every layer unless ``layer_types`` says otherwise."""
+
+    num_key_value_heads: Count | None = None
+
+    def is_windowed(self, layer: int) -> bool:
+        return True
 
 
 class Cohere(GroupedFamily):
@@ -187,7 +200,6 @@ class ChatGlm(GroupedFamily):
     num_key_value_heads: Count | None = None
     kv_channels: Count | None = None
     multi_query_attention: bool = True
-    padded_vocab_size: Count | None = None
     ignored: ClassVar[frozenset[str]] = frozenset(
         {
             "seq_length",
@@ -214,6 +226,13 @@ class ChatGlm(GroupedFamily):
 
     def width_of_a_head(self) -> int:
         return self.kv_channels or super().width_of_a_head()
+
+
+class TiedLlama(Llama):
+    """Llama with tied tables unless told: MiniCPM (``configuration_minicpm.py`` beside its
+    weights), ERNIE 4.5."""
+
+    tie_word_embeddings: bool = True
 
 
 class StableLm(Llama):
@@ -259,10 +278,8 @@ FAMILIES: dict[str, type[Family]] = {
             "seed_oss",
             "olmo",
             "olmo2",
-            "ernie4_5",
             "hunyuan_v1_dense",
             "helium",
-            "minicpm",
             "exaone",
             "glm4v_text",
             "apriel",
@@ -270,13 +287,15 @@ FAMILIES: dict[str, type[Family]] = {
             "smollm",
             "solar",
             "orion",
+            "iquestcoder",
         ),
         Llama,
     ),
+    **dict.fromkeys(("minicpm", "ernie4_5"), TiedLlama),
     "llava_llama": LlavaLlama,
     "mistral": Mistral,
     "ministral3": Ministral3,
-    "ministral": Interleaved,
+    "ministral": Ministral,
     "qwen": Qwen1,
     "qwen2": Qwen2,
     "mimo": Qwen2,
@@ -286,7 +305,7 @@ FAMILIES: dict[str, type[Family]] = {
     "qwen3": Qwen3,
     "qwen3_vl_text": Qwen3,
     "phi3": Phi3,
-    **dict.fromkeys(("cwm", "granite_swa"), ByLayerTypes),
+    **dict.fromkeys(("cwm", "granite_swa"), GlobalFirst),
     "smollm3": SmolLm3,
     "exaone4": Exaone4,
     "olmo3": Olmo3,

@@ -218,7 +218,7 @@ class Gemma4(SharedCache):
 
 FAMILIES: dict[str, type[Family]] = {
     "gemma": Gemma,
-    "gemma2": Gemma2,
+    **dict.fromkeys(("gemma2", "vaultgemma"), Gemma2),
     "gemma3_text": Gemma3,
     "gemma3n_text": Gemma3n,
     "gemma4_text": Gemma4,

@@ -14,6 +14,7 @@ from codesign.workload.config_json.family import (
     Family,
     Layer,
     Part,
+    exact_share,
     gated_mlp,
     layers_by_type,
     mixture,
@@ -84,14 +85,21 @@ class Deepseek(LatentFamily):
 
 
 class DenseLatent(LatentFamily):
-    """Latent attention with a dense MLP: MiniCPM3."""
+    """Latent attention with a dense MLP: Youtu, and MiniCPM3, whose values are as wide as the model
+    over its heads unless told (``modeling_minicpm.py`` beside openbmb/MiniCPM3-4B)."""
 
     intermediate_size: Count
+    v_head_dim: Count | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
+    tie_word_embeddings: bool = True
     ignored: ClassVar[frozenset[str]] = LatentFamily.ignored | {
         "dim_model_base",
         "scale_emb",
         "scale_depth",
     }
+
+    def latent(self) -> dict[str, object]:
+        value = self.v_head_dim or exact_share(self, "hidden_size", "num_attention_heads")
+        return {**super().latent(), "value_dim": value}
 
     def feed_forward(self) -> Sequence[Part | None]:
         return [gated_mlp(self.intermediate_size)] * self.num_hidden_layers
@@ -174,7 +182,7 @@ class LongCat(LatentFamily):
 
 
 class Glm4MoeLite(Deepseek):
-    """GLM-4.7-Flash: as DeepSeek-V3, with one dense layer first unless told."""
+    """GLM-4.7-Flash, A.X K1: as DeepSeek-V3, with one dense layer first unless told."""
 
     first_k_dense_replace: CountOrZero = 1
 
@@ -190,8 +198,8 @@ FAMILIES: dict[str, type[Family]] = {
         ("deepseek_v2", "deepseek_v3", "kimi_k2", "kimi_vl_text", "sarvam_mla"), Deepseek
     ),
     **dict.fromkeys(("deepseek_v32", "glm_moe_dsa"), DeepseekV32),
-    "minicpm3": DenseLatent,
-    "glm4_moe_lite": Glm4MoeLite,
+    **dict.fromkeys(("minicpm3", "youtu"), DenseLatent),
+    **dict.fromkeys(("glm4_moe_lite", "axk1"), Glm4MoeLite),
     "mistral4": Mistral4,
     "longcat_flash": LongCat,
 }

@@ -62,9 +62,7 @@ class Step3(DenseFirst, Windowed):
         listed = self.moe_layers_enum
         if listed is None:
             return layer >= self.first_k_dense_replace
-        return layer in (
-            [int(name) for name in listed.split(",")] if isinstance(listed, str) else listed
-        )
+        return layer in listed_layers(listed)
 
     def attention_choices(self) -> dict[str, Part]:
         own = self.attention_other_setting or {}
@@ -76,6 +74,22 @@ class Step3(DenseFirst, Windowed):
         wide = self.model_copy(update={"num_attention_heads": heads, "num_key_value_heads": groups})
         windowed = GroupedFamily.grouped(wide, self.sliding_window or None)
         return {"full_attention": self.grouped(), "sliding_attention": windowed}
+
+
+def listed_layers(listed: str | list[int]) -> set[int]:
+    """The layers that ``moe_layers_enum`` lists, as a list or a text with commas.
+
+    >>> sorted(listed_layers("4,5, 6"))
+    [4, 5, 6]
+    """
+    if not isinstance(listed, str):
+        return set(listed)
+    try:
+        return {int(name) for name in listed.split(",")}
+    except ValueError:
+        raise ValueError(
+            f"moe_layers_enum = {listed!r}, expected numbers of layers with commas between them"
+        ) from None
 
 
 class Llama4(Windowed, Routed):

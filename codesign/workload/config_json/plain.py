@@ -222,7 +222,8 @@ class Phi(PlainFamily):
 
 
 class PlainLlama(PlainFamily):
-    """Llama with a plain MLP: AFM-4.5B (arcee), Nemotron-4 and Minitron, Apertus, Persimmon."""
+    """Llama with a plain MLP: AFM-4.5B (arcee), Nemotron-4 and Minitron, Apertus, Persimmon,
+    nanochat."""
 
 
 FAMILIES: dict[str, type[Family]] = {
@@ -237,5 +238,5 @@ FAMILIES: dict[str, type[Family]] = {
     "falcon": Falcon,
     "starcoder2": Starcoder2,
     "phi": Phi,
-    **dict.fromkeys(("arcee", "nemotron", "apertus", "persimmon", "jais2"), PlainLlama),
+    **dict.fromkeys(("arcee", "nemotron", "apertus", "persimmon", "jais2", "nanochat"), PlainLlama),
 }

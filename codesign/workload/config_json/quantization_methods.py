@@ -1,90 +1,36 @@
 """Quantisation methods of Hugging Face configurations: how each writes bits, groups and scales."""
 
-import re
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Mapping
 
-from codesign.workload.config_json.content import table, texts
+from codesign.workload.config_json.content import flag, group_size, table, texts, whole
+from codesign.workload.config_json.quantised_modules import (
+    LINEAR,
+    Form,
+    Layers,
+    format_of_part,
+    mixed,
+    part_of,
+    whole_bits,
+)
 from codesign.workload.config_json.refusal import refuse_value, shown
 from codesign.workload.precision import Part
-
-BY_MODULE: tuple[tuple[str, re.Pattern[str]], ...] = (
-    (
-        "outside",
-        re.compile(
-            r"vision|visual|vit\b|audio|multi_modal|mm_projector|projector|image|\bmtp\b|^mtp|eh_proj|draft"
-        ),
-    ),
-    (
-        "router",
-        re.compile(
-            r"(mlp|moe|feed_forward|mixer|ffn)\.gate(\.|$|\*|\b(?!_))|router|\bgate\$?$|shared_expert_gate|e_score"
-        ),
-    ),
-    ("head", re.compile(r"lm_head|output_layer|embed_out")),
-    ("embedding", re.compile(r"embed|wte|word_embeddings")),
-    ("shared", re.compile(r"shared_expert")),
-    (
-        "attention",
-        re.compile(
-            r"attn|attention|mixer|mamba|conv|linear_attn|[qkv]_proj|o_proj|q_a|q_b|kv_|qkv|in_proj|out_proj|indexer"
-        ),
-    ),
-    ("experts", re.compile(r"expert")),
-    ("dense", re.compile(r"mlp|feed_forward|ffn|gate_proj|up_proj|down_proj|gate_up|fc1|fc2")),
-)
-"""Which part of a model a module or pattern of modules speaks of, by its name; the first that fits.
-"""
-
-
-class Form(NamedTuple):
-    """A storage format: bits of a weight, of its share of a block scale, and of the inputs it is
-    multiplied with."""
-
-    weight: float
-    scale: float
-    inputs: float
-
-
-LINEAR: tuple[Part, ...] = ("attention", "dense", "experts", "shared")
-"""Parts that quantisers take to hold linear layers; tables and heads only where they say so."""
-
-
-def part_of(pattern: str) -> str:
-    """The part of a model that a module or pattern speaks of."""
-    return next((part for part, words in BY_MODULE if words.search(pattern)), "unknown")
-
-
-def left_out(patterns: Iterable[str], layers: int) -> dict[str, int]:
-    """In how many layers some module of a part is not quantised: those that the patterns name, all
-    of them where one names none."""
-    found: dict[str, set[int]] = {}
-    for pattern in patterns:
-        number = re.search(r"layers\\?\.(\d+)(?!\d)", pattern)
-        if number and int(number[1]) >= layers:
-            continue  # a drafting layer after the last
-        found.setdefault(part_of(pattern), set()).update(
-            [int(number[1])] if number else range(layers)
-        )
-    return {part: len(named) for part, named in found.items()}
-
 
 Parsed = tuple[Form | dict[Part, Form] | None, list[str], list[str]]
 
 
-def _fp8(said: dict[str, object], plain: Form) -> Parsed:
+def _fp8(said: dict[str, object], plain: Form, layers: Layers) -> Parsed:
     """DeepSeek's FP8: a 32-bit scale for a block of weights, inputs in FP8 too."""
-    block = said.get("weight_block_size")
-    scale = (
-        32.0 / (block[0] * block[1])
-        if isinstance(block, list) and len(block) == 2 and all(block)
-        else 0.0
-    )
+    block, scale = said.get("weight_block_size"), 0.0
+    if block is not None:
+        sides = [n for n in block if type(n) is int and n > 0] if isinstance(block, list) else []
+        if not isinstance(block, list) or len(block) != 2 or len(sides) != 2:
+            raise ValueError(f"weight_block_size = {shown(block)}, expected two whole numbers")
+        scale = 32.0 / (sides[0] * sides[1])
     kept = texts(said, "modules_to_not_convert", "ignored_layers")
     return Form(8.0, scale, 8.0), [*kept, "lm_head"], ["linear layers and their inputs in FP8"]
 
 
-def _mxfp4(said: dict[str, object], plain: Form) -> Parsed:
+def _mxfp4(said: dict[str, object], plain: Form, layers: Layers) -> Parsed:
     kept = texts(said, "modules_to_not_convert")
     return (
         Form(4.0, 8.0 / 32.0, plain.inputs),
@@ -93,27 +39,26 @@ def _mxfp4(said: dict[str, object], plain: Form) -> Parsed:
     )
 
 
-def _compressed_tensors(said: dict[str, object], plain: Form) -> Parsed:
+def _compressed_tensors(said: dict[str, object], plain: Form, layers: Layers) -> Parsed:
     """Groups of modules: the format of their weights and inputs, and patterns of their names."""
-    groups = [group for group in table(said, "config_groups").values() if isinstance(group, dict)]
-    if not groups:
+    groups = [table(table(said, "config_groups"), name) for name in table(said, "config_groups")]
+    if not groups or not all(groups):
         raise ValueError(
             "quantization_config.config_groups is missing, expected the format of at least one"
             " group"
         )
+    sparse = table(said, "sparsity_config").get("format")
+    if sparse not in (None, "dense"):
+        raise refuse_value("sparsity_config.format", sparse, ("dense",))
     forms = [(_group(group), texts(group, "targets") or ["Linear"]) for group in groups]
     if all("Linear" in targets for _, targets in forms):
-        form = max((form for form, _ in forms), key=_bits)
+        form = max((form for form, _ in forms), key=whole_bits)
         note = [f"linear layers {_told(form)}"]
         if len({form for form, _ in forms}) > 1:
             note[0] += f" (the widest of {len(forms)} groups)"
         return form, texts(said, "ignore"), note
-    parts: dict[Part, Form] = {part: _of_part(part, forms, plain) for part in LINEAR}
+    parts: dict[Part, Form] = {part: format_of_part(part, forms, plain) for part in LINEAR}
     return parts, texts(said, "ignore"), [f"{part} {_told(form)}" for part, form in parts.items()]
-
-
-def _bits(form: Form) -> float:
-    return form.weight + form.scale
 
 
 def _told(form: Form) -> str:
@@ -121,77 +66,32 @@ def _told(form: Form) -> str:
     return f"at {form.weight:g} bit, inputs at {form.inputs:g}{scales}"
 
 
-MODULES: dict[Part, tuple[tuple[str, ...], ...]] = {
-    "attention": (
-        ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj"),
-        ("self_attn.q_b_proj", "self_attn.kv_b_proj", "self_attn.o_proj"),
-        ("self_attn.qkv_proj", "self_attn.o_proj"),
-    ),
-    "dense": (
-        ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"),
-        ("mlp.gate_up_proj", "mlp.down_proj"),
-    ),
-    "experts": (
-        ("mlp.experts.0.gate_proj", "mlp.experts.0.up_proj", "mlp.experts.0.down_proj"),
-        ("block_sparse_moe.experts.0.w1", "block_sparse_moe.experts.0.w2"),
-        ("mlp.experts.gate_up_proj", "mlp.experts.down_proj"),
-    ),
-    "shared": (
-        ("mlp.shared_experts.gate_proj", "mlp.shared_experts.down_proj"),
-        ("mlp.shared_expert.gate_proj", "mlp.shared_expert.down_proj"),
-    ),
-}
-"""Modules of each part by the names that checkpoints give them, in one layer."""
-
-
-def _of_part(part: Part, forms: list[tuple[Form, list[str]]], plain: Form) -> Form:
-    """The format of a part: of the group that names its modules; the widest where several do, the
-    plain one among them where a module has none."""
-    best = plain
-    for modules in MODULES[part]:
-        found = [[form for form, targets in forms if _names(targets, name)] for name in modules]
-        of_all = [max(each, key=_bits, default=plain) for each in found]
-        widest = max(of_all, key=_bits)
-        if any(found) and _bits(widest) < _bits(best):
-            best = widest
-    return best
-
-
-def _names(targets: list[str], module: str) -> bool:
-    """Whether a group is of a module: by the class of all linear layers, a name, or a pattern."""
-    whole = f"model.layers.0.{module}"
-    for target in targets:
-        if target == "Linear" or target in (whole, module, module.rsplit(".", 1)[-1]):
-            return True
-        if target.startswith("re:"):
-            try:
-                if re.match(target[3:], whole):
-                    return True
-            except re.error:
-                raise ValueError(
-                    f"targets = {shown(target)}, expected a regular expression after re:"
-                ) from None
-    return False
-
-
 def _group(group: dict[str, object]) -> Form:
-    weights, inputs = group.get("weights"), group.get("input_activations")
-    if not isinstance(weights, dict) or not isinstance(weights.get("num_bits"), int):
+    weights, inputs = group.get("weights"), table(group, "input_activations")
+    if not isinstance(weights, dict) or "num_bits" not in weights:
         raise ValueError(
             f"config_groups' weights = {shown(weights)}, expected an object with num_bits"
         )
-    bits, size = float(weights["num_bits"]), weights.get("group_size")
-    is_float = weights.get("type") == "float"
-    per_group = (
-        8.0 if is_float and bits == 4.0 else 16.0
-    )  # FP4 blocks have 8-bit scales, integers 16-bit ones
+    bits, size = float(_width(weights)), group_size(weights, "group_size")
+    kind, strategy = weights.get("type"), weights.get("strategy")
+    if kind not in (None, "float", "int"):
+        raise refuse_value("config_groups' weights.type", kind, ("float", "int"))
+    if strategy == "group" and size is None:
+        raise ValueError(
+            f"config_groups' weights.group_size = {shown(weights.get('group_size'))}, expected the"
+            " size of the groups, because strategy = 'group'"
+        )
+    # FP4 blocks have 8-bit scales, integers 16-bit ones
+    per_group = 8.0 if kind == "float" and bits == 4.0 else 16.0
     zero_point = bits if weights.get("symmetric") is False else 0.0
-    scale = (per_group + zero_point) / size if isinstance(size, int) and size > 0 else 0.0
-    return Form(
-        bits,
-        scale,
-        float(inputs["num_bits"]) if isinstance(inputs, dict) and inputs.get("num_bits") else 16.0,
-    )
+    scale = 0.0 if size is None else (per_group + zero_point) / size
+    return Form(bits, scale, float(_width(inputs)) if "num_bits" in inputs else 16.0)
+
+
+def _width(said: Mapping[str, object]) -> int:
+    """Bits of a number as compressed-tensors says it."""
+    found = whole(said, "num_bits", least=1, most=16)
+    return 16 if found is None else found
 
 
 MODELOPT = {
@@ -213,83 +113,89 @@ MODELOPT = {
 """
 
 
-def _modelopt(said: dict[str, object], plain: Form) -> Parsed:
+def _modelopt(said: dict[str, object], plain: Form, layers: Layers) -> Parsed:
     kept = [*texts(said, "exclude_modules"), *texts(said, "ignore")]
     algo = said.get("quant_algo")
     if algo == "MIXED_PRECISION":
-        listed = said.get("quantized_layers")
-        if not isinstance(listed, dict) or not listed:
-            return (
-                None,
-                kept,
-                [
-                    "mixed precision whose layers are not listed: all read as the dtype says, an"
-                    " upper bound"
-                ],
-            )
-        return _mixed(listed, kept)
+        listed = table(said, "quantized_layers")
+        if not listed:
+            unlisted = "mixed precision whose layers are not listed: all read as the dtype says"
+            return None, kept, [f"{unlisted}, an upper bound"]
+        forms = _mixed(listed, plain, layers)
+        return (
+            forms,
+            kept,
+            [f"mixed precision, {part} {_told(form)}" for part, form in forms.items()],
+        )
     if algo is None and said.get("config_groups"):
-        return _compressed_tensors(said, plain)
-    if not isinstance(algo, str) or algo not in MODELOPT:
-        raise refuse_value("quant_algo", algo, MODELOPT)
-    form = MODELOPT[algo]
-    size = said.get("group_size")
-    if isinstance(size, int) and size > 0 and form.scale and form.weight == 4.0:
-        form = form._replace(scale=(16.0 if "AWQ" in algo else 8.0) / size)
+        return _compressed_tensors(said, plain, layers)
+    if algo is None and "quant_algo" in said:
+        return None, kept, ["quant_algo is null: weights as the dtype says"]
+    form = _modelopt_form(said)
     return form, kept, [f"{algo} with {form.scale:g} bit of scales a weight"]
 
 
-def _mixed(listed: dict[str, object], kept: list[str]) -> Parsed:
-    """Each listed layer with a format; the widest holds for all, and parts without any keep the
-    dtype."""
-    forms = [
-        MODELOPT[entry["quant_algo"]]
-        for entry in listed.values()
-        if isinstance(entry, dict) and entry.get("quant_algo") in MODELOPT
-    ]
-    if not forms:
-        raise ValueError(
-            "quantized_layers names no known quant_algo, expected one of " + ", ".join(MODELOPT)
-        )
-    form = max(forms, key=lambda f: f.weight + f.scale)
-    covered = set(map(part_of, listed))
-    module = {
-        "attention": "self_attn",
-        "shared": "shared_experts",
-        "dense": "mlp",
-        "head": "lm_head",
-    }
-    missing = [module.get(part, part) for part in (*LINEAR, "head") if part not in covered]
-    return (
-        form,
-        [*kept, *missing],
-        [f"mixed precision, the widest of its formats: {form.weight:g} bit"],
-    )
+def _modelopt_form(said: Mapping[str, object]) -> Form:
+    """The format of all layers, or of a listed one."""
+    algo, size = said.get("quant_algo"), group_size(said, "group_size")
+    if not isinstance(algo, str) or algo not in MODELOPT:
+        raise refuse_value("quant_algo", algo, MODELOPT)
+    form = MODELOPT[algo]
+    if size is not None and form.scale and form.weight == 4.0:
+        form = form._replace(scale=(16.0 if "AWQ" in algo else 8.0) / size)
+    return form
 
 
-def _grouped_integers(said: dict[str, object], plain: Form) -> Parsed:
+def _mixed(listed: dict[str, object], plain: Form, layers: Layers) -> dict[Part, Form]:
+    """Each listed module with a format of its own; of a part whose modules differ, the widest; what
+    is not listed keeps the dtype."""
+    by_part: dict[str, list[str]] = {}
+    for name in listed:
+        by_part.setdefault(part_of(name), []).append(name)
+    found: dict[Part, Form] = {}
+    for part in (*LINEAR, "head"):
+        if names := by_part.get(part):
+            widest = max((_modelopt_form(table(listed, name)) for name in names), key=whole_bits)
+            found[part] = mixed(widest, plain, 1.0 - layers.share(part, names))
+    return found
+
+
+def _grouped_integers(said: dict[str, object], plain: Form, layers: Layers) -> Parsed:
     """AWQ and GPTQ: integers in groups, a 16-bit scale and a zero point for each."""
-    bits = said.get("bits", said.get("w_bit", said.get("weight_bits", 4)))
-    size = said.get("group_size", said.get("q_group_size", 128))
-    if not isinstance(bits, int) or not 1 <= bits <= 8:
-        raise refuse_value("quantization_config.bits", bits, (2, 3, 4, 8))
-    scale = (16.0 + bits) / size if isinstance(size, int) and size > 0 else 0.0
+    bits = whole(said, "bits", "w_bit", "weight_bits", least=1, most=8) or 4
+    default = {} if "group_size" in said or "q_group_size" in said else {"group_size": 128}
+    size = group_size({**said, **default}, "group_size", "q_group_size")
+    scale = 0.0 if size is None else (16.0 + bits) / size
     kept = [*texts(said, "modules_to_not_convert"), "lm_head"]
+    groups = "for whole channels" if size is None else f"in groups of {size}"
     return (
         Form(float(bits), scale, plain.inputs),
         kept,
-        [f"linear layers at {bits} bit in groups of {size}, inputs as the dtype says"],
+        [f"linear layers at {bits} bit {groups}, inputs as the dtype says"],
     )
 
 
-def _bitsandbytes(said: dict[str, object], plain: Form) -> Parsed:
-    four = said.get("load_in_4bit") or said.get("_load_in_4bit")
+def _bitsandbytes(said: dict[str, object], plain: Form, layers: Layers) -> Parsed:
+    """Integers of 8 bit, or 4-bit codes with a 32-bit scale for 64 weights (QLoRA, arXiv 2305.14314
+    §3), which double quantisation makes an 8-bit one, with a 32-bit scale for 256 of those."""
+    four, eight = (
+        flag(said, "load_in_4bit", "_load_in_4bit"),
+        flag(said, "load_in_8bit", "_load_in_8bit"),
+    )
+    if four == eight:
+        raise ValueError(
+            f"load_in_4bit = {str(four).lower()} and load_in_8bit = {str(eight).lower()}, expected"
+            " one of them true"
+        )
     kept = [*texts(said, "llm_int8_skip_modules"), "lm_head"]
-    form = Form(4.0, 32.0 / 64.0, plain.inputs) if four else Form(8.0, 0.0, 8.0)
-    return form, kept, [f"linear layers at {form.weight:g} bit (bitsandbytes)"]
+    twice = flag(said, "bnb_4bit_use_double_quant")
+    scale = (8.0 + 32.0 / 256.0 if twice else 32.0) / 64.0
+    form = Form(4.0, scale, plain.inputs) if four else Form(8.0, 0.0, 8.0)
+    how = f", scales {scale:g} bit a weight" if four else ""
+    return form, kept, [f"linear layers at {form.weight:g} bit{how} (bitsandbytes)"]
 
 
-def _fbgemm(said: dict[str, object], plain: Form) -> Parsed:
+def _fbgemm(said: dict[str, object], plain: Form, layers: Layers) -> Parsed:
     return (
         Form(8.0, 0.0, 8.0),
         [*texts(said, "modules_to_not_convert"), "lm_head"],
@@ -297,7 +203,7 @@ def _fbgemm(said: dict[str, object], plain: Form) -> Parsed:
     )
 
 
-def _quark(said: dict[str, object], plain: Form) -> Parsed:
+def _quark(said: dict[str, object], plain: Form, layers: Layers) -> Parsed:
     """AMD Quark: one format for all modules not excluded."""
     all_modules = table(said, "global_quant_config")
     weight, inputs = table(all_modules, "weight"), table(all_modules, "input_tensors")
@@ -313,9 +219,12 @@ def _quark(said: dict[str, object], plain: Form) -> Parsed:
     kind = weight.get("dtype")
     if not isinstance(kind, str) or kind not in bits:
         raise refuse_value("global_quant_config.weight.dtype", kind, bits)
-    size = weight.get("group_size")
-    scale = 8.0 / size if isinstance(size, int) and size > 0 else 0.0
-    form = Form(bits[kind], scale, bits.get(str(inputs.get("dtype")), plain.inputs))
+    size = group_size(weight, "group_size")
+    scale = 0.0 if size is None else 8.0 / size
+    multiplied = inputs.get("dtype")
+    if multiplied is not None and multiplied not in bits:
+        raise refuse_value("global_quant_config.input_tensors.dtype", multiplied, bits)
+    form = Form(bits[kind], scale, bits.get(str(multiplied), plain.inputs))
     return (
         form,
         [*texts(said, "exclude"), "lm_head"],

@@ -14,10 +14,12 @@ from codesign.workload.config_json import (
     latent,
     layerwise,
     mixture,
+    own_mixtures,
     plain,
     sparse,
     state_space,
 )
+from codesign.workload.config_json.class_defaults import CLASS_DEFAULTS
 from codesign.workload.config_json.family import MOST_LAYERS, Family
 from codesign.workload.config_json.refusal import (
     explain,
@@ -28,16 +30,49 @@ from codesign.workload.config_json.refusal import (
     refuse_value,
     shown,
 )
-from codesign.workload.config_json.synonyms import SYNONYMS, canonical_names, one_number
+from codesign.workload.config_json.synonyms import (
+    SYNONYMS,
+    all_names,
+    as_written,
+    canonical_names,
+    one_number,
+)
 from codesign.workload.config_json.wrappers import WRAPPERS, LanguageModel, language_model
 from codesign.workload.transformer import Transformer
 
 FAMILIES: dict[str, type[Family]] = {
     name: family
-    for group in (dense, plain, gemma, mixture, latent, hybrid, state_space, sparse, layerwise)
+    for group in (
+        dense,
+        plain,
+        gemma,
+        mixture,
+        latent,
+        hybrid,
+        state_space,
+        sparse,
+        layerwise,
+        own_mixtures,
+    )
     for name, family in group.FAMILIES.items()
 }
 """The families that can be read, by ``model_type``."""
+
+REFUSED = {
+    **dict.fromkeys(
+        ("ernie4_5_moe_vl", "ernie4_5_vl_moe"),
+        "it has experts for text and others for images, with widths of their own",
+    ),
+    **dict.fromkeys(
+        ("minicpmv", "minicpmo"),
+        "its file does not say of which type its language model is; give that one's config",
+    ),
+    **dict.fromkeys(("rwkv", "rwkv5", "rwkv6", "rwkv7"), "its recurrent state is not modelled"),
+    "recurrent_gemma": "its gated linear recurrence is not modelled",
+    "git": "Grok-2 calls itself so, but its file does not say whether its tables are tied",
+    "t5": "it has an encoder, and is no causal language model",
+}
+"""Why some types that people serve are not read."""
 
 CONTEXT = (
     "max_position_embeddings",
@@ -47,6 +82,7 @@ CONTEXT = (
     "seq_length",
     "max_sequence_length",
     "n_ctx",
+    "max_position_embedding",
 )
 """Where files say how many positions a model was made for."""
 
@@ -90,14 +126,18 @@ def read_config(source: str | Path | dict[str, object], name: str | None = None)
 def read_structure(source: str | Path | dict[str, object], name: str | None = None) -> Structure:
     """``read_config``, and how the file was read."""
     label, default_name, content = opened(source)
+    written: dict[str, str] = {}
     try:
-        family, model_type, ignored, inner = checked_family(content)
-        built = family.transformer(name or default_name)
+        inner = language_model(content, set(FAMILIES))
+        family = family_of(inner.model_type)
+        refuse_other_models(content)
+        fields, written = named_fields(family, inner)
+        checked, ignored = checked_family(family, fields, inner.model_type)
+        built = checked.transformer(name or default_name)
     except ValueError as problem:
-        raise ValueError(f"{label}: {problem}.") from None
-    return Structure(
-        built, model_type, context_limit(content, inner.fields), {**inner.outside, **ignored}, inner
-    )
+        raise ValueError(f"{label}: {as_written(str(problem), written)}.") from None
+    limit = context_limit(content, inner.fields)
+    return Structure(built, inner.model_type, limit, {**inner.outside, **ignored}, inner)
 
 
 def opened(source: str | Path | dict[str, object]) -> tuple[str, str, dict[str, object]]:
@@ -122,10 +162,12 @@ def load(path: Path) -> dict[str, object]:
     return content
 
 
-def checked_family(content: dict[str, object]) -> tuple[Family, str, dict[str, str], LanguageModel]:
-    """The fields of a config checked by its family, its type, and why other fields are ignored."""
-    inner = language_model(content, set(FAMILIES))
-    model_type = inner.model_type
+def family_of(model_type: str) -> type[Family]:
+    """The family that reads a type.
+
+    Raises:
+        ValueError: nobody reads it; with the reason where that is known, else the nearest type.
+    """
     family = FAMILIES.get(model_type)
     if family is None:
         known = sorted({*FAMILIES, *WRAPPERS})
@@ -133,20 +175,35 @@ def checked_family(content: dict[str, object]) -> tuple[Family, str, dict[str, s
             "expected one of the types that are read, such as llama, qwen3_moe, deepseek_v3,"
             " gpt_oss"
         )
+        if why := REFUSED.get(model_type):
+            raise ValueError(f"model_type = {shown(model_type)} is not read: {why}; {some}")
         raise ValueError(
             f"model_type = {shown(model_type)} is none of {len(known)} known ones,"
             f" {some}{nearest_type(model_type, known)}"
         )
-    refuse_other_models(content)
+    return family
+
+
+def named_fields(
+    family: type[Family], inner: LanguageModel
+) -> tuple[dict[str, object], dict[str, str]]:
+    """The fields of a language model by the names of its family, and how the file writes those."""
     _refuse_endless(inner.fields)
-    names = set(family.model_fields)
-    quiet = family.ignored | family.repeats.keys()
-    fields = canonical_names(
-        {k: v for k, v in inner.fields.items() if k != "model_type"}, names, quiet
+    fields, written = canonical_names(
+        {k: v for k, v in inner.fields.items() if k != "model_type"},
+        set(family.model_fields),
+        family.ignored | family.repeats.keys(),
     )
-    fields = {
-        name: one_number(value) if name in ONE_NUMBER else value for name, value in fields.items()
-    }
+    fields = {**CLASS_DEFAULTS.get(inner.model_type, {}), **fields}
+    one = {name: one_number(v) if name in ONE_NUMBER else v for name, v in fields.items()}
+    return one, written
+
+
+def checked_family(
+    family: type[Family], fields: dict[str, object], model_type: str
+) -> tuple[Family, dict[str, str]]:
+    """The fields of a config checked by its family, and why other fields are ignored."""
+    names, quiet = set(family.model_fields), family.ignored | family.repeats.keys()
     unknown = {name: value for name, value in fields.items() if name not in names}
     try:
         checked = family.model_validate(
@@ -155,14 +212,14 @@ def checked_family(content: dict[str, object]) -> tuple[Family, str, dict[str, s
     except ValidationError as error:
         raise ValueError(explain(error, unknown, model_type)) from None
     refuse_other_values(family, fields)
-    ignored = judge_unknown(unknown, sorted(names), quiet | family.needs.keys(), model_type)
+    ignored = judge_unknown(unknown, all_names(names), quiet | family.needs.keys(), model_type)
     for name, original in family.repeats.items():
         if name in fields and fields[name] != getattr(checked, original):
             raise ValueError(
                 f"{name} = {fields[name]!r}, expected the same as {original} ="
                 f" {getattr(checked, original)}"
             )
-    return checked, model_type, ignored, inner
+    return checked, ignored
 
 
 def _refuse_endless(fields: dict[str, object]) -> None:

@@ -7,6 +7,8 @@ from difflib import get_close_matches
 
 from pydantic import ValidationError
 
+from codesign.workload.config_json.synonyms import SYNONYMS
+
 COST_WORDS = re.compile(
     r"expert|layer|head|hidden|dim|rank|window|size|width|length|intermediate|ffn|mlp|moe|mla|kv|key|value|chunk|spars"
     r"|state|conv|top_?k|index|group|attn|attention|embd|inner|block|interval|pattern|interleave|freq|step|depth|mtp"
@@ -120,6 +122,8 @@ EXPECTED = {
     "list_type": "a list",
     "string_type": "a text",
     "dict_type": "an object",
+    "model_type": "an object",
+    "extra_forbidden": "only fields that are understood",
 }
 
 
@@ -137,8 +141,9 @@ def nearest(value: str, choices: Iterable[str]) -> str:
     >>> nearest("num_layer", ["num_layers", "hidden_size"])
     "; the nearest is 'num_layers'"
     """
-    found = get_close_matches(value, list(choices), n=1, cutoff=0.5)
-    return f"; the nearest is {found[0]!r}" if found else ""
+    folded = {choice.casefold(): choice for choice in choices}
+    found = get_close_matches(value.casefold(), folded, n=1, cutoff=0.7)
+    return f"; the nearest is {folded[found[0]]!r}" if found else ""
 
 
 def nearest_type(value: str, choices: Iterable[str]) -> str:
@@ -228,12 +233,11 @@ def shown(value: object) -> str:
 def explain(error: ValidationError, given: Iterable[str], model_type: str) -> str:
     """The first complaint of pydantic in one sentence."""
     first = error.errors()[0]
-    field = "".join(f"[{key}]" if isinstance(key, int) else str(key) for key in first["loc"])
+    field = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in first["loc"])[1:]
     if first["type"] == "missing":
-        return (
-            f"the field {field} is missing, and model_type {model_type!r} needs"
-            f" it{nearest(field, given)}"
-        )
+        hints = (nearest(name, given) for name in (field, *SYNONYMS.get(field, ())))
+        hint = next((hint for hint in hints if hint), "")
+        return f"the field {field} is missing, and model_type {model_type!r} needs it{hint}"
     expected = EXPECTED.get(first["type"], first["msg"].removeprefix("Input should be "))
     if first["type"] == "less_than_equal":
         expected = f"at most {first.get('ctx', {}).get('le', 0):.0e}".replace("e+0", "e").replace(

@@ -1,7 +1,8 @@
 """Names that different tools and publishers give to one quantity, so that a family names it
 once."""
 
-from collections.abc import Set
+import re
+from collections.abc import Iterable, Mapping, Set
 
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "hidden_size": ("n_embd", "n_embed", "d_model"),
@@ -47,13 +48,14 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
 
 def canonical_names(
     fields: dict[str, object], family_fields: Set[str], untouched: Set[str]
-) -> dict[str, object]:
-    """The fields by the names of the family; null in one name gives way to another.
+) -> tuple[dict[str, object], dict[str, str]]:
+    """The fields by the names of the family, and how the file writes those that have another name;
+    null in one name gives way to another.
 
     Raises:
         ValueError: two names of one quantity say different things.
     """
-    found = dict(fields)
+    found, written = dict(fields), {}
     for name, others in SYNONYMS.items():
         if name not in family_fields:
             continue
@@ -61,14 +63,37 @@ def canonical_names(
             if other not in found or other in family_fields:
                 continue
             if found.get(name) is None:
-                found[name] = found.pop(other)
+                found[name], written[name] = found.pop(other), other
             elif found[other] is None or found[other] == found[name]:
                 del found[other]
             elif other not in untouched:
                 raise ValueError(
-                    f"{other} = {found[other]!r}, expected the same as {name} = {found[name]!r}"
+                    f"{other} = {found[other]!r}, expected the same as"
+                    f" {written.get(name, name)} = {found[name]!r}"
                 )
-    return found
+    return found, written
+
+
+def all_names(names: Iterable[str]) -> list[str]:
+    """Names of fields with the others that files give them, sorted.
+
+    >>> all_names(["head_dim"])
+    ['attention_head_dim', 'attention_head_size', 'head_dim']
+    """
+    return sorted({other for name in names for other in (name, *SYNONYMS.get(name, ()))})
+
+
+def as_written(sentence: str, written: Mapping[str, str]) -> str:
+    """A complaint about fields by the names that the file gives them.
+
+    >>> as_written("num_attention_heads = 0, expected a positive integer",
+    ...     {"num_attention_heads": "n_head"})
+    'n_head = 0, expected a positive integer'
+    """
+    if not written:
+        return sentence
+    names = re.compile(rf"(?<![\w.])({'|'.join(map(re.escape, written))})(?!\w)")
+    return names.sub(lambda found: written[found[1]], sentence)
 
 
 def one_number(value: object) -> object:

@@ -49,6 +49,8 @@ WRAPPERS: dict[str, tuple[str, ...]] = {
     "glm4v_moe": ("glm4v_moe_text", "glm4_moe"),
     "minimax_m3_vl": ("minimax_m3_vl_text", "minimax_m3"),
     "step3p7": ("step3p7_text",),
+    "step3_vl": ("step3_text",),
+    **dict.fromkeys(("phi3_v", "phi4mm"), ("phi3",)),
     "cohere2_vision": ("cohere2",),
     "aya_vision": ("cohere2",),
     "lfm2_vl": ("lfm2",),
@@ -64,6 +66,7 @@ WRAPPERS: dict[str, tuple[str, ...]] = {
             "internvl",
             "internvl_chat",
             "paligemma",
+            "idefics2",
             "idefics3",
             "smolvlm",
             "voxtral",
@@ -80,15 +83,15 @@ WRAPPERS: dict[str, tuple[str, ...]] = {
 }
 """Multimodal types, and the types that their language model may have, the default first."""
 
-FLAT = frozenset({"qwen2_vl", "qwen2_5_vl", "step3p7", "glm4v"})
+FLAT = frozenset({"qwen2_vl", "qwen2_5_vl", "step3p7", "glm4v", "phi3_v", "phi4mm"})
 """Types whose older files keep the language model's fields beside the vision tower."""
 
 BESIDE = re.compile(
-    r"^(vision|image|video|audio|mm)(?!.*(layers|heads|experts|blocks)$)|projector|^projection_|^alignment_|^spatial_|^select_layer$|_placeholder$|^use_image|^ignore_index$|^model_type$"
+    r"^(vision|image|video|audio|mm)(?!.*(layers|heads|experts|blocks)$)|projector|perceiver_config$|^projection_|^alignment_|^spatial_|^select_layer$|_placeholder$|^use_image|^ignore_index$|^model_type$"
     r"|^downsample|^dynamic_image|^max_dynamic|^min_dynamic|^use_thumbnail|^ps_version$|^template$|^force_image|^pad2square$"
     r"|^patch|^pixel_|^scale_factor$|^tile_|^global_view|^candidate_resolutions$|^use_unified_vision|^boi_|^eoi_|^boa_|^eoa_"
     r"|^(text|language|llm|thinker|talker|code2wav)_config$|^enable_(audio|talker)|^max_image|^tie_word_embeddings$|^tts_"
-    r"|^use_backbone_lora$|^use_llm_lora$|^merged?_|^position_id_per|^user_token|^assistant_token|^im_(start|end)|^multimodal|^fps$"
+    r"|^embd_layer$|^img_processor$|^speech_|^use_backbone_lora$|^use_llm_lora$|^merged?_|^position_id_per|^user_token|^assistant_token|^im_(start|end)|^multimodal|^fps$"
 )
 """Fields of a wrapper that say nothing of its language model."""
 

@@ -34,6 +34,13 @@ def test_three_ranks_do_not_divide_64_heads(llama):
     assert not [one for one in layouts(llama, 8, 64) if one.tensor % 3 == 0]
 
 
+@pytest.mark.parametrize(("name", "most"), [("qwen3.5-397b-a17b", 16), ("granite-4.0-h-small", 32)])
+def test_key_heads_of_recurrent_layers_are_divided_too(name, most):
+    """32 query heads and 64 or 128 value heads; 16 key heads in Qwen3.5, one in Granite, of which
+    every rank has a copy."""
+    assert max(one.tensor for one in layouts(codesign.model(name), 64, 64)) == most
+
+
 @pytest.mark.parametrize(
     "published",
     [
