@@ -61,7 +61,7 @@ def fixed_program(
     """The program at fixed integers.
 
     Args:
-        layout: structure.
+        structure: functions and monomials of the program.
         problems: the problem of one choice.
         integers: in the order of ``problem.integer_names``; 0 for stacks and layers that are free.
         bounds: on outcomes.

@@ -3,7 +3,7 @@
 CVXPY solves a transcription of its own (``dgp_value``): areas, powers, prices, limits and times
 written as posynomials from the technology's numbers and the operators' loads, exact in every term,
 the price of a die too: A/(gross · (1 − 2√2·√A/d)) · (1 + A·c·D/α)^α. None of the program's
-coefficients enter it. SLSQP descends the exact model itself (``evaluate.assess`` with the step's
+coefficients enter it. SLSQP descends the exact model itself (``evaluation.assess`` with the step's
 time and the silicon as variables, as the search has them) with JAX's gradients.
 """
 
