@@ -264,7 +264,11 @@ def test_a_model_of_ones_own(tmp_path: Path):
             "the model.hiden is not known, expected one of hidden.*; the nearest is 'hidden'",
         ),
         ("hidden = 64", "", "the model.hidden is missing, expected a number"),
-        ("hidden = 64", "hidden = -1", "the model.hidden = -1, expected a number from 0 to 1e12"),
+        (
+            "hidden = 64",
+            "hidden = -1",
+            "the model.hidden = -1, expected a number from 0 to 1,000,000,000,000",
+        ),
         ("count = 3", "count = true", r"layers\[0\].count = True, expected a number"),
         (
             'kind = "linear"',
@@ -330,6 +334,17 @@ def test_one_layer_left_out_leaves_the_others_quantised():
     )
     assert bits(found)["attention"] == pytest.approx(8 + 8 / layers)
     assert bits(found)["experts"] == 8
+    assert inputs(found)["attention"] == 8  # of five layers in six
+
+
+def test_scales_of_a_part_are_those_of_its_quantised_layers():
+    layers = MIXED["num_hidden_layers"]
+    for left in (0, 1, layers - 1):
+        kept = [f"model.layers.{k}.self_attn" for k in range(left)]
+        found = quantised(quant_method="modelopt", quant_algo="NVFP4", ignore=["lm_head", *kept])
+        share = left / layers
+        assert bits(found)["attention"] == pytest.approx((1 - share) * 4.5 + share * 16)
+        assert inputs(found)["attention"] == (4 if share < 0.5 else 16)
 
 
 def test_a_layer_left_out_is_one_of_the_models_where_the_file_counts_layers_otherwise():
@@ -372,16 +387,19 @@ def test_fields_that_say_again_what_is_known_are_read(family, field):
     ("field", "value", "told"),
     [
         ("count", 0.5, "positive integer"),
-        ("count", 10**12, "at most 100,000 layers"),
+        ("count", 10**12, "at most 10,000 layers"),
         ("kv_heads", 7, "a divisor of heads = 32"),
         ("kv_heads", 0, "positive integer"),
         ("heads", 31.5, "positive integer"),
+        ("active", 9, "at most experts = 8"),
+        ("active", 0, "positive integer"),
         ("vocabulary", 0, "positive integer"),
         ("weight_bits", 0, "1 to 64 bits"),
     ],
 )
 def test_a_stated_models_dimensions_are_checked(tmp_path, field, value, told):
     fields = {"count": 2, "kv_heads": 8, "heads": 32, "vocabulary": 100, "weight_bits": 16}
+    fields |= {"active": 2}
     fields |= {field: value}
     text = """
 hidden = 4096
@@ -389,7 +407,7 @@ vocabulary = {vocabulary}
 [[layers]]
 count = {count}
 attention = {{kind = "grouped", heads = {heads}, kv_heads = {kv_heads}, head_dim = 128}}
-feed_forward = {{kind = "dense", width = 14336}}
+feed_forward = {{kind = "mixture", experts = 8, active = {active}, width = 14336}}
 [precision]
 weight_bits = {weight_bits}
 """
