@@ -2,7 +2,8 @@
 exact model."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar, cast
 
 import jax
 import jax.numpy as jnp
@@ -46,6 +47,8 @@ from codesign.search.statement.services import Service
 from codesign.search.statement.space import Space
 from codesign.search.verification.infeasibility import ROOM, conflict, sentence
 
+Part = TypeVar("Part")
+
 Progress = Callable[[str, int, int], None]
 
 BEAM = 16
@@ -85,7 +88,7 @@ def optimize(
     spaces: Space | Sequence[Space],
     services: Service | Sequence[Service],
     choices: Sequence[Choice],
-    objectives: Sequence[Goal],
+    objectives: Goal | Sequence[Goal],
     *,
     bounds: Sequence[Bound] = (),
     limits: Sequence[LimitRow] = (),
@@ -139,33 +142,50 @@ def optimize(
     >>> codesign.optimize(space, service, [choice], wanted, weights=1).status
     ('GLOBAL',)
     """
-    spaces = (spaces,) if isinstance(spaces, Space) else tuple(spaces)
-    services = (services,) if isinstance(services, Service) else tuple(services)
     execution = Operatorwise() if execution is None else execution
     require_type("execution", execution, Execution)
-    for name, found, expected in (("space", spaces, Space), ("service", services, Service)):
-        for one in found:
-            require_type(name, one, expected)
-    for name, found, expected in (
-        ("choice", choices, Choice),
-        ("bound", bounds, Bound),
-        ("limit", limits, LimitRow),
-    ):
-        for one in found:
-            require_type(name, one, expected)
-    for objective in objectives:
+    spaces, services = _all_of("space", spaces, Space), _all_of("service", services, Service)
+    choices, bounds = _all_of("choice", choices, Choice), _all_of("bound", bounds, Bound)
+    limits = _all_of("limit", limits, LimitRow)
+    if isinstance(objectives, str) or not isinstance(objectives, Iterable):
+        objectives = (cast(Goal, objectives),)
+    wants = tuple(objectives)
+    for objective in wants:
         check_objective(objective)
+    for name, found in (
+        ("space", spaces),
+        ("service", services),
+        ("choice", choices),
+        ("objective", wants),
+    ):
+        if not found:
+            raise ValueError(f"no {name} is given; expected at least one")
     with double_precision():
-        parts = _in_double((spaces, services, tuple(choices), execution))
+        parts = _in_double((spaces, services, choices, execution))
         check_dies(parts[2])
         own = [as_row(bound) for bound in bounds]
         kept = tuple(bound for bound, row in zip(bounds, own, strict=True) if row is None)
         problems = assemble(*parts, (*limits, *filter(None, own)))
-        wanted = Wanted(tuple(objectives), kept)
+        wanted = Wanted(wants, kept)
         if not execution.log_convex or not wanted.has_program():
             rows = weightings(weights, len(wanted.objectives), seed)
             return search_locally(problems, parts[2], wanted, rows, seed)
         return _optimize(problems, parts[2], wanted, weights, seed, prove, memory, progress)
+
+
+def _all_of(name: str, given: Part | Iterable[Part], expected: type[Part]) -> tuple[Part, ...]:
+    """One or several of a type.
+
+    Raises:
+        TypeError: naming what is of another.
+    """
+    if isinstance(given, expected) or isinstance(given, str) or not isinstance(given, Iterable):
+        require_type(name, given, expected)
+        return (cast(Part, given),)
+    found = tuple(given)
+    for one in found:
+        require_type(name, one, expected)
+    return found
 
 
 def _in_double(tree: Tree) -> Tree:
