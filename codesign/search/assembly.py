@@ -147,7 +147,7 @@ def _multipliers(
     pool: SolutionPool, kept: list[Subproblem], bounds: tuple[str, ...]
 ) -> dict[str, np.ndarray]:
     """Of every limit at each design, and of the speed that its weighting asks for."""
-    structure, ends = pool.formulation.structure, [pool.done[one][2] for one in kept]
+    structure, ends = pool.formulation.structure, [pool.done[one].point for one in kept]
     lambdas = np.stack([end.multipliers for end in ends])
     found = {
         _told(key, bounds): lambdas[:, columns].sum(axis=1)

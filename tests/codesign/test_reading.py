@@ -334,17 +334,19 @@ def test_one_layer_left_out_leaves_the_others_quantised():
     )
     assert bits(found)["attention"] == pytest.approx(8 + 8 / layers)
     assert bits(found)["experts"] == 8
-    assert inputs(found)["attention"] == 8  # of five layers in six
 
 
-def test_scales_of_a_part_are_those_of_its_quantised_layers():
+@pytest.mark.parametrize(
+    ("algo", "stored", "computed"), [("NVFP4", 4.5, 4), ("W4A8_NVFP4_FP8", 4.5, 8)]
+)
+def test_a_part_with_layers_left_out_has_the_mean_of_its_layers(algo, stored, computed):
     layers = MIXED["num_hidden_layers"]
-    for left in (0, 1, layers - 1):
+    for left in (0, 1, layers - 1, layers):
         kept = [f"model.layers.{k}.self_attn" for k in range(left)]
-        found = quantised(quant_method="modelopt", quant_algo="NVFP4", ignore=["lm_head", *kept])
+        found = quantised(quant_method="modelopt", quant_algo=algo, ignore=["lm_head", *kept])
         share = left / layers
-        assert bits(found)["attention"] == pytest.approx((1 - share) * 4.5 + share * 16)
-        assert inputs(found)["attention"] == (4 if share < 0.5 else 16)
+        assert bits(found)["attention"] == pytest.approx((1 - share) * stored + share * 16)
+        assert inputs(found)["attention"] == pytest.approx((1 - share) * computed + share * 16)
 
 
 def test_a_layer_left_out_is_one_of_the_models_where_the_file_counts_layers_otherwise():

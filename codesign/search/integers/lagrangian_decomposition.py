@@ -204,7 +204,7 @@ def split_by_multipliers(pool: SolutionPool, subproblems: list[Subproblem]) -> S
         formulation.goals,
         pool.weights[[subproblem.weighting for subproblem in subproblems]],
     )
-    multipliers = np.stack([pool.done[subproblem][2].multipliers for subproblem in subproblems])
+    multipliers = np.stack([pool.done[subproblem].point.multipliers for subproblem in subproblems])
     monomials, numbers = _shares(pool, subproblems)
     own = [monomials[:, :, part.basis] * part.own[: len(OUTCOMES)] for part in parts(structure)]
     shares = np.maximum(
@@ -244,7 +244,7 @@ def _shares(pool: SolutionPool, subproblems: list[Subproblem]) -> tuple[np.ndarr
             shares_at(
                 pool.formulation.structure,
                 programs,
-                np.stack([pool.done[subproblem][2].y for subproblem in batch]),
+                np.stack([pool.done[subproblem].point.y for subproblem in batch]),
             ),
             programs.constants,
         )

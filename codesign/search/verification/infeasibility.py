@@ -165,7 +165,7 @@ def _least(
         best,
         pool.value(best),
         float(proof.bounds[0]),
-        np.asarray(pool.done[best][2].multipliers),
+        np.asarray(pool.done[best].point.multipliers),
     )
 
 

@@ -463,7 +463,7 @@ def test_sequential_quadratic_programming_agrees_on_optimum_and_multipliers(
         with double_precision():
             value, theirs = descend_by_kind(case, problem)
         off.append(value - problem.pool.value(task_of(case)))
-        multipliers = problem.pool.done[task_of(case)][2].multipliers
+        multipliers = problem.pool.done[task_of(case)].point.multipliers
         ours = {key.name: multipliers[rows].sum() for key, rows in problem.structure.limits.items()}
         shared = [name for name in LIMIT_NAMES if name in ours]
         apart += [abs(ours[name] - theirs[name]) for name in shared]
