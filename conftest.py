@@ -48,7 +48,18 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
         jax.clear_caches()
 
 
-if os.environ.get("HYPOTHESIS_PROFILE") == "nightly":
+def pytest_configure(config: pytest.Config) -> None:
+    """Let beartype draw which item of a list it looks at, where annotations are checked: hypothesis
+    warns of random numbers while it draws an example."""
+    if NIGHTLY or config.getoption("jaxtyping_packages", None):
+        config.addinivalue_line(
+            "filterwarnings", "ignore:Do not use the `random` module inside strategies"
+        )
+
+
+NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
+
+if NIGHTLY:
     jaxtyping.install_import_hook(
         ["codesign", "objectives", "hardware_priors"], "tests.check_types"
     )

@@ -39,6 +39,8 @@ True
 """
 
 import importlib
+import pkgutil
+import sys
 from typing import TYPE_CHECKING, Any
 
 from codesign.evaluation import evaluate as evaluate
@@ -163,19 +165,8 @@ _LATER = {
 }
 """Names whose modules take long to load or read files: loaded when first asked for (PEP 562)."""
 
-_ROOMS = (
-    "hardware",
-    "numerics",
-    "outcome",
-    "performance",
-    "physical",
-    "planning",
-    "search",
-    "sensitivity",
-    "validity",
-    "workload",
-)
-"""Packages and modules that resolve as attributes without an import of their own."""
+_ROOMS = tuple(module.name for module in pkgutil.iter_modules(__path__))
+"""Packages and modules, which resolve as attributes without an import of their own."""
 
 
 def __getattr__(name: str) -> Any:
@@ -187,7 +178,9 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("codesign")
-    raise AttributeError(f"module 'codesign' has no attribute {name!r}")
+    raise AttributeError(
+        f"module 'codesign' has no attribute {name!r}", name=name, obj=sys.modules[__name__]
+    )
 
 
 def __dir__() -> list[str]:

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from codesign.numerics.fields import Real, RealArray
+from codesign.numerics.fields import Real, RealArray, Truths
 
 
 class Advice(NamedTuple):
@@ -32,7 +32,7 @@ def advise_batch(
     latency: Sequence[float] | RealArray,
     promise: float,
     floor: float = 0.1,
-    allowed: Sequence[bool] | None = None,
+    allowed: Sequence[bool] | Truths | None = None,
 ) -> Advice | None:
     """Choose the largest batch that keeps the promise and is efficient.
 

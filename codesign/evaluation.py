@@ -154,23 +154,24 @@ def judge_table(
     technology: Technology,
     execution: Execution,
 ) -> Outcome:
-    """``evaluate_table`` of legal arguments: nothing is looked at. The search's are, by the box
-    that it searches."""
+    """``evaluate_table`` of legal arguments, taken as they are: a search's are legal by its box."""
     timed = computed_once(run_step(design, table, workload, plan, technology, execution))
     silicon = area(design, technology, table.compute_bits)
     degree = degrees(design, plan, table.experts)
-    kept = footprint(table, workload.phase, plan, degree, ideal=execution.ideal)
-    filled = execution.fillable(technology.attainable)
-    outcome = (
-        timed,
-        timed.time,
-        kept,
-        filled,
-        silicon,
-        silicon.total,
-        measured_power(design, technology, table, timed, execution),
+    return assess(
+        design,
+        workload,
+        plan,
+        technology,
+        table.compute_bits,
+        timed=timed,
+        step_time=timed.time,
+        kept=footprint(table, workload.phase, plan, degree, ideal=execution.ideal),
+        filled=execution.fillable(technology.attainable),
+        parts=silicon,
+        silicon=silicon.total,
+        power=measured_power(design, technology, table, timed, execution),
     )
-    return assess(design, workload, plan, technology, table.compute_bits, *outcome)
 
 
 def measured_power(
@@ -206,6 +207,7 @@ def run_step(
     """Time one step of the workload on the design, with the vector rates that its technology gives
     its silicon."""
     logic = technology.logic
+    # rates over those at 16 bit: of the design's own width, and of every operator's
     gain = precision_ratio(table.compute_bits, logic.density_gain_8bit, logic.density_gain_4bit)
     own_gain = precision_ratio(
         table.operators.compute_bits, logic.density_gain_8bit, logic.density_gain_4bit
@@ -268,25 +270,22 @@ def assess(
             to otherwise [W].
     """
     phase = workload.phase
-    user = phases.tokens_served(phase) / step_time
-    system = user * phase.batch
+    user_speed = phases.tokens_served(phase) / step_time
+    system_speed = user_speed * phase.batch
     work = mean_work(timed)
     peak = peak_power(design, technology, silicon, compute_bits)
     idle = static_power(design, technology, silicon)
-    mean = (
-        dynamic_energy(work, technology, compute_bits, design.clock) / step_time + idle
-        if power is None
-        else power
-    )
-    if power is not None:  # what is measured is provisioned for at least
-        peak = at_least(peak, power)
+    if power is None:
+        joules = dynamic_energy(work, technology, compute_bits, design.clock)
+        mean = joules / step_time + idle
+    else:  # what is measured is provisioned for at least
+        mean, peak = power, at_least(peak, power)
     price = computed_once(costs.cost(design, technology, silicon, peak))
     economics = technology.economics
     running = costs.running_cost(price, design.chips, mean * design.chips, economics)
-    capital, provisioned = (
-        price.capital * design.chips,
-        provisioned_power(peak, design.chips, technology),
-    )
+    capital = price.capital * design.chips
+    provisioned = provisioned_power(peak, design.chips, technology)
+    drawn = mean * design.chips * economics.power_overhead * economics.pue
     time_per_token = step_time / phases.tokens_per_step(phase)
     judged = Judged(
         sums_of(design, technology, silicon, price.equipment, peak, idle),
@@ -295,20 +294,20 @@ def assess(
     return Outcome(
         step_time=step_time,
         time_per_token=time_per_token,
-        user_tokens_per_second=user,
-        system_tokens_per_second=system,
+        user_tokens_per_second=user_speed,
+        system_tokens_per_second=system_speed,
         capacity_needed=(kept.weights + kept.state) * design.chips,
         capacity_available=(filled * design.memory_capacity + _other_tiers(design, plan))
         * design.chips,
         peak_power=peak,
         mean_power=mean,
         provisioned_power=provisioned,
-        energy_per_token=mean * design.chips * economics.power_overhead * economics.pue / system,
+        energy_per_token=drawn / system_speed,
         capital_cost=capital,
         running_cost=running,
-        cost_per_token=running / (system * economics.utilisation),
-        tokens_per_second_per_dollar=system / capital,
-        tokens_per_second_per_watt=system / provisioned,
+        cost_per_token=running / (system_speed * economics.utilisation),
+        tokens_per_second_per_dollar=system_speed / capital,
+        tokens_per_second_per_watt=system_speed / provisioned,
         limits=judge_limits(judged),
         area=parts,
         cost=price,

@@ -3,6 +3,8 @@ the repository does not hold."""
 
 import importlib
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,27 @@ def test_dotted_names_resolve(page):
         except AttributeError:
             missing.append(name)
     assert not missing
+
+
+IMPORTED = """
+import sys
+import codesign, hardware_priors, objectives
+for name in sys.argv[1:]:
+    found = sys.modules[name.partition(".")[0]]
+    for part in name.split(".")[1:]:
+        found = getattr(found, part)
+"""
+
+
+def test_names_of_the_library_resolve_after_an_import_of_it():
+    """A reader types ``import codesign`` and the name that a page gives."""
+    pages = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    names = set(re.findall(rf"`((?:{'|'.join(PACKAGES[:3])})(?:\.[A-Za-z_]\w*)+)[`(]", pages))
+    assert len(names) > 10
+    found = subprocess.run(
+        [sys.executable, "-c", IMPORTED, *sorted(names)], capture_output=True, text=True, cwd=ROOT
+    )
+    assert not found.stderr
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -161,11 +161,64 @@ MOST_ANY = 60
 others and reports that only tables read."""
 
 
+def names_of(node: ast.AST) -> list[str]:
+    """What a node names: by itself, behind a dot, or under another name that it is imported as."""
+    match node:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return [name]
+        case ast.ImportFrom(names=names):
+            return [alias.name for alias in names if alias.asname]
+    return []
+
+
+@pytest.mark.parametrize("text", ["Any", "typing.Any", "from typing import Any as Anything"])
+def test_any_is_seen_under_every_name(text):
+    assert any("Any" in names_of(node) for node in ast.walk(ast.parse(text)))
+
+
 def test_types_say_what_they_are():
     uses = [
-        f"{dotted(path)}:{node.lineno}"
+        f"{dotted(path)}:{getattr(node, 'lineno', '')}"
         for path in modules()
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Name) and node.id == "Any"
+        if "Any" in names_of(node)
     ]
     assert len(uses) < MOST_ANY, uses
+
+
+ARGUMENT = re.compile(r"^    ([\w*]+(?:, [\w*]+)*)(?: \([^)]*\))?: ", re.MULTILINE)
+"""Arguments that a section ``Args:`` explains."""
+
+
+def told_arguments(doc: str) -> list[str]:
+    """Names under ``Args:``, in order."""
+    section = doc.partition("\nArgs:\n")[2]
+    section = re.split(r"^\S", section, maxsplit=1, flags=re.MULTILINE)[0]
+    return [one.strip("*") for many in ARGUMENT.findall(section) for one in many.split(", ")]
+
+
+def untrue_arguments(function: ast.FunctionDef) -> list[str]:
+    """Arguments that a docstring explains and the function does not have."""
+    given = function.args
+    own = [*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg]
+    names = {one.arg for one in own if one is not None}
+    return [one for one in told_arguments(ast.get_docstring(function) or "") if one not in names]
+
+
+def test_docstrings_explain_the_arguments_that_there_are():
+    untrue = {
+        f"{dotted(path)}.{node.name}": untrue_arguments(node)
+        for path in modules()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef) and untrue_arguments(node)
+    }
+    assert not untrue
+
+
+def test_an_argument_that_is_not_there_is_seen():
+    text = (
+        'def f(a, *, b):\n    """Do.\n\n    Args:\n        a, b: two.\n        c: three.\n    """'
+    )
+    (function,) = ast.parse(text).body
+    assert isinstance(function, ast.FunctionDef)
+    assert untrue_arguments(function) == ["c"]

@@ -37,9 +37,12 @@ if TYPE_CHECKING:
         def __get__(self, module: object, owner: object = None) -> RealArray: ...
         def __set__(self, module: object, value: ArrayLike) -> None: ...
 
+    ProgramArray: TypeAlias = Array
 else:
     Quantity = Real
     """A field that is given a number and holds an array (``quantity``)."""
+    ProgramArray = Array | np.ndarray
+    """What compiled programs compute with, and the host keeps in NumPy between them."""
 
 
 def real(value: ArrayLike | Sequence[float]) -> Float[Array, "..."]:
@@ -81,10 +84,19 @@ def quantity(unit: str, description: str, **options: Any) -> Any:  # as dataclas
         unit: SI unit as printed in tables, ``"B/s"``; ``"1"`` for a ratio or a count.
         description: what the number is, for tables and reports.
         options: passed to ``equinox.field`` (``default=…``).
+
+    Raises:
+        TypeError: when a module is made with a text instead of a number, or with nothing.
     """
-    converter = optional_real if options.get("default", 0.0) is None else real
+    missing = options.get("default", 0.0) is None
+
+    def convert(value: ArrayLike | None) -> Float[Array, "..."] | None:
+        if isinstance(value, str | bytes) or (value is None and not missing):
+            raise TypeError(f"{value!r} is given for {description}; expected a number [{unit}]")
+        return optional_real(value)
+
     return eqx.field(
-        converter=converter, metadata={"unit": unit, "description": description}, **options
+        converter=convert, metadata={"unit": unit, "description": description}, **options
     )
 
 

@@ -127,67 +127,104 @@ def seek(
         serve: what steps serve: ``rates.shared``, or ``pools.decoding``.
         exact: drop none.
     """
-
-    def run(at: Lanes) -> tuple[Steps, Served, np.ndarray]:
-        steps = evaluate(found, at, question)
-        served = serve(steps, at, demand)
-        return steps, served, served_rate(served, at, demand)
-
+    search = _Search(found, lanes, question, demand, objective, serve)
     cap = np.full(len(lanes.machine), MOST_BATCH)
     if demand.users is not None:
         cap = np.minimum(np.ceil(demand.users / lanes.groups), cap).astype(int)
-    ones = lanes._replace(batch=np.ones(len(lanes.machine), int))
-    steps, served, rate = run(ones)
-    alone, value = steps, rate.copy()
-    best = np.where(rate > 0, 1, 0)
-    leader = np.full(len(found.machines), np.inf)
-    np.minimum.at(leader, lanes.machine, score(objective, ones, steps, served, demand, rate))
-    low, high, open_ = np.ones_like(best), np.ones_like(best), best > 0
-    if objective == "speed" and demand.users is None:
-        open_ &= False
-    cheapest, hope = steps.decode_running.copy(), np.full(len(best), np.inf)
+    if objective != "speed" or demand.users is not None:  # nothing is faster than one sequence
+        search.bracket(cap)
+    search.close(exact)
+    return search.result()
 
-    def look(rows: np.ndarray, batches: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+
+class _Search:
+    """The best batch of every lane so far, and the bracket that its peak lies in.
+
+    ``hope`` is the least score that no batch of the bracket can beat, ``leader`` the least score
+    met of each machine, ``cheapest`` the least running cost met of each lane.
+    """
+
+    def __init__(
+        self,
+        found: Offers,
+        lanes: Lanes,
+        question: Asked,
+        demand: Demand,
+        objective: Objective,
+        serve: Callable[[Steps, Lanes, Demand], Served],
+    ):
+        self.found, self.lanes, self.question = found, lanes, question
+        self.demand, self.serve = demand, serve
+        self.objective: Objective = objective
+        count = len(lanes.machine)
+        self.leader = np.full(len(found.machines), np.inf)
+        self.alone, _, rate = self.run(lanes._replace(batch=np.ones(count, int)))
+        self.cheapest = self.alone.decode_running.copy()
+        self.value, self.best = rate.copy(), np.where(rate > 0, 1, 0)
+        self.low, self.high = np.ones(count, int), np.ones(count, int)
+        self.hope = np.full(count, np.inf)
+
+    def run(self, at: Lanes) -> tuple[Steps, Served, np.ndarray]:
+        """What lanes do at their batches; the best of each machine is noted."""
+        steps = evaluate(self.found, at, self.question)
+        served = self.serve(steps, at, self.demand)
+        rate = served_rate(served, at, self.demand)
+        scores = score(self.objective, at, steps, served, self.demand, rate)
+        np.minimum.at(self.leader, at.machine, scores)
+        return steps, served, rate
+
+    def look(self, rows: np.ndarray, batches: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Run lanes at several batches each (batches, rows); what they serve, and the least score
         that no batch up to each can beat."""
         shape, flat = batches.shape, np.broadcast_to(rows, batches.shape).ravel()
-        at = Lanes(lanes.machine[flat], lanes.layout[flat], batches.ravel())
-        steps, served, rate = run(at)
-        np.minimum.at(leader, at.machine, score(objective, at, steps, served, demand, rate))
-        np.minimum.at(cheapest, flat, steps.decode_running)
-        floor = steps._replace(decode_running=cheapest[flat])
-        bound = least_score(objective, at, floor, served, demand)
+        at = Lanes(self.lanes.machine[flat], self.lanes.layout[flat], batches.ravel())
+        steps, served, rate = self.run(at)
+        np.minimum.at(self.cheapest, flat, steps.decode_running)
+        floor = steps._replace(decode_running=self.cheapest[flat])
+        bound = least_score(self.objective, at, floor, served, self.demand)
         for rates, batch in zip(rate.reshape(shape), batches, strict=True):
-            better = rates > value[rows]
-            value[rows] = np.where(better, rates, value[rows])
-            best[rows] = np.where(better, batch, best[rows])
+            better = rates > self.value[rows]
+            self.value[rows] = np.where(better, rates, self.value[rows])
+            self.best[rows] = np.where(better, batch, self.best[rows])
         return rate.reshape(shape), bound.reshape(shape)
 
-    while (rows := np.flatnonzero(open_ & (high < cap))).size:
-        ahead = np.minimum(high[rows] * GRID, cap[rows])
-        rate, bound = look(rows, ahead[None])
-        going = rate[0] >= value[rows]
-        low[rows] = np.where(going, high[rows], low[rows])
-        high[rows], hope[rows], open_[rows] = ahead, bound[0], going
-    within = np.exp(DROPPED)
-    while True:
-        near = exact | (hope <= leader[lanes.machine] * within)
-        rows = np.flatnonzero((best > 0) & near & (high - low > 1))
-        if not rows.size:
-            break
-        # cut every bracket, ends included, and keep the neighbours of the best
-        ends = low[rows] + (high[rows] - low[rows]) * np.arange(PARTS + 1)[:, None] // PARTS
-        _, bound = look(rows, np.clip(ends[1:-1], low[rows], high[rows]))
-        bound = np.concatenate([bound[:1], bound, hope[rows][None]])
-        peak = best[rows]
-        done = high[rows] - low[rows] <= PARTS
-        above = np.where(ends > peak, ends, high[rows]).min(axis=0)
-        below = np.where(ends < peak, ends, low[rows]).max(axis=0)
-        hope[rows] = bound[(ends >= above).argmax(axis=0), np.arange(len(rows))]
-        low[rows], high[rows] = np.where(done, peak, below), np.where(done, peak, above)
-    steps, served, _ = run(lanes._replace(batch=np.maximum(best, 1)))
-    closed = (best > 0) & (high - low <= 1)
-    return Sought(lanes._replace(batch=best), steps, served, alone, closed)
+    def bracket(self, cap: np.ndarray) -> None:
+        """Go up the grid of powers as long as a lane serves more, at most to ``cap``."""
+        open_ = self.best > 0
+        while (rows := np.flatnonzero(open_ & (self.high < cap))).size:
+            ahead = np.minimum(self.high[rows] * GRID, cap[rows])
+            rate, bound = self.look(rows, ahead[None])
+            going = rate[0] >= self.value[rows]
+            self.low[rows] = np.where(going, self.high[rows], self.low[rows])
+            self.high[rows], self.hope[rows], open_[rows] = ahead, bound[0], going
+
+    def close(self, exact: bool) -> None:
+        """Cut every bracket, ends included, and keep the neighbours of the best, until whole
+        numbers are left; unless ``exact``, leave lanes that cannot come near the best of their
+        machine."""
+        within = np.exp(DROPPED)
+        while True:
+            near = exact | (self.hope <= self.leader[self.lanes.machine] * within)
+            rows = np.flatnonzero((self.best > 0) & near & (self.high - self.low > 1))
+            if not rows.size:
+                break
+            low, high = self.low[rows], self.high[rows]
+            ends = low + (high - low) * np.arange(PARTS + 1)[:, None] // PARTS
+            _, bound = self.look(rows, np.clip(ends[1:-1], low, high))
+            bound = np.concatenate([bound[:1], bound, self.hope[rows][None]])
+            peak, done = self.best[rows], high - low <= PARTS
+            above = np.where(ends > peak, ends, high).min(axis=0)
+            below = np.where(ends < peak, ends, low).max(axis=0)
+            self.hope[rows] = bound[(ends >= above).argmax(axis=0), np.arange(len(rows))]
+            self.low[rows] = np.where(done, peak, below)
+            self.high[rows] = np.where(done, peak, above)
+
+    def result(self) -> Sought:
+        """The best batches, run."""
+        batches = self.lanes._replace(batch=self.best)
+        steps, served, _ = self.run(batches._replace(batch=np.maximum(self.best, 1)))
+        closed = (self.best > 0) & (self.high - self.low <= 1)
+        return Sought(batches, steps, served, self.alone, closed)
 
 
 def replicas(demand: Demand, rate: float) -> int:

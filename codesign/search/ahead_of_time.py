@@ -26,9 +26,9 @@ def compile_ahead(
     same shapes.
 
     Args:
-        search: the problem.
+        formulation: the problem in the program's terms.
         weightings: one a row; only their shape matters.
-        relaxed: arguments of the penalty search (``relaxation.lanes``), empty if there will be
+        relaxed: arguments of the penalty search (``penalty_search.lanes``), empty if there will be
             none.
     """
     with ThreadPoolExecutor(2) as elsewhere:

@@ -23,8 +23,8 @@ from codesign.search.statement.fleet import Fleet
 from codesign.search.statement.goals import Wanted, bound_names, bounds_exceeded, log_goals
 from codesign.search.statement.problem import ProblemBatch, integer_names
 from codesign.search.statement.relaxed_fleet import OWN
-from codesign.search.statement.space import CONTINUOUS, at_bound
-from codesign.search.verification.optimality import BINDING, integer_bounds, least_residual
+from codesign.search.statement.space import CONTINUOUS
+from codesign.search.verification.optimality import BINDING, binding, least_residual, resting
 
 STARTS = 4
 """Random starts of the penalty search for each weighting and choice: nothing else looks around."""
@@ -94,11 +94,9 @@ def _front(
     used = np.concatenate([fleet.limits, exceeded], axis=1)
     judged = [_optimality(problems, packed, wanted, weights[one.weighting], one) for one in kept]
     values = np.exp(np.stack([one.point for one in kept]))
-    boxes = []
-    for p, space in enumerate(problems.spaces):
-        first = p * OWN
-        own = values[:, first : first + len(CONTINUOUS)]
-        boxes.append(at_bound(space, own, integers[:, p]))
+    quantities = [
+        values[:, p * OWN : p * OWN + len(CONTINUOUS)] for p in range(len(problems.spaces))
+    ]
     nothing = np.full(len(kept), np.nan)
     return Front(
         designs=fleet.designs,
@@ -120,13 +118,11 @@ def _front(
         front_gap=nothing,
         residual=np.array([residual for residual, _ in judged]),
         spread=np.array([float(np.ptp(relaxed.loss[one.weighting, one.choice])) for one in kept]),
-        binding=tuple(
-            tuple(n for n, g in zip(names, row, strict=True) if g > -BINDING) for row in used
-        ),
+        binding=binding(names, used),
         multipliers={
             name: np.array([prices[k] for _, prices in judged]) for k, name in enumerate(names)
         },
-        box=np.concatenate([*boxes, integer_bounds(problems, integers)], axis=1).astype(int),
+        box=resting(problems, quantities, integers),
         buildable=all(space.buildable for space in problems.spaces),
         timings={},
     )

@@ -2,7 +2,8 @@
 exact model."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar, cast
 
 import jax
 import jax.numpy as jnp
@@ -46,6 +47,8 @@ from codesign.search.statement.services import Service
 from codesign.search.statement.space import Space
 from codesign.search.verification.infeasibility import ROOM, conflict, sentence
 
+Part = TypeVar("Part")
+
 Progress = Callable[[str, int, int], None]
 
 BEAM = 16
@@ -85,7 +88,7 @@ def optimize(
     spaces: Space | Sequence[Space],
     services: Service | Sequence[Service],
     choices: Sequence[Choice],
-    objectives: Sequence[Goal],
+    objectives: Goal | Sequence[Goal],
     *,
     bounds: Sequence[Bound] = (),
     limits: Sequence[LimitRow] = (),
@@ -139,33 +142,50 @@ def optimize(
     >>> codesign.optimize(space, service, [choice], wanted, weights=1).status
     ('GLOBAL',)
     """
-    spaces = (spaces,) if isinstance(spaces, Space) else tuple(spaces)
-    services = (services,) if isinstance(services, Service) else tuple(services)
     execution = Operatorwise() if execution is None else execution
     require_type("execution", execution, Execution)
-    for name, found, expected in (("space", spaces, Space), ("service", services, Service)):
-        for one in found:
-            require_type(name, one, expected)
-    for name, found, expected in (
-        ("choice", choices, Choice),
-        ("bound", bounds, Bound),
-        ("limit", limits, LimitRow),
-    ):
-        for one in found:
-            require_type(name, one, expected)
-    for objective in objectives:
+    spaces, services = _all_of("space", spaces, Space), _all_of("service", services, Service)
+    choices, bounds = _all_of("choice", choices, Choice), _all_of("bound", bounds, Bound)
+    limits = _all_of("limit", limits, LimitRow)
+    if isinstance(objectives, str) or not isinstance(objectives, Iterable):
+        objectives = (cast(Goal, objectives),)
+    wants = tuple(objectives)
+    for objective in wants:
         check_objective(objective)
+    for name, found in (
+        ("space", spaces),
+        ("service", services),
+        ("choice", choices),
+        ("objective", wants),
+    ):
+        if not found:
+            raise ValueError(f"no {name} is given; expected at least one")
     with double_precision():
-        parts = _in_double((spaces, services, tuple(choices), execution))
+        parts = _in_double((spaces, services, choices, execution))
         check_dies(parts[2])
         own = [as_row(bound) for bound in bounds]
         kept = tuple(bound for bound, row in zip(bounds, own, strict=True) if row is None)
         problems = assemble(*parts, (*limits, *filter(None, own)))
-        wanted = Wanted(tuple(objectives), kept)
+        wanted = Wanted(wants, kept)
         if not execution.log_convex or not wanted.has_program():
             rows = weightings(weights, len(wanted.objectives), seed)
             return search_locally(problems, parts[2], wanted, rows, seed)
         return _optimize(problems, parts[2], wanted, weights, seed, prove, memory, progress)
+
+
+def _all_of(name: str, given: Part | Iterable[Part], expected: type[Part]) -> tuple[Part, ...]:
+    """One or several of a type.
+
+    Raises:
+        TypeError: naming what is of another.
+    """
+    if isinstance(given, expected) or isinstance(given, str) or not isinstance(given, Iterable):
+        require_type(name, given, expected)
+        return (cast(Part, given),)
+    found = tuple(given)
+    for one in found:
+        require_type(name, one, expected)
+    return found
 
 
 def _in_double(tree: Tree) -> Tree:
@@ -244,69 +264,81 @@ def search_weightings(
     Raises:
         Infeasible: no design in the space meets the limits.
     """
-    formulation, problems, objectives = (
-        pool.formulation,
-        pool.formulation.problems,
-        wanted.objectives,
-    )
-    ranges = integer_ranges(problems)
     tell("relaxed search", 0, 1)
-    alone = len(problems.steps) == 1
-    first = lanes(problems, wanted, pool.weights, starts=STARTS, seed=seed) if alone else None
-    compile_ahead(formulation, pool.weights, relaxed=first or ())
-    choices = problems.choices
-    relaxed = first and search_by_penalty(first, (len(pool.weights), choices, STARTS))
-    starts = (
-        approach(pool, middle_starts(pool, ranges))
-        if relaxed is None
-        else first_subproblems(relaxed, problems, ranges)
-    )
+    starts, relaxed = _starts(pool, wanted, seed)
     lap("relaxed search")
     tell("relaxed search", 1, 1)
-    tell("integers", 0, 1 + ROUNDS)
-    together = prove and formulation.structure.kinds == 1
+    one_kind = pool.formulation.structure.kinds == 1
+    together = prove and one_kind
 
-    def told(boxes: int, still: int) -> None:
-        tell("proof", boxes, boxes + still)
+    def bounded(best: list[Subproblem]) -> list[Subproblem]:
+        return prove_bounds(
+            pool, best, progress=lambda done, still: tell("proof", done, done + still)
+        ).best
 
     def settled(starts: list[list[Subproblem]]) -> list[Subproblem]:
         if not together:
-            return [
-                subproblem
-                for subproblem in improve_by_kind(pool, starts)
-                if np.isfinite(pool.value(subproblem))
-            ]
+            return _finite(pool, improve_by_kind(pool, starts))
         pool.learn(subproblem for row in starts for subproblem in row)
-        return prove_bounds(pool, [min(row, key=pool.value) for row in starts], progress=told).best
+        return bounded([min(row, key=pool.value) for row in starts])
 
-    subproblems = descend(pool, starts) if together else descend_by_kind(pool, starts)
-    subproblems = (
-        exchange_integers(pool, subproblems) if subproblems and not together else subproblems
-    )
-    if not subproblems:
-        found = conflict(formulation, rows.names)
-        if found.least > -ROOM:
-            raise Infeasible(sentence(found, formulation), found)
-        subproblems = exchange_integers(
-            pool,
-            improve_by_kind(
-                pool, [[found.subproblem._replace(weighting=k)] for k in range(len(pool.weights))]
-            ),
-        )
+    tell("integers", 0, 1 + ROUNDS)
+    subproblems = _first_designs(pool, starts, rows, together)
     if together:
-        subproblems = prove_bounds(pool, complete(pool, subproblems), progress=told).best
-    elif formulation.structure.kinds == 1:
+        subproblems = bounded(complete(pool, subproblems))
+    elif one_kind:
         subproblems = cut_boxes(pool, complete(pool, subproblems), beam=BEAM).best
     tell("integers", 1, 1 + ROUNDS)
     lap("integers")
     for done in range(ROUNDS):
-        subproblems = refine(pool, objectives, subproblems, settled)
+        subproblems = refine(pool, wanted.objectives, subproblems, settled)
         tell("integers", 2 + done, 1 + ROUNDS)
-    subproblems = adopt_better_integers(pool, objectives, subproblems)
+    subproblems = adopt_better_integers(pool, wanted.objectives, subproblems)
     lap("refinement")
     if prove and not together:
-        subproblems = prove_bounds(pool, complete(pool, subproblems), progress=told).best
+        subproblems = bounded(complete(pool, subproblems))
         lap("proof")
-    return [
-        subproblem for subproblem in subproblems if np.isfinite(pool.value(subproblem))
-    ], relaxed
+    return _finite(pool, subproblems), relaxed
+
+
+def _finite(pool: SolutionPool, subproblems: list[Subproblem]) -> list[Subproblem]:
+    """Those that a design meets."""
+    return [subproblem for subproblem in subproblems if np.isfinite(pool.value(subproblem))]
+
+
+def _starts(
+    pool: SolutionPool, wanted: Wanted, seed: int
+) -> tuple[list[list[Subproblem]], PenaltyOptima | None]:
+    """Where the search of integers starts for each weighting: where a penalty search over all
+    numbers as reals ends, or, where a fleet runs several steps, at the optima of boxes of integers
+    that shrink."""
+    problems, ranges = pool.formulation.problems, integer_ranges(pool.formulation.problems)
+    if len(problems.steps) > 1:
+        compile_ahead(pool.formulation, pool.weights, relaxed=())
+        return approach(pool, middle_starts(pool, ranges)), None
+    first = lanes(problems, wanted, pool.weights, starts=STARTS, seed=seed)
+    compile_ahead(pool.formulation, pool.weights, relaxed=first)
+    relaxed = search_by_penalty(first, (len(pool.weights), problems.choices, STARTS))
+    return first_subproblems(relaxed, problems, ranges), relaxed
+
+
+def _first_designs(
+    pool: SolutionPool, starts: list[list[Subproblem]], rows: BoundRows, together: bool
+) -> list[Subproblem]:
+    """A design of each weighting that has one, at integers found by descent from the starts; where
+    no start leads to any, from the integers that break the limits least.
+
+    Raises:
+        Infeasible: those break them too.
+    """
+    if together:
+        subproblems = descend(pool, starts)
+    elif subproblems := descend_by_kind(pool, starts):
+        subproblems = exchange_integers(pool, subproblems)
+    if subproblems:
+        return subproblems
+    found = conflict(pool.formulation, rows.names)
+    if found.least > -ROOM:
+        raise Infeasible(sentence(found, pool.formulation), found)
+    least = [[found.subproblem._replace(weighting=k)] for k in range(len(pool.weights))]
+    return exchange_integers(pool, improve_by_kind(pool, least))

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from codesign.numerics.compilation import SELDOM, compiled
-from codesign.numerics.fields import RealArray
+from codesign.numerics.fields import IntArray, RealArray
 from codesign.sensitivity.inputs import (
     OUTCOMES,
     Inputs,
@@ -196,7 +196,7 @@ def _ties(
 def _one_side(
     structure: Hashable,
     places: tuple[int, ...],
-    leaves: list[RealArray],
+    leaves: list[RealArray | IntArray],
     direction: RealArray,
     offset: RealArray,
 ) -> RealArray:

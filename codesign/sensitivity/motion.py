@@ -96,7 +96,7 @@ def motion(found: Optimum, subproblem: Subproblem | None = None) -> Motion:
     0.038
     """
     chosen = found.subproblem if subproblem is None else subproblem
-    formulation, point = found.pool.formulation, found.pool.done[chosen][2]
+    formulation, point = found.pool.formulation, found.pool.done[chosen].point
     structure = formulation.structure
     with double_precision():
         parts = _derivatives(*_arguments(formulation, found, chosen, point))
@@ -125,7 +125,7 @@ def value_slopes(found: Optimum, subproblem: Subproblem) -> np.ndarray:
     """d(ln objective, to be minimised)/d ln θ of a solved subproblem, by the envelope theorem [1]:
     much cheaper than ``motion``."""
     row = np.asarray(found.pool.formulation.packed.rows)[subproblem.choice]
-    return value_slopes_at(found, subproblem, row, found.pool.done[subproblem][2])
+    return value_slopes_at(found, subproblem, row, found.pool.done[subproblem].point)
 
 
 def value_slopes_at(

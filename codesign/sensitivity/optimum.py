@@ -51,7 +51,7 @@ class Optimum(NamedTuple):
     @property
     def point(self) -> Point:
         """Variables and multipliers."""
-        return self.pool.done[self.subproblem][2]
+        return self.pool.done[self.subproblem].point
 
     @property
     def choice(self) -> Choice:
@@ -156,7 +156,7 @@ def exact_fleet(found: Optimum, subproblem: Subproblem | None = None) -> Fleet:
     axis."""
     chosen = found.subproblem if subproblem is None else subproblem
     with double_precision():
-        y = found.pool.done[chosen][2].y
+        y = found.pool.done[chosen].point.y
         fleets = check_exactly(found.pool.formulation, [chosen], np.asarray(y)[None])
         return jax.tree.map(lambda leaf: np.asarray(leaf)[0], fleets)
 

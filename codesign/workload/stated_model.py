@@ -29,6 +29,8 @@ from codesign.files import read_toml
 from codesign.workload.precision import PARTS, PartPrecision, Precision
 from codesign.workload.reading import Reading
 from codesign.workload.transformer import (
+    LARGEST,
+    MOST_LAYERS,
     CompressedAttention,
     Compression,
     CrossAttention,
@@ -64,8 +66,6 @@ WITHIN = {
     **dict.fromkeys(PARTS, PartPrecision),
 }
 """Tables within tables, by their key."""
-
-LARGEST = 1e12
 
 Built = TypeVar("Built", bound=eqx.Module)
 
@@ -194,7 +194,7 @@ def number(value: object, where: str) -> float:
         or not math.isfinite(value)
         or not 0 <= value <= LARGEST
     ):
-        raise ValueError(f"{where} = {value!r}, expected a number from 0 to 1e12")
+        raise ValueError(f"{where} = {value!r}, expected a number from 0 to {LARGEST:,}")
     return float(value)
 
 
@@ -213,8 +213,6 @@ WHOLE = (
 
 MEANS = ("latent_reads", "mixing", "end_projections")
 """Numbers that need not be whole; bits need not either."""
-
-MOST_LAYERS = 100_000
 
 
 def dimension(value: object, name: str, where: str) -> float:

@@ -31,6 +31,8 @@ from codesign.workload.feed_forward import (
 from codesign.workload.operator import UNLIMITED
 
 __all__ = [
+    "LARGEST",
+    "MOST_LAYERS",
     "UNLIMITED",
     "AttentionKind",
     "CompressedAttention",
@@ -53,6 +55,13 @@ __all__ = [
     "dense",
     "layer_count",
 ]
+
+LARGEST = 10**12
+"""No dimension that a file states is larger."""
+
+MOST_LAYERS = 10_000
+"""No model that a file states has more; readers look at layers one by one, and published models
+have up to 126."""
 
 
 class LayerKind(eqx.Module):

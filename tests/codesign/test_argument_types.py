@@ -74,6 +74,23 @@ REFUSED = {
         lambda: codesign.optimize((CHIP,), (), (), objectives.OBJECTIVES.values()),
         "space is a Design; expected a Space",
     ),
+    "one design for spaces": (
+        lambda: codesign.optimize(CHIP, (), (), objectives.OBJECTIVES.values()),
+        "space is a Design; expected a Space",
+    ),
+    "an objective's name for objectives": (
+        lambda: codesign.optimize((), (), (), "tokens/s/$"),
+        "objective 'tokens/s/$' has no name; expected name, sense",
+    ),
+    "a text for a number": (
+        lambda: dataclasses.replace(CHIP, peak_flops="1e15"),
+        "'1e15' is given for dense matrix rate of a chip at the compute precision; expected a"
+        " number [FLOP/s]",
+    ),
+    "nothing for a number": (
+        lambda: codesign.Decode(batch=None, context=128),
+        "None is given for sequences in the step; expected a number [1]",
+    ),
 }
 
 
@@ -84,6 +101,11 @@ def test_what_is_something_else_is_refused_in_one_sentence(case):
     with pytest.raises(TypeError) as refusal:
         call()
     assert expected in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+def test_a_search_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="no space is given; expected at least one"):
+        codesign.optimize((), (), (), [objectives.objective("tokens/s/$")])
 
 
 def test_many_designs_go_through_vmap():

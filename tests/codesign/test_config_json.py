@@ -348,7 +348,7 @@ REFUSALS = [
     ),
     (
         {**LLAMA, "num_hidden_layers": 10**9},
-        "num_hidden_layers = 1000000000, expected at most 10000 layers",
+        "num_hidden_layers = 1000000000, expected at most 10,000 layers",
     ),
     ({"hidden_size": 1}, "the field model_type is missing"),
     (

@@ -252,8 +252,9 @@ def test_touched_experts_never_fall_as_rows_rise(experts):
     ids=["touched", "rows"],
 )
 def test_bounds_and_monotonicity(function, mean, rounding, case, factor):
-    experts, active, rows, choice = case
-    choices = divisors(experts)
+    *sizes, choice = case
+    experts, active, rows = map(float, sizes)
+    choices = [float(groups) for groups in divisors(sizes[0])]
     index = choice % len(choices)
     value = float(function(experts, active, rows, choices[index]))
     total = float(mean(experts, active, rows))
@@ -314,7 +315,7 @@ def test_float32_agrees_with_float64(function):
         for d in (jnp.float32, jnp.float64)
     )
     assert single.dtype == jnp.float32
-    assert function(jnp.array(64), jnp.array(4), jnp.float32(9.0), 8).dtype == jnp.float32
+    assert function(jnp.array(64.0), jnp.array(4.0), jnp.float32(9.0), 8).dtype == jnp.float32
     np.testing.assert_allclose(single, double, rtol=1e-3)
 
 

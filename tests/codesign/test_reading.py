@@ -323,7 +323,11 @@ def test_a_model_of_ones_own(tmp_path: Path):
             "the model.hiden is not known, expected one of hidden.*; the nearest is 'hidden'",
         ),
         ("hidden = 64", "", "the model.hidden is missing, expected a number"),
-        ("hidden = 64", "hidden = -1", "the model.hidden = -1, expected a number from 0 to 1e12"),
+        (
+            "hidden = 64",
+            "hidden = -1",
+            "the model.hidden = -1, expected a number from 0 to 1,000,000,000,000",
+        ),
         ("count = 3", "count = true", r"layers\[0\].count = True, expected a number"),
         (
             'kind = "linear"',
@@ -391,6 +395,19 @@ def test_one_layer_left_out_leaves_the_others_quantised():
     assert bits(found)["experts"] == 8
 
 
+@pytest.mark.parametrize(
+    ("algo", "stored", "computed"), [("NVFP4", 4.5, 4), ("W4A8_NVFP4_FP8", 4.5, 8)]
+)
+def test_a_part_with_layers_left_out_has_the_mean_of_its_layers(algo, stored, computed):
+    layers = MIXED["num_hidden_layers"]
+    for left in (0, 1, layers - 1, layers):
+        kept = [f"model.layers.{k}.self_attn" for k in range(left)]
+        found = quantised(quant_method="modelopt", quant_algo=algo, ignore=["lm_head", *kept])
+        share = left / layers
+        assert bits(found)["attention"] == pytest.approx((1 - share) * stored + share * 16)
+        assert inputs(found)["attention"] == pytest.approx((1 - share) * computed + share * 16)
+
+
 def test_a_layer_left_out_is_one_of_the_models_where_the_file_counts_layers_otherwise():
     said = {"quant_method": "modelopt", "quant_algo": "FP8", "ignore": ["model.layers.0.attn.qkv"]}
     found = read({**EXAMPLES["gpt2"], "torch_dtype": "bfloat16", "quantization_config": said})
@@ -431,16 +448,19 @@ def test_fields_that_say_again_what_is_known_are_read(family, field):
     ("field", "value", "told"),
     [
         ("count", 0.5, "positive integer"),
-        ("count", 10**12, "at most 100,000 layers"),
+        ("count", 10**12, "at most 10,000 layers"),
         ("kv_heads", 7, "a divisor of heads = 32"),
         ("kv_heads", 0, "positive integer"),
         ("heads", 31.5, "positive integer"),
+        ("active", 9, "at most experts = 8"),
+        ("active", 0, "positive integer"),
         ("vocabulary", 0, "positive integer"),
         ("weight_bits", 0, "1 to 64 bits"),
     ],
 )
 def test_a_stated_models_dimensions_are_checked(tmp_path, field, value, told):
     fields = {"count": 2, "kv_heads": 8, "heads": 32, "vocabulary": 100, "weight_bits": 16}
+    fields |= {"active": 2}
     fields |= {field: value}
     text = """
 hidden = 4096
@@ -448,7 +468,7 @@ vocabulary = {vocabulary}
 [[layers]]
 count = {count}
 attention = {{kind = "grouped", heads = {heads}, kv_heads = {kv_heads}, head_dim = 128}}
-feed_forward = {{kind = "dense", width = 14336}}
+feed_forward = {{kind = "mixture", experts = 8, active = {active}, width = 14336}}
 [precision]
 weight_bits = {weight_bits}
 """

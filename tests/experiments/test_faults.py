@@ -59,11 +59,11 @@ def test_what_is_no_file_of_ours(refused, tmp_path, name, arguments, kind, told)
     [
         (
             json.dumps({**CONFIG, "num_hidden_layers": 10**12}),
-            "num_hidden_layers = 1000000000000, expected at most 10000 layers",
+            "num_hidden_layers = 1000000000000, expected at most 10,000 layers",
         ),
         (
             json.dumps({**CONFIG, "num_hidden_layers": 10_001}),
-            "num_hidden_layers = 10001, expected at most 10000 layers",
+            "num_hidden_layers = 10001, expected at most 10,000 layers",
         ),
         (json.dumps(CONFIG)[:-1] + ', "vocab_size": 7}', "the key 'vocab_size' is given twice"),
         (

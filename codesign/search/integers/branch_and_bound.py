@@ -2,8 +2,9 @@
 the best there is.
 
 Boxes of integers are split in two until the relaxation over a box (``underestimators``) proves that
-nothing in it beats the best design known by more than the tolerance. Boxes are shared by all
-weightings: a relaxation is built once and solved for each that still needs it.
+nothing in it beats the best design known, the incumbent, by more than the tolerance. Each weighting
+has an incumbent and a tree of boxes of its own, which start at the same roots and are split in the
+same places: a box is relaxed once and solved for every weighting in whose tree it is still open.
 """
 
 from collections.abc import Callable
@@ -18,11 +19,6 @@ from codesign.search.integers.solution_pool import SolutionPool
 
 TOLERANCE = 1e-3
 """Log units by which an unexplored design may still be better."""
-
-
-SHORT = (0.1, 0.4)
-"""Log units by which a box's bound falls short; for each that it exceeds the box is cut in two once
-more before it is bounded again."""
 
 EMPTY = 1e4
 """A bound above this proves that a box holds no design: logarithms of what a double can hold are
@@ -54,7 +50,7 @@ def prove(
 
     Args:
         pool: solves so far; what is met on the way is added.
-        best: the best known subproblem of each weighting that is to be bounded.
+        best: the incumbent of each weighting that is to be bounded.
         tolerance: how much better an unexplored design may be, in log units; one for all
             subproblems, or one each.
         most_boxes: stop after so many boxes; the bounds are then what is proved so far.
@@ -76,26 +72,12 @@ def prove(
         found = _bounded(pool, open_pairs, best, np.maximum(values - tolerance, enough))
         boxes += len({box for box, _ in open_pairs})
         solves += len(open_pairs)
-        hopeful: dict[int, tuple[float, Subproblem]] = {}
-        for (box, k), bound, y in zip(open_pairs, found.bound, found.y, strict=True):
-            if bound < values[k] - tolerance[k] and (k not in hopeful or bound < hopeful[k][0]):
-                hopeful[k] = (
-                    float(bound),
-                    nearest_subproblem(formulation, box, best[k].weighting, y),
-                )
-        sure = [
-            pair
-            for pair, bound in zip(open_pairs, found.bound, strict=True)
-            if pair[0].single and bound <= enough
-        ]
-        met = [(k, Subproblem(best[k].weighting, box.choice, box.low)) for box, k in sure] + [
-            (k, subproblem) for k, (_, subproblem) in hopeful.items()
-        ]
+        met = _candidates(pool, open_pairs, found, best, values - tolerance, enough)
         pool.learn(subproblem for _, subproblem in met)
-        for k, subproblem in met:
+        for k, subproblem in met:  # better incumbents
             if pool.value(subproblem) < values[k]:
                 values[k], best[k] = pool.value(subproblem), subproblem
-        still = []
+        still = []  # what is not fathomed is cut in two
         cut = _cut_further(open_pairs, found.bound, beam)
         for (box, k), bound, further in zip(open_pairs, found.bound, cut, strict=True):
             short = values[k] - tolerance[k] - bound
@@ -113,6 +95,30 @@ def prove(
     rows = [subproblem.weighting for subproblem in best]
     pool.bounds[rows] = np.maximum(pool.bounds[rows], bounds)
     return Proof(bounds, best, boxes, solves, bool((values - bounds <= tolerance * 1.001).all()))
+
+
+def _candidates(
+    pool: SolutionPool,
+    pairs: list[tuple[Box, int]],
+    found: BoxBounds,
+    best: list[Subproblem],
+    target: np.ndarray,
+    enough: float,
+) -> list[tuple[int, Subproblem]]:
+    """Integers worth a solve, each with the row that they are for.
+
+    Boxes that have shrunk to one vector of integers and may hold a design that is enough; and of
+    every row the integers nearest to the relaxed optimum of the box with the lowest bound, where
+    that is below the ``target``.
+    """
+    single, hopeful = [], {}
+    for (box, k), bound, y in zip(pairs, found.bound, found.y, strict=True):
+        if box.single and bound <= enough:
+            single.append((k, Subproblem(best[k].weighting, box.choice, box.low)))
+        if bound < target[k] and (k not in hopeful or bound < hopeful[k][0]):
+            near = nearest_subproblem(pool.formulation, box, best[k].weighting, y)
+            hopeful[k] = (float(bound), near)
+    return single + [(k, near) for k, (_, near) in hopeful.items()]
 
 
 def _cut_further(pairs: list[tuple[Box, int]], bounds: np.ndarray, beam: int | None) -> np.ndarray:

@@ -151,7 +151,7 @@ def solve_programs(
     search.
 
     Args:
-        layout: structure.
+        structure: functions and monomials of the program.
         programs: the problems.
         goals: objectives.
         weights: of the objectives.

@@ -102,31 +102,15 @@ def prove(
         return pool.values(best) - bounds > tolerance
 
     for _ in range(ROUNDS):
-        better = improve(
-            still,
-            _each_kind(
-                pool,
-                [best[k] for k in still],
-                tolerance,
-                functools.partial(_after, progress, boxes),
-            ),
-        )
+        told, open_ = functools.partial(_after, progress, boxes), [best[k] for k in still]
+        better = improve(still, _each_kind(pool, open_, tolerance, told))
         still = [k for k in better if too_far()[k]]
         if not still:
             break
-    rest = [
-        int(k) for k in np.flatnonzero(too_far())
-    ]  # other shares and multipliers do not close these: integers leave a duality gap
-    if rest:
-        improve(
-            rest,
-            prove_together(
-                pool,
-                [best[k] for k in rest],
-                tolerance=tolerance,
-                progress=functools.partial(_after, progress, boxes),
-            ),
-        )
+    rest = [int(k) for k in np.flatnonzero(too_far())]
+    if rest:  # other shares and multipliers do not close these: integers leave a duality gap
+        told, open_ = functools.partial(_after, progress, boxes), [best[k] for k in rest]
+        improve(rest, prove_together(pool, open_, tolerance=tolerance, progress=told))
     found = pool.values(best)
     rows = [subproblem.weighting for subproblem in best]
     pool.bounds[rows] = np.maximum(pool.bounds[rows], np.minimum(bounds, found))
@@ -220,7 +204,7 @@ def split_by_multipliers(pool: SolutionPool, subproblems: list[Subproblem]) -> S
         formulation.goals,
         pool.weights[[subproblem.weighting for subproblem in subproblems]],
     )
-    multipliers = np.stack([pool.done[subproblem][2].multipliers for subproblem in subproblems])
+    multipliers = np.stack([pool.done[subproblem].point.multipliers for subproblem in subproblems])
     monomials, numbers = _shares(pool, subproblems)
     own = [monomials[:, :, part.basis] * part.own[: len(OUTCOMES)] for part in parts(structure)]
     shares = np.maximum(
@@ -260,7 +244,7 @@ def _shares(pool: SolutionPool, subproblems: list[Subproblem]) -> tuple[np.ndarr
             shares_at(
                 pool.formulation.structure,
                 programs,
-                np.stack([pool.done[subproblem][2].y for subproblem in batch]),
+                np.stack([pool.done[subproblem].point.y for subproblem in batch]),
             ),
             programs.constants,
         )

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,6 +22,14 @@ WORTHWHILE = 1e-6
 """Log units by which a neighbour must be better to be moved to: flat valleys are long."""
 
 
+class Solve(NamedTuple):
+    """What the program of a subproblem came to."""
+
+    value: float  # its weighted sum [log]; +∞ where no design is feasible
+    bound: float  # what that is proved not to be below
+    point: Point  # the optimum, with the multipliers of every limit
+
+
 class SolutionPool:
     """Solves that are done, in this process or in one before it (``Memory``).
 
@@ -34,7 +43,7 @@ class SolutionPool:
         self.formulation, self.weights = formulation, weights
         self.pace_limit = np.full(len(weights), np.inf)
         self.bounds = np.full(len(weights), -np.inf)
-        self.done: dict[Subproblem, tuple[float, float, Point]] = {}
+        self.done: dict[Subproblem, Solve] = {}
         self.underestimators: dict[object, Underestimators] = {}
         """Ranges of chips and batch, relaxed (``box_relaxation``)."""
 
@@ -62,7 +71,7 @@ class SolutionPool:
             return
         solved = solve_subproblems(self.formulation, self.weights, self.pace_limit, fresh)
         for k, subproblem in enumerate(fresh):
-            self.done[subproblem] = (
+            self.done[subproblem] = Solve(
                 float(solved.value[k]),
                 float(solved.bound[k]),
                 Point(*(leaf[k] for leaf in solved.point)),
@@ -74,7 +83,7 @@ class SolutionPool:
 
     def value(self, subproblem: Subproblem) -> float:
         """The weighted sum of a known subproblem; +∞ where it has no feasible design."""
-        return self.done[subproblem][0]
+        return self.done[subproblem].value
 
     def values(self, subproblems: Sequence[Subproblem]) -> np.ndarray:
         """``value`` of several, shape (subproblems,)."""
@@ -101,7 +110,7 @@ class SolutionPool:
         variables, limits = len(structure.variables), len(structure.functions) - len(OUTCOMES)
         ends = np.cumsum([2, variables, limits, limits, variables])
         (value, bound), *point = np.split(found[0], ends)
-        self.done[subproblem] = (float(value), float(bound), Point(*point))
+        self.done[subproblem] = Solve(float(value), float(bound), Point(*point))
         return True
 
 
@@ -123,7 +132,7 @@ def rounded_memory(pool: SolutionPool, subproblem: Subproblem) -> list[Subproble
     low, high = formulation.ranges
     kinds, first = formulation.structure.kinds, formulation.structure.counted
     ways: list[list[int]] = [[number] for number in subproblem.integers]
-    y = pool.done[subproblem][2].y
+    y = pool.done[subproblem].point.y
     for p, space in enumerate(problems.spaces):
         if not space.buildable or (formulation.part is not None and formulation.part.kind != p):
             continue

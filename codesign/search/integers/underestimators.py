@@ -129,7 +129,7 @@ def underestimating_monomials(
     """The monomial below each coefficient: its logarithm at integers of 1, and its exponents.
 
     Args:
-        layout: structure.
+        structure: functions and monomials of the program.
         samples: coefficients on the lattice (chips by batch, flattened).
         logs: ln of the sampled integers along chips and along batch, shapes (samples, integers).
         posynomial: whether coefficients are largest of posynomials in the batch: convex in

@@ -173,4 +173,4 @@ def paces(pool: SolutionPool, subproblems: Sequence[Subproblem]) -> np.ndarray:
 
 def points(pool: SolutionPool, subproblems: Sequence[Subproblem]) -> np.ndarray:
     """Solutions of known subproblems, shape (subproblems, variables)."""
-    return np.stack([pool.done[subproblem][2].y for subproblem in subproblems])
+    return np.stack([pool.done[subproblem].point.y for subproblem in subproblems])

@@ -7,7 +7,7 @@ one resource and the rest by the other (``thresholds``).
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -17,8 +17,7 @@ from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
 from codesign.hardware.design import Design
-from codesign.hardware.technology import Technology
-from codesign.limits import LimitRow, Machine, Sums
+from codesign.limits import Machine, Sums
 from codesign.numerics.fields import Real
 from codesign.performance.load import footprint
 from codesign.performance.plan import degrees
@@ -97,71 +96,32 @@ def sample(
     """Read all coefficients off the exact model, at the middle of the box.
 
     Args:
-        layout: structure.
+        structure: functions and monomials of the program.
         problems: the problem of one choice.
         integers: chips of each kind, batch of each service.
         orders: how operators of each step are sorted; by their own ratios unless told.
     """
-    kinds, plans, tables = problems.kinds, problems.plans, problems.tables
+    kinds, tables = problems.kinds, problems.tables
     chips, batches = integers[: structure.kinds], integers[structure.kinds :]
     rows = Entries(structure)
-    designs = []
-    for p, space in enumerate(problems.spaces):
-        middle = jnp.sqrt(space.low * space.high).at[CONTINUOUS.index("clock")].set(1.0)
-        designs.append(design_of(space, kinds[p], middle, chips[p], jnp.zeros_like(chips[p])))
-        _kind_rows(
-            structure,
-            rows,
-            p,
-            designs[p],
-            kinds[p].technology,
-            _bits(structure, tables, p),
-            space.low[0],
-            machine_rows(problems),
-        )
+    designs = [_middle(problems, p, chips[p]) for p in range(structure.kinds)]
+    for p, design in enumerate(designs):
+        _kind_rows(structure, rows, problems, p, design)
     floors = [
-        sync_floor(d.chips, d.scale_up_domain, kind.technology.links)
-        for d, kind in zip(designs, kinds, strict=True)
+        sync_floor(design.chips, design.scale_up_domain, kind.technology.links)
+        for design, kind in zip(designs, kinds, strict=True)
     ]
     fastest, slowest, sorted_by = [], [], []
     for k, step in enumerate(problems.steps):
-        one, technology = problems.services[step.service], kinds[step.kind].technology
-        work = workload_of(one, step, batches[step.service])
-        asked = machine_seconds(one, step, batches[step.service])
-        timed, energy = time_and_energy(
-            designs[step.kind], tables[k], work, plans[k], technology, problems.execution
+        design, batch = designs[step.kind], batches[step.service]
+        timed, order = _step_rows(
+            structure, rows, problems, k, design, batch, None if orders is None else orders[k]
         )
-        order = by_ratio(timed) if orders is None else orders[k]
         sorted_by.append(order)
-        _step_rows(structure, rows, k, timed, order, asked, energy, designs[step.kind], technology)
-        degree = degrees(designs[step.kind], plans[k], tables[k].experts)
-        kept = footprint(
-            tables[k],
-            work.phase,
-            plans[k],
-            degree,
-            ideal=problems.execution.ideal,
-        )
-        groups = plans[k].pipeline * plans[k].context * plans[k].data
-        enough = designs[step.kind].chips >= groups * (1.0 - 1e-9)
-        rows.put(
-            structure.function("plan", k),
-            0,
-            jnp.where(enough, 1e-30, groups / designs[step.kind].chips),
-        )
-        filled = problems.execution.fillable(technology.attainable)
-        rows.put(structure.function("capacity", k), 0, (kept.weights + kept.state) / filled)
-        space = problems.spaces[step.kind]
-        fastest.append(
-            time_at(timed, space.high, jnp.maximum(space.low, _only_sync(floors[step.kind], space)))
-        )
-        slowest.append(
-            time_at(
-                timed,
-                space.low,
-                space.high + _only_sync(floors[step.kind] + _software(kinds, step.kind), space),
-            )
-        )
+        for ends, at in zip(
+            (fastest, slowest), _ends(problems, step.kind, floors[step.kind]), strict=True
+        ):
+            ends.append(time_at(timed, *at))
     _service_rows(structure, rows, problems, tuple(designs), tables, batches, kinds)
     phase = phase_of(problems.services[0], batches[0], prefill=False)
     utilisation = kinds[0].technology.economics.utilisation
@@ -177,12 +137,25 @@ def sample(
     )
 
 
+def _middle(problems: ProblemBatch, p: int, chips: Real) -> Design:
+    """The machine in the middle of a kind's box, at the nominal clock."""
+    space = problems.spaces[p]
+    middle = jnp.sqrt(space.low * space.high).at[CONTINUOUS.index("clock")].set(1.0)
+    return design_of(space, problems.kinds[p], middle, chips, jnp.zeros_like(chips))
+
+
+Corner = tuple[Float[Array, "continuous"], Float[Array, "continuous"]]
+
+
+def _ends(problems: ProblemBatch, p: int, floor: Real) -> tuple[Corner, Corner]:
+    """Where no step of a kind is faster and none is slower: speeds, and the latency of a sync."""
+    space, software = problems.spaces[p], problems.kinds[p].technology.links.software_latency
+    fast = space.high, jnp.maximum(space.low, _only_sync(floor, space))
+    return fast, (space.low, space.high + _only_sync(floor + software, space))
+
+
 def _only_sync(latency: Real, space: Space) -> Float[Array, "continuous"]:
     return jnp.zeros_like(space.low).at[CONTINUOUS.index("sync_latency")].set(latency)
-
-
-def _software(kinds: tuple[Kind, ...], p: int) -> Real:
-    return kinds[p].technology.links.software_latency
 
 
 def _bits(structure: Structure, tables: tuple[OperatorTable, ...], p: int) -> Real:
@@ -197,22 +170,16 @@ def _log(coefficients: Float[Array, "..."]) -> Float[Array, "..."]:
 
 
 def _kind_rows(
-    structure: Structure,
-    rows: Entries,
-    p: int,
-    design: Design,
-    technology: Technology,
-    bits: Real,
-    least: Real,
-    limits: Sequence[LimitRow],
+    structure: Structure, rows: Entries, problems: ProblemBatch, p: int, design: Design
 ) -> None:
     """Capital, power, running cost and limits of one kind: affine in the monomials ``PHYSICAL``.
 
     Evaluated at the nominal clock, where hot, cold and plain are the same number: power is all hot
     in arithmetic and silicon, area all cold in arithmetic (``physical.voltage``). Where main memory
-    is on-chip SRAM, area is the larger of two sums: one is read off at the ``least`` bandwidth,
-    where what software fills counts, the other at the middle.
+    is on-chip SRAM, area is the larger of two sums: one is read off at the least bandwidth, where
+    what software fills counts, the other at the middle.
     """
+    technology, bits = problems.kinds[p].technology, _bits(structure, problems.tables, p)
     economics = technology.economics
 
     def outputs(z: Float[Array, "7"]) -> Float[Array, "6"]:
@@ -236,7 +203,7 @@ def _kind_rows(
          technology.logic.reticle_area, technology.logic.wafer_price, technology.logic.wafer_price]
     )  # fmt: skip
     equipment, peak, idle, parts, edge, interposer = _affine(outputs, point)
-    small = _affine(outputs, point.at[0].set(least))[3]
+    small = _affine(outputs, point.at[0].set(problems.spaces[p].low[0]))[3]
     facility = peak * technology.economics.facility_price * economics.power_overhead
     overhead = economics.power_overhead * economics.pue
     running = equipment * annuity(economics.cost_of_capital, economics.life)
@@ -253,7 +220,7 @@ def _kind_rows(
     plain = np.array([0] + [structure.monomial(name, p) for name in PHYSICAL])
     for name, row in zip(KIND_DEFINITIONS, (parts, small), strict=True):
         rows.put(structure.function(name, p), plain, row)
-    for limit in limits:
+    for limit in machine_rows(problems):
         row = limit.share(sums, machine)  # pyright: ignore[reportOptionalCall]
         rows.put(structure.function(limit.name, p), plain, row)
 
@@ -280,15 +247,41 @@ def _affine(outputs: Callable[[Array], Array], point: Float[Array, "7"]) -> Floa
 def _step_rows(
     structure: Structure,
     rows: Entries,
+    problems: ProblemBatch,
     k: int,
-    work: StepWork,
-    order: Array,
-    asked: Real,
-    energy: tuple[Real, Real],
     design: Design,
-    technology: Technology,
-) -> None:
-    """Time of a step, the machine-seconds that it asks for, and its energy."""
+    batch: Real,
+    order: Array | None,
+) -> tuple[StepWork, Array]:
+    """Time of a step, the machine-seconds that it asks for, its energy, and what it needs of chips
+    and memory. Returns its work, and how its operators are sorted."""
+    step, table, plan = problems.steps[k], problems.tables[k], problems.plans[k]
+    service, technology = problems.services[step.service], problems.kinds[step.kind].technology
+    work = workload_of(service, step, batch)
+    asked = machine_seconds(service, step, batch)
+    timed, energy = time_and_energy(design, table, work, plan, technology, problems.execution)
+    order = by_ratio(timed) if order is None else order
+    _time_rows(structure, rows, k, timed, order)
+    p = structure.steps[k][1]
+    rows.put(structure.function("rate", p), structure.monomial("time", k), asked)
+    economics = technology.economics
+    overhead = economics.power_overhead * economics.pue
+    columns = np.array([structure.monomial("energy ratio", k), structure.monomial("one", k)])
+    joules = jnp.stack(energy) * design.chips * asked * overhead
+    rows.put(OUTCOMES.index("energy"), columns, joules)
+    rows.put(OUTCOMES.index("running"), columns, joules * economics.electricity_price)
+    groups = plan.pipeline * plan.context * plan.data
+    enough = design.chips >= groups * (1.0 - 1e-9)
+    rows.put(structure.function("plan", k), 0, jnp.where(enough, 1e-30, groups / design.chips))
+    degree = degrees(design, plan, table.experts)
+    kept = footprint(table, work.phase, plan, degree, ideal=problems.execution.ideal)
+    filled = problems.execution.fillable(technology.attainable)
+    rows.put(structure.function("capacity", k), 0, (kept.weights + kept.state) / filled)
+    return timed, order
+
+
+def _time_rows(structure: Structure, rows: Entries, k: int, work: StepWork, order: Array) -> None:
+    """Time of a step: a sum for every number of operators that arithmetic binds."""
     p = structure.steps[k][1]
     matrix, memory = thresholds(work, order)
     first = structure.function("step", k)
@@ -297,13 +290,6 @@ def _step_rows(
     rows.put(splits[:, None], columns[None, :], jnp.stack([work.rest, work.syncs, work.wire]))
     rows.put(splits, structure.monomial("1/flops", p), matrix)
     rows.put(splits, structure.monomial("1/bandwidth", p), memory)
-    rows.put(structure.function("rate", p), structure.monomial("time", k), asked)
-    economics = technology.economics
-    overhead = economics.power_overhead * economics.pue
-    columns = np.array([structure.monomial("energy ratio", k), structure.monomial("one", k)])
-    joules = jnp.stack(energy) * design.chips * asked * overhead
-    rows.put(OUTCOMES.index("energy"), columns, joules)
-    rows.put(OUTCOMES.index("running"), columns, joules * economics.electricity_price)
 
 
 def _service_rows(

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from codesign.hardware.technology import Logic
-from codesign.numerics.fields import Real, RealArray
+from codesign.numerics.fields import ProgramArray, Real, RealArray
 from codesign.search.program.box import continuous_box, machine_second_range, whole_memory
 from codesign.search.program.coefficients import Sample, sample
 from codesign.search.program.structure import Structure
@@ -25,13 +25,13 @@ class Program(eqx.Module):
     slack_j · relaxation.
     """
 
-    coefficients: Float[Array, "... functions basis"]
-    tilt: Float[Array, "... functions basis integers"]
-    slack: Float[Array, "... functions"]
-    low: Float[Array, "... variables"]
-    high: Float[Array, "... variables"]
+    coefficients: Float[ProgramArray, "... functions basis"]
+    tilt: Float[ProgramArray, "... functions basis integers"]
+    slack: Float[ProgramArray, "... functions"]
+    low: Float[ProgramArray, "... variables"]
+    high: Float[ProgramArray, "... variables"]
     constants: Float[
-        Array, "... 3"
+        ProgramArray, "... 3"
     ]  # ln of tokens yielded and served by a step of the first service, and of the utilisation
     specials: "Specials"
 
@@ -61,7 +61,7 @@ def fixed_program(
     """The program at fixed integers.
 
     Args:
-        layout: structure.
+        structure: functions and monomials of the program.
         problems: the problem of one choice.
         integers: in the order of ``problem.integer_names``; 0 for stacks and layers that are free.
         bounds: on outcomes.

@@ -113,7 +113,7 @@ def solve(
     where it is not, at multipliers that prove it.
 
     Args:
-        layout: structure.
+        structure: functions and monomials of the program.
         programs: the problems, leaves with a leading axis.
         goals: objectives in the programs' terms.
         weights: weighting of the goals of each problem, ≥ 0, rows of sum 1.

@@ -49,7 +49,7 @@ def differences(
     subproblem, shape (subproblems,).
 
     Args:
-        search: the problem.
+        formulation: the problem in the program's terms.
         subproblems: choices and integers.
         exact: the exact model of subproblems at points (``exact_check.check_exactly``).
         seed: of the points.

@@ -98,7 +98,7 @@ def verify(
     found = check_exactly(
         pool.formulation,
         subproblems,
-        np.stack([pool.done[subproblem][2].y for subproblem in subproblems]),
+        np.stack([pool.done[subproblem].point.y for subproblem in subproblems]),
     )
     logs = log_goals(objectives, found.totals)
     limits = np.concatenate(
@@ -109,7 +109,7 @@ def verify(
         axis=1,
     )
     weights = pool.weights[[subproblem.weighting for subproblem in subproblems]]
-    bound = np.array([pool.done[subproblem][1] for subproblem in subproblems])
+    bound = np.array([pool.done[subproblem].bound for subproblem in subproblems])
     return Verified(found, logs, limits, (weights * logs).sum(axis=1) - bound)
 
 

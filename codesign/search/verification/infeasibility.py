@@ -59,7 +59,7 @@ def conflict(formulation: Formulation, names: Sequence[str], *, most_boxes: int 
     """Find the conflict of a problem without a design.
 
     Args:
-        search: the problem.
+        formulation: the problem in the program's terms.
         names: of the bounds on outcomes.
         most_boxes: of branch and bound.
     """
@@ -165,7 +165,7 @@ def _least(
         best,
         pool.value(best),
         float(proof.bounds[0]),
-        np.asarray(pool.done[best][2].multipliers),
+        np.asarray(pool.done[best].point.multipliers),
     )
 
 

@@ -16,7 +16,7 @@ from codesign.search.solver.packing import PackedProblems
 from codesign.search.statement.goals import Wanted, bounds_exceeded, log_goals
 from codesign.search.statement.problem import ProblemBatch, integer_ranges
 from codesign.search.statement.relaxed_fleet import fleet_at
-from codesign.search.statement.space import CONTINUOUS
+from codesign.search.statement.space import CONTINUOUS, at_bound
 from codesign.search.verification.audit import POINTS, TOLERANCE, differences
 from codesign.search.verification.exact_check import SAME_PACE, check_exactly
 
@@ -156,7 +156,7 @@ def front_gaps(pool: SolutionPool, logs: RealArray, paces: np.ndarray) -> np.nda
     design which is.
 
     Args:
-        known: weightings and their bounds.
+        pool: weightings and their bounds.
         logs: goals of the designs, shape (designs, goals).
         paces: their ln of the time per token, shape (designs,).
     """
@@ -196,6 +196,28 @@ def always_convex(problems: ProblemBatch) -> bool:
             problems, [Subproblem(0, choice, tuple(map(int, most))) for choice in range(count)]
         ).all()
     )
+
+
+def binding(names: Sequence[str], used: np.ndarray) -> tuple[tuple[str, ...], ...]:
+    """Limits that hold with equality at each design; ``used`` is ln(used/allowed), shape (designs,
+    limits)."""
+    return tuple(
+        tuple(name for name, share in zip(names, row, strict=True) if share > -BINDING)
+        for row in used
+    )
+
+
+def resting(
+    problems: ProblemBatch, quantities: Sequence[np.ndarray], integers: np.ndarray
+) -> np.ndarray:
+    """Which bound of the box each design rests on: −1 the lower, 1 the upper, 0 none. A column a
+    quantity: of each kind of machine the continuous ones (designs, quantities), then the
+    integers."""
+    continuous = [
+        at_bound(space, own, integers[:, p])
+        for p, (space, own) in enumerate(zip(problems.spaces, quantities, strict=True))
+    ]
+    return np.concatenate([*continuous, integer_bounds(problems, integers)], axis=1).astype(int)
 
 
 def integer_bounds(problems: ProblemBatch, integers: np.ndarray) -> np.ndarray:

@@ -15,16 +15,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from codesign.numerics.fields import real
 from codesign.workload.config_json.refusal import refuse_value
 from codesign.workload.transformer import (
+    LARGEST,
     FeedForward,
     GroupedAttention,
     LayerKind,
     MixtureOfExperts,
     Transformer,
 )
-
-LARGEST = 10**12
-MOST_LAYERS = 10_000
-"""Layers are looked at one by one; published models have up to 126 of them."""
 
 Count = Annotated[int, Field(gt=0, le=LARGEST, strict=True)]
 CountOrZero = Annotated[int, Field(ge=0, le=LARGEST, strict=True)]

@@ -86,14 +86,12 @@ class Layers(NamedTuple):
 
 
 def mixed(form: Form, plain: Form, share: float) -> Form:
-    """A format of which a share of the layers keeps the plain one: mean bits, and inputs of what is
-    more."""
+    """A format of which a share of the layers keeps the plain one: mean bits, since bytes and times
+    of layers add up. Weights and inputs of the plain one are equally wide."""
     if share >= 1.0:
         return plain
     return Form(
-        (1.0 - share) * form.weight + share * plain.weight,
-        (1.0 - share) * form.scale,
-        form.inputs if share < 0.5 else plain.inputs,
+        *((1.0 - share) * own + share * kept for own, kept in zip(form, plain, strict=True))
     )
 
 

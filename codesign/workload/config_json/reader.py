@@ -20,7 +20,7 @@ from codesign.workload.config_json import (
     state_space,
 )
 from codesign.workload.config_json.class_defaults import CLASS_DEFAULTS
-from codesign.workload.config_json.family import MOST_LAYERS, Family
+from codesign.workload.config_json.family import Family
 from codesign.workload.config_json.refusal import (
     explain,
     is_unset,
@@ -38,7 +38,7 @@ from codesign.workload.config_json.synonyms import (
     one_number,
 )
 from codesign.workload.config_json.wrappers import WRAPPERS, LanguageModel, language_model
-from codesign.workload.transformer import Transformer
+from codesign.workload.transformer import MOST_LAYERS, Transformer
 
 FAMILIES: dict[str, type[Family]] = {
     name: family
@@ -226,7 +226,7 @@ def _refuse_endless(fields: dict[str, object]) -> None:
     """Refuse more layers than anyone has, before they are made."""
     for name in ("num_hidden_layers", *SYNONYMS["num_hidden_layers"]):
         if isinstance(count := fields.get(name), int) and count > MOST_LAYERS:
-            raise ValueError(f"{name} = {count}, expected at most {MOST_LAYERS} layers")
+            raise ValueError(f"{name} = {count}, expected at most {MOST_LAYERS:,} layers")
 
 
 ONE_NUMBER = frozenset(

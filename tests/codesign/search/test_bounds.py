@@ -101,7 +101,7 @@ def test_no_grid_point_is_below_a_bound(technology, free, record_property):
     assert len(values) >= MILLION
     for subproblem in subproblems[: 3 - len(free) + 1]:
         best, feasible = least(problem, problem.pool.weights[subproblem.weighting], values)
-        margin = best - problem.pool.done[subproblem][1]
+        margin = best - problem.pool.done[subproblem].bound
         record_property(f"margin {subproblem.weighting}", float(margin))
         print(
             f"{len(free)} variables, {len(values)} points, {feasible} feasible: margin {margin:.2e}"
@@ -125,7 +125,7 @@ def test_no_sample_near_an_optimum_is_below_its_bound(technology, record_propert
     margins = []
     for k, subproblem in enumerate(subproblems):
         count = MILLION // len(subproblems)
-        optimum = np.exp(problem.pool.done[subproblem][2].y[first : first + len(CONTINUOUS)])
+        optimum = np.exp(problem.pool.done[subproblem].point.y[first : first + len(CONTINUOUS)])
         size = 10 ** random.uniform(-7, -0.5, (count, 1))
         moved = optimum * np.exp(
             size * random.normal(size=(count, len(CONTINUOUS))) * (random.random((count, 6)) < 0.6)
@@ -135,7 +135,7 @@ def test_no_sample_near_an_optimum_is_below_its_bound(technology, record_propert
             size[:, 0] * random.normal(size=count)
         )
         best, feasible = least(problem, problem.pool.weights[subproblem.weighting], moved, white)
-        margins.append(best - problem.pool.done[subproblem][1])
+        margins.append(best - problem.pool.done[subproblem].bound)
         assert feasible > 1000, "hardly a sample is feasible"
     record_property("smallest margin", float(min(margins)))
     print(f"{MILLION} samples near four optima: margins {margins}")

@@ -252,7 +252,7 @@ def test_a_bound_on_an_outcome_is_kept_and_priced(technology):
     assert 0.0 <= found.gap[0] < 1e-6
     assert bounded.pool.value(subproblem) > free.pool.value(subproblem) + 1e-2
     rows = bounded.structure.limits[Key(Of.BOUND, 0, "bound")]
-    assert bounded.pool.done[subproblem][2].multipliers[rows].sum() > 0.1
+    assert bounded.pool.done[subproblem].point.multipliers[rows].sum() > 0.1
 
 
 def test_impossible_promise_is_infeasible_and_named(technology):

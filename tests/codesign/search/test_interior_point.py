@@ -46,7 +46,7 @@ def test_what_has_no_design_is_shown_to_have_none(technology):
     subproblem = Subproblem(0, 0, (8, 32, 0, 0))
     roomy = posed(space(), fast, choices(technology), weights=[[1e-4, 1e-4, 0.9998]])
     roomy.solve([subproblem])
-    fastest = float(np.exp(roomy.pool.done[subproblem][2].y[roomy.structure.variable("pace")]))
+    fastest = float(np.exp(roomy.pool.done[subproblem].point.y[roomy.structure.variable("pace")]))
     for promise, feasible in (
         (0.5 * fastest, False),
         (fastest * (1.0 - 1e-3), False),

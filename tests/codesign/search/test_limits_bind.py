@@ -226,7 +226,7 @@ def test_the_time_to_the_first_token_binds(technology):
             pool = SolutionPool(formulation, np.ones((1, 1)))
             pool.learn([subproblem])
             seen = verify(pool, goals, (), [subproblem])
-        prices = pool.done[subproblem][2].multipliers
+        prices = pool.done[subproblem].point.multipliers
         named = {
             key.name: float(prices[rows].sum())
             for key, rows in formulation.structure.limits.items()

@@ -3,7 +3,7 @@
 CVXPY solves a transcription of its own (``dgp_value``): areas, powers, prices, limits and times
 written as posynomials from the technology's numbers and the operators' loads, exact in every term,
 the price of a die too: A/(gross · (1 − 2√2·√A/d)) · (1 + A·c·D/α)^α. None of the program's
-coefficients enter it. SLSQP descends the exact model itself (``evaluate.assess`` with the step's
+coefficients enter it. SLSQP descends the exact model itself (``evaluation.assess`` with the step's
 time and the silicon as variables, as the search has them) with JAX's gradients.
 """
 
@@ -463,7 +463,7 @@ def test_sequential_quadratic_programming_agrees_on_optimum_and_multipliers(
         with double_precision():
             value, theirs = descend_by_kind(case, problem)
         off.append(value - problem.pool.value(task_of(case)))
-        multipliers = problem.pool.done[task_of(case)][2].multipliers
+        multipliers = problem.pool.done[task_of(case)].point.multipliers
         ours = {key.name: multipliers[rows].sum() for key, rows in problem.structure.limits.items()}
         shared = [name for name in LIMIT_NAMES if name in ours]
         apart += [abs(ours[name] - theirs[name]) for name in shared]
