@@ -6,6 +6,7 @@ problem log-convex.
 """
 
 import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -24,7 +25,7 @@ class Objective:
     description: str
     unit: str
     sense: int
-    exponents: MappingProxyType[str, float] = field(hash=False)
+    exponents: Mapping[str, float] = field(hash=False)
 
     def __call__(self, outcome: "Outcome") -> "Real":
         """The objective of an outcome, in ``unit``."""

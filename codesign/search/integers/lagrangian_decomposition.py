@@ -13,13 +13,12 @@ would number the product of those of each kind; these number the sum.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
 import numpy as np
 from jax import Array
-from numpy.typing import ArrayLike
 
 from codesign.numerics.compilation import SELDOM, compiled
 from codesign.numerics.fields import RealArray
@@ -185,7 +184,11 @@ def mixed(subproblem: Subproblem, other: Subproblem, own: np.ndarray) -> Subprob
     )
 
 
-def _put(integers: ArrayLike, others: ArrayLike, own: np.ndarray) -> tuple[int, ...]:
+Integers = Sequence[int] | np.ndarray
+
+
+def _put(integers: Integers, others: Integers, own: np.ndarray) -> tuple[int, ...]:
+    """One vector of integers with another's where they are a kind's own."""
     return tuple(int(v) for v in np.where(own, others, integers))
 
 

@@ -29,7 +29,8 @@ from codesign.physical.warpage import warpage
 from codesign.search import Choice, Kind
 from codesign.search.integers.formulation import Subproblem
 from codesign.search.solver.lanes import double_precision
-from codesign.search.statement.goals import log_goals
+from codesign.search.statement.fleet import Totals
+from codesign.search.statement.goals import TOTALS, log_goals
 from codesign.search.statement.space import CONTINUOUS, design_at
 from tests.codesign.search.conftest import COSTS, GOALS, Posed, plan, posed, space, stretched, work
 
@@ -401,7 +402,8 @@ def exact_functions(case: Case, parts: Parts) -> Any:
             jnp.maximum(busy / each, 1e-9) - 1.0,
             jnp.maximum(timed.memory / each, 1e-9) - 1.0,
         ]
-        return weights @ log_goals(case.goals, outcome), jnp.concatenate(
+        totals = Totals(**{name: getattr(outcome, name) for name in TOTALS})
+        return weights @ log_goals(case.goals, totals), jnp.concatenate(
             [stack_limits(outcome.limits), *lifted]
         )
 
