@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import codesign
 from codesign.numerics.units import GIBI
 from codesign.performance.whole_parts import busiest_rank
-from codesign.workload.attention import AttentionKind
+from codesign.workload.attention import AttentionKind, LinearAttention
 from codesign.workload.transformer import Transformer, routings
 from experiments.points.records import PointReport
 from hardware_priors.own_device import OwnDevice
@@ -58,8 +58,7 @@ def _heads(model: Transformer, tensor: float) -> Iterator[str]:
                 " TensorRT-LLM refuse it, and the time is that of the busiest rank, which has"
                 f" {_most(heads, tensor, attention)} of them; {_divisors(heads, tensor)}"
             )
-        divided = attention.key_heads_to_divide()
-        keys = 1.0 if divided is None else float(divided)
+        keys = float(attention.key_heads) if isinstance(attention, LinearAttention) else 1.0
         if keys > 1.0 and not _whole(keys / tensor):
             yield (
                 f"tensor degree {tensor:g} does not divide the {keys:g} key heads of recurrent"

@@ -72,11 +72,6 @@ class AttentionKind(eqx.Module):
         """Heads that no engine cuts, and what they are called; None where channels are divided."""
         return None
 
-    def key_heads_to_divide(self) -> Real | None:
-        """Key heads that engines divide by the tensor degree as well, where that is more than
-        ``whole_heads`` and ``cache_heads`` say [1]; None where there are none."""
-        return None
-
     def cache_heads(self) -> Real | None:
         """Parts over which cache or state divide [1]; None where every rank needs all of it."""
         return None

@@ -93,10 +93,6 @@ class LinearAttention(AttentionKind):
     def whole_heads(self) -> tuple[Real, str]:
         return self.value_heads, "value heads"
 
-    def key_heads_to_divide(self) -> Real:
-        """Those of the layer: vLLM cuts keys as it cuts values."""
-        return self.key_heads
-
     def cache_heads(self) -> Real:
         return self.value_heads
 
