@@ -62,8 +62,8 @@ def _heads(model: Transformer, tensor: float) -> Iterator[str]:
         if keys is not None and keys > 1.0 and not _whole(float(keys) / tensor):
             yield (
                 f"tensor degree {tensor:g} does not divide the {float(keys):g} key heads of"
-                " recurrent layers: vLLM refuses it, and copies of keys on several ranks are not charged;"
-                f" {_divisors(float(keys), tensor)}"
+                " recurrent layers: vLLM refuses it, and copies of keys on several ranks are not"
+                f" charged; {_divisors(float(keys), tensor)}"
             )
         if what == "query heads" and (parts := attention.cache_heads()) is not None:
             shared = float(parts)
