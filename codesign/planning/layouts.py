@@ -21,7 +21,6 @@ import math
 from functools import lru_cache
 from typing import NamedTuple
 
-from codesign.workload.attention import LinearAttention
 from codesign.workload.transformer import Transformer, layer_count, routings
 
 MOST_COPIES = 1.25
@@ -93,8 +92,8 @@ def heads(model: Transformer) -> Heads:
         if kind.attention is not None and (whole := kind.attention.whole_heads()) is not None:
             divided = kind.attention.cache_heads()
             query.add(round(float(whole[0])))
-            if isinstance(kind.attention, LinearAttention) and kind.attention.key_heads > 1:
-                query.add(round(float(kind.attention.key_heads)))
+            if (keys := kind.attention.whole_keys()) is not None and keys > 1:
+                query.add(round(float(keys)))
             shared.add(1 if divided is None else round(float(divided)))
     return Heads(
         tuple(sorted(query)), tuple(sorted(shared)), round(float(layer_count(model))), experts

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import codesign
 from codesign.numerics.units import GIBI
 from codesign.performance.whole_parts import busiest_rank
-from codesign.workload.attention import AttentionKind, LinearAttention
+from codesign.workload.attention import AttentionKind
 from codesign.workload.transformer import Transformer, routings
 from experiments.points.records import PointReport
 from hardware_priors.own_device import OwnDevice
@@ -58,12 +58,12 @@ def _heads(model: Transformer, tensor: float) -> Iterator[str]:
                 " TensorRT-LLM refuse it, and the time is that of the busiest rank, which has"
                 f" {_most(heads, tensor, attention)} of them; {_divisors(heads, tensor)}"
             )
-        keys = float(attention.key_heads) if isinstance(attention, LinearAttention) else 1.0
-        if keys > 1.0 and not _whole(keys / tensor):
+        keys = attention.whole_keys()
+        if keys is not None and keys > 1.0 and not _whole(float(keys) / tensor):
             yield (
-                f"tensor degree {tensor:g} does not divide the {keys:g} key heads of recurrent"
-                " layers: vLLM refuses it, and copies of keys on several ranks are not charged;"
-                f" {_divisors(keys, tensor)}"
+                f"tensor degree {tensor:g} does not divide the {float(keys):g} key heads of"
+                " recurrent layers: vLLM refuses it, and copies of keys on several ranks are not"
+                f" charged; {_divisors(float(keys), tensor)}"
             )
         if what == "query heads" and (parts := attention.cache_heads()) is not None:
             shared = float(parts)

@@ -72,6 +72,11 @@ class AttentionKind(eqx.Module):
         """Heads that no engine cuts, and what they are called; None where channels are divided."""
         return None
 
+    def whole_keys(self) -> Real | None:
+        """Heads of keys, fewer than those of values, that engines divide too [1]; one is copied to
+        every rank."""
+        return None
+
     def cache_heads(self) -> Real | None:
         """Parts over which cache or state divide [1]; None where every rank needs all of it."""
         return None

@@ -93,6 +93,9 @@ class LinearAttention(AttentionKind):
     def whole_heads(self) -> tuple[Real, str]:
         return self.value_heads, "value heads"
 
+    def whole_keys(self) -> Real:
+        return self.key_heads
+
     def cache_heads(self) -> Real:
         return self.value_heads
 
