@@ -10,7 +10,8 @@
     scale_up_domain = 8                    # chips joined by these links; needed beyond one chip
     pool_capacity = "512 GB"               # optional: memory behind the main one, and
     pool_bandwidth = "80 GB/s"             # what a chip streams from it
-    technology = ["N3", "HBM4", "NVLink5"] # optional: what to price it with
+    technology = ["N3", "HBM4", "NVLink5"] # optional: what to price it with, and
+    machine_class = "desktop"              # what stands around its chips; scale-up rack unless told
 
 Keys are the fields of :class:`codesign.hardware.design.Design` without ``chips``; those with a
 default there may be left out, and ``OwnDevice.assumed`` says which were. ``peak_flops`` is taken
@@ -40,7 +41,10 @@ SHOWN = {
 _RATES = {f"peak_flops_{bits}bit": bits for bits in WIDTHS}
 _UNITS = {key: unit for key, unit in units_of(Design).items() if key not in ("chips", "peak_flops")}
 _DEFAULTS = {item.name: item.default for item in fields(Design) if item.default is not MISSING}  # pyright: ignore[reportArgumentType]
-_KEYS = [*_UNITS, *_RATES, "peak_flops", "peak_flops_bits", "name", "technology"]
+_KEYS = [*_UNITS, *_RATES, "peak_flops", "peak_flops_bits", "name", "technology", "machine_class"]
+
+USUAL_CLASS = "scale-up rack"
+"""Machine class of a file that states none."""
 
 LONGEST_NAME = 200
 """Characters of a device's name."""
@@ -60,9 +64,15 @@ class OwnDevice:
     rates: dict[int, float] = field(default_factory=dict)
     technology: tuple[str, str, str] | None = None
     width_assumed: bool = False
+    class_stated: str | None = None
 
     full_name = property(lambda self: self.name)
     tdp = die_area = stacks = bom = price = None
+
+    @property
+    def machine_class(self) -> str:
+        """What stands around its chips and is bought with them."""
+        return self.class_stated or USUAL_CLASS
 
     def technology_names(self) -> tuple[str, str, str]:
         """(node, memory, link) to price it with.
@@ -87,11 +97,25 @@ class OwnDevice:
             if self.width_assumed
             else []
         )
-        return rate + [
-            f"{key} {formatted(float(default), SHOWN.get(key, _UNITS[key]))}"  # pyright: ignore[reportArgumentType]
-            for key, default in _DEFAULTS.items()
-            if key in _UNITS and key not in self.quantities and key not in silent
-        ]
+        priced = self.technology is not None and self.class_stated is None
+        built = [f"machine_class {USUAL_CLASS}"] if priced else []
+        return (
+            rate
+            + [
+                f"{key} {formatted(float(default), SHOWN.get(key, _UNITS[key]))}"  # pyright: ignore[reportArgumentType]
+                for key, default in {**_DEFAULTS, **self._defaults()}.items()
+                if key in _UNITS and key not in self.quantities and key not in silent
+            ]
+            + built
+        )
+
+    def _defaults(self) -> dict[str, float]:
+        """What the class of its machine says instead of ``Design``."""
+        from hardware_priors.technologies import scale_out_port
+
+        if self.class_stated is None:
+            return {}
+        return {"scale_out_bandwidth": scale_out_port(self.class_stated)}
 
     def width(self, compute_bits: float) -> int:
         """The width whose rate serves products of ``compute_bits``: the narrowest stated that is
@@ -127,6 +151,7 @@ class OwnDevice:
                 " use scale_out_bandwidth)"
             )
         stated = {
+            **self._defaults(),
             **self.quantities,
             "scale_up_domain": domain or 1.0,
             "peak_flops": self.rates[self.width(compute_bits)],
@@ -154,7 +179,7 @@ def _number(path: Path, key: str, value: object, unit: str) -> float:
 
 
 def _technology(path: Path, value: object) -> tuple[str, str, str]:
-    from hardware_priors.technologies import choice
+    from hardware_priors.choices import choice
 
     if not isinstance(value, list) or len(value) != 3:
         raise ValueError(
@@ -162,6 +187,15 @@ def _technology(path: Path, value: object) -> tuple[str, str, str]:
             ' "NVLink5"]'
         )
     return choice("node", value[0]), choice("memory", value[1]), choice("link", value[2])
+
+
+def _class(path: Path, value: object) -> str:
+    from hardware_priors.choices import choice
+
+    try:
+        return choice("machine_class", str(value))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def _rates(
@@ -224,6 +258,7 @@ def read_device(path: Path) -> OwnDevice:
             f"{path}: name = {name!r}: expected a text of 1 to {LONGEST_NAME} characters"
         )
     technology = _technology(path, stated.pop("technology")) if "technology" in stated else None
+    built = _class(path, stated.pop("machine_class")) if "machine_class" in stated else None
     quantities = {
         key: _number(path, key, stated[key], unit) for key, unit in _UNITS.items() if key in stated
     }
@@ -233,4 +268,4 @@ def read_device(path: Path) -> OwnDevice:
     missing += pool if len(pool) == 1 else []
     if missing:
         raise ValueError(f"{path}: missing {', '.join(missing)}")
-    return OwnDevice(name, quantities, rates, technology, width_assumed)
+    return OwnDevice(name, quantities, rates, technology, width_assumed, built)

@@ -195,6 +195,7 @@ def search(
                 posed.choices,
                 posed.objectives,
                 bounds=posed.bounds,
+                limits=posed.limits,
                 execution=posed.execution,
                 weights=settings.weights,
                 seed=settings.seed,

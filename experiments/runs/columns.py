@@ -13,6 +13,7 @@ from codesign.limits import LIMIT_NAMES, limit_words
 from codesign.numerics.fields import Real
 from codesign.outcome import Outcome
 from codesign.physical import area
+from codesign.physical.cost import CAPITAL_PARTS
 from codesign.physical.thermal import junction_temperature, memory_temperature
 from codesign.search import CONTINUOUS, Front
 from objectives import OBJECTIVES
@@ -28,9 +29,6 @@ QUANTITIES = {
     "link_bandwidth": "B/s",
 }
 """The six quantities of a design."""
-
-CAPITAL_PARTS = ("logic", "memory", "package", "margin", "network", "server", "facility")
-"""What a chip's share of the capital is made of (``codesign.physical.cost.Cost``)."""
 
 AREA_PARTS = (
     "core",

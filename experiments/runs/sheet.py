@@ -5,8 +5,9 @@ import textwrap
 from collections.abc import Iterable
 
 from codesign.limits import limit_words
+from codesign.physical.cost import CAPITAL_PARTS
 from experiments.runs.answer import claim
-from experiments.runs.columns import AREA_PARTS, CAPITAL_PARTS, MACHINE_LIMITS, Column, limit_column
+from experiments.runs.columns import AREA_PARTS, MACHINE_LIMITS, Column, limit_column
 from experiments.runs.record import RunRecord
 from experiments.terminal.number_format import digits, in_scale, scale, written
 from objectives import OBJECTIVES
@@ -124,6 +125,7 @@ def _parts(run: RunRecord, k: int, group: str, parts: tuple[str, ...]) -> list[R
     found = {
         name: [float(column.values[k]) for column in run.each_machine(f"{group}_{name}")]
         for name in parts
+        if run.each_machine(f"{group}_{name}")
     }
     sums = [sum(values) for values in zip(*found.values(), strict=True)]
     unit = run.each_machine(f"{group}_{parts[0]}")[0].unit

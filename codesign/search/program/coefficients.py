@@ -23,7 +23,7 @@ from codesign.numerics.fields import Real
 from codesign.performance.load import footprint
 from codesign.performance.plan import degrees
 from codesign.physical.area import area, interposer_area, needed_edge
-from codesign.physical.cost import annuity, priced
+from codesign.physical.cost import annuity, development_price, priced
 from codesign.physical.latency import sync_floor
 from codesign.physical.power import peak_power, static_power
 from codesign.search.program.keys import KIND_DEFINITIONS, OUTCOMES, PHYSICAL
@@ -36,7 +36,12 @@ from codesign.search.program.step_work import (
 )
 from codesign.search.program.structure import Structure, machine_rows
 from codesign.search.statement.choices import Kind
-from codesign.search.statement.fleet import cache_transfer, design_of, workload_of
+from codesign.search.statement.fleet import (
+    cache_transfer,
+    design_of,
+    technologies_of,
+    workload_of,
+)
 from codesign.search.statement.problem import ProblemBatch
 from codesign.search.statement.services import (
     first_token_times,
@@ -105,7 +110,7 @@ def sample(
     kinds, plans, tables = problems.kinds, problems.plans, problems.tables
     chips, batches = integers[: structure.kinds], integers[structure.kinds :]
     rows = Entries(structure)
-    designs = []
+    designs, technologies = [], technologies_of(kinds)
     for p, space in enumerate(problems.spaces):
         middle = jnp.sqrt(space.low * space.high).at[CONTINUOUS.index("clock")].set(1.0)
         designs.append(design_of(space, kinds[p], middle, chips[p], jnp.zeros_like(chips[p])))
@@ -114,7 +119,7 @@ def sample(
             rows,
             p,
             designs[p],
-            kinds[p].technology,
+            technologies[p],
             _bits(structure, tables, p),
             space.low[0],
             machine_rows(problems),
@@ -159,7 +164,8 @@ def sample(
             time_at(
                 timed,
                 space.low,
-                space.high + _only_sync(floors[step.kind] + _software(kinds, step.kind), space),
+                space.high
+                + _only_sync(floors[step.kind] + technology.links.software_latency, space),
             )
         )
     _service_rows(structure, rows, problems, tuple(designs), tables, batches, kinds)
@@ -179,10 +185,6 @@ def sample(
 
 def _only_sync(latency: Real, space: Space) -> Float[Array, "continuous"]:
     return jnp.zeros_like(space.low).at[CONTINUOUS.index("sync_latency")].set(latency)
-
-
-def _software(kinds: tuple[Kind, ...], p: int) -> Real:
-    return kinds[p].technology.links.software_latency
 
 
 def _bits(structure: Structure, tables: tuple[OperatorTable, ...], p: int) -> Real:
@@ -239,13 +241,14 @@ def _kind_rows(
     small = _affine(outputs, point.at[0].set(least))[3]
     facility = peak * technology.economics.facility_price * economics.power_overhead
     overhead = economics.power_overhead * economics.pue
-    running = equipment * annuity(economics.cost_of_capital, economics.life)
+    development = peak * development_price(technology) * overhead
+    running = (equipment + development) * annuity(economics.cost_of_capital, economics.life)
     running = running + facility * annuity(economics.cost_of_capital, economics.facility_life)
     running = running / economics.utilisation + idle * overhead * economics.electricity_price
     busy = np.array([structure.monomial(name, p, busy=True) for name in ("one", *PHYSICAL)])
-    for name, row in zip(
-        OUTCOMES, (equipment + facility, peak * overhead, running, idle * overhead), strict=True
-    ):
+    capital = equipment + facility + development
+    own = (capital, peak * overhead, running, idle * overhead)
+    for name, row in zip(OUTCOMES, own, strict=True):
         rows.put(structure.function(name), busy, row * design.chips)
     one = jnp.zeros_like(equipment).at[0].set(1.0)
     sums = Sums(one, equipment, peak, idle, edge, interposer)
