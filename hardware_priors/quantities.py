@@ -60,7 +60,8 @@ SYMBOLS: dict[str, tuple[float, dict[str, int], tuple[str, ...]]] = {
 }
 
 _CELSIUS = "degC"
-# product = symbol[^power] …, of lengths "mm2" too;  unit = product { "/" (product | "(" product { "/" product } ")") }
+# symbol[^power], and "mm2" of lengths; product = symbol …
+# unit = product { "/" (product | "(" product { "/" product } ")") }
 _SYMBOL = r"(?:[mcuµk]?m[23](?![0-9])|(?:[A-Za-zµ%$]+|1)(?:\^-?[1-9](?![0-9]))?)"
 _PRODUCT = rf"{_SYMBOL}(?: +{_SYMBOL})*"
 _DENOMINATOR = re.compile(rf" */ *(?:({_PRODUCT})|\( *({_PRODUCT}) *((?:/ *{_PRODUCT} *)*)\))")
