@@ -99,13 +99,11 @@ def _deeds(run: RunRecord, k: int) -> list[Row]:
         )
         rows += [_row(label, [column], k) for label, column in zip(labels, several, strict=False)]
     texts = [("plan", "plan"), ("binding", "what binds"), ("box", "on a bound of the box")]
+    texts += [("choice_end", "at the end of the choices")]
+    told = [(words, column) for name, words in texts if (column := run.find(name))]
     return [
         *rows,
-        *(
-            (words, str(run.column(name).values[k]))
-            for name, words in texts
-            if run.column(name).values[k]
-        ),
+        *((words, str(column.values[k])) for words, column in told if column.values[k]),
     ]
 
 
