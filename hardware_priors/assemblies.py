@@ -6,9 +6,10 @@ from functools import cache
 from codesign.numerics.fields import units_of
 from codesign.physical.package.chiplets import Assembly
 from codesign.physical.package.layout import calibrate_film, package_of
+from hardware_priors.choices import choice
 from hardware_priors.devices import Device
 from hardware_priors.prior import Prior, find, lookup
-from hardware_priors.technologies import choice, technology
+from hardware_priors.technologies import technology
 
 REFERENCE = "h100"
 """The package on which the film is calibrated: one die of nearly a reticle, for which

@@ -13,6 +13,7 @@ from hardware_priors.own_device import SHOWN, OwnDevice, read_device
 from hardware_priors.prior import Prior, lookup, names
 from hardware_priors.prior import find as find_prior
 from hardware_priors.quantities import formatted, nearest
+from hardware_priors.technologies import scale_out_port
 
 FLOATING_FORMATS = {4: ("peak_fp4",), 8: ("peak_fp8",), 16: ("peak_bf16", "peak_fp16")}
 """Dense peaks by width [bit] that serve floating-point weights and activations; integer peaks do
@@ -166,6 +167,15 @@ class Device:
         """Memory as published, or the catalogue's nearest where it is not."""
         return _labels()[self.name].get("memory_type", self.technology_names()[1])
 
+    @property
+    def machine_class(self) -> str:
+        """What stands around its chips and is bought with them.
+
+        >>> device("h100").machine_class, device("rtx-4090").machine_class
+        ('8-way server', 'desktop')
+        """
+        return _labels()[self.name]["machine_class"]
+
     def technology_names(self) -> tuple[str, str, str]:
         """(node, memory, link) of :func:`hardware_priors.technology` to price it with.
 
@@ -242,8 +252,8 @@ class Device:
         """A machine of so many of these chips, in SI.
 
         Where the catalogue has none, on-chip SRAM and dies are the defaults of ``Design`` and
-        scale-out is one 400 Gbit/s InfiniBand port a chip; scale-out latency is the one measured
-        between two InfiniBand nodes.
+        scale-out is the port that machines of its class have a chip: 400 Gbit/s InfiniBand in racks
+        and eight-way servers; scale-out latency is the one measured between two InfiniBand nodes.
 
         Args:
             chips: number of chips, ≥ 1.
@@ -259,11 +269,7 @@ class Device:
         if not chips >= 1:
             raise ValueError(f"chips = {chips!r}: expected at least 1")
         scale_out = self.find("scale_out_bandwidth_bidirectional")
-        one_way = (
-            scale_out.si.value / 2
-            if scale_out
-            else lookup("links", "InfiniBand NDR", "bw_per_port").si.value
-        )
+        one_way = scale_out.si.value / 2 if scale_out else scale_out_port(self.machine_class)
         quantities: dict[str, float] = {
             "memory_bandwidth": self.fact("memory_bandwidth").si.value,
             "memory_capacity": self.fact("memory_capacity").si.value,

@@ -10,7 +10,8 @@
     scale_up_domain = 8                    # chips joined by these links; needed beyond one chip
     pool_capacity = "512 GB"               # optional: memory behind the main one, and
     pool_bandwidth = "80 GB/s"             # what a chip streams from it
-    technology = ["N3", "HBM4", "NVLink5"] # optional: what to price it with
+    technology = ["N3", "HBM4", "NVLink5"] # optional: what to price it with, and
+    machine_class = "desktop"              # what stands around its chips; scale-up rack unless told
     price = "35 k$"                        # optional: of a chip with its share of server, network,
     hourly = "2.2 $/h"                     # or of an hour of it with everything in it; not both
     power = "700 W"                        # optional: rated, a cap as vendors publish it
@@ -48,7 +49,11 @@ _RATES = {f"peak_flops_{bits}bit": bits for bits in WIDTHS}
 _UNITS = {key: unit for key, unit in units_of(Design).items() if key not in ("chips", "peak_flops")}
 _DEFAULTS = {item.name: item.default for item in fields(Design) if item.default is not MISSING}  # pyright: ignore[reportArgumentType]
 _STATED = {"price": "USD", "hourly": "USD/s", "power": "W"}
-_KEYS = [*_UNITS, *_RATES, "peak_flops", "peak_flops_bits", "name", "technology", *_STATED]
+_KEYS = [*_UNITS, *_RATES, "peak_flops", "peak_flops_bits", "name", "technology", "machine_class"]
+_KEYS += _STATED
+
+USUAL_CLASS = "scale-up rack"
+"""Machine class of a file that states none."""
 
 LONGEST_NAME = 200
 """Characters of a device's name."""
@@ -69,12 +74,18 @@ class OwnDevice:
     rates: dict[int, float] = field(default_factory=dict)
     technology: tuple[str, str, str] | None = None
     width_assumed: bool = False
+    class_stated: str | None = None
     own_price: float | None = None
     own_hourly: float | None = None
     own_power: float | None = None
 
     full_name = property(lambda self: self.name)
     tdp = die_area = stacks = bom = price = None
+
+    @property
+    def machine_class(self) -> str:
+        """What stands around its chips and is bought with them."""
+        return self.class_stated or USUAL_CLASS
 
     def technology_names(self) -> tuple[str, str, str]:
         """(node, memory, link) to price it with.
@@ -99,11 +110,25 @@ class OwnDevice:
             if self.width_assumed
             else []
         )
-        return rate + [
-            f"{key} {formatted(float(default), SHOWN.get(key, _UNITS[key]))}"  # pyright: ignore[reportArgumentType]
-            for key, default in _DEFAULTS.items()
-            if key in _UNITS and key not in self.quantities and key not in silent
-        ]
+        priced = self.technology is not None and self.class_stated is None
+        built = [f"machine_class {USUAL_CLASS}"] if priced else []
+        return (
+            rate
+            + [
+                f"{key} {formatted(float(default), SHOWN.get(key, _UNITS[key]))}"  # pyright: ignore[reportArgumentType]
+                for key, default in {**_DEFAULTS, **self._defaults()}.items()
+                if key in _UNITS and key not in self.quantities and key not in silent
+            ]
+            + built
+        )
+
+    def _defaults(self) -> dict[str, float]:
+        """What the class of its machine says instead of ``Design``."""
+        from hardware_priors.technologies import scale_out_port
+
+        if self.class_stated is None:
+            return {}
+        return {"scale_out_bandwidth": scale_out_port(self.class_stated)}
 
     def width(self, compute_bits: float) -> int:
         """The width whose rate serves products of ``compute_bits``: the narrowest stated that is
@@ -139,6 +164,7 @@ class OwnDevice:
                 " use scale_out_bandwidth)"
             )
         stated = {
+            **self._defaults(),
             **self.quantities,
             "scale_up_domain": domain or 1.0,
             "peak_flops": self.rates[self.width(compute_bits)],
@@ -166,7 +192,7 @@ def _number(path: Path, key: str, value: object, unit: str) -> float:
 
 
 def _technology(path: Path, value: object) -> tuple[str, str, str]:
-    from hardware_priors.technologies import choice
+    from hardware_priors.choices import choice
 
     if not isinstance(value, list) or len(value) != 3:
         raise ValueError(
@@ -174,6 +200,15 @@ def _technology(path: Path, value: object) -> tuple[str, str, str]:
             ' "NVLink5"]'
         )
     return choice("node", value[0]), choice("memory", value[1]), choice("link", value[2])
+
+
+def _class(path: Path, value: object) -> str:
+    from hardware_priors.choices import choice
+
+    try:
+        return choice("machine_class", str(value))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def _rates(
@@ -236,6 +271,7 @@ def read_device(path: Path) -> OwnDevice:
             f"{path}: name = {name!r}: expected a text of 1 to {LONGEST_NAME} characters"
         )
     technology = _technology(path, stated.pop("technology")) if "technology" in stated else None
+    built = _class(path, stated.pop("machine_class")) if "machine_class" in stated else None
     quantities = {
         key: _number(path, key, stated[key], unit) for key, unit in _UNITS.items() if key in stated
     }
@@ -259,6 +295,7 @@ def read_device(path: Path) -> OwnDevice:
         rates,
         technology,
         width_assumed,
+        built,
         own_price=asked.get("price"),
         own_hourly=asked["hourly"] * HOUR if "hourly" in asked else None,
         own_power=asked.get("power"),

@@ -123,7 +123,9 @@ def _plannable(
     return Machine(
         name=device.name,
         design=device.design(1, bits),
-        technology=_technology(*device.technology_names(), cooling, price_basis),
+        technology=_technology(
+            *device.technology_names(), cooling, price_basis, device.machine_class
+        ),
         precision=own,
         execution=chosen,
         sync_latencies=latencies,
@@ -132,8 +134,12 @@ def _plannable(
 
 
 @cache
-def _technology(node: str, memory: str, link: str, cooling: str, price_basis: str) -> Technology:
-    return technology(node, memory, link, cooling=cooling, price_basis=price_basis)
+def _technology(
+    node: str, memory: str, link: str, cooling: str, price_basis: str, machine_class: str
+) -> Technology:
+    return technology(
+        *(node, memory, link, cooling), price_basis=price_basis, machine_class=machine_class
+    )
 
 
 def priced(text: Mapping[str, float], name: str) -> float | None:

@@ -25,6 +25,7 @@ FILES = (
     "cooling",
     "economics",
     "attainable",
+    "development",
     "trends",
 )
 

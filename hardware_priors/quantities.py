@@ -60,8 +60,9 @@ SYMBOLS: dict[str, tuple[float, dict[str, int], tuple[str, ...]]] = {
 }
 
 _CELSIUS = "degC"
-# product = symbol[^power] …;  unit = product { "/" (product | "(" product { "/" product } ")") }
-_SYMBOL = r"(?:[A-Za-zµ%$]+|1)(?:\^-?[1-9](?![0-9]))?"
+# symbol[^power], and "mm2" of lengths; product = symbol …
+# unit = product { "/" (product | "(" product { "/" product } ")") }
+_SYMBOL = r"(?:[mcuµk]?m[23](?![0-9])|(?:[A-Za-zµ%$]+|1)(?:\^-?[1-9](?![0-9]))?)"
 _PRODUCT = rf"{_SYMBOL}(?: +{_SYMBOL})*"
 _DENOMINATOR = re.compile(rf" */ *(?:({_PRODUCT})|\( *({_PRODUCT}) *((?:/ *{_PRODUCT} *)*)\))")
 _NUMERATOR = re.compile(_PRODUCT)
@@ -122,8 +123,8 @@ def unit(text: str) -> Unit:
     Raises:
         ValueError: an unknown symbol, with the nearest known one.
 
-    >>> unit("TFLOP/s/mm^2").factor
-    1e+18
+    >>> unit("TFLOP/s/mm^2").factor, unit("mm2") == unit("mm^2")
+    (1e+18, True)
     >>> unit("pJ/bit").dimension
     (('B', -1), ('J', 1))
     """
@@ -133,6 +134,8 @@ def unit(text: str) -> Unit:
     for sign, product in _signed_products(text):
         for token in product.split():
             symbol, _, exponent = token.partition("^")
+            if symbol[-1] in "23":
+                symbol, exponent = symbol[:-1], symbol[-1]
             power = sign * int(exponent or 1)
             if symbol not in _KNOWN:
                 # 'Gb' is spelled 'Gbit' here; 'GB', the nearest by letters, is eight times it

@@ -7,6 +7,7 @@ normal: the memory prices of a draw are all high or all low together.
 """
 
 import zlib
+from typing import Unpack
 
 import jax
 import jax.numpy as jnp
@@ -15,9 +16,11 @@ from jaxtyping import Array, Float
 
 from codesign.hardware.technology import Technology
 from codesign.numerics.fields import Real, units_of
+from hardware_priors.choices import Names
+from hardware_priors.leaves import PARTS, checked_utilisation
 from hardware_priors.prior import Prior, lookup, names
 from hardware_priors.quantities import unit
-from hardware_priors.technologies import PARTS, assemble, checked_utilisation, technology_priors
+from hardware_priors.technologies import assemble, technology_priors
 
 NORMAL_QUANTILE_95 = 1.6448536269514722
 """Standard normal quantile at 95 %: low and high of a lognormal lie this many spreads from the
@@ -63,7 +66,7 @@ def _in_si(prior: Prior, value: Real) -> Real:
 
 
 def sample_technologies(
-    key: Array, n: int, utilisation: float | None = None, **choices: str
+    key: Array, n: int, utilisation: float | None = None, **choices: Unpack[Names]
 ) -> Technology:
     """``n`` technologies drawn from the ranges, as one with a leading batch axis of ``n`` on every
     leaf.

@@ -5,75 +5,16 @@ Every float leaf of a :class:`codesign.hardware.technology.Technology` is one ro
 found by :func:`technology_priors`, so that each number of a result can be traced to its source.
 """
 
+from collections.abc import Mapping
+from typing import Protocol, Unpack, cast
+
 from codesign.hardware import technology as parts
 from codesign.hardware.technology import Technology
 from codesign.numerics.fields import units_of
-from hardware_priors.prior import Prior, find
-from hardware_priors.quantities import nearest, same_kind
-
-CHOICES: dict[str, tuple[str, ...]] = {
-    "node": ("N16", "N12", "8N", "N7", "N5", "N4", "N3", "N2"),
-    "memory": (
-        *(
-            "HBM2",
-            "HBM2E",
-            "HBM3",
-            "HBM3E",
-            "HBM4",
-            "HBM4E",
-            "GDDR6",
-            "GDDR6X",
-            "GDDR7",
-            "LPDDR5X",
-            "DDR5",
-        ),
-        *("3D-DRAM", "SRAM", "photonic-pool"),
-    ),
-    "link": (
-        *(
-            "NVLink2",
-            "NVLink3",
-            "NVLink4",
-            "NVLink5",
-            "NVLink6",
-            "Infinity-Fabric",
-            "ICI",
-            "UALink",
-            "Ethernet",
-            "InfiniBand",
-        ),
-        *(
-            "HCCS",
-            "NeuronLink",
-            "Gaudi-RoCE",
-            "Xe-Link",
-            "PCIe3",
-            "PCIe4",
-            "PCIe5",
-            "PCIe6",
-            "Thunderbolt",
-        ),
-        *("wafer-scale", "co-packaged-optics", "photonic-fabric"),
-    ),
-    "cooling": ("air", "cold-plate", "direct-to-silicon", "3d-stack"),
-    "packaging": ("CoWoS-L", "CoWoS-S", "organic", "glass"),
-    "price_basis": ("builder", "buyer"),
-}
-CHOICES["pool"] = CHOICES["memory"]
-"""What can be chosen, by argument of :func:`technology`; the first of packaging and price_basis is
-the default."""
-
-PARTS = {
-    "logic": parts.Logic,
-    "memory": parts.Memory,
-    "pool": parts.Memory,
-    "links": parts.Links,
-    "packaging": parts.Packaging,
-    "cooling": parts.Cooling,
-    "economics": parts.Economics,
-    "attainable": parts.Attainable,
-}
-"""The parts of a technology; each has a data file of its own name, but the pool: it is a memory."""
+from hardware_priors.choices import Names, choice
+from hardware_priors.leaves import FLEET_POWER, PARTS, checked_utilisation, stated_prior
+from hardware_priors.prior import Prior, find, lookup
+from hardware_priors.quantities import same_kind
 
 ZERO_BY_CONSTRUCTION = {
     "GDDR6": ("footprint",),
@@ -90,34 +31,6 @@ takes no edge, and on-chip SRAM is paid as logic area (``phy_area``), bears what
 has no other SRAM beside it."""
 
 
-def technology_names() -> dict[str, list[str]]:
-    """The choices on offer, by argument of :func:`technology`.
-
-    >>> technology_names()["node"]
-    ['N16', 'N12', '8N', 'N7', 'N5', 'N4', 'N3', 'N2']
-    """
-    return {argument: list(offered) for argument, offered in CHOICES.items()}
-
-
-def choice(argument: str, name: str) -> str:
-    """The offered spelling of a name, upper and lower case alike.
-
-    Raises:
-        ValueError: a name not on offer, with the nearest that is.
-
-    >>> choice("memory", "hbm4")
-    'HBM4'
-    """
-    for offered in CHOICES[argument]:
-        if offered.casefold() == str(name).casefold():
-            return offered
-    close = nearest(str(name), list(CHOICES[argument]))
-    raise ValueError(
-        f"unknown {argument} {name!r}; did you mean {close!r}? On offer:"
-        f" {', '.join(CHOICES[argument])}"
-    )
-
-
 def _candidates(part: str, leaf: str, chosen: dict[str, str]) -> list[tuple[str, str]]:
     """Where the row of a leaf may lie, most specific first, as (name, quantity)."""
     if part in ("memory", "pool") and leaf == "phy_area":
@@ -128,15 +41,17 @@ def _candidates(part: str, leaf: str, chosen: dict[str, str]) -> list[tuple[str,
         return [
             ("SRAM as memory", leaf)
         ]  # arrays that software manages, without the tags and crossbar of a cache
+    basis, built = chosen["price_basis"], chosen["machine_class"]
     names = {
-        "logic": [chosen["node"], "any node"],
+        "logic": [built, chosen["node"], "any node"],
         "memory": [chosen["memory"], "any memory"],
         "pool": [chosen["pool"], "any memory"],
         "links": [chosen["link"], "any link"],
-        "packaging": [chosen["packaging"], "any packaging"],
-        "cooling": [chosen["cooling"], "any cooling"],
-        "economics": [chosen["price_basis"], "data centre"],
+        "packaging": [built, chosen["packaging"], "any packaging"],
+        "cooling": [built, chosen["cooling"], "any cooling"],
+        "economics": [f"{basis} {built}", basis, built, chosen["region"], "data centre"],
         "attainable": ["kernels"],
+        "development": [chosen["node"]],
     }[part]
     return [(name, leaf) for name in names]
 
@@ -163,25 +78,39 @@ def technology_priors(
     price_basis: str = "builder",
     packaging: str = "CoWoS-L",
     pool: str = "photonic-pool",
+    machine_class: str = "scale-up rack",
+    region: str = "US",
+    stated: Mapping[str, float] | None = None,
 ) -> dict[str, Prior]:
     """The fact behind every leaf of a technology, keyed ``"logic.matrix_density"``, in the units of
-    its source.
+    its source; what is ``stated`` is certain, and its source is who states it.
 
     ``prior.si.value`` equals the leaf (but for an overridden utilisation).
 
     Raises:
-        ValueError: an unknown choice, with the nearest on offer.
+        ValueError: an unknown choice or leaf, with the nearest on offer; a stated value that no
+            such leaf has.
 
     >>> technology_priors("N4", "HBM3")["logic.wafer_price"].value
     16500.0
+    >>> technology_priors(stated={"memory.layer_price": 40.0})["memory.layer_price"].source
+    'stated by the user'
     """
-    stated = {"node": node, "memory": memory, "link": link, "cooling": cooling}
-    stated |= {"price_basis": price_basis, "packaging": packaging, "pool": pool}
-    chosen = {argument: choice(argument, name) for argument, name in stated.items()}
+    asked = {"node": node, "memory": memory, "link": link, "cooling": cooling}
+    asked |= {"price_basis": price_basis, "packaging": packaging, "pool": pool}
+    asked |= {"machine_class": machine_class, "region": region}
+    chosen = {argument: choice(argument, name) for argument, name in asked.items()}
+    own = {leaf: stated_prior(leaf, value) for leaf, value in (stated or {}).items()}
+    developed = FLEET_POWER in own
+    for leaf in own:
+        if leaf.startswith("development.") and not developed:
+            raise ValueError(f"{leaf} has no effect without a fleet's power, which bears it")
+    modules = {**PARTS, "development": parts.Development} if developed else PARTS
     return {
-        f"{part}.{leaf}": _prior_of(part, leaf, unit, chosen)
-        for part, module in PARTS.items()
+        key: own.get(key) or _prior_of(part, leaf, unit, chosen)
+        for part, module in modules.items()
         for leaf, unit in units_of(module).items()
+        for key in (f"{part}.{leaf}",)
     }
 
 
@@ -190,22 +119,10 @@ def assemble(leaves: dict[str, object]) -> Technology:
     return Technology(
         **{
             part: module(**{leaf: leaves[f"{part}.{leaf}"] for leaf in units_of(module)})
-            for part, module in PARTS.items()
+            for part, module in {**PARTS, "development": parts.Development}.items()
+            if part in PARTS or FLEET_POWER in leaves
         }
     )
-
-
-def checked_utilisation(utilisation: float) -> float:
-    """Refuse a utilisation that is no share of the time.
-
-    Raises:
-        ValueError: outside 0 < utilisation <= 1.
-    """
-    if not 0 < utilisation <= 1:
-        raise ValueError(
-            f"utilisation = {utilisation!r}: expected a share of the time above 0 and at most 1"
-        )
-    return utilisation
 
 
 def technology(
@@ -217,6 +134,9 @@ def technology(
     utilisation: float | None = None,
     packaging: str = "CoWoS-L",
     pool: str = "photonic-pool",
+    machine_class: str = "scale-up rack",
+    region: str = "US",
+    stated: Mapping[str, float] | None = None,
 ) -> Technology:
     """The nominal technology of these choices, every leaf in SI.
 
@@ -232,18 +152,73 @@ def technology(
         packaging: interposer.
         pool: the memory behind a pool, one of those of ``memory``; it costs nothing in a design
             without a pool.
+        machine_class: what stands around the chips and is bought with them.
+        region: whose electricity is paid.
+        stated: numbers of one's own by leaf, ``{"memory.layer_price": 40.0}``, in SI; with
+            ``development.fleet_power``, the fleet of so many watts bears what its chip cost to
+            develop.
 
     Raises:
-        ValueError: an unknown choice, with the nearest on offer.
+        ValueError: an unknown choice or leaf, with the nearest on offer; a stated value that no
+            such leaf has.
 
     >>> round(float(technology("N4", "HBM3E").memory.stack_bandwidth) / 1e12, 2)
     1.18
     """
-    priors = technology_priors(node, memory, link, cooling, price_basis, packaging, pool)
+    priors = technology_priors(
+        *(node, memory, link, cooling, price_basis, packaging, pool, machine_class, region),
+        stated=stated,
+    )
     leaves: dict[str, object] = {key: prior.si.value for key, prior in priors.items()}
     if utilisation is not None:
         leaves["economics.utilisation"] = checked_utilisation(utilisation)
     return assemble(leaves)
+
+
+class Priced(Protocol):
+    """A device that says what prices it."""
+
+    @property
+    def machine_class(self) -> str:
+        """What stands around its chips."""
+        ...
+
+    def technology_names(self) -> tuple[str, str, str]:
+        """Node, memory and link."""
+        ...
+
+
+def technology_of(
+    device: Priced, stated: Mapping[str, float] | None = None, **choices: Unpack[Names]
+) -> Technology:
+    """The technology to price a device with: its own node, memory, links and machine class.
+
+    Args:
+        device: of the catalogue, or of one's own.
+        stated: numbers of one's own, as :func:`technology` takes them.
+        choices: the other arguments of :func:`technology`.
+
+    Raises:
+        ValueError: a device that states no technology, or an unknown choice.
+
+    >>> from hardware_priors.devices import device
+    >>> float(technology_of(device("rtx-4090")).economics.facility_price)
+    1.0
+    """
+    node, memory, link = device.technology_names()
+    own = Names(node=node, memory=memory, link=link, machine_class=device.machine_class)
+    own.update(choices)
+    return technology(**own, stated=stated)
+
+
+def scale_out_port(machine_class: str) -> float:
+    """Bandwidth of the network port that a chip has in a machine of a class, one direction [B/s].
+
+    >>> scale_out_port("8-way server"), scale_out_port("desktop")
+    (50000000000.0, 1250000000.0)
+    """
+    own = find("links", machine_class, "scale_out_bandwidth")
+    return (own or lookup("links", "InfiniBand NDR", "bw_per_port")).si.value
 
 
 def unsourced(technology_choices: dict[str, str] | None = None) -> dict[str, Prior]:
@@ -257,6 +232,6 @@ def unsourced(technology_choices: dict[str, str] | None = None) -> dict[str, Pri
     """
     return {
         key: prior
-        for key, prior in technology_priors(**(technology_choices or {})).items()
+        for key, prior in technology_priors(**cast(Names, technology_choices or {})).items()
         if prior.flagged
     }

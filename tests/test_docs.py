@@ -87,3 +87,9 @@ def test_code_cites_only_what_is_here():
                 if not any(ROOT.glob(f"**/{name}")):
                     cited.append(f"{path.relative_to(ROOT)}: {name}")
     assert not cited
+
+
+def test_the_page_of_leaves_is_that_of_the_schema():
+    from experiments.scenarios.leaves_page import page
+
+    assert (ROOT / "docs" / "leaves.md").read_text(encoding="utf-8") == page()

@@ -7,7 +7,7 @@ nothing here has a default.
 
 import equinox as eqx
 
-from codesign.numerics.fields import Quantity, quantity
+from codesign.numerics.fields import Quantity, RealArray, quantity
 
 
 class Logic(eqx.Module):
@@ -166,6 +166,10 @@ class Economics(eqx.Module):
     facility_life: Quantity = quantity("s", "depreciation of the facility")
     cost_of_capital: Quantity = quantity("1/s", "interest on capital")
     utilisation: Quantity = quantity("1", "share of the time in which the machine earns")
+    spares: Quantity = quantity("1", "machines bought over machines that serve; 1 for none spare")
+    replacements: Quantity = quantity(
+        "1", "chips bought over a machine's life, over the chips that it has; 1 where none fails"
+    )
 
 
 class Attainable(eqx.Module):
@@ -185,11 +189,27 @@ class Attainable(eqx.Module):
     )
 
 
+class Development(eqx.Module):
+    """What the first chip costs before any is built, and the fleet that bears it."""
+
+    masks: Quantity = quantity("USD", "mask set of the logic die, and of one respin")
+    design: Quantity = quantity("USD", "architecture, verification, physical design, prototypes")
+    ip: Quantity = quantity("USD", "licences: links, memory interfaces, processors")
+    software: Quantity = quantity("USD", "compiler, kernels, drivers and firmware of the chip")
+    fleet_power: Quantity = quantity("W", "provisioned power of the fleet that bears it, facility")
+
+    @property
+    def total(self) -> RealArray:
+        """Development cost of one chip [USD]."""
+        return self.masks + self.design + self.ip + self.software
+
+
 class Technology(eqx.Module):
     """Everything about the world that a design does not choose.
 
     ``pool`` is the memory behind ``Design.pool_bandwidth`` and ``pool_capacity``; it costs nothing
-    where both are zero.
+    where both are zero. ``development`` is paid by whoever builds a chip for a fleet of a stated
+    size; None where a chip is bought, or nobody says how large the fleet is.
     """
 
     logic: Logic
@@ -200,3 +220,4 @@ class Technology(eqx.Module):
     cooling: Cooling
     economics: Economics
     attainable: Attainable
+    development: Development | None = None

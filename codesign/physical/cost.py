@@ -1,5 +1,7 @@
 """What a design costs to buy and to run."""
 
+import dataclasses
+
 import equinox as eqx
 import jax.numpy as jnp
 
@@ -17,7 +19,9 @@ class Cost(eqx.Module):
     """Price of one chip's share of the system, by part [USD].
 
     ``chip`` parts (logic, memory, package) are bills of materials; the vendor's markup applies to
-    their sum. ``memory`` holds the chip's share of a pool too.
+    their sum. ``memory`` holds the chip's share of a pool too. ``spares`` are machines that stand
+    by and chips that replace failed ones; ``development`` is this chip's share of what its design
+    cost, 0 where the technology has none.
     """
 
     logic: Real
@@ -26,7 +30,9 @@ class Cost(eqx.Module):
     margin: Real
     network: Real
     server: Real
+    spares: Real
     facility: Real
+    development: Real
 
     @property
     def bill_of_materials(self) -> Real:
@@ -35,13 +41,17 @@ class Cost(eqx.Module):
 
     @property
     def equipment(self) -> Real:
-        """One chip with its share of network and server [USD]."""
-        return self.bill_of_materials + self.margin + self.network + self.server
+        """One chip with its share of network, server and spares [USD]."""
+        return self.bill_of_materials + self.margin + self.network + self.server + self.spares
 
     @property
     def capital(self) -> Real:
-        """Equipment and facility [USD]."""
-        return self.equipment + self.facility
+        """Equipment, facility and development [USD]."""
+        return self.equipment + self.facility + self.development
+
+
+CAPITAL_PARTS = tuple(field.name for field in dataclasses.fields(Cost))
+"""Names of the parts of a chip's share of the capital, in the order in which they are told."""
 
 
 @declares(
@@ -126,18 +136,43 @@ def priced(
     network = (
         links.price * design.link_bandwidth * joined
         + links.scale_out_price * design.scale_out_bandwidth
+        + low_latency
     )
+    economics = technology.economics
+    chip = economics.chip_markup * (logic + dram + package)
+    server = economics.server_price + technology.cooling.price
     return Cost(
         logic=logic,
         memory=dram,
         package=package,
-        margin=(technology.economics.chip_markup - 1.0) * (logic + dram + package),
-        network=network + low_latency,
-        server=technology.economics.server_price + technology.cooling.price,
-        facility=technology.economics.facility_price
+        margin=(economics.chip_markup - 1.0) * (logic + dram + package),
+        network=network,
+        server=server,
+        spares=(economics.spares - 1.0) * (chip + network + server)
+        + (economics.replacements - 1.0) * chip,
+        facility=economics.facility_price * chip_power * economics.power_overhead,
+        development=development_price(technology)
         * chip_power
-        * technology.economics.power_overhead,
+        * economics.power_overhead
+        * economics.pue,
     )
+
+
+def development_price(technology: Technology) -> Real:
+    """Development cost per provisioned watt of the fleet that bears it [USD/W].
+
+    A fleet of P watts has P/p chips of p watts each, facility included, so a chip bears
+    (masks + design + IP + software)·p/P: linear in power, and log-convex as power is.
+
+    >>> from hardware_priors import technology
+    >>> world = technology("N3", stated={"development.fleet_power": 1e9})
+    >>> round(float(development_price(world)), 2)
+    0.66
+    """
+    development = technology.development
+    if development is None:
+        return jnp.zeros_like(technology.economics.pue)
+    return development.total / development.fleet_power
 
 
 @declares(Curvature.CONVEX, cost_of_capital=(1e-11, 3e-8))
@@ -159,7 +194,7 @@ def annuity(cost_of_capital: Real, life: Real) -> Real:
 )
 def running_cost(cost: Cost, chips: Real, mean_power: Real, economics: Economics) -> Real:
     """What the machine costs per second: capital paid back with interest, and energy at the meter
-    [USD/s].
+    [USD/s]. Development is paid back over the life of the servers: the next ones are other chips.
 
     Args:
         cost: price of one chip's share.
@@ -167,7 +202,8 @@ def running_cost(cost: Cost, chips: Real, mean_power: Real, economics: Economics
         mean_power: power that all chips draw on average while they work [W].
         economics: lives, interest, energy price.
     """
-    equipment = cost.equipment * annuity(economics.cost_of_capital, economics.life)
+    own = cost.equipment + cost.development
+    equipment = own * annuity(economics.cost_of_capital, economics.life)
     facility = cost.facility * annuity(economics.cost_of_capital, economics.facility_life)
     energy = mean_power * economics.power_overhead * economics.pue * economics.electricity_price
     return chips * (equipment + facility) + energy * economics.utilisation

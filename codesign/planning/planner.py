@@ -77,7 +77,7 @@ def plan(
     ...     hidden=4096, layers=32, heads=32, kv_heads=8, width=14336, vocabulary=128256)
     >>> h100 = hardware_priors.device("h100")
     >>> machine = codesign.Machine(
-    ...     "h100", h100.design(1), hardware_priors.technology(*h100.technology_names()))
+    ...     "h100", h100.design(1), hardware_priors.technology_of(h100))
     >>> demand = codesign.Demand(prompt=2048, output=512, token_promise=0.02)
     >>> found = codesign.plan(llama, demand, [machine], most_chips=4)
     >>> found.best.layout.chips in (1, 2, 4), found.machines[0].status

@@ -18,6 +18,7 @@ limit is met without a price (λ = s = 0), the two sides differ and the derivati
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
 import jax
@@ -60,20 +61,22 @@ class Motion(NamedTuple):
     degenerate: tuple[str, ...]  # limits that are met without a price
 
 
-def technology_names(kinds: int) -> tuple[str, ...]:
-    """Names of the numbers of the technologies, in the order of their leaves.
+def technology_names(technologies: Sequence[Technology]) -> tuple[str, ...]:
+    """Names of the numbers of the technologies of a fleet's kinds, in the order of their leaves.
 
-    >>> technology_names(1)[0]
+    >>> import hardware_priors
+    >>> technology_names([hardware_priors.technology()])[0]
     'technology.logic.matrix_density'
     """
-    parts = {field.name: field.type for field in dataclasses.fields(Technology)}
-    own = [
-        f"{part}.{field.name}"
-        for part, module in parts.items()
-        for field in dataclasses.fields(module)  # pyright: ignore[reportArgumentType]
+    labels = [
+        "technology" if len(technologies) == 1 else f"technology {p}"
+        for p in range(len(technologies))
     ]
-    labels = ["technology" if kinds == 1 else f"technology {p}" for p in range(kinds)]
-    return tuple(f"{label}.{name}" for label in labels for name in own)
+    return tuple(
+        f"{label}{jax.tree_util.keystr(path)}"
+        for label, technology in zip(labels, technologies, strict=True)
+        for path, _ in jax.tree_util.tree_leaves_with_path(technology)
+    )
 
 
 def motion(found: Optimum, subproblem: Subproblem | None = None) -> Motion:
@@ -109,9 +112,10 @@ def motion(found: Optimum, subproblem: Subproblem | None = None) -> Motion:
     silicon = [structure.variable("silicon", p) for p in range(kinds)]
     names = structure.functions[len(OUTCOMES) :]
     weak = (np.asarray(point.multipliers) < WEAK) & (np.asarray(point.slack) < WEAK)
-    leaves = jax.tree.leaves(tuple(kind.technology for kind in formulation.problems.kinds))
+    technologies = [kind.technology for kind in formulation.problems.kinds]
+    leaves = jax.tree.leaves(technologies)
     return Motion(
-        technology_names(kinds),
+        technology_names(technologies),
         np.array([float(np.asarray(leaf)[chosen.choice]) for leaf in leaves]),
         value,
         np.stack([d_y[f : f + len(CONTINUOUS)] for f in first]),

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from codesign.hardware.design import Design
+from codesign.limits import LimitRow
 from codesign.numerics.fields import Real
 from codesign.performance.execution import Execution
 from codesign.performance.schedules import Operatorwise
@@ -68,6 +69,7 @@ class Statement(NamedTuple):
     objective: Goal
     bounds: Sequence[Bound] = ()
     execution: Execution | None = None
+    limits: Sequence[LimitRow] = ()
 
 
 def find_optimum(
@@ -138,7 +140,7 @@ def _pool(stated: Statement, memory: Memory | None) -> tuple[SolutionPool, Bound
     parts = (tuple(stated.spaces), tuple(stated.services), tuple(stated.choices), execution)
     parts = jax.tree.map(lambda leaf: np.asarray(leaf, dtype=np.float64), parts)
     check_dies(parts[2])
-    problems = assemble(*parts)
+    problems = assemble(*parts, limits=tuple(stated.limits))
     formulation, rows = pose(problems, (stated.objective,), tuple(stated.bounds), memory)
     return SolutionPool(formulation, np.ones((1, 1))), rows
 

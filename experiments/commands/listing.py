@@ -40,6 +40,7 @@ class Row(TypedDict):
     full_name: NotRequired[str]
     status: NotRequired[str]
     joined_by: NotRequired[str]
+    machine_class: NotRequired[str]
     technology: NotRequired[dict[str, str]]
     facts: NotRequired[list[Fact]]
     argument: NotRequired[str]
@@ -135,6 +136,7 @@ def devices(sources: bool) -> list[Row]:
             "full_name": device.full_name,
             "status": device.status,
             "joined_by": device.joined_by,
+            "machine_class": device.machine_class,
             "technology": technology,
             "facts": facts,
         }
@@ -156,6 +158,7 @@ def technologies(sources: bool) -> list[Row]:
         "packaging": "packaging",
     }
     files |= {"price_basis": "economics", "pool": "memory"}
+    files |= {"machine_class": "economics", "region": "economics"}
     rows = []
     for argument, offered in hardware_priors.technology_names().items():
         facts = load(files[argument]) if sources else ()

@@ -54,6 +54,9 @@ class Optimize:
     """serving software (with --execution calibrated)"""
     profile: str | None = None
     """calibration profile, a shipped name or a path (with --execution calibrated)"""
+    fleet_power: str | None = None
+    """size of the fleet that bears the chip's development, such as "200 MW"; the scenario's unless
+    told"""
     resume: bool = False
     """show a finished run of the same scenario and versions instead of repeating it; an unfinished
     one goes on by itself"""
@@ -116,11 +119,30 @@ class Optimize:
             told = error.errors()[0]
             where = f"--{told['loc'][-1]}: " if told["loc"] else ""
             raise Refused(f"{where}{told['msg'].removeprefix('Value error, ')}") from None
-        return stated.model_copy(update={"search": search})
+        stated = stated.model_copy(update={"search": search})
+        return stated if self.fleet_power is None else with_fleet(stated, self.fleet_power)
 
     def _show(self, folder: Path) -> int:
         show_run(folder, json=self.json)
         return 0
+
+
+def with_fleet(stated: "Scenario", power: str) -> "Scenario":
+    """The scenario with a fleet of another size.
+
+    Raises:
+        Refused: a power that cannot be read.
+    """
+    from pydantic import ValidationError
+
+    from experiments.scenarios.schema import FleetSize
+
+    try:
+        fleet = FleetSize.model_validate({"power": power})
+    except ValidationError as error:
+        message = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise Refused(f"--fleet-power: {message}") from None
+    return stated.model_copy(update={"fleet": fleet})
 
 
 def write_template(name_or_path: str, path: Path) -> int:
@@ -195,6 +217,7 @@ def search(
                 posed.choices,
                 posed.objectives,
                 bounds=posed.bounds,
+                limits=posed.limits,
                 execution=posed.execution,
                 weights=settings.weights,
                 seed=settings.seed,

@@ -22,12 +22,12 @@ from codesign.workload.transformer import (
 from experiments.points.cautions import refuse_more_stages, too_long
 from experiments.points.parallelism import Parallelism
 from experiments.terminal.refusal import Refused
+from hardware_priors.choices import choice
 from hardware_priors.devices import Device
 from hardware_priors.machines import machine_of
 from hardware_priors.own_device import OwnDevice
 from hardware_priors.plannable import computable
 from hardware_priors.quantities import parse
-from hardware_priors.technologies import choice
 
 if TYPE_CHECKING:
     from experiments.points.arguments import PointArguments
@@ -279,7 +279,8 @@ def technology_choices(arguments: "PointArguments", device: Device | OwnDevice) 
         stated = {name: value or own[k] for k, (name, value) in enumerate(stated.items())}
     stated |= {"cooling": arguments.cooling, "pool": arguments.pool}
     names = {name: _choice(name, value) for name, value in stated.items() if value is not None}
-    return {**names, "price_basis": arguments.price_basis}
+    own = {"machine_class": device.machine_class}
+    return {**names, **own, "price_basis": arguments.price_basis}
 
 
 def _choice(name: str, value: str) -> str:

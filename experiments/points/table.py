@@ -1,7 +1,7 @@
 """One evaluation as tables for people."""
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import hardware_priors
 from codesign.limits import limit_words
@@ -13,6 +13,7 @@ from experiments.points.operating_point import OperatingPoint
 from experiments.points.records import PartsOfExecution, PointReport
 from experiments.points.report import TOUCHED
 from experiments.terminal.screen import results
+from hardware_priors.choices import Names
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -262,7 +263,7 @@ def broken_limits(limits: dict[str, float | None]) -> str:
 
 def prior_lines(choices: dict[str, str]) -> list[str]:
     """Which numbers behind prices and power nobody has sourced, and how many are judged."""
-    priors = hardware_priors.technology_priors(**choices)
+    priors = hardware_priors.technology_priors(**cast(Names, choices))
     unsourced = sorted(hardware_priors.unsourced(choices))
     judged = sorted(key for key, prior in priors.items() if prior.source.startswith("judged:"))
     named = ", ".join(key for key in judged if "price" in key or "markup" in key) or "none"

@@ -61,7 +61,7 @@ def errors(predicted: Sequence[float], measured: Sequence[float]) -> Errors:
 def predict(point: Measured) -> Compared | str:
     """Our prediction, operator by operator with nominal technology; or why there is none."""
     device = hardware_priors.device(point.device)
-    technology = hardware_priors.technology(*device.technology_names())
+    technology = hardware_priors.technology_of(device)
     work = codesign.Workload(
         model(point.model),
         codesign.Decode(batch=point.batch, context=point.context),  # pyright: ignore[reportArgumentType]
@@ -260,7 +260,7 @@ def _per_byte(compared: Sequence[Compared], device: str) -> str | None:
         for each in members
     ]
     low, median, high = np.percentile(left, [25, 50, 75])
-    technology = hardware_priors.technology(*hardware_priors.device(device).technology_names())
+    technology = hardware_priors.technology_of(hardware_priors.device(device))
     return (
         f"{device}, batch {SMALL}: above our {members[0].static:.0f} W of static power, measured"
         f" powers leave {median:.0f} pJ (quartiles {low:.0f}–{high:.0f}, {len(members)} points) for"

@@ -99,9 +99,8 @@ def as_sold(sold: Sold, price_basis: str, **changes: float) -> tuple[Cost, float
     are the published ones.
     """
     device = hardware_priors.device(sold.device)
-    node, memory, link = device.technology_names()
-    technology = hardware_priors.technology(
-        node, memory, link, cooling=sold.cooling, packaging=sold.packaging, price_basis=price_basis
+    technology = hardware_priors.technology_of(
+        device, cooling=sold.cooling, packaging=sold.packaging, price_basis=price_basis
     )
     economics = dataclasses.replace(
         technology.economics, **{name: real(value) for name, value in changes.items()}

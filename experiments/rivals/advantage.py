@@ -17,9 +17,8 @@ from typing import NamedTuple
 import numpy as np
 
 from codesign.hardware.technology import Economics
-from codesign.physical.cost import annuity
+from codesign.physical.cost import CAPITAL_PARTS, annuity
 from codesign.search import Front
-from experiments.rivals.offers import CAPITAL
 from experiments.rivals.points import PER_DOLLAR, DevicePoint, Machine, leading
 from experiments.scenarios.schema import Scenario
 from experiments.terminal.number_format import written
@@ -94,7 +93,7 @@ def _design(front: Front, scenario: Scenario, name: str) -> Side:
     column = [one.name for one in front.objectives].index(name)
     row = int(np.argmax(front.objectives[column].sense * front.values[:, column]))
     kinds, busy = _kinds(scenario), 0.0
-    capital: dict[str, float] = dict.fromkeys(CAPITAL, 0.0)
+    capital: dict[str, float] = dict.fromkeys(CAPITAL_PARTS, 0.0)
     for p, design in enumerate(front.designs):
         cost = front.outcomes[kinds.index(p)].cost
         seconds = float(front.machine_seconds[row, p]) * float(np.asarray(design.chips)[row])

@@ -10,15 +10,12 @@ import numpy as np
 from codesign.hardware.design import Design
 from codesign.numerics.compilation import SELDOM, compiled
 from codesign.numerics.fields import RealArray
+from codesign.physical.cost import CAPITAL_PARTS
 from codesign.search.solver.packing import PackedProblems, each_lane
 from codesign.search.statement.fleet import Totals, first_token, fleet_of
 from codesign.search.statement.problem import ProblemBatch
 from codesign.search.statement.services import Service, StepKind, machine_seconds, token_times
 from codesign.workload.phases import Serving
-
-CAPITAL = ("logic", "memory", "package", "margin", "network", "server", "facility")
-"""Parts of a machine's price, as ``physical.cost.Cost`` names them."""
-
 
 LANES = 2048
 """Machines a call of the compiled program: one program for everything."""
@@ -48,7 +45,7 @@ class Machines(NamedTuple):
     late: RealArray  # (services,) time per token
     first: RealArray  # (services,) time to the first token
     chips_busy: RealArray  # chip-seconds of an output token [s]
-    capital: RealArray  # (CAPITAL,) [USD/(token/s)]
+    capital: RealArray  # (CAPITAL_PARTS,) [USD/(token/s)]
 
 
 class Integers(NamedTuple):
@@ -88,14 +85,14 @@ def _lanes(
 def _machine(problem: ProblemBatch, designs: tuple[Design, ...], batch: jax.Array) -> Machines:
     found = fleet_of(problem, designs, batch)
     capacity = [jnp.full_like(batch[0], -jnp.inf) for _ in designs]
-    busy, capital = jnp.zeros_like(batch[0]), jnp.zeros(len(CAPITAL), batch.dtype)
+    busy, capital = jnp.zeros_like(batch[0]), jnp.zeros(len(CAPITAL_PARTS), batch.dtype)
     for step, outcome in zip(problem.steps, found.outcomes, strict=True):
         capacity[step.kind] = jnp.maximum(capacity[step.kind], outcome.limits.capacity)
         asked = machine_seconds(problem.services[step.service], step, batch[step.service])
         chip_seconds = asked * outcome.step_time * designs[step.kind].chips
         busy = busy + chip_seconds
         capital = capital + chip_seconds * jnp.stack(
-            [getattr(outcome.cost, name) for name in CAPITAL]
+            [getattr(outcome.cost, name) for name in CAPITAL_PARTS]
         )
     late, first = [], []
     for s, one in enumerate(problem.services):

@@ -13,7 +13,7 @@ import dataclasses
 import numpy as np
 
 import codesign
-import hardware_priors
+from codesign.physical.cost import CAPITAL_PARTS
 from codesign.search import Choice, Kind
 from codesign.search.solver.packing import pack
 from codesign.search.statement.choices import stacked
@@ -23,10 +23,11 @@ from codesign.search.statement.services import StepKind
 from experiments.rivals.comparison import Compared, compared
 from experiments.rivals.dominating import own_front
 from experiments.rivals.machines import Sought
-from experiments.rivals.offers import CAPITAL, Integers, Machines, Offers, evaluate
+from experiments.rivals.offers import Integers, Machines, Offers, evaluate
 from experiments.rivals.search import search
 from experiments.scenarios.problem import Layout, Problem, layouts
 from experiments.scenarios.schema import Scenario
+from experiments.scenarios.technologies import priced_device
 from hardware_priors.devices import Device
 from objectives import Objective, objective
 
@@ -183,16 +184,9 @@ def one_chip(one: Compared, bits: float, problem: Problem) -> codesign.Design:
 
 
 def device_technology(one: Compared, scenario: Scenario) -> codesign.Technology:
-    """The device's own node, memory and links; cooling, packaging and prices are the scenario's."""
-    chosen = scenario.technology
+    """What prices the device beside the scenario's designs."""
     assert one.technology is not None
-    return hardware_priors.technology(
-        *one.technology,
-        cooling=chosen.cooling[0],
-        price_basis=chosen.price_basis,
-        packaging=chosen.packaging[0],
-        utilisation=chosen.utilisation,
-    )
+    return priced_device(scenario, one.technology, one.device.machine_class).technology()
 
 
 def _offers(
@@ -312,7 +306,7 @@ def _told(
             tokens_per_second_per_watt=float(totals.tokens_per_second_per_watt[k]),
             cost_per_token=float(totals.cost_per_token[k]),
             chips_busy=float(found.chips_busy[k]),
-            capital=dict(zip(CAPITAL, map(float, found.capital[k]), strict=True)),
+            capital=dict(zip(CAPITAL_PARTS, map(float, found.capital[k]), strict=True)),
         )
         for k in range(len(integers.offer))
     ]

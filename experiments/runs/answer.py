@@ -125,14 +125,28 @@ def binding_line(run: RunRecord) -> str:
 
 def box_line(run: RunRecord) -> list[str]:
     """Say where designs rest on a bound of the box, if any does."""
-    flags = Counter(
-        name for text in run.column("box").values for name in str(text).split("; ") if name
-    )
-    told = ", ".join(
-        f"{name} {times}"
-        for name, times in sorted(flags.items(), key=lambda item: (-item[1], item[0]))
-    )
+    told = _flags(run, "box")
     return [f"BOX: the scenario's range decides, not a cost or a limit: {told}."] if told else []
+
+
+def choice_line(run: RunRecord) -> list[str]:
+    """Say at the end of which choices designs stand, if any does."""
+    told = _flags(run, "choice_end")
+    where = "the last that the scenario offers decides, not a cost or a limit"
+    return [f"CHOICE: {where}: {told}."] if told else []
+
+
+def _flags(run: RunRecord, name: str) -> str:
+    """Flags of a column, and how many designs have each; none of a run that has no such column."""
+    column = run.find(name)
+    flags = Counter(
+        flag
+        for text in (() if column is None else column.values)
+        for flag in str(text).split("; ")
+        if flag
+    )
+    ordered = sorted(flags.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{flag} {times}" for flag, times in ordered)
 
 
 def status_lines(run: RunRecord, *, brief: bool = False) -> list[str]:
@@ -190,6 +204,7 @@ def note_lines(run: RunRecord, *, brief: bool = False) -> list[str]:
     lines += [
         binding_line(run),
         *box_line(run),
+        *choice_line(run),
         *status_lines(run, brief=brief),
         " ".join(run.details["comparison"][: 1 if brief else None]),
     ]

@@ -13,8 +13,10 @@ from codesign.limits import LIMIT_NAMES, limit_words
 from codesign.numerics.fields import Real
 from codesign.outcome import Outcome
 from codesign.physical import area
+from codesign.physical.cost import CAPITAL_PARTS
 from codesign.physical.thermal import junction_temperature, memory_temperature
 from codesign.search import CONTINUOUS, Front
+from experiments.runs.choice_flags import choice_flags
 from objectives import OBJECTIVES
 
 SPEED = "tokens/s/user"
@@ -28,9 +30,6 @@ QUANTITIES = {
     "link_bandwidth": "B/s",
 }
 """The six quantities of a design."""
-
-CAPITAL_PARTS = ("logic", "memory", "package", "margin", "network", "server", "facility")
-"""What a chip's share of the capital is made of (``codesign.physical.cost.Cost``)."""
 
 AREA_PARTS = (
     "core",
@@ -73,9 +72,11 @@ def order(front: Front) -> np.ndarray:
 def columns(front: Front) -> list[Column]:
     """Lay out every column of ``front.csv``, sorted by ``order``."""
     kinds, rows = len(front.designs), order(front)
+    prefixes = [machine_prefix(p, kinds) for p in range(kinds)]
     batches = [
         Column(name, "1", front.integers[:, kinds + s]) for s, name in enumerate(batch_names(front))
     ]
+    ends = [choice_flags(front, k, prefixes) for k in range(len(rows))]
     found = [
         *_objectives(front),
         *batches,
@@ -89,6 +90,7 @@ def columns(front: Front) -> list[Column]:
         Column("spread", "log", front.spread),
         Column("binding", "", _texts(map(limit_words, names) for names in front.binding)),
         Column("box", "", _texts(box_flags(row, front) for row in np.asarray(front.box))),
+        Column("choice_end", "", _texts(ends)),
     ]
     sorted_columns = [column._replace(values=np.asarray(column.values)[rows]) for column in found]
     return [Column("design", "1", np.arange(len(rows))), *sorted_columns]

@@ -7,6 +7,7 @@ import numpy as np
 from codesign.limits import limit_words
 from codesign.numerics.fields import units_of
 from codesign.search import Front
+from experiments.rivals import break_even
 from experiments.rivals.advantage import advantage, as_record, sentences
 from experiments.rivals.device_rows import record
 from experiments.rivals.points import DevicePoint
@@ -21,6 +22,7 @@ from hardware_priors.quantities import parse
 def run_record(front: Front, scenario: Scenario, devices: list[DevicePoint]) -> RunRecord:
     """Put together what is written, printed and drawn of a run."""
     rows, best = order(front), advantage(front, devices, scenario)
+    even = break_even.break_even(front, devices, scenario)
     details: dict[str, object] = {
         "scenario": scenario.name,
         "title": scenario.title,
@@ -35,7 +37,14 @@ def run_record(front: Front, scenario: Scenario, devices: list[DevicePoint]) -> 
         "machines": [machine.name or f"machine {p}" for p, machine in enumerate(scenario.machines)],
         "services": [work.model for work in scenario.workload],
         "promises": [*_promises(front, scenario), *_bounds(front, scenario)],
-        "fleet": _fleet(front, scenario),
+        "fleet": [
+            *_fleet(front, scenario),
+            *break_even.sentences(even, scenario),
+            *_own_numbers(scenario),
+        ],
+        "break_even": break_even.as_record(even),
+        "overrides": dict(scenario.overrides),
+        "limits": dict(scenario.limits),
         "statuses": [front.status[k] for k in rows],
         "proof": {"asked": scenario.search.prove, "front_gap": _number(_largest(front.front_gap))},
         "certified_gaps_log": [_number(float(front.certified_gap[k])) for k in rows],
@@ -122,6 +131,13 @@ def _fleet(front: Front, scenario: Scenario) -> list[str]:
         f" from {machines} machines at {totals.cost_per_token[row] * 1e6:.3g} USD per million"
         f" output tokens, {totals.energy_per_token[row]:.3g} J a token."
     ]
+
+
+def _own_numbers(scenario: Scenario) -> list[str]:
+    """What the scenario states in the place of priors and limits."""
+    stated = {**scenario.overrides, **scenario.limits}
+    told = ", ".join(f"{name} = {text}" for name, text in stated.items())
+    return [f"Stated in the place of priors and limits: {told}."] if told else []
 
 
 def _largest(gaps: np.ndarray) -> float:

@@ -7,6 +7,7 @@ from codesign.search import Front
 from experiments.runs.columns import order
 from experiments.scenarios.problem import service
 from experiments.scenarios.schema import Scenario
+from experiments.scenarios.technologies import names_of
 from experiments.scenarios.toml_text import toml_text
 from hardware_priors.own_device import WIDTHS
 
@@ -29,7 +30,8 @@ PLAIN = ("dies", "scale_up_domain", "clock")
 def device_files(front: Front, scenario: Scenario) -> dict[str, str]:
     """Text of a TOML file for each kind of machine of each design, by file name, in the order of
     ``front.csv``."""
-    files = {}
+    files: dict[str, str] = {}
+    names: dict[tuple[int, int], dict[str, str]] = {}
     stated = [
         float(service(work, scenario.space.batch).precision.compute_bits)
         for work in scenario.workload
@@ -48,9 +50,10 @@ def device_files(front: Front, scenario: Scenario) -> dict[str, str]:
             lines += [f"{name} = {_digits(getattr(design, name)[row])}" for name in PLAIN]
             white = float(np.asarray(design.white_silicon)[row])
             lines += [f'white_silicon = "{_digits(white)} m^2"'] if white > 0 else []
-            lines.append(
-                f"technology = [{', '.join(map(toml_text, _technology(front, scenario, row, p)))}]"
-            )
+            chosen = (int(front.choice[row]), p)
+            if chosen not in names:
+                names[chosen] = names_of(scenario, front.choices[chosen[0]], p)
+            lines += priced_with(names[chosen])
             how = f"{float(design.chips[row]):.0f} chips; {front.choices[front.choice[row]].name}"
             files[f"{place:02d}{suffix}.toml"] = (
                 f"# {how}; {front.status[row]}\n" + "\n".join(lines) + "\n"
@@ -58,16 +61,11 @@ def device_files(front: Front, scenario: Scenario) -> dict[str, str]:
     return files
 
 
-def _technology(front: Front, scenario: Scenario, row: int, p: int) -> tuple[str, str, str]:
-    """Node, memory and link of a design: those offered, told apart by the name of its choice."""
-    name = front.choices[front.choice[row]].name
-    machine, chosen = scenario.machines[p], []
-    for part in ("node", "memory", "link"):
-        offered = getattr(machine, part) or getattr(scenario.technology, part)
-        chosen.append(
-            next((one for one in sorted(offered, key=len, reverse=True) if one in name), offered[0])
-        )
-    return chosen[0], chosen[1], chosen[2]
+def priced_with(names: dict[str, str]) -> list[str]:
+    """Lines of a device file that say what prices a design."""
+    parts = ", ".join(toml_text(names[part]) for part in ("node", "memory", "link"))
+    built = toml_text(names["machine_class"])
+    return [f"technology = [{parts}]", f"machine_class = {built}"]
 
 
 def _width(front: Front, scenario: Scenario, stated: list[float], row: int, p: int) -> int:

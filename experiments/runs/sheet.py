@@ -5,8 +5,9 @@ import textwrap
 from collections.abc import Iterable
 
 from codesign.limits import limit_words
+from codesign.physical.cost import CAPITAL_PARTS
 from experiments.runs.answer import claim
-from experiments.runs.columns import AREA_PARTS, CAPITAL_PARTS, MACHINE_LIMITS, Column, limit_column
+from experiments.runs.columns import AREA_PARTS, MACHINE_LIMITS, Column, limit_column
 from experiments.runs.record import RunRecord
 from experiments.terminal.number_format import digits, in_scale, scale, written
 from objectives import OBJECTIVES
@@ -98,13 +99,11 @@ def _deeds(run: RunRecord, k: int) -> list[Row]:
         )
         rows += [_row(label, [column], k) for label, column in zip(labels, several, strict=False)]
     texts = [("plan", "plan"), ("binding", "what binds"), ("box", "on a bound of the box")]
+    texts += [("choice_end", "at the end of the choices")]
+    told = [(words, column) for name, words in texts if (column := run.find(name))]
     return [
         *rows,
-        *(
-            (words, str(run.column(name).values[k]))
-            for name, words in texts
-            if run.column(name).values[k]
-        ),
+        *((words, str(column.values[k])) for words, column in told if column.values[k]),
     ]
 
 
@@ -124,6 +123,7 @@ def _parts(run: RunRecord, k: int, group: str, parts: tuple[str, ...]) -> list[R
     found = {
         name: [float(column.values[k]) for column in run.each_machine(f"{group}_{name}")]
         for name in parts
+        if run.each_machine(f"{group}_{name}")
     }
     sums = [sum(values) for values in zip(*found.values(), strict=True)]
     unit = run.each_machine(f"{group}_{parts[0]}")[0].unit

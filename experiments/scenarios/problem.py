@@ -8,7 +8,7 @@ from typing import NamedTuple
 from jax import Array
 
 import codesign
-import hardware_priors
+from codesign.limits import LimitRow
 from codesign.numerics.fields import real
 from codesign.search import CONTINUOUS, Bound, Choice, Kind, Service, Space
 from codesign.search.statement.services import steps
@@ -17,7 +17,8 @@ from codesign.workload.phases import Phase, Serving
 from codesign.workload.reading import one_width, override
 from codesign.workload.transformer import UNLIMITED, has_experts
 from experiments.points.cautions import refuse_more_stages, too_long
-from experiments.scenarios.schema import PARTS, Machine, Scenario
+from experiments.scenarios.schema import Scenario
+from experiments.scenarios.technologies import combinations, limit_rows, offered, technology
 from experiments.scenarios.work import Work
 from hardware_priors.quantities import parse
 from objectives import Objective, objective
@@ -41,6 +42,7 @@ class Problem(NamedTuple):
     choices: list[Choice]
     objectives: list[Objective]
     bounds: list[Bound]
+    limits: tuple[LimitRow, ...]
     execution: codesign.Execution
 
 
@@ -61,6 +63,7 @@ def problem(scenario: Scenario) -> Problem:
         choices=choices(scenario, services),
         objectives=[objective(name) for name in scenario.search.objectives],
         bounds=[Bound(limit.outcome, limit.least, limit.most) for limit in scenario.bounds],
+        limits=limit_rows(scenario),
         execution=execution(scenario, services),
     )
 
@@ -181,14 +184,6 @@ def space(scenario: Scenario) -> Space:
     return Space(base=base, low=low, high=high, chips=box.chips, buildable=buildable)
 
 
-def technology(scenario: Scenario, names: dict[str, str]) -> codesign.Technology:
-    """A technology of a scenario by the names of its parts."""
-    chosen = scenario.technology
-    return hardware_priors.technology(
-        **names, price_basis=chosen.price_basis, utilisation=chosen.utilisation
-    )
-
-
 class Layout(NamedTuple):
     """How a scenario's models may be laid out and stored, whatever the machine: half of a
     ``Choice``."""
@@ -235,7 +230,7 @@ def layouts(scenario: Scenario, services: list[Service]) -> list[Layout]:
 def choices(scenario: Scenario, services: list[Service]) -> list[Choice]:
     """Every layout on every machine that the alternatives allow, named so that a person recognises
     it."""
-    machines = [list(_kinds(scenario, machine)) for machine in scenario.machines]
+    machines = [list(_kinds(scenario, number)) for number in range(len(scenario.machines))]
     found = []
     for way, kinds in itertools.product(layouts(scenario, services), itertools.product(*machines)):
         own = [" ".join(label.values()) for label, _ in kinds]
@@ -249,23 +244,23 @@ def _with_weights(precision: codesign.Precision, bits: float) -> codesign.Precis
     return one_width(override(precision, weight_bits=bits))
 
 
-def _kinds(scenario: Scenario, machine: Machine) -> Iterable[tuple[dict[str, str], Kind]]:
+def _kinds(scenario: Scenario, number: int) -> Iterable[tuple[dict[str, str], Kind]]:
     """What one kind of machine may be made with: what tells alternatives apart, and the kind
     itself."""
-    offered = scenario.choices
-    parts = {part: getattr(machine, part) or getattr(scenario.technology, part) for part in PARTS}
-    for names in itertools.product(*parts.values()):
-        chosen = dict(zip(parts, names, strict=True))
+    alternatives, parts = scenario.choices, offered(scenario, number)
+    for chosen in combinations(scenario, number):
         several = len(parts["cooling"]) > 1 and "3d-stack" in parts["cooling"]
         if several and (chosen["memory"] == "3D-DRAM") != (chosen["cooling"] == "3d-stack"):
             # of several coolings, memory on the logic takes the stack's, and nothing else does
             continue
         made = technology(scenario, chosen)
         told = {part: name for part, name in chosen.items() if len(parts[part]) > 1}
-        for dies, sram, domain in itertools.product(offered.dies, offered.sram, offered.domain):
+        for dies, sram, domain in itertools.product(
+            alternatives.dies, alternatives.sram, alternatives.domain
+        ):
             label = {**told, "dies": f"{dies} {'die' if dies == 1 else 'dies'}"}
-            label |= {"sram": sram} if len(offered.sram) > 1 else {}
-            label |= {"domain": f"domain {domain}"} if len(offered.domain) > 1 else {}
+            label |= {"sram": sram} if len(alternatives.sram) > 1 else {}
+            label |= {"domain": f"domain {domain}"} if len(alternatives.domain) > 1 else {}
             yield label, Kind(made, real(dies), real(parse(sram, like="B")), real(domain))
 
 

@@ -11,6 +11,7 @@ from pydantic import (
     model_validator,
 )
 
+from experiments.scenarios.own_numbers import UTILISATION, Overrides, OwnLimits, leaves_of
 from experiments.scenarios.values import (
     AnyOf,
     Bits,
@@ -26,6 +27,7 @@ from experiments.scenarios.values import (
     known_outcome,
     on_offer,
     once,
+    one_on_offer,
     quantity,
     quantity_range,
     several,
@@ -36,7 +38,7 @@ MOST_CHOICES = 4096
 """Combinations of alternatives that one run tries; each is compiled arrays of its own."""
 
 
-PARTS = ("node", "memory", "link", "cooling", "packaging")
+PARTS = ("node", "memory", "link", "cooling", "packaging", "machine_class")
 """Parts of a technology of which several may compete."""
 
 
@@ -48,7 +50,11 @@ class Technologies(Section):
     link: on_offer("link")  # pyright: ignore[reportInvalidTypeForm]
     cooling: on_offer("cooling") = ("cold-plate",)  # pyright: ignore[reportInvalidTypeForm]
     packaging: on_offer("packaging") = ("CoWoS-L",)  # pyright: ignore[reportInvalidTypeForm]
+    machine_class: on_offer("machine_class") = ("scale-up rack",)  # pyright: ignore[reportInvalidTypeForm]
+    """what stands around the chips and is bought with them"""
     price_basis: Literal["builder", "buyer"] = "builder"
+    region: one_on_offer("region") = "US"  # pyright: ignore[reportInvalidTypeForm]
+    """whose electricity is paid"""
     utilisation: Annotated[float, Field(gt=0, le=1)] | None = None
     """share of the time in which the machine earns; the prior's nominal where left out"""
 
@@ -62,6 +68,7 @@ class Machine(Section):
     link: on_offer("link") | None = None  # pyright: ignore[reportInvalidTypeForm]
     cooling: on_offer("cooling") | None = None  # pyright: ignore[reportInvalidTypeForm]
     packaging: on_offer("packaging") | None = None  # pyright: ignore[reportInvalidTypeForm]
+    machine_class: on_offer("machine_class") | None = None  # pyright: ignore[reportInvalidTypeForm]
 
 
 SYNC_RANGE = ("0.1 us", "100 us")
@@ -135,7 +142,7 @@ class Limit(Section):
 
 
 class FleetSize(Section):
-    """How large a fleet the report speaks of."""
+    """How large a fleet is: so many provisioned watts bear what its chips cost to develop."""
 
     power: quantity("W") | None = None  # pyright: ignore[reportInvalidTypeForm]
 
@@ -199,6 +206,8 @@ class Scenario(Section):
     space: Box
     fixed: Fixed = Fixed()
     choices: Alternatives
+    overrides: Overrides = Field(default_factory=dict)
+    limits: OwnLimits = Field(default_factory=dict)
     bounds: Annotated[tuple[Limit, ...], BeforeValidator(several)] = ()
     fleet: FleetSize = FleetSize()
     compare: Compare = Compare()
@@ -227,6 +236,26 @@ class Scenario(Section):
             raise ValueError(
                 'space.sync_latency has no effect in mode = "build", where network and software set'
                 ' it; expected mode = "limit"'
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _numbers_are_stated_once(self) -> "Scenario":
+        if UTILISATION in self.overrides and self.technology.utilisation is not None:
+            raise ValueError(
+                f"technology.utilisation and overrides.{UTILISATION} are one number; expected one"
+                " of them"
+            )
+        twice = set(self.overrides) & set(leaves_of({}, self.limits))
+        if twice:
+            raise ValueError(
+                f"overrides.{min(twice)} is also set by [limits]; expected one of them"
+            )
+        develops = [leaf for leaf in self.overrides if leaf.startswith("development.")]
+        if develops and (self.fleet.power is None or self.technology.price_basis != "builder"):
+            raise ValueError(
+                f"overrides.{develops[0]} has no effect without [fleet] power and price_basis ="
+                ' "builder": nothing bears the development'
             )
         return self
 

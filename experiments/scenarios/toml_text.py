@@ -112,6 +112,8 @@ def written(resolved: Scenario) -> str:
     for section, entries in content.items():
         if isinstance(entries, str):
             continue
+        if not entries:  # a section without a word
+            continue
         several = not isinstance(entries, dict)
         for table in entries if several else [entries]:
             header = f"[[{section}]]" if several else f"[{section}]"

@@ -78,16 +78,21 @@ def once(values: Sequence[object]) -> object:
     return values
 
 
-def on_offer(part: str) -> Any:
-    """Names of a technology's part that compete in one run, as they are spelled on offer."""
+def one_on_offer(part: str) -> Any:
+    """One name of a technology's part, as it is spelled on offer."""
 
     def check(name: str) -> str:
-        from hardware_priors.technologies import choice  # needs JAX: only when a scenario is read
+        from hardware_priors.choices import choice  # needs JAX: only when a scenario is read
 
         return choice(part, name)
 
+    return Annotated[str, AfterValidator(check)]
+
+
+def on_offer(part: str) -> Any:
+    """Names of a technology's part that compete in one run, as they are spelled on offer."""
     return Annotated[
-        tuple[Annotated[str, AfterValidator(check)], ...],
+        tuple[one_on_offer(part), ...],  # pyright: ignore[reportInvalidTypeForm]
         BeforeValidator(several),
         AfterValidator(once),
         Field(min_length=1),

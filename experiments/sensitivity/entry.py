@@ -32,7 +32,7 @@ from experiments.scenarios.problem import problem
 from experiments.scenarios.schema import Scenario
 from experiments.scenarios.toml_text import scenario
 from experiments.sensitivity.points import statement, wanted_of
-from hardware_priors.technologies import CHOICES
+from hardware_priors.choices import CHOICES
 from objectives import Objective
 
 SCALED: dict[str, tuple[tuple[str, str], ...]] = {

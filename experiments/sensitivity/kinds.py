@@ -20,21 +20,18 @@ import numpy as np
 
 from codesign.sensitivity.optimum import exact_fleet, find_optimum
 from experiments.rivals.points import device_points
-from experiments.runs.device_files import PLAIN, WRITTEN
+from experiments.runs.device_files import PLAIN, WRITTEN, priced_with
 from experiments.scenarios.problem import problem
 from experiments.scenarios.schema import Scenario
+from experiments.scenarios.technologies import names_of
 from experiments.scenarios.toml_text import scenario, toml_text
 from experiments.sensitivity.points import statement
-from experiments.sensitivity.priors import names_of
 from experiments.terminal.refusal import Refused
+from hardware_priors.leaves import development_cost
 from hardware_priors.own_device import WIDTHS
-from hardware_priors.prior import lookup
 from objectives import objective
 
 PER_DOLLAR = "tokens/s/$"
-
-DEVELOPMENT = ("logic", "N5", "nre_chip")
-"""Development cost of a chip: the newest node of which the priors have one."""
 
 
 class Fleets(NamedTuple):
@@ -42,7 +39,7 @@ class Fleets(NamedTuple):
 
     ``value[i, j]`` is tokens/s/$ of scenario i on the chip of scenario j (0: it cannot serve);
     ``chosen`` the chips of the best fleet of each size, ``loss`` what its capital buys less than
-    that of as many kinds as scenarios.
+    that of as many kinds as scenarios; ``node`` what a chip's development is that of.
     """
 
     names: tuple[str, ...]
@@ -50,6 +47,7 @@ class Fleets(NamedTuple):
     watts_per_dollar: float
     chosen: list[tuple[int, ...]]
     loss: list[float]
+    node: str
 
 
 def best_fleets(value: np.ndarray) -> tuple[list[tuple[int, ...]], list[float]]:
@@ -117,7 +115,8 @@ def fleets(names: Sequence[str]) -> Fleets:
             for j, other in enumerate(chosen):
                 best = points[f"{other.name} chip"].best
                 value[i, j] = best.tokens_per_second_per_dollar if best else 0.0
-    return Fleets(tuple(names), value, float(np.mean(watts)), *best_fleets(value))
+    node = chosen[0].technology.node[0]
+    return Fleets(tuple(names), value, float(np.mean(watts)), *best_fleets(value), node)
 
 
 def _device(stated: Scenario) -> tuple[str, float]:
@@ -135,9 +134,7 @@ def _device(stated: Scenario) -> tuple[str, float]:
     ]
     lines.append(f"peak_flops_bits = {next(width for width in WIDTHS if width >= bits)}")
     lines += [f"{name} = {float(getattr(design, name)):.12g}" for name in PLAIN]
-    lines.append(
-        f"technology = [{', '.join(toml_text(names[part]) for part in ('node', 'memory', 'link'))}]"
-    )
+    lines += priced_with(names)
     totals = fleet.totals
     watts = float(totals.tokens_per_second_per_dollar / totals.tokens_per_second_per_watt)
     return "\n".join(lines) + "\n", watts
@@ -145,10 +142,10 @@ def _device(stated: Scenario) -> tuple[str, float]:
 
 def as_record(found: Fleets) -> dict[str, object]:
     """What is printed: the matrix, the best fleets, and from which power each kind more pays."""
-    prior = lookup(*DEVELOPMENT).si
+    cost = development_cost(found.node)
     powers = {
-        name: break_even(found.loss, cost, found.watts_per_dollar)
-        for name, cost in (("low", prior.low), ("nominal", prior.value), ("high", prior.high))
+        name: break_even(found.loss, value, found.watts_per_dollar)
+        for name, value in cost._asdict().items()
     }
     return {
         "tokens_per_second_per_dollar": {
@@ -167,7 +164,7 @@ def as_record(found: Fleets) -> dict[str, object]:
             name: [value if np.isfinite(value) else None for value in own]
             for name, own in powers.items()
         },
-        "development_usd": {"low": prior.low, "nominal": prior.value, "high": prior.high},
+        "development_usd": cost._asdict(),
         "watts_per_dollar": found.watts_per_dollar,
     }
 

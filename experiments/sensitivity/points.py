@@ -58,7 +58,13 @@ Result = TypeVar("Result")
 def statement(stated: Scenario, posed: Problem, wanted: Objective) -> Statement:
     """A scenario's question for one objective alone."""
     return Statement(
-        posed.spaces, posed.services, posed.choices, wanted, posed.bounds, posed.execution
+        posed.spaces,
+        posed.services,
+        posed.choices,
+        wanted,
+        posed.bounds,
+        posed.execution,
+        posed.limits,
     )
 
 

@@ -13,12 +13,13 @@ from scipy.special import ndtr, ndtri
 from codesign.hardware.technology import Technology
 from codesign.search import Choice
 from codesign.search.solver.lanes import double_precision
-from experiments.scenarios.problem import Problem, technology
-from experiments.scenarios.schema import PARTS, Scenario
+from experiments.scenarios.problem import Problem
+from experiments.scenarios.schema import Scenario
+from experiments.scenarios.technologies import names_of, priced
 from hardware_priors.prior import Prior
 from hardware_priors.quantities import unit
 from hardware_priors.sampling import quantile
-from hardware_priors.technologies import assemble, technology_priors
+from hardware_priors.technologies import assemble
 
 WHOLE = {"memory.max_layers": 4.0, "memory.max_stacks": 1.0, "packaging.max_dies": 1.0}
 """Facts that are counted, and in which steps: a draw is rounded to what could be on sale."""
@@ -48,7 +49,6 @@ class Priors:
 
     uncertain: tuple[UncertainPrior, ...]
     facts: tuple[tuple[dict[str, Prior], ...], ...]  # choice, kind
-    utilisation: float | None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -86,8 +86,6 @@ class Priors:
             if leaf in WHOLE:  # what is on sale comes in whole numbers
                 value = np.maximum(np.round(value / WHOLE[leaf]), 1.0) * WHOLE[leaf]
             leaves[leaf] = value
-        if self.utilisation is not None:
-            leaves["economics.utilisation"] = np.full(len(z), self.utilisation)
         return jax.tree.map(np.asarray, assemble(leaves))
 
 
@@ -108,8 +106,8 @@ def about_nominal(fact: Prior, z: np.ndarray) -> np.ndarray:
 def priors_of(stated: Scenario, posed: Problem) -> Priors:
     """Gather the facts behind every technology of a scenario and group those that move together.
 
-    Fixed facts are certain, and so is a utilisation that the scenario states; a memory pool that no
-    design has is left out.
+    Fixed facts are certain, and so is what the scenario states; a memory pool that no design has is
+    left out.
     """
     facts = tuple(
         tuple(_facts(stated, choice, p) for p in range(len(stated.machines)))
@@ -119,28 +117,11 @@ def priors_of(stated: Scenario, posed: Problem) -> Priors:
     for own in itertools.chain.from_iterable(facts):
         for leaf, fact in own.items():
             fixed = fact.distribution == "fixed" or fact.low == fact.high
-            asked = leaf == "economics.utilisation" and stated.technology.utilisation is not None
-            if not fixed and not asked and not leaf.startswith("pool."):
+            if not fixed and not leaf.startswith("pool."):
                 words.setdefault(fact.group or leaf, {}).setdefault(leaf, fact)
     uncertain = tuple(UncertainPrior(word, tuple(own.items())) for word, own in words.items())
-    return Priors(uncertain, facts, stated.technology.utilisation)
+    return Priors(uncertain, facts)
 
 
 def _facts(stated: Scenario, choice: Choice, p: int) -> dict[str, Prior]:
-    return technology_priors(
-        **names_of(stated, choice, p), price_basis=stated.technology.price_basis
-    )
-
-
-def names_of(stated: Scenario, choice: Choice, p: int) -> dict[str, str]:
-    """Node, memory, link, cooling and packaging of one kind of machine in a choice: the names whose
-    technology it has."""
-    machine, made = stated.machines[p], choice.kinds[p].technology
-    offered = {part: getattr(machine, part) or getattr(stated.technology, part) for part in PARTS}
-    for names in itertools.product(*offered.values()):
-        chosen = dict(zip(offered, names, strict=True))
-        other = technology(stated, chosen)
-        pairs = zip(jax.tree.leaves(made), jax.tree.leaves(other), strict=True)
-        if all(float(a) == float(b) for a, b in pairs):
-            return chosen
-    raise ValueError(f"{choice.name}: no technology of the scenario is this one")
+    return priced(stated, names_of(stated, choice, p)).priors()

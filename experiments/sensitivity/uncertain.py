@@ -134,7 +134,7 @@ def against(
 ) -> np.ndarray:
     """A device's machine in the same worlds, at the best batch that fits and keeps its promise;
     its own technology drawn with the same deviates."""
-    own = Priors(priors.uncertain, (facts,), priors.utilisation)
+    own = Priors(priors.uncertain, (facts,))
     technologies = own.drawn(z, 0)
 
     def value(technologies: tuple[Technology, ...], factor: Array) -> Array:

@@ -11,11 +11,11 @@ from experiments.runs.folder import fingerprint, versions
 from experiments.runs.ledger import Ledger
 from experiments.scenarios.problem import problem
 from experiments.scenarios.schema import Scenario
+from experiments.scenarios.technologies import priced_device
 from experiments.sensitivity.points import Tell, of_device, statement
 from experiments.sensitivity.points import refused as refusing
 from experiments.sensitivity.priors import priors_of
 from experiments.sensitivity.uncertain import Sampled, against, report, sample
-from hardware_priors.technologies import technology_priors
 from objectives import Objective
 
 
@@ -49,12 +49,7 @@ def sampled_report(
         )
         (one,) = compared(named)
         assert one.technology is not None
-        facts = technology_priors(
-            *one.technology,
-            cooling=stated.technology.cooling[0],
-            packaging=stated.technology.packaging[0],
-            price_basis=stated.technology.price_basis,
-        )
+        facts = priced_device(stated, one.technology, one.device.machine_class).priors()
         z = sampled.z[: sampled.table.shape[1]]
         values = against(other.inputs, priors, (facts,) * len(posed.spaces), wanted, z)
         sampled = sampled._replace(rivals={other.title: values})

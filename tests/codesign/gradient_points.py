@@ -100,6 +100,9 @@ TYPICAL = {
 }
 """Size of a change of what may be zero, by field; 1 of what is not named."""
 
+AT_LEAST_ONE = ("spares", "replacements")
+"""Stand at their least, 1, and are not drawn."""
+
 WARMTH = ("coolant_temperature", "logic_temperature", "memory_temperature")
 """Where zero means nothing: these change by 1 K."""
 
@@ -204,7 +207,12 @@ def _point(
     shape = jax.tree.map(
         lambda leaf: leaf if tied or leaf > 1e15 else leaf * between(0.8, 1.25), MODELS[model]
     )
-    world = jax.tree.map(lambda leaf: leaf if leaf == 0 else leaf * between(0.9, 1.1), TECHNOLOGY)
+    world = jax.tree_util.tree_map_with_path(
+        lambda path, leaf: (
+            leaf if leaf == 0 or path[-1].name in AT_LEAST_ONE else leaf * between(0.9, 1.1)
+        ),
+        TECHNOLOGY,
+    )
     way = jax.tree.map(lambda leaf: leaf * between(0.8, 1.25), EXECUTIONS[execution])
     point = Point(
         design,

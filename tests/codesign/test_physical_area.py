@@ -153,7 +153,7 @@ is priced as N7) and WSE-3 58352/46225 (+26 %), which keep SRAM as main memory.
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_die_areas_within_15_percent(name):
     device = hardware_priors.device(name)
-    technology = hardware_priors.technology(*device.technology_names())
+    technology = hardware_priors.technology_of(device)
     predicted = area(device.design(chips=1, compute_bits=16), technology, jnp.array(16.0)).total
     assert device.die_area is not None
     assert float(predicted) == pytest.approx(device.die_area.si.value, rel=0.15, abs=0.0)
@@ -213,7 +213,7 @@ def test_sram_as_main_memory_is_paid_once(by_hand):
 @pytest.mark.parametrize(("name", "error"), [("groq-lpu", 0.27), ("wse-3", 0.27)])
 def test_devices_of_sram_are_charged_once(name, error):
     device = hardware_priors.device(name)
-    technology = hardware_priors.technology(*device.technology_names())
+    technology = hardware_priors.technology_of(device)
     predicted = area(device.design(chips=1, compute_bits=16), technology, jnp.array(16.0)).total
     assert device.die_area is not None
     assert float(predicted) == pytest.approx(device.die_area.si.value, rel=error, abs=0.0)

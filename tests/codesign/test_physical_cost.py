@@ -248,7 +248,7 @@ loss of an extra die.
 @pytest.mark.parametrize("name", BOM)
 def test_estimated_bills_of_materials_within_25_percent(name):
     device = hardware_priors.device(name)
-    technology = hardware_priors.technology(*device.technology_names())
+    technology = hardware_priors.technology_of(device)
     design, bits = device.design(chips=1, compute_bits=16), jnp.array(16.0)
     silicon = area(design, technology, bits).total
     parts = cost(design, technology, silicon, peak_power(design, technology, silicon, bits))

@@ -142,7 +142,7 @@ and clocks), Groq 288/215 (+34 %) and WSE-3 31680/23000 (+38 %), whose main memo
 @pytest.mark.parametrize("name", RATED)
 def test_rated_power_within_30_percent(name):
     device = hardware_priors.device(name)
-    technology = hardware_priors.technology(*device.technology_names())
+    technology = hardware_priors.technology_of(device)
     design, bits = device.design(chips=1, compute_bits=16), jnp.array(16.0)
     predicted = peak_power(design, technology, area(design, technology, bits).total, bits)
     assert device.tdp is not None

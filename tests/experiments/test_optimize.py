@@ -11,6 +11,7 @@ import pytest
 from codesign.search import Front, Infeasible, optimize
 from experiments.commands import optimize as command
 from experiments.runs import manifest
+from experiments.runs.columns import columns
 from experiments.scenarios.problem import problem
 from experiments.scenarios.toml_text import read, scenario
 from tests.experiments.small_scenario import SMALL
@@ -63,6 +64,7 @@ def test_a_run_folder_is_whole(run, searched, small):
         "certified_gap [log]",
         "binding",
         "box",
+        "choice_end",
     } <= set(rows[0])
     for row, record in zip(rows, answer.json["designs"], strict=True):
         assert {name.partition(" [")[0] for name in row} == set(record)
@@ -249,6 +251,28 @@ def test_devices_stand_in_the_run_folder_and_in_json(run, searched, small):
         "At equal accounting" in run("optimize", small).out
         and "At equal accounting" in (folder / "report.html").read_text()
     )
+
+
+def test_choice_flags_name_the_end_at_which_a_design_stands(found):
+    from experiments.runs.choice_flags import choice_flags
+
+    _, front, *_ = found
+    column = next(column for column in columns(front) if column.name == "choice_end")
+    alone = {"dies high", "sram low", "sram high"}
+    groups = {"pipeline high", "attention_data high", "context_parallel high"}
+    for k in range(len(front)):
+        several = float(front.designs[0].chips[k]) > 1
+        assert set(choice_flags(front, k, [""])) == alone | (groups if several else set())
+    assert set(column.values[0].split("; ")) >= alone
+    (choice,) = front.choices
+    (kind,) = choice.kinds
+    two = dataclasses.replace(choice, kinds=(dataclasses.replace(kind, dies=2.0),))
+    both = dataclasses.replace(front, choices=(choice, two))
+    assert "dies high" not in choice_flags(both, 0, [""])
+    most = float(kind.technology.packaging.max_dies)
+    full = dataclasses.replace(choice, kinds=(dataclasses.replace(kind, dies=most),))
+    last = dataclasses.replace(front, choices=(full,))
+    assert "dies high" not in choice_flags(last, 0, [""])  # the year's package has no more
 
 
 def test_box_flags_name_the_bound(found):

@@ -420,6 +420,7 @@ def test_what_a_file_leaves_out_is_told(tmp_path):
         "sram_bandwidth 20 TB/s",
         "dies 1",
         "clock 1",
+        "machine_class scale-up rack",
     ]
     assert chip.assumed(144)[-3:] == [
         "scale_out_bandwidth 50 GB/s",

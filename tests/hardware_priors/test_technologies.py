@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 
 from codesign.hardware.technology import Technology
+from hardware_priors.choices import CHOICES, technology_names
 from hardware_priors.prior import lookup
 from hardware_priors.technologies import (
-    CHOICES,
     ZERO_BY_CONSTRUCTION,
     technology,
-    technology_names,
     technology_priors,
     unsourced,
 )
@@ -30,6 +29,7 @@ def leaves(tree: Technology) -> dict[str, float]:
     return {
         f"{part}.{leaf}": float(value)
         for part, module in vars(tree).items()
+        if module is not None
         for leaf, value in vars(module).items()
     }
 
@@ -183,6 +183,8 @@ def test_utilisation_is_an_input():
         ({"price_basis": "bulider"}, "'builder'"),
         ({"packaging": "CoWoS"}, "'CoWoS-"),
         ({"pool": "photonic"}, "'photonic-pool'"),
+        ({"machine_class": "desk"}, "'desktop'"),
+        ({"region": "Eire"}, "'Ireland'"),
     ],
 )
 def test_unknown_choices_offer_the_nearest(choices, offered):

@@ -94,7 +94,7 @@ def judge(
     >>> import hardware_priors
     >>> from codesign.physical.package.layout import package_of
     >>> b200 = hardware_priors.device("b200")
-    >>> world = hardware_priors.technology(*b200.technology_names())
+    >>> world = hardware_priors.technology_of(b200)
     >>> laid = package_of(b200.design(1), world, hardware_priors.assembly(), power=1000.0)
     >>> found = judge(*laid, world)
     >>> found.within, found.logic > found.even_logic

@@ -53,7 +53,7 @@ def package_of(
 
     >>> import codesign, hardware_priors
     >>> b200 = hardware_priors.device("b200")
-    >>> world = hardware_priors.technology(*b200.technology_names())
+    >>> world = hardware_priors.technology_of(b200)
     >>> package, centres = package_of(
     ...     b200.design(1), world, hardware_priors.assembly(), power=1000.0, stacks=8
     ... )

@@ -22,7 +22,7 @@ from codesign.numerics.fields import Real
 from codesign.performance.load import footprint
 from codesign.performance.plan import degrees
 from codesign.physical.area import area, interposer_area, needed_edge
-from codesign.physical.cost import annuity, priced
+from codesign.physical.cost import annuity, development_price, priced
 from codesign.physical.latency import sync_floor
 from codesign.physical.power import peak_power, static_power
 from codesign.search.program.keys import KIND_DEFINITIONS, OUTCOMES, PHYSICAL
@@ -35,7 +35,12 @@ from codesign.search.program.step_work import (
 )
 from codesign.search.program.structure import Structure, machine_rows
 from codesign.search.statement.choices import Kind
-from codesign.search.statement.fleet import cache_transfer, design_of, workload_of
+from codesign.search.statement.fleet import (
+    cache_transfer,
+    design_of,
+    technologies_of,
+    workload_of,
+)
 from codesign.search.statement.problem import ProblemBatch
 from codesign.search.statement.services import (
     first_token_times,
@@ -179,8 +184,8 @@ def _kind_rows(
     is on-chip SRAM, area is the larger of two sums: one is read off at the least bandwidth, where
     what software fills counts, the other at the middle.
     """
-    technology, bits = problems.kinds[p].technology, _bits(structure, problems.tables, p)
-    economics = technology.economics
+    technology = technologies_of(problems.kinds)[p]
+    bits, economics = _bits(structure, problems.tables, p), technology.economics
 
     def outputs(z: Float[Array, "7"]) -> Float[Array, "6"]:
         moved = dataclasses.replace(
@@ -206,13 +211,14 @@ def _kind_rows(
     small = _affine(outputs, point.at[0].set(problems.spaces[p].low[0]))[3]
     facility = peak * technology.economics.facility_price * economics.power_overhead
     overhead = economics.power_overhead * economics.pue
-    running = equipment * annuity(economics.cost_of_capital, economics.life)
+    development = peak * development_price(technology) * overhead
+    running = (equipment + development) * annuity(economics.cost_of_capital, economics.life)
     running = running + facility * annuity(economics.cost_of_capital, economics.facility_life)
     running = running / economics.utilisation + idle * overhead * economics.electricity_price
     busy = np.array([structure.monomial(name, p, busy=True) for name in ("one", *PHYSICAL)])
-    for name, row in zip(
-        OUTCOMES, (equipment + facility, peak * overhead, running, idle * overhead), strict=True
-    ):
+    capital = equipment + facility + development
+    own = (capital, peak * overhead, running, idle * overhead)
+    for name, row in zip(OUTCOMES, own, strict=True):
         rows.put(structure.function(name), busy, row * design.chips)
     one = jnp.zeros_like(equipment).at[0].set(1.0)
     sums = Sums(one, equipment, peak, idle, edge, interposer)

@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from codesign.evaluation import judge_table
 from codesign.hardware.design import Design
+from codesign.hardware.technology import Technology
 from codesign.limits import LIMIT_NAMES, LimitRow, Machine, stack_limits, sums_of
 from codesign.numerics.fields import Quantity, Real, RealArray, quantity
 from codesign.outcome import Outcome
@@ -138,6 +140,7 @@ def fleet_of(
 ) -> Fleet:  # fmt: skip
     """``fleet`` of given designs."""
     kinds, plans, tables = problems.kinds, problems.plans, problems.tables
+    technologies = technologies_of(kinds)
     outcomes, seconds = (
         [],
         [jnp.zeros_like(chips) for chips in (design.chips for design in designs)],
@@ -145,7 +148,7 @@ def fleet_of(
     for k, step in enumerate(problems.steps):
         one = problems.services[step.service]
         work = workload_of(one, step, batches[step.service])
-        technology = kinds[step.kind].technology
+        technology = technologies[step.kind]
         outcome = judge_table(
             designs[step.kind],
             tables[k],
@@ -168,6 +171,25 @@ def fleet_of(
         totals,
         _limits(problems, designs, outcomes, times),
         times,
+    )
+
+
+def technologies_of(kinds: Sequence[Kind]) -> tuple[Technology, ...]:
+    """The technology of each kind of machine of a fleet, with the development of all of them.
+
+    Every watt of the fleet bears the same share of what all its chips cost to develop.
+    """
+    own = [kind.technology.development for kind in kinds]
+    known = [one for one in own if one is not None]
+    if len(known) < 2:
+        return tuple(kind.technology for kind in kinds)
+    together = jax.tree.map(lambda *leaves: sum(leaves), *known)
+    return tuple(
+        dataclasses.replace(
+            kind.technology,
+            development=one and dataclasses.replace(together, fleet_power=one.fleet_power),
+        )
+        for kind, one in zip(kinds, own, strict=True)
     )
 
 

@@ -138,7 +138,7 @@ def best_batch(
     """Answers of a machine at the batch of most answers per second that fits and keeps the promise,
     for each number of calls; None where none does."""
     machine = hardware_priors.device(device)
-    world = hardware_priors.technology(*machine.technology_names())
+    world = hardware_priors.technology_of(machine)
     design = machine.design(chips, machine.width(8))
     asked = (jnp.asarray(float(prompt)), jnp.asarray(batches, float), jnp.asarray(ODD))
     found = _answers(codesign.model(model), design, world, *asked)
@@ -182,7 +182,7 @@ def by_machine(
 def by_calls(model: str, device: str, chips: int, prompt: int, batches: Sequence[int]) -> Table:
     """What an answer costs and how fast it comes, by number of calls and how they run."""
     machine = hardware_priors.device(device)
-    world = hardware_priors.technology(*machine.technology_names())
+    world = hardware_priors.technology_of(machine)
     design = machine.design(chips, machine.width(8))
     held, batch = codesign.model(model), float(max(min(batches), min(32, max(batches))))
 

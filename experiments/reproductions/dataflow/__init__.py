@@ -52,7 +52,7 @@ def table(settings: Settings) -> Table:
 
 def _machine(device: str) -> tuple[codesign.Design, codesign.Technology]:
     found = hardware_priors.device(device)
-    return found.design(1, 16), hardware_priors.technology(*found.technology_names())
+    return found.design(1, 16), hardware_priors.technology_of(found)
 
 
 def compared(device: str, phase: codesign.Phase) -> Compared:

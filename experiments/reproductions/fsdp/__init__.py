@@ -134,7 +134,7 @@ def by_device(model: str, chips: int) -> Table:
     for name in DEVICES:
         trained = train(run_of(model), cluster_of(name, chips))
         machine = hardware_priors.device(name)
-        technology = hardware_priors.technology(*machine.technology_names())
+        technology = hardware_priors.technology_of(machine)
         batch, context = SERVED
         work = codesign.Workload(
             codesign.model(model), codesign.Decode(batch=batch, context=context),

@@ -144,8 +144,7 @@ def answers(name: str, systems: Sequence[System]) -> Answer:
 @functools.cache
 def technology(device: str) -> codesign.Technology:
     """What the study's chip is made of: the catalogue's nearest technologies."""
-    node, memory, link = hardware_priors.device(device).technology_names()
-    return hardware_priors.technology(node, memory, link, cooling=cooling(device))
+    return hardware_priors.technology_of(hardware_priors.device(device), cooling=cooling(device))
 
 
 def cooling(device: str) -> str:

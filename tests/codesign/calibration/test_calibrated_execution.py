@@ -51,7 +51,7 @@ def outcome(execution, chips=4, batch=16.0, change=None, phase=None, plan=None, 
     )
     phase = codesign.Decode(batch=batch, context=2048.0) if phase is None else phase
     work = codesign.Workload(transformer, phase, PRECISION)
-    technology = hardware_priors.technology(*hardware_priors.device("h100").technology_names())
+    technology = hardware_priors.technology_of(hardware_priors.device("h100"))
     return codesign.evaluate(design, work, plan, technology=technology, execution=execution)
 
 
@@ -120,7 +120,7 @@ def test_no_efficiency_exceeds_one(execution):
     step = outcome(dataclasses.replace(execution, logs=jnp.where(SCALES > 0, -1.0, none))).step
     design = hardware_priors.device("h100").design(4, WIDTH)
     assert np.all(step.memory >= step.traffic.main / design.memory_bandwidth * (1.0 - 1e-12))
-    link = hardware_priors.technology(*hardware_priors.device("h100").technology_names())
+    link = hardware_priors.technology_of(hardware_priors.device("h100"))
     attained = outcome(codesign.Operatorwise()).step.transfer * link.attainable.link
     assert np.all(step.transfer >= attained * (1.0 - 1e-9))
 
@@ -318,7 +318,7 @@ def test_energy_is_that_of_measurements_where_the_rating_is_known(execution):
 def test_serving_waits_for_the_share_of_prefills_that_was_measured(execution):
     """Handling a request delays its first token by just that and nothing else; without interference
     tokens come as in a decode step."""
-    technology = hardware_priors.technology(*hardware_priors.device("h100").technology_names())
+    technology = hardware_priors.technology_of(hardware_priors.device("h100"))
     pool = codesign.Pool(hardware_priors.device("h100").design(1, WIDTH))
     service = codesign.Serving(prompt=512.0, output=256.0, batch=16.0, load=0.5)
 

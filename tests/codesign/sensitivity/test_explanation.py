@@ -104,7 +104,7 @@ def point(device, model, chips, batch, **options) -> Inputs:
     chip = hardware_priors.device(device)
     decode = codesign.Decode(batch=batch, context=8192)
     work = codesign.Workload(codesign.model(model), decode, codesign.uniform(8))
-    world = hardware_priors.technology(*chip.technology_names())
+    world = hardware_priors.technology_of(chip)
     return inputs_of(chip.design(chips), work, technology=world, **options)
 
 
