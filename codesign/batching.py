@@ -32,7 +32,7 @@ def advise_batch(
     latency: Sequence[float] | RealArray,
     promise: float,
     floor: float = 0.1,
-    allowed: Sequence[bool] | Truths | None = None,
+    allowed: Sequence[bool | np.bool_] | Truths | None = None,
 ) -> Advice | None:
     """Choose the largest batch that keeps the promise and is efficient.
 

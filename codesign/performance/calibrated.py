@@ -46,18 +46,23 @@ TAKING_TURNS = (EXPERTS,)
 one's weights come when it is done. Kernel tables say so (``docs/calibration.md``)."""
 
 
+Kernels = Float[Array | np.ndarray, "... operators"]
+"""A number of each kernel, of one step or of many."""
+
+
 class KernelWork(eqx.Module):
-    """What the kernels of a step do on the busiest chip; shapes (operators,).
+    """What the kernels of a step do on the busiest chip; shapes (operators,); of many
+    steps (steps, operators).
 
     ``kernels`` is how often each runs, ``touched`` the experts touched on the chip over all layers,
     ``kind`` one of the kinds above.
     """
 
-    bytes: PerOperator  # [B]
-    flops: PerOperator  # [FLOP]
-    kernels: PerOperator  # [1]
-    touched: PerOperator  # [1]
-    kind: PerOperator
+    bytes: Kernels  # [B]
+    flops: Kernels  # [FLOP]
+    kernels: Kernels  # [1]
+    touched: Kernels  # [1]
+    kind: Kernels
 
 
 def kernel_work(
@@ -113,19 +118,24 @@ def mean_power(moved: Real, flops_16_bit: Real, time: Real, rated: Real, c: Coef
     )
 
 
+Collectives = Float[Array | np.ndarray, "... collectives"]
+"""A number of each collective, of one step or of many."""
+
+
 class CollectiveWork(eqx.Module):
-    """What the collectives of a step do on the busiest chip; shapes (collectives,).
+    """What the collectives of a step do on the busiest chip; shapes (collectives,); of
+    many steps (steps, collectives).
 
     ``count`` collectives among ``peers`` others take ``steps`` latency steps together; ``inner``
     bytes pass the link, ``outer`` is the time of the outer tier.
     """
 
-    count: PerCollective  # [1]
-    steps: PerCollective  # [1]
-    peers: PerCollective  # [1] chips beyond the first, over all of the count
-    inner: PerCollective  # [B]
-    outer: PerCollective  # [s]
-    exchange: PerCollective  # [1] 1 for all-to-all, gather and point to point, 0 for all-reduce
+    count: Collectives  # [1]
+    steps: Collectives  # [1]
+    peers: Collectives  # [1] chips beyond the first, over all of the count
+    inner: Collectives  # [B]
+    outer: Collectives  # [s]
+    exchange: Collectives  # [1] 1 for all-to-all, gather and point to point, 0 for all-reduce
 
 
 def collective_work(
