@@ -9,13 +9,19 @@ import numpy as np
 
 
 class LeftOutScores(TypedDict, total=False):
-    """Statistics of rows left out: ratios between devices and layouts, by quantity, by member; and
-    how much wider layers are that nobody measured."""
+    """Statistics of rows left out: ratios between devices and layouts, by quantity, by part of
+    them, by file, by member; coverage of groups; and how much wider layers are that nobody
+    measured; when and of which state."""
 
     ratios: dict[str, dict[str, float] | None]
     quantities: dict[str, dict[str, float]]
+    parts: dict[str, dict[str, float]]
+    files: dict[str, dict[str, float]]
     members: dict[str, dict[str, float]]
+    coverage: dict[str, float]
+    shapes: dict[str, dict[str, float]]
     widened: float
+    made: str
 
 
 class About(TypedDict, total=False):
@@ -60,6 +66,18 @@ class Profile:
     def index(self) -> dict[str, int]:
         """Position of each name."""
         return {name: k for k, name in enumerate(self.names)}
+
+    def covariance_of(self, members: np.ndarray) -> np.ndarray:
+        """Covariance of the coefficients that parameters add up to (coefficients, coefficients).
+
+        Args:
+            members: parameters of each coefficient (coefficients, layers), ``len(names)`` for none.
+        """
+        coefficient, layer = np.nonzero(members < len(self.names))
+        used = members[coefficient, layer]
+        select = np.zeros((len(members), len(used)))
+        select[coefficient, np.arange(len(used))] = 1.0
+        return select @ self.covariance[np.ix_(used, used)] @ select.T
 
     def keep(self, wanted: np.ndarray) -> "Profile":
         """Marginalise to some of the parameters."""
