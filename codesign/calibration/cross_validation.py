@@ -107,12 +107,17 @@ def leave_out(
             most,
             weights=weights,
         )
+        if start is not None:
+            profile = dataclasses.replace(profile, noise={**start.noise, **profile.noise})
         found[0].append(told(out, np.isin(variants[out], variants[rest]), profile))
         given = anchor_rows(cases, out, anchors) if anchors else np.array([], int)
-        for group in dict.fromkeys(cases[k].group for k in given):
-            own = np.array([k for k in given if cases[k].group == group])
-            others = np.array([k for k in out if cases[k].group == group])
-            moved = anchored([cases[k] for k in own], counted.take(own), profile, weights)
+        for group in dict.fromkeys(cases[k].group for k in given.tolist()):
+            own = np.array([k for k in given.tolist() if cases[k].group == group])
+            others = np.array([k for k in out.tolist() if cases[k].group == group])
+            part = touched_by([cases[k] for k in others], profile)
+            moved, _ = calibrate(
+                [cases[k] for k in own], counted.take(own), part, part, most, TRUSTED, weights
+            )
             judged = np.setdiff1d(others, own)
             if len(judged):
                 seen = np.isin(variants[judged], variants[rest])
@@ -120,15 +125,11 @@ def leave_out(
     return {count: _joined(parts) for count, parts in found.items()}
 
 
-def anchored(
-    own: Sequence[Case], counted: Counted, profile: Profile, weights: dict[str, float] | None
-) -> Profile:
-    """A profile moved by the rows of one group: the parameters that the group has, and no others,
-    since what they say of others does not concern its rows."""
-    members, _ = membership([case_keys(own[0])], profile.index, {})
-    used = np.unique(members[members < len(profile.names)])
-    part = profile.keep(used)
-    return calibrate(own, counted, part, part, freedom=TRUSTED, weights=weights)[0]
+def touched_by(cases: Sequence[Case], profile: Profile) -> Profile:
+    """A profile of the parameters that some cases have, and no others: what their rows say of the
+    rest does not concern them."""
+    members, _ = membership([case_keys(case) for case in cases], profile.index, {})
+    return profile.keep(np.unique(members[members < len(profile.names)]))
 
 
 def _joined(parts: Sequence[LeftOut]) -> LeftOut:

@@ -77,13 +77,13 @@ class Block:
         distinct, kind = np.unique(flat, axis=0, return_inverse=True)
         return distinct.reshape(-1, *shape), kind.ravel()
 
-    def incidence(self, count: int) -> scipy.sparse.csr_matrix:
+    def incidence(self, count: int) -> scipy.sparse.csr_array:
         """1 where a parameter adds to a coefficient of a membership (kinds × coefficients,
         count)."""
         distinct = self._alike[0]
         kind, coefficient, layer = np.nonzero(distinct < count)
         row = kind * distinct.shape[1] + coefficient
-        return scipy.sparse.csr_matrix(
+        return scipy.sparse.csr_array(
             (np.ones(len(row)), (row, distinct[kind, coefficient, layer])),
             shape=(distinct.shape[0] * distinct.shape[1], count),
         )
@@ -95,14 +95,14 @@ class Block:
         predicted, slopes = self.predict(np.append(theta, 0.0)[distinct].sum(axis=2)[kind])
         return (predicted - self.values) / self.spread, slopes / self.spread[:, None]
 
-    def spread_slopes(self, slopes: np.ndarray) -> scipy.sparse.csr_matrix:
+    def spread_slopes(self, slopes: np.ndarray) -> scipy.sparse.csr_array:
         """Derivatives by the coefficients of every membership (rows, kinds × coefficients) from
         those by a row's own (rows, coefficients)."""
         distinct, kind = self._alike
         kind = kind if self.configuration is None else kind[self.configuration]
         rows, width = slopes.shape
         columns = kind[:, None] * width + np.arange(width)
-        return scipy.sparse.csr_matrix(
+        return scipy.sparse.csr_array(
             (slopes.ravel(), columns.ravel(), np.arange(rows + 1) * width),
             shape=(rows, len(distinct) * width),
         )
@@ -120,6 +120,29 @@ class Posterior:
     loss: float
 
 
+class _Stacked(LinearOperator):
+    """The product of some matrices over the identity: rows, and the prior below them."""
+
+    def __init__(
+        self,
+        forth: Sequence[scipy.sparse.csr_array],
+        back: Sequence[scipy.sparse.csr_array],
+        rows: int,
+        size: int,
+    ):
+        super().__init__(np.dtype(float), (rows + size, size))
+        self.forth, self.back, self.rows = forth, back, rows
+
+    def _matvec(self, x: np.ndarray) -> np.ndarray:
+        step = x.ravel()
+        through = functools.reduce(lambda vector, matrix: matrix @ vector, self.forth, step)
+        return np.concatenate([through, step])
+
+    def _rmatvec(self, x: np.ndarray) -> np.ndarray:
+        own, prior = np.split(x.ravel(), [self.rows])
+        return functools.reduce(lambda vector, matrix: matrix @ vector, self.back, own) + prior
+
+
 class _Problem:
     """Residuals and Jacobian as SciPy asks for them, in standard deviations of the prior."""
 
@@ -128,8 +151,8 @@ class _Problem:
     ):
         self.blocks, self.mean, self.freedom = blocks, mean, freedom
         self.root = _root(covariance)
-        self.incidence = scipy.sparse.vstack(
-            [block.incidence(len(mean)) for block in blocks], "csr"
+        self.incidence = scipy.sparse.csr_array(
+            scipy.sparse.vstack([block.incidence(len(mean)) for block in blocks])
         )
         self._last: tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]]] | None = None
 
@@ -153,18 +176,11 @@ class _Problem:
         for block, (residuals, slopes) in zip(self.blocks, self.at(z), strict=True):
             rate = compressed(residuals, self.freedom)[1]
             parts.append(block.spread_slopes(rate[:, None] * slopes))
-        rows, incidence, root = scipy.sparse.block_diag(parts, "csr"), self.incidence, self.root
-        back = tuple(matrix.T.tocsr() for matrix in (rows, incidence, root))
-
-        def forward(step: np.ndarray) -> np.ndarray:
-            return np.concatenate([rows @ (incidence @ (root @ step.ravel())), step.ravel()])
-
-        def backward(residuals: np.ndarray) -> np.ndarray:
-            own, prior = np.split(residuals.ravel(), [rows.shape[0]])
-            return back[2] @ (back[1] @ (back[0] @ own)) + prior
-
-        shape = (rows.shape[0] + len(z), len(z))
-        return LinearOperator(dtype=float, shape=shape, matvec=forward, rmatvec=backward)
+        rows = scipy.sparse.csr_array(scipy.sparse.block_diag(parts))
+        forth = (self.root, self.incidence, rows)
+        back = [matrix.T.tocsr() for matrix in reversed(forth)]
+        count = sum(len(block.values) for block in self.blocks)
+        return _Stacked(forth, back, count, len(z))
 
     def covariance(self, z: np.ndarray) -> np.ndarray:
         """The inverse of the Gauss–Newton matrix, rows weighed by their density."""
@@ -173,9 +189,9 @@ class _Problem:
             weight = np.sqrt((self.freedom + 1.0) / (self.freedom + residuals**2))
             weighed = block.spread_slopes(weight[:, None] * slopes)
             squared.append(weighed.T @ weighed)
-        middle = scipy.sparse.block_diag(squared, "csr")
+        middle = scipy.sparse.csr_array(scipy.sparse.block_diag(squared))
         joint = self.incidence @ self.root
-        curvature = (joint.T @ (middle @ joint)).tocsr()
+        curvature = scipy.sparse.csr_array(joint.T @ (middle @ joint))
         seen = np.flatnonzero(curvature.diagonal() > 0.0)  # the rest stay as the prior has them
         inverse = np.eye(len(z))
         inverse[np.ix_(seen, seen)] = _inverse(
@@ -226,7 +242,7 @@ def fit(
     found = scipy.optimize.least_squares(
         problem.residuals,
         begin,
-        problem.jacobian,
+        problem.jacobian,  # pyright: ignore[reportArgumentType]
         method="trf",
         tr_solver="lsmr",
         tr_options={"maxiter": INNER},
@@ -263,22 +279,23 @@ def carry(
 
 def _inverse(matrix: np.ndarray) -> np.ndarray:
     """The inverse of a positive definite matrix, symmetric to the last bit."""
-    lower, _ = scipy.linalg.lapack.dpotri(scipy.linalg.cholesky(matrix, lower=True), lower=1)
-    lower = np.tril(lower)
+    factor = scipy.linalg.cholesky(matrix, lower=True)
+    invert = scipy.linalg.get_lapack_funcs("potri", [factor])
+    lower = np.tril(invert(factor, lower=1)[0])  # pyright: ignore[reportCallIssue]
     return lower + np.tril(lower, -1).T
 
 
-def _root(covariance: np.ndarray) -> scipy.sparse.csr_matrix:
+def _root(covariance: np.ndarray) -> scipy.sparse.csr_array:
     """The Cholesky factor of a covariance most of whose rows have nothing but their diagonal; or of
     its diagonal."""
     if covariance.ndim == 1:
-        return scipy.sparse.diags(np.sqrt(covariance), format="csr")
+        return scipy.sparse.csr_array(scipy.sparse.diags_array(np.sqrt(covariance)))
     joined = np.flatnonzero(np.count_nonzero(covariance, axis=1) > 1)
     alone = np.sqrt(np.diag(covariance))
     alone[joined] = 0.0
     factor = scipy.linalg.cholesky(covariance[np.ix_(joined, joined)], lower=True)
     row, column = np.nonzero(factor)
-    block = scipy.sparse.csr_matrix(
+    block = scipy.sparse.csr_array(
         (factor[row, column], (joined[row], joined[column])), shape=covariance.shape
     )
-    return (scipy.sparse.diags(alone) + block).tocsr()
+    return scipy.sparse.csr_array(scipy.sparse.diags_array(alone) + block)

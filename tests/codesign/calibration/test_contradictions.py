@@ -98,7 +98,7 @@ def test_the_fit_is_told_how_many_were_left_out(tmp_path):
 
 def test_a_run_that_something_slowed_goes_as_a_whole(tmp_path):
     """Eight sequences of 4,000 tokens take 33 ms where short ones take 7, sixteen 42: their caches
-    are 1 and 3 ms of that. The run's other rows were slowed by as much; one slow row alone stays."""
+    are 1 and 3 ms of that. The run's other rows were slowed too; one slow row alone stays."""
 
     def run(length, **values):
         return [
