@@ -99,8 +99,7 @@ _ENGINES = (
     (r"vllm-tpu", "vllm", "vllm-tpu"),
     (r"vllm-ascend", "vllm", "vllm-ascend"),
     (r"vllm 0\.7|vllm 0\.6", "vllm", "vllm-v0"),
-    (r"vllm main", "vllm", "vllm-rocm-offline"),  # AMD's own containers, without a server
-    (r"vllm.*rocm", "vllm", "vllm-rocm"),
+    (r"vllm.*rocm|vllm main", "vllm", "vllm-rocm"),
     (r"vllm", "vllm", "vllm"),
     (r"deepspeed", "deepspeed", "deepspeed"),
     (r"sambaflow", "sambaflow", "sambaflow"),
