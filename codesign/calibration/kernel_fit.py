@@ -24,6 +24,7 @@ KINDS: dict[str, tuple[str, ...]] = {
         "attention_floor",
         "attention_memory",
         "attention_compute",
+        "attention_reread",
         "prompt_floor",
         "prompt_compute",
     ),
