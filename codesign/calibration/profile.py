@@ -156,8 +156,8 @@ def load(path: str | Path) -> Profile:
             deviation = stored["deviation"]
     except (OSError, KeyError, ValueError) as error:
         raise ValueError(
-            f"{path}: no calibration profile ({error}); expected an NPZ file that `codesign"
-            " calibrate` wrote"
+            f"{path}: no calibration profile ({error}); expected an NPZ file that this version's"
+            " `codesign calibrate` wrote"
         ) from None
     square = get_blas_funcs("syrk", [factor])
     lower = np.tril(square(1.0, factor, lower=1)).astype(float)  # pyright: ignore[reportCallIssue]

@@ -24,7 +24,6 @@ from codesign.calibration.features import Counted
 from codesign.calibration.kernel_fit import fit_kernels, leave_shapes_out
 from codesign.calibration.profile import Profile, save
 from experiments.accuracy.state import state
-from experiments.terminal.refusal import Refused
 from hardware_priors.machines import find_machine
 
 if TYPE_CHECKING:
@@ -53,7 +52,8 @@ def left_out(
     written = start
     for layer in arguments.leave_out or ():
         if layer == "shape":
-            found[layer] = {"shapes": shapes_left_out(arguments.kernels), "made": state()}
+            tables = sorted(Path(str(arguments.kernels)).glob("*.csv"))
+            found[layer] = {"shapes": leave_shapes_out(tables, find_machine), "made": state()}
             continue
         by_anchors = leave_out(
             cases,
@@ -79,13 +79,6 @@ def left_out(
     written = widen(start, factors, found)
     save(written, arguments.output)
     return {"output": arguments.output, "left_out": found, "widened": written.about.get("widened")}
-
-
-def shapes_left_out(kernels: str | None) -> Report:
-    """Errors of kernel tables on shapes left out."""
-    if kernels is None:
-        raise Refused("--leave-out shape is given without --kernels; expected a folder of tables")
-    return leave_shapes_out(sorted(Path(kernels).glob("*.csv")), find_machine)
 
 
 def without_tables(kernels: str | None, prior: Any) -> Any:

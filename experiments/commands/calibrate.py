@@ -74,6 +74,11 @@ class Calibrate:
                 "--leave-out is given with --anchor; expected one of them (--anchors is for rows"
                 " given back)"
             )
+        if "shape" in (self.leave_out or ()) and self.kernels is None:
+            raise Refused(
+                "--leave-out has 'shape' and no --kernels is given; expected a folder of kernel"
+                " tables"
+            )
         if self.anchors and not self.leave_out:
             raise Refused(f"--anchors is {self.anchors} without --leave-out; expected both")
         if not self.output.endswith(".npz"):
@@ -198,10 +203,12 @@ def show(report: Report) -> None:
     console = results()
     if "left_out" in report:
         console.print(left_out_table(report["left_out"]))
-        console.print(
-            f"Intervals of what nobody measured are wider than what was measured lies apart:"
-            f" {times_as_wide(report['widened'])}; the table is with them so wide."
-        )
+        if report["widened"]:
+            told = times_as_wide(report["widened"])
+            console.print(
+                f"Intervals of what nobody measured are wider than what was measured lies apart:"
+                f" {told}; the table is with them so wide."
+            )
         return
     state = (
         "converged"
