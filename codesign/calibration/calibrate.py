@@ -10,16 +10,17 @@ from codesign.calibration.cases import Case
 from codesign.calibration.features import Counted, features
 from codesign.calibration.fit import (
     FREEDOM,
+    MOST,
     NORMAL_90,
     T4_MEDIAN,
     Block,
     Posterior,
+    carry,
     fit,
-    spread_slopes,
 )
 from codesign.calibration.layers import case_keys, layer_spread, membership, parameters
 from codesign.calibration.profile import Profile
-from codesign.calibration.service import QUANTITIES, differentiate_rows, predict_rows
+from codesign.calibration.service import QUANTITIES, predict_rows, reader
 
 PREDICTIONS = {
     ("decode", "time_per_token"): "decode",
@@ -97,12 +98,7 @@ def block(
         members=members,
         values=np.log([case.value for case in cases]),
         spread=np.array([row_spread(case) * weights.get(case.quantity, 1.0) for case in cases]),
-        predict=lambda logs: np.asarray(predict_rows(jnp.asarray(logs), counted.features))[
-            counted.index, which
-        ],
-        differentiate=lambda logs: np.asarray(
-            differentiate_rows(jnp.asarray(logs), counted.features)
-        )[counted.index, which],
+        predict=reader(counted.features, counted.index, which),
         configuration=counted.index,
     )
 
@@ -112,7 +108,7 @@ def calibrate(
     counted: Counted,
     prior: Profile | None = None,
     start: Profile | None = None,
-    most: int = 25,
+    most: int = MOST,
     freedom: float = FREEDOM,
     weights: dict[str, float] | None = None,
 ) -> tuple[Profile, Posterior]:
@@ -124,7 +120,7 @@ def calibrate(
         prior: what was known before (kernel tables, or a shipped profile whose user adds rows of
             his own).
         start: where to begin, such as a fit to nearly the same rows; the prior means otherwise.
-        most: most iterations.
+        most: most evaluations of all rows.
         freedom: degrees of freedom of the residuals; ``TRUSTED`` for anchors.
         weights: by what was measured, how far a row lies about its group over the judged ``SPREAD``
             (``row_scales``).
@@ -144,10 +140,19 @@ def calibrate(
         for name, value in zip(start.names, start.mean, strict=True):
             if name in index:
                 begin[index[name]] = value
-    made = block(used, rows, index, weights or {})
-    found = fit([made], mean, covariance, begin, most=most, freedom=freedom)
-    profile = Profile(names, found.mean, found.covariance, spreads=spreads)
-    off = np.abs(made.residuals(found.mean) * made.spread) / np.array(
+    members, _ = membership([case_keys(case) for case in used], index, {})
+    touched = np.unique(members[members < len(names)])
+    made = block(used, rows, {names[k]: at for at, k in enumerate(touched)}, weights or {})
+    found = fit(
+        [made],
+        mean[touched],
+        covariance[np.ix_(touched, touched)],
+        begin[touched],
+        most=most,
+        freedom=freedom,
+    )
+    profile = Profile(names, *carry(mean, covariance, touched, found), spreads=spreads)
+    off = np.abs(made.evaluate(found.mean)[0] * made.spread) / np.array(
         [row_spread(case) for case in used]
     )
     inherited = {} if prior is None else prior.noise
@@ -246,17 +251,16 @@ def combine(
     return all_names, np.concatenate([prior.mean, mean[fresh]]), covariance
 
 
-def count(cases: Sequence[Case], profile: Profile, rounds: int = 1) -> Counted:
-    """Features of cases, with the sequences that decode by Little's law under a profile.
+def count(cases: Sequence[Case], profile: Profile, counted: Counted | None = None) -> Counted:
+    """Features of cases, with the sequences that decode by Little's law under a profile;
+    ``counted`` are those where all requests in flight decode, if they are known.
 
     Of the requests in flight, those that decode are a share output · time per token of the whole
     time in the system; behind a separate prefill pool they are no more than its throughput times
     the time that they decode.
     """
-    counted = features(cases)
-    for _ in range(rounds):
-        counted = features(cases, running_share(cases, counted, profile))
-    return counted
+    counted = features(cases) if counted is None else counted
+    return features(cases, running_share(cases, counted, profile))
 
 
 def running_share(cases: Sequence[Case], counted: Counted, profile: Profile) -> np.ndarray:
@@ -327,11 +331,14 @@ def predictions(cases: Sequence[Case], counted: Counted, profile: Profile) -> Pr
     )
     logs = np.append(profile.mean, 0.0)[members].sum(axis=2)
     which = np.array([prediction_of(case) for case in cases])
-    log = np.asarray(predict_rows(jnp.asarray(logs), counted.features))[index, which]
-    slopes = np.asarray(differentiate_rows(jnp.asarray(logs), counted.features))[index, which]
-    wide = spread_slopes(slopes, members[index], len(profile.names))
+    log, slopes = reader(counted.features, index, which)(logs)
     nobody = (slopes**2 * unknown[index]).sum(axis=1)
-    known = np.asarray(wide.multiply(wide @ profile.covariance).sum(axis=1)).ravel()
+    known = np.zeros(len(cases))
+    distinct, alike = np.unique(members.reshape(len(members), -1), axis=0, return_inverse=True)
+    for kind, its in enumerate(distinct.reshape(-1, *members.shape[1:])):
+        rows = alike.ravel()[index] == kind
+        part = slopes[rows]
+        known[rows] = np.einsum("rc,cd,rd->r", part, profile.covariance_of(its), part)
     noise = np.array([row_spread(case) * profile.noise.get(case.quantity, 1.0) for case in cases])
     return Predictions(
         log, np.sqrt(known + nobody), np.sqrt(known + nobody + noise**2), np.sqrt(nobody)

@@ -18,6 +18,10 @@ all the same.
 5. *A start in it*: of static batches, a time per token more than twice that of a run with longer
    outputs and prompts longer in proportion at the least. Longer contexts are never faster; what
    outputs of any length share is the engine's start.
+6. *Slowed*: two rows or more of longer outputs, and prompts no longer in proportion, that take more
+   than 2.5 times as long per token as a run of no less concurrency with less than half the context,
+   reading their caches at a third of the bandwidth allowed for. Longer contexts cost that reading
+   and no more; all rows of such a run go, since what slowed it is not stated.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,19 +29,20 @@ from collections.abc import Callable, Sequence
 import jax.numpy as jnp
 import numpy as np
 
-from codesign.calibration.calibrate import count, learns_from
+from codesign.calibration.calibrate import learns_from, prediction_of
 from codesign.calibration.cases import Case
-from codesign.calibration.features import Counted
-from codesign.calibration.profile import Profile
-from codesign.performance.calibrated import PRODUCT
+from codesign.calibration.features import Counted, features
+from codesign.performance.calibrated import ATTENTION, LATENT, PRODUCT
 
 FASTER = "faster than the memory bandwidth allows"
 REPEATS = "more than 2.5 times away from its repeats"
 FALLING = "a time that falls to less than half as concurrency rises"
 START = "a time per token that falls to less than half as prompts and outputs grow"
+SLOWED = "slower than shorter contexts by more than their caches explain"
 SPIKE = "more than 3 times off the line between its neighbours in concurrency"
 
 REPEATS_FACTOR, FALLING_FACTOR, SPIKE_FACTOR, START_FACTOR = 2.5, 2.0, 3.0, 2.0
+SLOWED_FACTOR, CACHE_FACTOR = 2.5, 3.0
 
 TOLERANCE = 0.95
 """Share of the time at full bandwidth below which a row is impossible: sources round, and name
@@ -57,6 +62,7 @@ def contradictions(cases: Sequence[Case], counted: Counted) -> dict[int, str]:
         (FASTER, lambda: _faster(cases, counted)),
         (REPEATS, lambda: _against_repeats(cases, found)),
         (START, lambda: _starting(cases, found)),
+        (SLOWED, lambda: _slowed(cases, counted, found)),
         (FALLING, lambda: _falling(cases, found)),
         (SPIKE, lambda: _spikes(cases, found)),
     )
@@ -66,25 +72,27 @@ def contradictions(cases: Sequence[Case], counted: Counted) -> dict[int, str]:
     return found
 
 
-def honest(cases: Sequence[Case], profile: Profile) -> tuple[list[Case], dict[str, int]]:
-    """Cases that a fit may learn from, and how many were left out for each rule.
+def honest(cases: Sequence[Case]) -> tuple[list[Case], Counted | None, dict[str, int]]:
+    """Cases that can be compared without those that contradict, their features, and how many were
+    left out for each rule.
 
     Args:
         cases: those of ``map_rows``.
-        profile: for the sequences that decode.
     """
-    usable = [case for case in cases if learns_from(case)]
+    usable = [case for case in cases if case.fitted and prediction_of(case) is not None]
     if not usable:
-        return [], {}
-    found = contradictions(usable, count(usable, profile, rounds=0))
-    return [case for k, case in enumerate(usable) if k not in found], summary(found)
+        return [], None, {}
+    counted = features(usable)
+    found = contradictions(usable, counted)
+    kept = np.array([k for k in range(len(usable)) if k not in found])
+    return [usable[k] for k in kept], counted.take(kept), summary(found)
 
 
 def summary(found: dict[int, str]) -> dict[str, int]:
     """How many rows break each rule."""
     return {
         name: list(found.values()).count(name)
-        for name in (FASTER, REPEATS, START, FALLING, SPIKE)
+        for name in (FASTER, REPEATS, START, SLOWED, FALLING, SPIKE)
         if name in found.values()
     }
 
@@ -161,6 +169,34 @@ def _starting(cases: Sequence[Case], skip: dict[int, str]) -> set[int]:
                 for other in (cases[j] for j in rows)
             ):
                 found.add(k)
+    return found
+
+
+def _slowed(cases: Sequence[Case], counted: Counted, skip: dict[int, str]) -> set[int]:
+    """Runs of longer contexts that something else than their caches slowed."""
+    kernels, bandwidth = counted.features.decode.kernels, counted.features.rates.memory
+    reads = (kernels.kind == ATTENTION) | (kernels.kind == LATENT)
+    cache = np.asarray(jnp.sum(jnp.where(reads, kernels.bytes, 0.0), axis=1) / bandwidth)[
+        counted.index
+    ]
+    found = set()
+    for rows in _grouped(cases, lambda case: (*_served(case), case.measurement.file), skip):
+        if cases[rows[0]].quantity != "time_per_token":
+            continue
+        output, prompt, value, at = (
+            np.array([getattr(cases[k], name) for k in rows])
+            for name in ("output", "prompt", "value", "concurrency")
+        )
+        context, prefills = prompt + 0.5 * output, prompt / output
+        comparable = (
+            (context[:, None] > 2.0 * context[None, :])
+            & (prefills[:, None] <= prefills[None, :])
+            & (at[None, :] >= 0.95 * at[:, None])
+        )
+        least = value[None, :] + CACHE_FACTOR * cache[rows][:, None]
+        hit = (comparable & (value[:, None] > SLOWED_FACTOR * least)).any(axis=1)
+        if hit.sum() >= 2:
+            found |= {rows[k] for k in np.flatnonzero(context > 0.75 * context[hit].min())}
     return found
 
 

@@ -45,17 +45,11 @@ def calibrated(
     members, unknown = membership(
         [layer_keys(machine, bits, engine, model)], profile.index, profile.spreads
     )
-    count = len(profile.names)
-    select = np.zeros((len(COEFFICIENTS), count + 1))
-    for k, row in enumerate(members[0]):
-        np.add.at(select[k], row, 1.0)
-    select = select[:, :count]
-    used = np.flatnonzero(select.any(axis=0))
-    few = select[:, used]
-    covariance = few @ profile.covariance[np.ix_(used, used)] @ few.T + np.diag(unknown[0])
+    covariance = profile.covariance_of(members[0]) + np.diag(unknown[0])
+    logs = np.append(profile.mean, 0.0)[members[0]].sum(axis=1)
     residual = SPREAD["time_per_token"] * profile.noise.get("time_per_token", 1.0)
     rated = None if np.isnan(machine.rated_power) else machine.rated_power
-    return Calibrated(jnp.asarray(select @ profile.mean), jnp.asarray(covariance), residual, rated)
+    return Calibrated(jnp.asarray(logs), jnp.asarray(covariance), residual, rated)
 
 
 def newest_release(profile: Profile, engine: Engine) -> str:

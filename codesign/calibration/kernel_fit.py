@@ -24,6 +24,7 @@ KINDS: dict[str, tuple[str, ...]] = {
         "attention_floor",
         "attention_memory",
         "attention_compute",
+        "attention_reread",
         "prompt_floor",
         "prompt_compute",
     ),
@@ -68,12 +69,7 @@ def fit_kernels(paths: Sequence[Path], find_machine: MachineFinder, seed: int = 
     Raises:
         ValueError: no file is a kernel table of known devices.
     """
-    tables = [table for path in paths if (table := read_kernels(path, find_machine)) is not None]
-    if not tables:
-        raise ValueError(
-            "none of the files is a kernel table of a device of the catalogue; expected the schema"
-            " of aiconfigurator"
-        )
+    tables = _read(paths, find_machine)
     draw = np.random.default_rng(seed)
     shortened = [
         table.take(np.sort(draw.permutation(len(table.seconds))[:MOST_ROWS])) for table in tables
@@ -93,8 +89,65 @@ def fit_kernels(paths: Sequence[Path], find_machine: MachineFinder, seed: int = 
     return complete(dataclasses.replace(joined, covariance=widened, about=about))
 
 
+def _read(paths: Sequence[Path], find_machine: MachineFinder) -> list[KernelRows]:
+    tables = [table for path in paths if (table := read_kernels(path, find_machine)) is not None]
+    if not tables:
+        raise ValueError(
+            "none of the files is a kernel table of a device of the catalogue; expected the schema"
+            " of aiconfigurator"
+        )
+    return tables
+
+
+HELD = 0.2
+"""Share of a table's shapes that are left out."""
+
+
+def leave_shapes_out(
+    paths: Sequence[Path], find_machine: MachineFinder, seed: int = 0
+) -> dict[str, dict[str, float]]:
+    """Predict a fifth of the shapes of every table from a fit to the rest.
+
+    Args:
+        paths, find_machine: as of ``fit_kernels``.
+        seed: of the shapes.
+
+    Returns:
+        By table: rows left out, and their median and mean error [%].
+    """
+    draw = np.random.default_rng(seed)
+    kept, held = [], []
+    for table in _read(paths, find_machine):
+        out = np.isin(table.shape, np.flatnonzero(draw.random(table.shape.max() + 1) < HELD))
+        rest = draw.permutation(np.flatnonzero(~out))[:MOST_ROWS]
+        kept.append(table.take(np.sort(rest)))
+        held.append(table.take(np.flatnonzero(out)))
+    found = {}
+    for coefficients in KINDS.values():
+        chosen = [k for k, table in enumerate(kept) if table.coefficient in coefficients]
+        if chosen:
+            profile = _posterior([kept[k] for k in chosen], coefficients)
+            for table in (held[k] for k in chosen):
+                if len(table.seconds):
+                    off = table.block(profile.index, 1.0).evaluate(profile.mean)[0]
+                    error = 100.0 * np.abs(np.expm1(off))
+                    found[table.kind] = {
+                        "n": float(len(off)),
+                        "median": float(np.median(error)),
+                        "mean": float(error.mean()),
+                    }
+    return found
+
+
 def _fit_kind(tables: list[KernelRows], coefficients: tuple[str, ...]) -> Profile:
     """Fit the tables of one kind, and keep its coefficients without the libraries' offsets."""
+    found = _posterior(tables, coefficients)
+    kept = [k for k, name in enumerate(found.names) if name.split("|")[1] != "library"]
+    return found.keep(np.array(kept))
+
+
+def _posterior(tables: list[KernelRows], coefficients: tuple[str, ...]) -> Profile:
+    """Fit the tables of one kind, libraries' offsets included."""
     layered = parameters([row for table in tables for row in table.keys], {})
     mine = np.array(
         [k for k, name in enumerate(layered.names) if name.split("|")[0] in coefficients]
@@ -110,5 +163,4 @@ def _fit_kind(tables: list[KernelRows], coefficients: tuple[str, ...]) -> Profil
         layered.mean,
         layered.spread**2,
     )
-    kept = np.array([k for k, name in enumerate(layered.names) if name.split("|")[1] != "library"])
-    return Profile(layered.names, found.mean, found.covariance).keep(kept)
+    return Profile(layered.names, found.mean, found.covariance)

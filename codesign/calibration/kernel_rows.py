@@ -25,10 +25,8 @@ def _log_seconds(logs: jax.Array, work: StepWork, rates: ChipRates) -> jax.Array
     return jnp.log(step_seconds(work, rates, from_logs(logs)))
 
 
-predict = jax.jit(jax.vmap(_log_seconds))
-
-
-differentiate = jax.jit(jax.vmap(jax.jacfwd(_log_seconds)))
+predict = jax.jit(jax.vmap(jax.value_and_grad(_log_seconds)))
+"""Logarithms of rows' times, and their derivatives by the coefficients' logarithms."""
 
 
 WIDTHS = {
@@ -85,12 +83,8 @@ class KernelRows:
         """The rows as a block of a fit."""
         members, _ = membership(self.keys, index, {})
 
-        def predicted(logs: np.ndarray) -> np.ndarray:
-            return np.asarray(predict(jnp.asarray(logs), self.work, self.rates))
+        def read(logs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            values, slopes = predict(jnp.asarray(logs), self.work, self.rates)
+            return np.asarray(values), np.asarray(slopes)
 
-        def slopes(logs: np.ndarray) -> np.ndarray:
-            return np.asarray(differentiate(jnp.asarray(logs), self.work, self.rates))
-
-        return Block(
-            members, np.log(self.seconds), np.full(len(self.seconds), spread), predicted, slopes
-        )
+        return Block(members, np.log(self.seconds), np.full(len(self.seconds), spread), read)

@@ -58,6 +58,12 @@ PRIORS: dict[str, Prior] = {
     ),
     "attention_memory": Prior(0.3, 0.6, {**_LOSS, "variant": 0.3}, _EFFICIENCY),
     "attention_compute": Prior(1.0, 0.6, _LOSS, "kernel tables: long prompts"),
+    "attention_reread": Prior(
+        0.01,
+        1.0,
+        {"vendor": 0.5, "architecture": 0.5, "library": 0.5, "engine": 0.5, "variant": 2.0},
+        "judged: kernels that share a read, 0; those that read for every query head, 1",
+    ),
     "prompt_floor": Prior(20e-6, 0.6, _FLOOR, "kernel tables: short prompts"),
     "prompt_compute": Prior(1.0, 0.6, _LOSS, "kernel tables: long prompts"),
     "latent_floor": Prior(15e-6, 0.5, _FLOOR, "kernel tables: batch 1, shortest cache"),

@@ -14,6 +14,8 @@ O the output length:
 - power: idle + energy of bytes and operations over the step, capped at the rating.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -135,7 +137,9 @@ def _power(f: Features, c: Coefficients, decode: Real, interleaved: Real) -> Rea
 
 
 _predict_rows = jax.jit(jax.vmap(predict))
-_differentiate_rows = jax.jit(jax.vmap(jax.jacfwd(predict)))
+_read_rows = jax.jit(
+    jax.vmap(jax.value_and_grad(lambda logs, f, quantity: predict(logs, f)[quantity]))
+)
 
 
 def predict_rows(
@@ -145,11 +149,29 @@ def predict_rows(
     return _predict_rows(*_padded(logs, f))[: len(logs)]
 
 
-def differentiate_rows(
-    logs: Float[Array, "rows coefficients"], f: Features
-) -> Float[Array, "rows quantities coefficients"]:
-    """Derivatives of ``predict`` by the logarithms of the coefficients, for every row."""
-    return _differentiate_rows(*_padded(logs, f))[: len(logs)]
+def reader(
+    f: Features, configuration: np.ndarray, quantity: np.ndarray
+) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """What was measured of configurations, as a function of their coefficients.
+
+    Args:
+        f: features (configurations,).
+        configuration: of each row (rows,).
+        quantity: of each row, by its place in ``QUANTITIES`` (rows,).
+
+    Returns:
+        Logarithms of the coefficients (configurations, coefficients) → logarithms of the quantities
+        (rows,) and their derivatives by the coefficients (rows, coefficients).
+    """
+    asked, place = np.unique(np.stack([configuration, quantity]), axis=1, return_inverse=True)
+    of, which = asked[:, _up_to_rows(asked.shape[1])]
+    features, index = jax.tree.map(lambda leaf: jnp.asarray(leaf)[of], f), jnp.asarray(which)
+
+    def read(logs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        values, slopes = _read_rows(jnp.asarray(logs[of]), features, index)
+        return np.asarray(values)[place.ravel()], np.asarray(slopes)[place.ravel()]
+
+    return read
 
 
 def _padded(
@@ -157,5 +179,10 @@ def _padded(
 ) -> tuple[Float[Array, "padded coefficients"], Features]:
     """The same with the last row repeated up to a multiple of ``ROWS``, so that fits to parts of
     the rows share compiled programs."""
-    at = np.minimum(np.arange(-(-len(logs) // ROWS) * ROWS), len(logs) - 1)
+    at = _up_to_rows(len(logs))
     return jax.tree.map(lambda leaf: leaf[at], (logs, f))
+
+
+def _up_to_rows(count: int) -> np.ndarray:
+    """Positions of so many rows, the last repeated up to a multiple of ``ROWS``."""
+    return np.minimum(np.arange(-(-count // ROWS) * ROWS), count - 1)

@@ -6,7 +6,9 @@ rates. With the scale s of a step in its engine:
     t = s · floor + max(bytes / bandwidth · max(1, s · (1 + memory loss)),
                         FLOPs / peak · max(1, s · (1 + compute loss))),
 
-and the sum of both instead of the longer one for routed experts.
+and the sum of both instead of the longer one for routed experts. Attention of a decode step reads
+``reread`` · FLOPs more: at 16 bit, 1 B/FLOP is a read of the cache for every query head, however
+many share it.
 
 Floors are microseconds and stay when bandwidth doubles. Nothing is faster than the peaks, whatever
 the scale: a step takes no less than the limit of its machine. A collective takes s · ``sync
@@ -271,7 +273,8 @@ def kernel_times(
         c.layer_floor,
         c.prompt_floor,
     )
-    memory = work.bytes / rates.memory * slowed(memory_loss, scale)
+    again = work.flops * pick(0.0, c.attention_reread, 0.0, 0.0, 0.0, 0.0)
+    memory = (work.bytes * slowed(memory_loss, scale) + again * scale) / rates.memory
     compute = work.flops / peak * slowed(compute_loss, scale)
     floor = scale * c.floor_scale * (work.kernels * each + work.touched * c.expert_touched)
     turns = pick(*(float(kind in TAKING_TURNS) for kind in range(6)))

@@ -20,6 +20,9 @@ class Coefficients(eqx.Module):
     attention_floor: Quantity = quantity("s", "an attention kernel beyond its streaming")
     attention_memory: Quantity = quantity("1", "loss of bandwidth in reading the cache")
     attention_compute: Quantity = quantity("1", "loss of arithmetic in attention of a decode step")
+    attention_reread: Quantity = quantity(
+        "B/FLOP", "cache read again by query heads that share it, in a decode step"
+    )
     prompt_floor: Quantity = quantity("s", "an attention kernel of a prefill beyond its work")
     prompt_compute: Quantity = quantity("1", "loss of arithmetic in attention of a prefill")
     latent_floor: Quantity = quantity("s", "a latent attention kernel beyond its streaming")

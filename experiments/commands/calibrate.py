@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from codesign.calibration.cases import Case
+    from codesign.calibration.features import Counted
     from codesign.calibration.fit import Posterior
     from codesign.calibration.profile import Profile
 
-LAYERS = ("device", "model", "engine")
+LAYERS = ("device", "model", "engine", "group", "run", "shape")
 """What can be left out in turn."""
 
 
@@ -40,11 +41,12 @@ class Calibrate:
     """profile that --anchor starts from; the newest shipped one unless told"""
     kernels: str | None = None
     """folder of kernel tables that replace the shipped ones as prior"""
-    iterations: Annotated[int, whole("iterations")] = 25
-    """most iterations of the fit"""
+    iterations: Annotated[int, whole("iterations")] = 100
+    """most evaluations of a fit"""
     leave_out: Annotated[tuple[str, ...], some_of("leave-out", LAYERS, "all")] | None = None
-    """instead of a fit: leave every device, model or engine out in turn and predict it from the
-    rest; figures go into the profile"""
+    """instead of a fit: leave every device, model or engine out in turn, or groups of device,
+    model, engine and format, or runs, in ten folds, or a fifth of the shapes of --kernels, and
+    predict them from the rest; figures go into the profile"""
     anchors: Annotated[int, whole("anchors", least=0, most=64)] = 0
     """rows of each group left out that are given back before it is predicted once more (with
     --leave-out)"""
@@ -72,6 +74,11 @@ class Calibrate:
                 "--leave-out is given with --anchor; expected one of them (--anchors is for rows"
                 " given back)"
             )
+        if "shape" in (self.leave_out or ()) and self.kernels is None:
+            raise Refused(
+                "--leave-out has 'shape' and no --kernels is given; expected a folder of kernel"
+                " tables"
+            )
         if self.anchors and not self.leave_out:
             raise Refused(f"--anchors is {self.anchors} without --leave-out; expected both")
         if not self.output.endswith(".npz"):
@@ -88,12 +95,13 @@ def fitted(arguments: Calibrate) -> Report:
     """Fit, write the file, and say what was fitted to what."""
     import datetime
 
-    from codesign.calibration.calibrate import count, observed_noise, prediction_of, prune
+    from codesign.calibration.calibrate import learns_from, observed_noise, prune
     from codesign.calibration.contradictions import honest
     from codesign.calibration.layers import learnt_spreads
     from codesign.calibration.names import architecture_name
     from codesign.calibration.profile import load, save
     from codesign.calibration.validation import summary
+    from experiments.accuracy.left_out import left_out
     from experiments.accuracy.measured import mapped
     from hardware_priors.profiles import kernel_profile, profile
 
@@ -107,18 +115,19 @@ def fitted(arguments: Calibrate) -> Report:
         prior = fit_kernels(sorted(Path(arguments.kernels).glob("*.csv")), find_machine)
     else:
         prior = kernel_profile()
-    cases, contradicted = honest(every, prior)
-    if not cases:
+    cases, counted, contradicted = honest(every)
+    if counted is None or not any(learns_from(case) for case in cases):
         raise Refused(
             f"none of {len(every) + len(unmapped)} rows can be fitted; codesign validate says why"
         )
     start = load(arguments.output) if Path(arguments.output).exists() else None
     if arguments.leave_out and start is not None:
-        return left_out(arguments, cases, prior, start)
-    found, ended = _fit(arguments, cases, prior, start)
+        return left_out(arguments, cases, counted, prior, start)
+    found, ended, counted = _fit(arguments, cases, counted, prior, start)
+    learnt = [case for case in cases if learns_from(case)]
 
-    def counted(name_of: "Callable[[Case], str]") -> dict[str, int]:
-        names = [name_of(case) for case in cases]
+    def rows_of(name_of: "Callable[[Case], str]") -> dict[str, int]:
+        names = [name_of(case) for case in learnt]
         return {name: names.count(name) for name in sorted(set(names))}
 
     def device(case: "Case") -> str:
@@ -129,11 +138,11 @@ def fitted(arguments: Calibrate) -> Report:
         "date": datetime.date.today().isoformat(),
         "data": [Path(file).name for file in arguments.data],
         "prior": prior.about.get("name", "kernel tables"),
-        "rows": len(cases),
+        "rows": len(learnt),
         "contradicted": contradicted,
-        "devices": counted(device),
-        "models": counted(lambda case: architecture_name(case.model)),
-        "engines": counted(lambda case: case.engine.variant),
+        "devices": rows_of(device),
+        "models": rows_of(lambda case: architecture_name(case.model)),
+        "engines": rows_of(lambda case: case.engine.variant),
         "converged": ended.converged,
         "iterations": ended.iterations,
         "license_note": (
@@ -144,14 +153,8 @@ def fitted(arguments: Calibrate) -> Report:
     spreads = prior.spreads if arguments.anchor else learnt_spreads(found)
     written = dataclasses.replace(prune(found), spreads=spreads, about=about)
     if not arguments.anchor:
-        comparable = [case for case in every if case.fitted and prediction_of(case) is not None]
-        written = dataclasses.replace(
-            written,
-            noise={
-                **found.noise,
-                **observed_noise(comparable, count(comparable, written), written),
-            },
-        )
+        noise = {**found.noise, **observed_noise(cases, counted, written)}
+        written = dataclasses.replace(written, noise=noise)
     save(written, arguments.output)
     return {
         "output": arguments.output,
@@ -166,105 +169,46 @@ def fitted(arguments: Calibrate) -> Report:
 
 
 def _fit(
-    arguments: Calibrate, cases: "list[Case]", prior: "Profile", start: "Profile | None"
-) -> "tuple[Profile, Posterior]":
+    arguments: Calibrate,
+    cases: "list[Case]",
+    counted: "Counted",
+    prior: "Profile",
+    start: "Profile | None",
+) -> "tuple[Profile, Posterior, Counted]":
     """Fit twice: the first fit says how many sequences decode, how far rows scatter, and how far
     members of a layer lie apart."""
     from codesign.calibration.calibrate import calibrate, count, row_scales
     from codesign.calibration.fit import FREEDOM, TRUSTED
     from codesign.calibration.layers import learnt_spreads
 
-    once = count(cases, prior if start is None else start, rounds=0)
-    if arguments.anchor:
-        first, _ = calibrate(cases, once, prior, start, arguments.iterations // 2, TRUSTED)
-        return calibrate(cases, count(cases, first), prior, first, arguments.iterations, TRUSTED)
-    first, _ = calibrate(cases, once, prior, start, arguments.iterations // 2, FREEDOM)
-    counted = count(cases, first)
-    informed = dataclasses.replace(prior, spreads=learnt_spreads(first))
-    return calibrate(
-        cases,
-        counted,
-        informed,
-        first,
-        arguments.iterations,
-        FREEDOM,
-        row_scales(cases, counted, first),
-    )
-
-
-def left_out(
-    arguments: Calibrate, cases: "list[Case]", prior: "Profile", start: "Profile"
-) -> Report:
-    """Leave members of layers out in turn, and write how well they were predicted into the
-    profile."""
-    from codesign.calibration.calibrate import count, row_scales
-    from codesign.calibration.cross_validation import leave_out, members_of, scores, widen, widening
-    from codesign.calibration.profile import save
-
-    counted = count(cases, start)
-    weights, informed = (
-        row_scales(cases, counted, start),
-        dataclasses.replace(prior, spreads=start.spreads),
-    )
-    found: Report = {}
-    factors: dict[str, float] = {}
-    for layer in arguments.leave_out or ():
-        by_anchors = leave_out(
-            cases,
-            counted,
-            informed,
-            layer,
-            members_of(cases, layer),
-            arguments.iterations,
-            arguments.anchors,
-            start,
-            weights,
-            without_tables(arguments.kernels, informed) if layer == "device" else None,
-        )
-        factor = factors[layer] = widening(cases, by_anchors[0])
-        for anchors, left in by_anchors.items():
-            name = f"{layer}, {anchors} anchors a group" if anchors else layer
-            wider = dataclasses.replace(left, predictions=left.predictions.widened(factor))
-            found[name] = {**scores(cases, wider), "widened": factor}
-    written = widen(start, factors, found)
-    save(written, arguments.output)
-    return {"output": arguments.output, "left_out": found, "widened": written.about.get("widened")}
-
-
-def without_tables(kernels: str | None, prior: Any) -> Any:
-    """Priors of kernel tables without those of a device, where a folder of tables is given."""
-    if kernels is None:
-        return None
-    from codesign.calibration.kernel_fit import fit_kernels
-    from hardware_priors.machines import find_machine
-
-    def prior_without(device: str) -> Any:
-        if not any(name.endswith(f"|device|{device}") for name in prior.names):
-            return prior
-
-        def find(printed: str, chips: float) -> Any:
-            found = find_machine(printed, chips)
-            return None if found is None or found.name == device else found
-
-        return dataclasses.replace(
-            fit_kernels(sorted(Path(kernels).glob("*.csv")), find), spreads=prior.spreads
-        )
-
-    return prior_without
+    most, freedom = arguments.iterations, TRUSTED if arguments.anchor else FREEDOM
+    if start is not None:
+        counted = count(cases, start, counted)
+    first, _ = calibrate(cases, counted, prior, start, most, freedom)
+    if start is None:
+        counted = count(cases, first, counted)
+    weights = None
+    if not arguments.anchor:
+        prior = dataclasses.replace(prior, spreads=learnt_spreads(first))
+        weights = row_scales(cases, counted, first)
+    return *calibrate(cases, counted, prior, first, most, freedom, weights), counted
 
 
 def show(report: Report) -> None:
     """Print what was fitted."""
+    from experiments.accuracy.left_out import left_out_table
     from experiments.accuracy.page import times_as_wide
     from experiments.terminal.screen import results
 
     console = results()
     if "left_out" in report:
         console.print(left_out_table(report["left_out"]))
-        console.print(
-            f"Intervals of what nobody measured are wider than what was measured lies apart:"
-            f" {times_as_wide(report['widened'])}; the table is with them so wide."
-        )
+        if report["widened"]:
+            told = times_as_wide(report["widened"])
+            console.print(
+                f"Intervals of what nobody measured are wider than what was measured lies apart:"
+                f" {told}; the table is with them so wide."
+            )
         return
     state = (
         "converged"
@@ -285,35 +229,3 @@ def show(report: Report) -> None:
         f"Written to {report['output']}; use it with --execution calibrated --profile"
         f" {report['output']}."
     )
-
-
-def left_out_table(left_out: Report) -> Any:
-    """Errors of what was left out in turn."""
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(title="predicted from the rest: time per token, and time to first token")
-    for column in (
-        "left out",
-        "n",
-        "mean [%]",
-        "without worst 5 % [%]",
-        "median [%]",
-        "in the 90 % interval [%]",
-        "± [%]",
-    ):
-        table.add_column(escape(column), justify="left" if column == "left out" else "right")
-    for layer, found in left_out.items():
-        for name, entry in (*found["quantities"].items(), *found["members"].items()):
-            errors = (
-                entry[f"{kind}_absolute_percentage_error"]
-                for kind in ("mean", "trimmed_mean", "median")
-            )
-            shares = (100.0 * entry["interval_coverage"], 100.0 * entry["interval_width"])
-            table.add_row(
-                escape(f"{layer}: {name}"),
-                str(entry["n"]),
-                *(f"{x:.1f}" for x in errors),
-                *(f"{x:.0f}" for x in shares),
-            )
-    return table

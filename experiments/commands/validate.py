@@ -31,6 +31,8 @@ class Validate:
     """shipped profile, or path of one of your own; the newest shipped one unless told"""
     page: str | None = None
     """also write the report as a dated Markdown page to this file"""
+    also: tuple[str, ...] = ()
+    """profiles of your own whose rows left out in turn follow on the page"""
     json: bool = False
     """only JSON on standard output"""
 
@@ -45,14 +47,17 @@ class Validate:
         from experiments.accuracy.measured import mapped
         from experiments.points.calibrated import shipped_or_own
 
+        if self.also and self.page is None:
+            raise Refused(f"--also is {self.also[0]!r} without --page; expected both")
         cases, unmapped = mapped(self.data)
         found = shipped_or_own(self.profile)
         report = {**validate(cases, unmapped, found), "profile": found.about}
         if self.page is not None and report["overall"] is not None:
             from experiments.accuracy.page import page
 
+            others = [dict(shipped_or_own(name).about) for name in self.also]
             try:
-                Path(self.page).write_text(page(report, self.data), encoding="utf-8")
+                Path(self.page).write_text(page(report, self.data, others), encoding="utf-8")
             except OSError as error:
                 raise Refused(
                     f"--page {self.page!r}: {error.strerror or error}; expected a file that can be"

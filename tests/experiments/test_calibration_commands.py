@@ -101,6 +101,10 @@ def test_leaving_out_needs_a_profile_that_was_fitted(data, capsys):
     assert "nowhere.npz" in capsys.readouterr().err
     assert exit_code(["calibrate", str(data), "--leave-out", "colour"]) == 2
     assert "'colour'" in capsys.readouterr().err
+    assert exit_code(["calibrate", str(data), "--leave-out", "shape", "--output", str(data)]) == 2
+    assert "--kernels" in capsys.readouterr().err
+    assert exit_code(["validate", str(data), "--also", "own.npz"]) == 2
+    assert "--page" in capsys.readouterr().err
 
 
 POINT = [

@@ -86,25 +86,25 @@ def missing(reason: str):
     return pytest.mark.xfail(strict=True, reason=reason)
 
 
-SLOW_PREFILL = "0.60 of the measured rate: all-to-all and what streams beside products is too slow"
+SLOW_PREFILL = "0.56 of the measured rate: all-to-all and what streams beside products is too slow"
 SLOW_WIDE = (
-    "0.34 of it: a loss is a share of the peak, and this peak is a seventh of its relatives'"
+    "0.32 of it: a loss is a share of the peak, and this peak is a seventh of its relatives'"
 )
 MEASURED = [
     # TPOT of DeepSeek-R1 FP8, 8 x H200 TP8 (github.com/SemiAnalysisAI/InferenceX/pull/870)
     *[
-        pytest.param(lambda users=users: time_per_token(users), value, 1.2, id=f"r1 {users} users")
+        pytest.param(lambda users=users: time_per_token(users), value, 1.5, id=f"r1 {users} users")
         for users, value in ((8, 12.8e-3), (16, 17.2e-3), (32, 25.6e-3), (64, 34.6e-3))
     ],
     # gpt-oss-120b, 8 x MI300X, one user (SemiAnalysisAI/InferenceX/pull/1092)
     pytest.param(
         lambda: speed("gpt-oss-120b", "mi300x", EIGHT), 249.0, 1.5, id="gpt-oss alone",
-        marks=missing("0.63 of the measured speed: floors of kernels without graphs"),
+        marks=missing("0.56 of the measured speed: floors of kernels without graphs"),
     ),
     # Llama-3.3-70B NVFP4 on one DGX Spark (github.com/NVIDIA/dgx-spark-playbooks/issues/79)
     pytest.param(
         lambda: speed("llama-3.3-70b", "gb10", ALONE, weight_bits=4.5), 4.1, 1.5, id="spark",
-        marks=missing("no row of a GB10: 1.57 times the measured speed, roofline 1.63 times"),
+        marks=missing("two rows of a GB10, of another model: 1.64 times the measured speed, as the roofline"),
     ),
     # DeepSeek-V3 prefill, DP32 EP32 on 4 nodes of 8 x H100, a node (sgl-project/sglang/issues/6017)
     pytest.param(
@@ -135,11 +135,11 @@ MEASURED = [
     # 70B on two RTX 3090 over PCIe, one prompt (github.com/turboderp-org/exllamav2/issues/734)
     pytest.param(
         lambda: lone_rate(Layout(pipeline=2), 512), 1046.0, 1.5, id="layer split",
-        marks=missing("0.63 of it: the engine accumulates in 16 bit, at twice the rate"),
+        marks=missing("0.59 of it: the engine accumulates in 16 bit, at twice the rate"),
     ),
     pytest.param(
         lambda: lone_rate(Layout(tensor=2), 512), 379.0, 1.5, id="tensor parallel over PCIe",
-        marks=missing("1.72 of it: all-reduces of cards without peer access pass the host"),
+        marks=missing("1.61 of it: all-reduces of cards without peer access pass the host"),
     ),
 ]  # fmt: skip
 KEPT = ("r1 8 users", "r1 64 users", "gpt-oss alone", "v3 prefill a node", "v3 decode a node")

@@ -2,21 +2,21 @@
 
 import pytest
 
-from codesign.calibration.calibrate import count
 from codesign.calibration.cases import map_rows
 from codesign.calibration.contradictions import (
     FALLING,
     FASTER,
     REPEATS,
+    SLOWED,
     SPIKE,
     START,
     contradictions,
     honest,
 )
+from codesign.calibration.features import features
 from codesign.calibration.measurements import read_measurements
 from codesign.workload.catalogue import index
 from hardware_priors.machines import find_machine
-from hardware_priors.profiles import kernel_profile
 from tests.codesign.calibration.synthetic import line, write
 
 SERIES = {1: 9.0, 4: 9.5, 16: 11.0, 64: 16.0, 256: 40.0}
@@ -28,7 +28,7 @@ def cases_of(tmp_path, rows):
 
 def found(tmp_path, rows):
     cases = cases_of(tmp_path, rows)
-    return contradictions(cases, count(cases, kernel_profile(), rounds=0))
+    return contradictions(cases, features(cases))
 
 
 def series(**changed):
@@ -91,5 +91,24 @@ def test_a_row_far_from_its_repeats_goes(tmp_path):
 
 
 def test_the_fit_is_told_how_many_were_left_out(tmp_path):
-    kept, told = honest(cases_of(tmp_path, series(b256=7.0)), kernel_profile())
+    kept, counted, told = honest(cases_of(tmp_path, series(b256=7.0)))
     assert len(kept) == 4 and told == {FALLING: 1}
+    assert counted is not None and len(counted.index) == 4
+
+
+def test_a_run_that_something_slowed_goes_as_a_whole(tmp_path):
+    """Eight sequences of 4,000 tokens take 33 ms where short ones take 7, sixteen 42: their caches
+    are 1 and 3 ms of that. The run's other rows were slowed too; one slow row alone stays."""
+
+    def run(length, **values):
+        return [
+            line(batch_or_concurrency=batch[1:], input_len=100, output_len=length, value=value)
+            for batch, value in values.items()
+        ]
+
+    short = run(600, b8=7.0, b16=8.0, b32=9.0, b64=13.0)
+    assert found(tmp_path, short + run(8000, b8=33.0, b16=42.0, b64=60.0)) == dict.fromkeys(
+        (4, 5, 6), SLOWED
+    )
+    assert found(tmp_path, short + run(8000, b8=33.0, b64=60.0)) == {}
+    assert found(tmp_path, short + run(8000, b8=9.0, b16=11.0, b64=20.0)) == {}
