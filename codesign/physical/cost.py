@@ -166,8 +166,8 @@ def development_price(technology: Technology) -> Real:
 
     >>> from hardware_priors import technology
     >>> world = technology("N3", stated={"development.fleet_power": 1e9})
-    >>> round(float(development_price(world)), 2)
-    0.66
+    >>> round(float(development_price(world)), 3)
+    0.665
     """
     development = technology.development
     if development is None:

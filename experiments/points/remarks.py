@@ -173,11 +173,11 @@ def price_remarks(point: "OperatingPoint", report: PointReport) -> list[str]:
         parts = report["capital_by_part_usd_per_chip"]
         chip = sum(parts[name] for name in ("logic", "memory", "package", "margin"))
         found.append(
-            "every chip is charged its share of a data-centre server as HBM accelerators stand in:"
-            f" of {sum(parts.values()):,.0f} USD, server {parts['server']:,.0f}, network"
+            "a chip is charged what stands around it in a machine of class"
+            f" {point.device.machine_class} (judged): of {sum(parts.values()):,.0f} USD, server"
+            f" {parts['server']:,.0f}, network"
             f" {parts['network']:,.0f}, facility {parts['facility']:,.0f} and the chip with its"
-            f" memory {chip:,.0f}; a {memory} machine (PCIe, consumer, edge, SRAM) may cost far"
-            " less around the chip"
+            f" memory {chip:,.0f}"
         )
     return found
 

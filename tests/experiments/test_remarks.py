@@ -154,13 +154,11 @@ def test_what_is_drawn_is_provisioned_for(run):
     assert report["provisioned_power_w"] >= report["power_w"] * (1.0 - 1e-9)
 
 
-def test_consumer_cards_are_charged_a_data_centre(run):
+def test_cards_say_what_stands_around_them(run):
     """18,977 USD for a 4090 without a word (fields F11, F12)."""
     told = warnings(run, "evaluate", "--model", "llama-3.1-8b", "--device", "rtx-4090", "--json")
-    assert (
-        "of 18,977 USD, server 8,392, network 3,918, facility 5,698 and the chip with its"
-        " memory 969" in told
-    )
+    assert "a machine of class desktop (judged): of 2," in told
+    assert "and the chip with its memory" in told
 
 
 def test_bytes_in_a_pool(run, refused, tmp_path):

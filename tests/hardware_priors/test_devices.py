@@ -422,10 +422,11 @@ def test_what_a_file_leaves_out_is_told(tmp_path):
         "clock 1",
         "machine_class scale-up rack",
     ]
-    assert chip.assumed(144)[-3:] == [
+    assert chip.assumed(144)[-4:] == [
         "scale_out_bandwidth 50 GB/s",
         "scale_out_latency 20 us",
         "clock 1",
+        "machine_class scale-up rack",
     ]
     assert device("h100").assumed(8) == [] and device("h100").assumed(16) == [
         "scale_out_latency 46.5 us"
