@@ -104,7 +104,7 @@ MEASURED = [
     # Llama-3.3-70B NVFP4 on one DGX Spark (github.com/NVIDIA/dgx-spark-playbooks/issues/79)
     pytest.param(
         lambda: speed("llama-3.3-70b", "gb10", ALONE, weight_bits=4.5), 4.1, 1.5, id="spark",
-        marks=missing("two rows of a GB10, of another model: 1.64 times the measured speed"),
+        marks=missing("two rows of a GB10, of another model: 1.64 times, as the roofline"),
     ),
     # DeepSeek-V3 prefill, DP32 EP32 on 4 nodes of 8 x H100, a node (sgl-project/sglang/issues/6017)
     pytest.param(

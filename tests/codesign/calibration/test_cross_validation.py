@@ -2,6 +2,7 @@
 tables, and what the page says of all that."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from codesign.calibration.features import features
 from codesign.calibration.kernel_fit import leave_shapes_out
 from codesign.calibration.measurements import read_measurements
 from codesign.workload.catalogue import index
+from experiments.accuracy import state
 from experiments.accuracy.page import left_out
 from hardware_priors.machines import find_machine
 from hardware_priors.profiles import kernel_profile
@@ -144,3 +146,9 @@ def test_shapes_left_out_are_predicted_from_the_rest(tmp_path):
     clean = table(1.0)
     assert 1 <= clean["n"] <= 15 and clean["median"] < 8.0
     assert table(3.0)["mean"] > clean["mean"]
+
+
+def test_a_figure_says_when_and_of_which_state_it_is(tmp_path, monkeypatch):
+    assert re.fullmatch(r"20\d\d-\d\d-\d\d(, commit [0-9a-f]+( and changes)?)?", state.state())
+    monkeypatch.setattr(state, "__file__", str(tmp_path / "state.py"))  # no repository
+    assert re.fullmatch(r"20\d\d-\d\d-\d\d", state.state())
