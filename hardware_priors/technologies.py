@@ -6,7 +6,7 @@ found by :func:`technology_priors`, so that each number of a result can be trace
 """
 
 from collections.abc import Mapping
-from typing import Protocol, Unpack, cast
+from typing import Protocol, Unpack, cast, runtime_checkable
 
 from codesign.hardware import technology as parts
 from codesign.hardware.technology import Technology
@@ -175,6 +175,7 @@ def technology(
     return assemble(leaves)
 
 
+@runtime_checkable
 class Priced(Protocol):
     """A device that says what prices it."""
 
