@@ -5,7 +5,7 @@ where the prior is made of kernel tables (``prior_without``) so does what they t
 """
 
 import dataclasses
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import numpy as np
 
@@ -75,9 +75,8 @@ def leave_out(
         layer: ``device``, ``model``, ``engine``, ``group`` or ``run``.
         folds: members that are left out together (``folds_of``).
         most: most evaluations of each fit.
-        anchors: rows of each left-out group that are given back after a first prediction
-            (``calibrate --anchor``), the least and the most concurrent ones first; they are not
-            judged.
+        anchors: rows of each left-out group given back after a first prediction (as by ``calibrate
+            --anchor``), and not judged.
         start: where each fit begins.
         weights: as of ``calibrate``.
         prior_without: the prior of a fit that never saw a member; ``prior`` less the member's own
@@ -110,19 +109,37 @@ def leave_out(
         if start is not None:
             profile = dataclasses.replace(profile, noise={**start.noise, **profile.noise})
         found[0].append(told(out, np.isin(variants[out], variants[rest]), profile))
-        given = anchor_rows(cases, out, anchors) if anchors else np.array([], int)
-        for group in dict.fromkeys(cases[k].group for k in given.tolist()):
-            own = np.array([k for k in given.tolist() if cases[k].group == group])
-            others = np.array([k for k in out.tolist() if cases[k].group == group])
-            part = touched_by([cases[k] for k in others], profile)
-            moved, _ = calibrate(
-                [cases[k] for k in own], counted.take(own), part, part, most, TRUSTED, weights
-            )
-            judged = np.setdiff1d(others, own)
-            if len(judged):
-                seen = np.isin(variants[judged], variants[rest])
-                found.setdefault(anchors, []).append(told(judged, seen, moved))
+        for judged, moved in anchored(cases, counted, out, profile, anchors, weights):
+            seen = np.isin(variants[judged], variants[rest])
+            found.setdefault(anchors, []).append(told(judged, seen, moved))
     return {count: _joined(parts) for count, parts in found.items()}
+
+
+def anchored(
+    cases: Sequence[Case],
+    counted: Counted,
+    out: np.ndarray,
+    profile: Profile,
+    anchors: int,
+    weights: dict[str, float] | None,
+) -> Iterator[tuple[np.ndarray, Profile]]:
+    """The rows of each group among ``out`` but the ``anchors`` that are given back, and the profile
+    that these move."""
+    given = anchor_rows(cases, out, anchors) if anchors else np.array([], int)
+    for group in dict.fromkeys(cases[k].group for k in given.tolist()):
+        own = np.array([k for k in given.tolist() if cases[k].group == group])
+        others = np.array([k for k in out.tolist() if cases[k].group == group])
+        part = touched_by([cases[k] for k in others], profile)
+        moved, _ = calibrate(
+            [cases[k] for k in own],
+            counted.take(own),
+            part,
+            part,
+            freedom=TRUSTED,
+            weights=weights,
+        )
+        if len(judged := np.setdiff1d(others, own)):
+            yield judged, moved
 
 
 def touched_by(cases: Sequence[Case], profile: Profile) -> Profile:

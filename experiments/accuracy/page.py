@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from experiments.accuracy.aims import aims
+
 HEAD = (
     (
         "| rows of | n | mean error [%] | without worst 5 % [%] | median error [%] | bias [%] |"
@@ -16,25 +18,20 @@ HEAD = (
 Report: TypeAlias = dict[str, Any]
 """What ``--json`` prints."""
 
-TARGETS = {
-    "device": "Aim: a mean error of 12 % of the time per token, 12 % of ratios between devices.",
-    "model": "Aim: a mean error of 12 % of the time per token.",
+NOTES = {
     "group": (
-        "A group is a device, model, engine and format; ten folds of every tenth group. Aim: a"
-        " mean error of 10 % of the time per token where the engine is seen elsewhere, 20 % in the"
-        " median of the time to first token below saturation (all prompts in flight fit into one"
-        " step), 12 % of throughput, 8 % of ratios between layouts, 11 % of energy. NVIDIA's"
-        " nightly page says of 754 points of InferenceX that it does not name: 30.1 % of the time"
-        " per token, 76 % of the time to first token."
+        "A group is a device, model, engine and format; ten folds of every tenth group. Below"
+        " saturation: all prompts in flight fit into one step. NVIDIA's nightly page says of 754"
+        " points of InferenceX that it does not name: 30.1 % of the time per token, 76 % of the"
+        " time to first token."
     ),
     "run": (
         "Ten folds of every tenth run. BLIS, on this protocol, fits 15 runs and says of 36 others,"
         " which are not here, medians of 6.5 % of the time per token, 6.8 % end to end and 18.4 %"
         " of the time to first token."
     ),
-    "group, 2 anchors a group": "Aim: a mean error of 8 % of the time per token.",
 }
-"""What was aimed at, by what is left out."""
+"""What a table is to be read with, by what is left out."""
 
 MOST_GROUPS = 20
 """Groups that are shown, the worst first."""
@@ -62,6 +59,8 @@ def page(report: Report, files: Sequence[str], also: Sequence[Report] = ()) -> s
             "The error of a row is |predicted / measured − 1|. An interval ± is the median of half"
             " the 90 % interval over the prediction."
         ),
+        "",
+        *aims(about.get("left_out", {})),
         "",
         "## These rows, most of which the profile has seen",
         "",
@@ -108,7 +107,7 @@ def left_out(found: Report, widened: dict[str, float], of: str = "") -> list[str
             "",
             f"## Every {layer} left out in turn (`codesign calibrate --leave-out`){_safe(of)}",
             "",
-            f"{entry.get('made', 'Not dated')}. {TARGETS.get(layer, '')}".strip(),
+            f"{entry.get('made', 'Not dated')}. {NOTES.get(layer, '')}".strip(),
             "",
             *HEAD,
         ]
@@ -155,7 +154,7 @@ def _shapes(entry: Report) -> list[str]:
         "",
         "## Kernel tables, a fifth of the shapes left out (`codesign calibrate --leave-out shape`)",
         "",
-        f"{entry.get('made', 'Not dated')}. Aim: a median error of 10 %.",
+        f"{entry.get('made', 'Not dated')}.",
         "",
         "| table | rows left out | median error [%] | mean error [%] |",
         "|---|--:|--:|--:|",

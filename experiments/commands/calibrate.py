@@ -93,12 +93,9 @@ class Calibrate:
 
 def fitted(arguments: Calibrate) -> Report:
     """Fit, write the file, and say what was fitted to what."""
-    import datetime
-
     from codesign.calibration.calibrate import learns_from, observed_noise, prune
     from codesign.calibration.contradictions import honest
     from codesign.calibration.layers import learnt_spreads
-    from codesign.calibration.names import architecture_name
     from codesign.calibration.profile import load, save
     from codesign.calibration.validation import summary
     from experiments.accuracy.left_out import left_out
@@ -124,32 +121,7 @@ def fitted(arguments: Calibrate) -> Report:
     if arguments.leave_out and start is not None:
         return left_out(arguments, cases, counted, prior, start)
     found, ended, counted = _fit(arguments, cases, counted, prior, start)
-    learnt = [case for case in cases if learns_from(case)]
-
-    def rows_of(name_of: "Callable[[Case], str]") -> dict[str, int]:
-        names = [name_of(case) for case in learnt]
-        return {name: names.count(name) for name in sorted(set(names))}
-
-    def device(case: "Case") -> str:
-        return case.machine.name
-
-    about = {
-        "name": Path(arguments.output).name.removesuffix(".npz"),
-        "date": datetime.date.today().isoformat(),
-        "data": [Path(file).name for file in arguments.data],
-        "prior": prior.about.get("name", "kernel tables"),
-        "rows": len(learnt),
-        "contradicted": contradicted,
-        "devices": rows_of(device),
-        "models": rows_of(lambda case: architecture_name(case.model)),
-        "engines": rows_of(lambda case: case.engine.variant),
-        "converged": ended.converged,
-        "iterations": ended.iterations,
-        "license_note": (
-            "coefficients fitted to published measurements; the measured files are not part of the"
-            " project"
-        ),
-    }
+    about = _about(arguments, cases, prior, ended, contradicted)
     spreads = prior.spreads if arguments.anchor else learnt_spreads(found)
     written = dataclasses.replace(prune(found), spreads=spreads, about=about)
     if not arguments.anchor:
@@ -165,6 +137,44 @@ def fitted(arguments: Calibrate) -> Report:
         "mapped": len(every),
         "not_mapped": len(unmapped),
         "unmapped_reasons": summary(unmapped),
+    }
+
+
+def _about(
+    arguments: Calibrate,
+    cases: "list[Case]",
+    prior: "Profile",
+    ended: "Posterior",
+    contradicted: dict[str, int],
+) -> Report:
+    """What a profile was fitted to, and how the fit ended."""
+    import datetime
+
+    from codesign.calibration.calibrate import learns_from
+    from codesign.calibration.names import architecture_name
+
+    learnt = [case for case in cases if learns_from(case)]
+
+    def rows_of(name_of: "Callable[[Case], str]") -> dict[str, int]:
+        names = [name_of(case) for case in learnt]
+        return {name: names.count(name) for name in sorted(set(names))}
+
+    return {
+        "name": Path(arguments.output).name.removesuffix(".npz"),
+        "date": datetime.date.today().isoformat(),
+        "data": [Path(file).name for file in arguments.data],
+        "prior": prior.about.get("name", "kernel tables"),
+        "rows": len(learnt),
+        "contradicted": contradicted,
+        "devices": rows_of(lambda case: case.machine.name),
+        "models": rows_of(lambda case: architecture_name(case.model)),
+        "engines": rows_of(lambda case: case.engine.variant),
+        "converged": ended.converged,
+        "iterations": ended.iterations,
+        "license_note": (
+            "coefficients fitted to published measurements; the measured files are not part of the"
+            " project"
+        ),
     }
 
 
