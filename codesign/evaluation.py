@@ -27,11 +27,13 @@ from codesign.physical.area import (
 )
 from codesign.physical.power import (
     Work,
-    dynamic_energy,
+    busy_power,
     peak_power,
     provisioned_power,
     static_power,
+    step_energies,
 )
+from codesign.physical.power_cap import Draw, fastest_clock, rated_power, room_above
 from codesign.physical.voltage import energy_ratio
 from codesign.spoiling import spoiled
 from codesign.validity import check, far_from_legal, legal
@@ -153,8 +155,13 @@ def judge_table(
     plan: Plan,
     technology: Technology,
     execution: Execution,
+    clock: Real | None = None,
 ) -> Outcome:
-    """``evaluate_table`` of legal arguments, taken as they are: a search's are legal by its box."""
+    """``evaluate_table`` of legal arguments, taken as they are: a search's are legal by its box.
+
+    ``clock`` is at which the step runs, over the nominal one; the fastest under the design's power
+    cap unless told.
+    """
     timed = computed_once(run_step(design, table, workload, plan, technology, execution))
     silicon = area(design, technology, table.compute_bits)
     degree = degrees(design, plan, table.experts)
@@ -165,11 +172,10 @@ def judge_table(
         technology,
         table.compute_bits,
         timed=timed,
-        step_time=timed.time,
+        clock=clock,
         kept=footprint(table, workload.phase, plan, degree, ideal=execution.ideal),
         filled=execution.fillable(technology.attainable),
         parts=silicon,
-        silicon=silicon.total,
         power=measured_power(design, technology, table, timed, execution),
     )
 
@@ -246,49 +252,45 @@ def assess(
     technology: Technology,
     compute_bits: Real,
     timed: Step,
-    step_time: Real,
+    clock: Real | None,
     kept: Footprint,
     filled: Real,
     parts: Area,
-    silicon: Real,
     power: Real | None = None,
 ) -> Outcome:
-    """Judge a step that takes ``step_time`` on a package with ``silicon`` of logic.
-
-    The search gives both as variables of their own, at least as large as what the model says (a
-    machine may throttle, a die may hold white silicon); ``evaluate`` gives what the model says.
+    """Judge a step under the machine's power cap, and price the machine.
 
     Args:
         compute_bits: width of the matrix arithmetic [bit].
-        timed: the step, for the work that it does.
-        step_time: time between the starts of two steps [s].
+        timed: the step as it would run without a cap.
+        clock: at which it runs, over the nominal one; the fastest under the cap unless told [1].
         kept: bytes on the fullest chip [B].
         filled: share of main memory that they may fill (``Execution.fillable``) [1].
-        parts: area by part, for the report.
-        silicon: logic area of a package [m²].
+        parts: area by part.
         power: mean power of a chip, if measurements say it; what the technology's energies add up
             to otherwise [W].
     """
-    phase = workload.phase
-    user_speed = phases.tokens_served(phase) / step_time
-    system_speed = user_speed * phase.batch
-    work = mean_work(timed)
+    phase, silicon = workload.phase, parts.total
     peak = peak_power(design, technology, silicon, compute_bits)
     idle = static_power(design, technology, silicon)
+    rated = rated_power(design, peak)
     if power is None:
-        joules = dynamic_energy(work, technology, compute_bits, design.clock)
-        mean = joules / step_time + idle
-    else:  # what is measured is provisioned for at least
-        mean, peak = power, at_least(peak, power)
-    price = computed_once(costs.cost(design, technology, silicon, peak))
+        step_time, clock, mean = run_under_cap(
+            design, technology, compute_bits, timed, clock, idle, rated
+        )
+    else:  # measured time and power are those under the cap; they are provisioned for at least
+        step_time, clock, mean, rated = timed.time, design.clock, power, at_least(rated, power)
+    user_speed = phases.tokens_served(phase) / step_time
+    system_speed = user_speed * phase.batch
+    price = computed_once(costs.cost(design, technology, silicon, rated))
     economics = technology.economics
     running = costs.running_cost(price, design.chips, mean * design.chips, economics)
     capital = price.capital * design.chips
-    provisioned = provisioned_power(peak, design.chips, technology)
+    provisioned = provisioned_power(rated, design.chips, technology)
     drawn = mean * design.chips * economics.power_overhead * economics.pue
     time_per_token = step_time / phases.tokens_per_step(phase)
     judged = Judged(
-        sums_of(design, technology, silicon, price.equipment, peak, idle),
+        sums_of(design, technology, silicon, price.equipment, peak, idle, rated),
         Machine(design, technology), silicon, plan, kept, filled, time_per_token, workload.promise,
     )  # fmt: skip
     return Outcome(
@@ -300,7 +302,9 @@ def assess(
         capacity_available=(filled * design.memory_capacity + _other_tiers(design, plan))
         * design.chips,
         peak_power=peak,
+        rated_power=rated,
         mean_power=mean,
+        running_clock=clock,
         provisioned_power=provisioned,
         energy_per_token=drawn / system_speed,
         capital_cost=capital,
@@ -314,6 +318,29 @@ def assess(
         footprint=kept,
         step=timed,
     )
+
+
+def run_under_cap(
+    design: Design,
+    technology: Technology,
+    compute_bits: Real,
+    timed: Step,
+    clock: Real | None,
+    idle: Real,
+    rated: Real,
+) -> tuple[Real, Real, Real]:
+    """Time [s], clock [1] and mean power [W] of a step under a machine's power cap.
+
+    A machine without one runs at its own clock.
+    """
+    hot, cold = step_energies(mean_work(timed), technology, compute_bits)
+    busy = busy_power(design, technology, compute_bits)
+    draw = Draw(timed.time, hot, cold, busy, design.clock, technology.logic)
+    room, capped = room_above(idle, rated), design.power_cap > 0.0
+    if clock is None:
+        clock = jnp.where(capped, fastest_clock(draw, room), design.clock)
+    time = jnp.where(capped, draw.time_at(clock, room), timed.time)
+    return time, clock, draw.power_at(clock, time) + idle
 
 
 def _other_tiers(design: Design, plan: Plan) -> Real:

@@ -39,6 +39,7 @@ class Sums(NamedTuple):
     equipment: Real  # [USD] one chip with its share of network and server
     peak: Real  # [W] one package, everything at its peak
     idle: Real  # [W] one chip that does nothing
+    rated: Real  # [W] most that one package may draw: what is cooled and provisioned for
     edge: Real  # [m] taken by memory and links
     interposer: Real  # [m²]
 
@@ -99,7 +100,7 @@ class LimitRow:
     Source: Boyd, Kim, Vandenberghe, Hassibi, "A tutorial on geometric programming", Optim. Eng. 8
     (2007), §2: a posynomial that is at most 1.
 
-    >>> rack = LimitRow("rack_power", lambda sums, machine: 72.0 * sums.peak / 120e3)
+    >>> rack = LimitRow("rack_power", lambda sums, machine: 72.0 * sums.rated / 120e3)
     >>> rack.title, rack.owner.value
     ('rack power', 'machine')
     """
@@ -158,7 +159,7 @@ def _layer_capacity(machine: Machine) -> Real:
 
 def _rise(sums: Sums, machine: Machine) -> Real:
     """Rise of the junction above the coolant, times the silicon [K m²]."""
-    return junction_rise(sums.peak, jnp.ones(()), machine.technology.cooling)
+    return junction_rise(sums.rated, jnp.ones(()), machine.technology.cooling)
 
 
 def _room(allowed: Real, machine: Machine) -> Real:
@@ -208,12 +209,17 @@ ROWS: tuple[LimitRow, ...] = (
     ),
     LimitRow(
         "power_density", description="heat flux of the die",
-        share=lambda s, m: s.peak / m.technology.cooling.power_density,
+        share=lambda s, m: s.rated / m.technology.cooling.power_density,
         powers={"silicon": -1.0},
     ),
     LimitRow(
         "package_power", description="power of the package",
-        share=lambda s, m: s.peak / m.technology.cooling.package_power,
+        share=lambda s, m: s.rated / m.technology.cooling.package_power,
+    ),
+    LimitRow(
+        "power_cap", owner=Owner.CHOICE,
+        description="power of a chip that does nothing against the power cap",
+        exact=lambda j: jnp.log(j.sums.idle / j.sums.rated),
     ),
     LimitRow(
         "temperature", words="junction temperature",
@@ -319,7 +325,13 @@ def limit_words(name: str) -> str:
 
 
 def sums_of(
-    design: Design, technology: Technology, silicon: Real, equipment: Real, peak: Real, idle: Real
+    design: Design,
+    technology: Technology,
+    silicon: Real,
+    equipment: Real,
+    peak: Real,
+    idle: Real,
+    rated: Real,
 ) -> Sums:
     """Gather what a machine's limits are made of on the exact model.
 
@@ -328,12 +340,14 @@ def sums_of(
         silicon: logic area of a package [m²].
         equipment: price of a chip with its share of network and server [USD].
         peak, idle: power of a package at its peak, and of a chip that does nothing [W].
+        rated: most that it may draw [W].
     """
     return Sums(
         jnp.ones_like(silicon),
         equipment,
         peak,
         idle,
+        rated,
         needed_edge(design, technology),
         interposer_area(design, technology, silicon),
     )

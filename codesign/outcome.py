@@ -14,9 +14,11 @@ from codesign.physical.cost import Cost
 class Outcome(eqx.Module):
     """Everything that one evaluation yields.
 
-    ``capacity_needed`` and ``capacity_available`` are of all chips; ``mean_power`` and
-    ``peak_power`` of one chip, without host, conversion and cooling, which ``provisioned_power``
-    adds for all chips. Prices follow the technology's price basis.
+    ``capacity_needed`` and ``capacity_available`` are of all chips; ``mean_power``, ``rated_power``
+    and ``peak_power`` of one chip, without host, conversion and cooling, which
+    ``provisioned_power`` adds to the rated power of all chips. ``step`` is the step as it would run
+    without a power cap, ``step_time`` its time under the cap. Prices follow the technology's price
+    basis.
     """
 
     limits: Limits
@@ -35,8 +37,12 @@ class Outcome(eqx.Module):
         "B", "bytes that they may fill: what there is less the reserve"
     )
     peak_power: Quantity = quantity("W", "one chip, everything at its peak")
+    rated_power: Quantity = quantity(
+        "W", "most that one chip may draw: its cap, or its peak where it has none"
+    )
     mean_power: Quantity = quantity("W", "one chip, running this")
-    provisioned_power: Quantity = quantity("W", "facility, for all chips at their peak")
+    running_clock: Quantity = quantity("1", "clock under the power cap, over the nominal one")
+    provisioned_power: Quantity = quantity("W", "facility, for the rated power of all chips")
     energy_per_token: Quantity = quantity("J", "facility energy of one token")
     capital_cost: Quantity = quantity("USD", "equipment and facility")
     running_cost: Quantity = quantity("USD/s", "capital paid back, and energy")

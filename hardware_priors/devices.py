@@ -289,6 +289,8 @@ class Device:
             )
             if known is not None:
                 quantities[field] = known.si.value
+        if self.tdp is not None:
+            quantities["power_cap"] = self.tdp.si.value
         return Design(**quantities)
 
 

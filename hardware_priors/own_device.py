@@ -46,7 +46,8 @@ SHOWN = {
 """Units in which an assumption is told."""
 
 _RATES = {f"peak_flops_{bits}bit": bits for bits in WIDTHS}
-_UNITS = {key: unit for key, unit in units_of(Design).items() if key not in ("chips", "peak_flops")}
+_NOT_STATED = ("chips", "peak_flops", "power_cap")  # stated by flags, at a width, as ``power``
+_UNITS = {key: unit for key, unit in units_of(Design).items() if key not in _NOT_STATED}
 _DEFAULTS = {item.name: item.default for item in fields(Design) if item.default is not MISSING}  # pyright: ignore[reportArgumentType]
 _STATED = {"price": "USD", "hourly": "USD/s", "power": "W"}
 _KEYS = [*_UNITS, *_RATES, "peak_flops", "peak_flops_bits", "name", "technology", "machine_class"]
@@ -168,6 +169,7 @@ class OwnDevice:
             **self.quantities,
             "scale_up_domain": domain or 1.0,
             "peak_flops": self.rates[self.width(compute_bits)],
+            "power_cap": self.own_power or 0.0,
         }
         return Design(chips=float(chips), **stated)  # pyright: ignore[reportArgumentType]
 

@@ -14,7 +14,8 @@ class Design(eqx.Module):
     compute precision of the workload, reached at ``clock``: a slower clock takes more area for the
     same rate, and less energy. ``link_bandwidth`` is one direction of one chip's scale-up links.
     ``sync_latency`` is the time of one exposed minimal collective within a scale-up domain. A chip
-    without a pool has ``pool_bandwidth`` and ``pool_capacity`` zero.
+    without a pool has ``pool_bandwidth`` and ``pool_capacity`` zero. ``power_cap`` is what is
+    provisioned and cooled for; a step that would draw more runs at a slower clock.
     """
 
     memory_bandwidth: Quantity = quantity("B/s", "main-memory bandwidth of a chip")
@@ -43,6 +44,9 @@ class Design(eqx.Module):
         "s", "one exposed minimal collective between domains", default=20e-6
     )
     clock: Quantity = quantity("1", "clock over the node's nominal clock", default=1.0)
+    power_cap: Quantity = quantity(
+        "W", "most that a package may draw; 0 where all its parts may peak at once", default=0.0
+    )
 
 
 DESIGN_VARIABLES = (

@@ -34,6 +34,11 @@ class Logic(eqx.Module):
     clock_fewest: Quantity = quantity("1", "slowest useful clock over the nominal one")
     clock_most: Quantity = quantity("1", "fastest clock over the nominal one")
     leakage: Quantity = quantity("W/m^2", "static power per die area at the nominal voltage")
+    ungated_share: Quantity = quantity(
+        "1",
+        "share of the matrix units' peak power that a chip at work draws whether or not they have"
+        " products to compute: clocks, control, register files",
+    )
     fixed_area: Quantity = quantity("m^2", "control, host interface and other area of every die")
     overhead_fraction: Quantity = quantity(
         "1", "share of the die left after core, cache, memory PHY and links"

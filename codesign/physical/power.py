@@ -58,6 +58,19 @@ def static_power(design: Design, technology: Technology, silicon: Real) -> Real:
     return leakage + refresh + technology.links.idle_power * design.link_bandwidth
 
 
+@declares(Curvature.CONVEX, design__peak_flops=(1e13, 1e17), clock=(0.1, 4.0))
+def busy_power(
+    design: Design, technology: Technology, compute_bits: Real, clock: Real | float = 1.0
+) -> Real:
+    """Power that a chip at work draws at a clock whether or not its matrix units have work [W].
+
+    Clocks, control and register files switch on: a share κ of e_f·(V/V₀)²·F·c/x, F the peak rate at
+    the design's clock x.
+    """
+    peak = flop_energy(technology, compute_bits, clock) * design.peak_flops
+    return technology.logic.ungated_share * peak * clock / design.clock
+
+
 @declares(
     Curvature.CONVEX,
     design__memory_bandwidth=(1e11, 1e14),
@@ -105,25 +118,32 @@ class Work(eqx.Module):
 def dynamic_energy(
     work: Work, technology: Technology, compute_bits: Real, clock: Real | float = 1.0
 ) -> Real:
-    """Energy of one step on one chip beyond its static power [J].
+    """Energy of one step on one chip beyond its static and its busy power [J].
 
     Args:
         work: what the step computes and moves.
         technology: energies at the nominal clock.
         compute_bits: width of the matrix arithmetic [bit].
-        clock: ``Design.clock``, over the nominal one [1].
+        clock: at which it runs, over the nominal one [1].
     """
-    matrix = flop_energy(technology, compute_bits, clock) * work.flops
+    hot, cold = step_energies(work, technology, compute_bits)
+    return hot * energy_ratio(clock, technology.logic) + cold
+
+
+def step_energies(work: Work, technology: Technology, compute_bits: Real) -> tuple[Real, Real]:
+    """Energy of one step on one chip at the nominal clock beyond its static and its busy power:
+    matrix arithmetic, which follows the clock, and everything else [J]."""
     wire = (technology.links.energy - technology.links.idle_power) * work.wire_bytes
     resident = technology.logic.sram_energy * work.on_chip_bytes
     memory = (
         byte_energy(technology) * work.memory_bytes + pool_byte_energy(technology) * work.pool_bytes
     )
-    return matrix + memory + resident + wire
+    product = flop_energy(technology, compute_bits) * (1.0 - technology.logic.ungated_share)
+    return product * work.flops, memory + resident + wire
 
 
-@declares(Curvature.MONOMIAL, chip_peak=(1.0, 1e4), chips=(1.0, 1e4))
-def provisioned_power(chip_peak: Real, chips: Real, technology: Technology) -> Real:
-    """Facility power to be provisioned: chips at their peak, host and conversion, cooling [W]."""
+@declares(Curvature.MONOMIAL, rated=(1.0, 1e4), chips=(1.0, 1e4))
+def provisioned_power(rated: Real, chips: Real, technology: Technology) -> Real:
+    """Facility power to be provisioned: what chips may draw, host and conversion, cooling [W]."""
     economics = technology.economics
-    return chip_peak * chips * economics.power_overhead * economics.pue
+    return rated * chips * economics.power_overhead * economics.pue

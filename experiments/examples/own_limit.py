@@ -5,12 +5,12 @@ import objectives
 from experiments.examples.small_space import search
 
 GOALS = [objectives.objective("tokens/s/$")]
-RACK = codesign.LimitRow("rack_power", lambda sums, machine: 64.0 * sums.peak / 20e3)
+RACK = codesign.LimitRow("rack_power", lambda sums, machine: 64.0 * sums.rated / 20e3)
 
 
 def package_power(front: codesign.Front) -> float:
-    """Watts of the best design's package at its peak."""
-    return float(front.outcomes[0].peak_power[0])
+    """Most that the best design's package may draw [W]."""
+    return float(front.outcomes[0].rated_power[0])
 
 
 def with_and_without() -> tuple[codesign.Front, codesign.Front]:

@@ -14,13 +14,20 @@ RESOURCES: tuple[Resource, ...] = (
     "transfer",
     "floor",
     "host",
+    "power_cap",
 )
 """Parts of a step, which sum to its time; floors of kernels and the host's time only in the
-calibrated execution."""
+calibrated execution, the power cap only where it slows the step down."""
 
 
-def parts(step: Step, names: tuple[str, ...]) -> Breakdown:
+NOTHING = 1e-6
+"""Share of a step's time that is rounding."""
+
+
+def parts(step: Step, names: tuple[str, ...], step_time: float | None = None) -> Breakdown:
     """Seconds of a step by part, which sum to its time, and by operator and collective.
+
+    ``step_time`` is its time under a power cap; what it takes longer is the cap's.
 
     An operator's time beyond its floor belongs to the resource that binds it, or to each its own
     where they take turns.
@@ -61,6 +68,9 @@ def parts(step: Step, names: tuple[str, ...]) -> Breakdown:
     }
     if floor.any() or float(step.host) > 0:
         whole["floor"], whole["host"] = float(floor.sum()), float(step.host)
+    capped = 0.0 if step_time is None else step_time - float(step.time)
+    if capped > NOTHING * float(step.time):
+        whole["power_cap"] = capped
     return {**whole, "by_operator": operators, "by_collective": collectives}
 
 

@@ -6,7 +6,9 @@ from typing import Literal, NotRequired, TypeAlias, TypedDict
 Interval: TypeAlias = list[float]
 """Low and high end."""
 
-Resource: TypeAlias = Literal["memory", "compute", "vector", "sync", "transfer", "floor", "host"]
+Resource: TypeAlias = Literal[
+    "memory", "compute", "vector", "sync", "transfer", "floor", "host", "power_cap"
+]
 """Parts of a step, which sum to its time."""
 
 
@@ -30,7 +32,7 @@ class CollectiveTime(TypedDict):
 
 class Parts(TypedDict):
     """Seconds of a step by part; floors of kernels and the host's time only in the calibrated
-    execution."""
+    execution, what a power cap adds only where it does."""
 
     memory: float
     compute: float
@@ -39,6 +41,7 @@ class Parts(TypedDict):
     transfer: float
     floor: NotRequired[float]
     host: NotRequired[float]
+    power_cap: NotRequired[float]
 
 
 class Breakdown(Parts):
@@ -148,6 +151,8 @@ class PointReport(TypedDict):
     bound: str
     breakdown: Breakdown
     power_w: float
+    rated_power_w: float
+    running_clock: float
     provisioned_power_w: float
     energy_per_token_j: float
     capital_cost_usd: float

@@ -40,7 +40,9 @@ UNITS = {
     ),
     "breakdown": "s",
     "power_w": "W, facility, mean while running",
-    "provisioned_power_w": "W, facility, all chips at their peak",
+    "rated_power_w": "W, most that one chip may draw: its cap, or all its parts at their peak",
+    "running_clock": "clock under the power cap, over the nominal one",
+    "provisioned_power_w": "W, facility, for the rated power of all chips",
     "energy_per_token_j": "J, facility",
     "capital_cost_usd": "USD",
     "cost_per_million_tokens_usd": (
@@ -67,7 +69,7 @@ UNITS = {
 def point_report(point: OperatingPoint) -> PointReport:
     """Everything that ``evaluate --json`` prints."""
     outcome, slopes = measured(point)
-    breakdown = parts(outcome.step, point.operators.names)
+    breakdown = parts(outcome.step, point.operators.names, float(outcome.step_time))
     limits = {name: float(getattr(outcome.limits, name)) for name in codesign.LIMIT_NAMES}
     if point.arguments.promise_ms is None:
         del limits["promise"]
@@ -93,6 +95,8 @@ def point_report(point: OperatingPoint) -> PointReport:
         "bound": bound(breakdown),
         "breakdown": breakdown,
         "power_w": facility_watts,
+        "rated_power_w": float(outcome.rated_power),
+        "running_clock": float(outcome.running_clock),
         "provisioned_power_w": float(outcome.provisioned_power),
         "energy_per_token_j": float(outcome.energy_per_token),
         "capital_cost_usd": float(outcome.capital_cost),

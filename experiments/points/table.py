@@ -122,7 +122,7 @@ def _summary(report: PointReport) -> list[tuple[str, str]]:
             "power",
             (
                 f"{running:.4g} kW running{band('power_w', KILO)}, {provisioned:.4g} kW provisioned"
-                " (facility)"
+                f" (facility); {report['rated_power_w']:.4g} W a chip at most"
             ),
         ),
         (

@@ -157,7 +157,7 @@ def _machine(front: Front, k: int, bits: float, technology: codesign.Technology)
         peak_16_bit=peak,
         peak_8_bit=peak * gain(8.0),
         area=float(np.asarray(outcome.area.total)[k]),
-        power=float(np.asarray(outcome.peak_power)[k]),
+        power=float(np.asarray(outcome.rated_power)[k]),
         dollars_per_token=float(front.values[k, 0]),
         chips=int(front.integers[k, 0]),
         batch=int(front.integers[k, 1]),

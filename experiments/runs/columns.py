@@ -125,7 +125,7 @@ def _machine(front: Front, p: int) -> list[Column]:
 
     silicon, power, stacked = (
         part("area", "total"),
-        worst(lambda outcome: outcome.peak_power),
+        worst(lambda outcome: outcome.rated_power),
         area.stacks(design, technology),
     )
     found: dict[str, tuple[str, np.ndarray]] = {
@@ -146,6 +146,7 @@ def _machine(front: Front, p: int) -> list[Column]:
         **{f"capital_{name}": ("USD", part("cost", name)) for name in CAPITAL_PARTS},
         "capital_per_chip": ("USD", part("cost", "capital")),
         "package_power": ("W", power),
+        "peak_power": ("W", worst(lambda outcome: outcome.peak_power)),
         "mean_power": ("W", worst(lambda outcome: outcome.mean_power)),
         "junction_temperature": ("K", junction_temperature(power, silicon, technology.cooling)),
         "memory_temperature": (

@@ -25,6 +25,8 @@ WRITTEN = {
 """Quantities of a design that a device file states, with their units; those without a unit follow.
 """
 PLAIN = ("dies", "scale_up_domain", "clock")
+WHITE = 1e-9
+"""White silicon that is rounding [m²]."""
 
 
 def device_files(front: Front, scenario: Scenario) -> dict[str, str]:
@@ -48,8 +50,9 @@ def device_files(front: Front, scenario: Scenario) -> dict[str, str]:
             ]
             lines.append(f"peak_flops_bits = {_width(front, scenario, stated, row, p)}")
             lines += [f"{name} = {_digits(getattr(design, name)[row])}" for name in PLAIN]
+            lines.append(f'power = "{_digits(design.power_cap[row])} W"')
             white = float(np.asarray(design.white_silicon)[row])
-            lines += [f'white_silicon = "{_digits(white)} m^2"'] if white > 0 else []
+            lines += [f'white_silicon = "{_digits(white)} m^2"'] if white > WHITE else []
             chosen = (int(front.choice[row]), p)
             if chosen not in names:
                 names[chosen] = names_of(scenario, front.choices[chosen[0]], p)

@@ -32,10 +32,11 @@ SIZES = {
 }
 PACKAGE_PRICE = {"package_price": "of it a package: logic, memory, package, margin"}
 HEAT = {
-    "package_power": "package power, at its peak",
+    "package_power": "package power, cap",
+    "peak_power": "package power, if all parts peaked",
     "mean_power": "package power, mean",
-    "junction_temperature": "junction temperature, at its peak",
-    "memory_temperature": "memory temperature, at its peak",
+    "junction_temperature": "junction temperature, at the cap",
+    "memory_temperature": "memory temperature, at the cap",
 }
 
 

@@ -122,7 +122,7 @@ def limit_rows(scenario: Scenario) -> tuple[LimitRow, ...]:
 
 @functools.cache
 def rack_power(watts: float) -> LimitRow:
-    """The limit on the power of a rack: the chips of one scale-up domain at their peaks, with their
+    """The limit on the power of a rack: the chips of one scale-up domain at their caps, with their
     hosts, in so many watts.
 
     >>> rack_power(120e3).title
@@ -131,6 +131,6 @@ def rack_power(watts: float) -> LimitRow:
 
     def share(sums: Sums, machine: Machine) -> Real:
         chips = machine.design.scale_up_domain
-        return chips * sums.peak * machine.technology.economics.power_overhead / watts
+        return chips * sums.rated * machine.technology.economics.power_overhead / watts
 
     return LimitRow(RACK_POWER, share, description="power of the chips of a scale-up domain")

@@ -132,8 +132,9 @@ def asked(formulation: Formulation, programs: Program) -> Program:
     low[:, column], high[:, column] = formulation.slack_range
     for p in range(
         formulation.structure.kinds
-    ):  # the box of silicon ends where the reticle does, which may be what is relaxed
-        high[:, formulation.structure.variable("silicon", p)] += formulation.slack_range[1]
+    ):  # the boxes of silicon and power end where reticle and cooling do, which may be relaxed
+        for name in ("silicon", "power cap"):
+            high[:, formulation.structure.variable(name, p)] += formulation.slack_range[1]
     slack = np.broadcast_to(formulation.slack, programs.slack.shape)
     return dataclasses.replace(programs, slack=slack, low=low, high=high)
 

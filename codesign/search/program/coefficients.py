@@ -24,8 +24,8 @@ from codesign.performance.plan import degrees
 from codesign.physical.area import area, interposer_area, needed_edge
 from codesign.physical.cost import annuity, development_price, priced
 from codesign.physical.latency import sync_floor
-from codesign.physical.power import peak_power, static_power
-from codesign.search.program.keys import KIND_DEFINITIONS, OUTCOMES, PHYSICAL
+from codesign.physical.power import busy_power, peak_power, static_power
+from codesign.search.program.keys import DRAWN, ENERGIES, IDLE, KIND_DEFINITIONS, OUTCOMES, PHYSICAL
 from codesign.search.program.step_work import (
     StepWork,
     by_ratio,
@@ -209,36 +209,41 @@ def _kind_rows(
     )  # fmt: skip
     equipment, peak, idle, parts, edge, interposer = _affine(outputs, point)
     small = _affine(outputs, point.at[0].set(problems.spaces[p].low[0]))[3]
-    facility = peak * technology.economics.facility_price * economics.power_overhead
+    rated = jnp.zeros_like(peak).at[1 + PHYSICAL.index("power cap")].set(1.0)
+    facility = rated * technology.economics.facility_price * economics.power_overhead
     overhead = economics.power_overhead * economics.pue
-    development = peak * development_price(technology) * overhead
+    development = rated * development_price(technology) * overhead
     running = (equipment + development) * annuity(economics.cost_of_capital, economics.life)
     running = running + facility * annuity(economics.cost_of_capital, economics.facility_life)
     running = running / economics.utilisation + idle * overhead * economics.electricity_price
     busy = np.array([structure.monomial(name, p, busy=True) for name in ("one", *PHYSICAL)])
     capital = equipment + facility + development
-    own = (capital, peak * overhead, running, idle * overhead)
+    own = (capital, rated * overhead, running, idle * overhead)
     for name, row in zip(OUTCOMES, own, strict=True):
         rows.put(structure.function(name), busy, row * design.chips)
     one = jnp.zeros_like(equipment).at[0].set(1.0)
-    sums = Sums(one, equipment, peak, idle, edge, interposer)
+    sums = Sums(one, equipment, peak, idle, rated, edge, interposer)
     machine = Machine(design, technology)
     plain = np.array([0] + [structure.monomial(name, p) for name in PHYSICAL])
     for name, row in zip(KIND_DEFINITIONS, (parts, small), strict=True):
         rows.put(structure.function(name, p), plain, row)
+    columns = [0, *(structure.monomial(name, p) for name in IDLE)]
+    drawn = idle[np.array([0, *(1 + PHYSICAL.index(name) for name in IDLE)])]
+    for k in (k for k, (_, kind) in enumerate(structure.steps) if kind == p):
+        rows.put(structure.function("power", k), np.array(columns), drawn)
     for limit in machine_rows(problems):
         row = limit.share(sums, machine)  # pyright: ignore[reportOptionalCall]
         rows.put(structure.function(limit.name, p), plain, row)
 
 
-def _affine(outputs: Callable[[Array], Array], point: Float[Array, "7"]) -> Float[Array, "6 11"]:
+def _affine(outputs: Callable[[Array], Array], point: Float[Array, "7"]) -> Float[Array, "6 12"]:
     """Coefficients of (equipment, peak and idle power, silicon, edge, interposer) on 1 and the
-    monomials ``PHYSICAL``."""
+    monomials ``PHYSICAL``, of which the power cap is in none."""
     values, slope = outputs(point), jax.jacfwd(outputs)(point)
     affine = jnp.concatenate(
-        [(values - slope @ point)[:, None], slope, jnp.zeros((len(values), 3))], axis=1
+        [(values - slope @ point)[:, None], slope, jnp.zeros((len(values), 4))], axis=1
     )
-    size = jnp.concatenate([jnp.ones(1), point, jnp.ones(3)])
+    size = jnp.concatenate([jnp.ones(1), point, jnp.ones(4)])
     affine = jnp.where(jnp.abs(affine) * size[None] > 1e-12 * jnp.abs(values)[:, None], affine, 0.0)
     flops, silicon, hot_flops, hot_silicon, cold_flops = (
         1 + PHYSICAL.index(name)
@@ -265,17 +270,21 @@ def _step_rows(
     service, technology = problems.services[step.service], problems.kinds[step.kind].technology
     work = workload_of(service, step, batch)
     asked = machine_seconds(service, step, batch)
-    timed, energy = time_and_energy(design, table, work, plan, technology, problems.execution)
+    timed, (hot, cold) = time_and_energy(design, table, work, plan, technology, problems.execution)
+    busy = busy_power(design, technology, table.compute_bits) / design.peak_flops
     order = by_ratio(timed) if order is None else order
     _time_rows(structure, rows, k, timed, order)
     p = structure.steps[k][1]
     rows.put(structure.function("rate", p), structure.monomial("time", k), asked)
     economics = technology.economics
     overhead = economics.power_overhead * economics.pue
-    columns = np.array([structure.monomial("energy ratio", k), structure.monomial("one", k)])
-    joules = jnp.stack(energy) * design.chips * asked * overhead
+    columns = np.array([structure.monomial(name, k) for name in ENERGIES])
+    joules = jnp.stack([cold, hot, busy]) * design.chips * asked * overhead
     rows.put(OUTCOMES.index("energy"), columns, joules)
     rows.put(OUTCOMES.index("running"), columns, joules * economics.electricity_price)
+    columns = [structure.monomial(name, k) for name in DRAWN]
+    rows.put(structure.function("power", k), np.array(columns), jnp.stack([cold, hot, busy]))
+    rows.put(structure.function("throttle", k), 0, jnp.ones(()))
     groups = plan.pipeline * plan.context * plan.data
     enough = design.chips >= groups * (1.0 - 1e-9)
     rows.put(structure.function("plan", k), 0, jnp.where(enough, 1e-30, groups / design.chips))

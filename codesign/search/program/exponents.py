@@ -8,13 +8,24 @@ import numpy as np
 from codesign.search.program.keys import KIND_DEFINITIONS, PHYSICAL, SPECIALS, TEMPERED, TIMES
 from codesign.search.program.structure import Structure
 
+STEP_POWERS = {
+    "energy ratio": (0.0, True, False),
+    "busy time": (1.0, True, True),
+    "time": (1.0, False, False),
+    "1/time": (-1.0, False, False),
+    "energy ratio/time": (-1.0, True, False),
+    "busy": (0.0, True, True),
+}
+"""Monomials of a step: power of its time, whether times the energy ratio of its clock, and whether
+times the matrix rate at its clock."""
+
 
 class Exponents(NamedTuple):
     """Numbers of a structure: numpy constants of the compiled program."""
 
     basis: np.ndarray  # (basis, variables)
-    special: np.ndarray  # (basis, kinds · SPECIALS), 0 or 1
-    argument: np.ndarray  # (kinds · SPECIALS,) the variable of each special function
+    special: np.ndarray  # (basis, kinds · SPECIALS + steps), 0 or 1
+    argument: np.ndarray  # (kinds · SPECIALS + steps,) the variable of each special function
     powers: np.ndarray  # (functions, variables)
 
 
@@ -22,7 +33,8 @@ class Exponents(NamedTuple):
 def exponents(structure: Structure) -> Exponents:
     """Exponents of all monomials and functions."""
     basis = np.zeros((len(structure.basis), len(structure.variables)))
-    special = np.zeros((len(structure.basis), structure.kinds * len(SPECIALS)))
+    of_kinds = structure.kinds * len(SPECIALS)
+    special = np.zeros((len(structure.basis), of_kinds + len(structure.steps)))
     for p in range(structure.kinds):
         for name in PHYSICAL:
             row = structure.monomial(name, p)
@@ -34,14 +46,19 @@ def exponents(structure: Structure) -> Exponents:
         for name, (variable, power) in TIMES.items():
             basis[structure.monomial(name, p), structure.variable(variable, p)] = power
     for k, (_, p) in enumerate(structure.steps):
-        at = p * len(SPECIALS) + SPECIALS.index("energy ratio")
-        special[structure.monomial("energy ratio", k), at] = 1.0
-        basis[structure.monomial("time", k), structure.variable("time", k)] = 1.0
+        for name, (power, hot, busy) in STEP_POWERS.items():
+            row = structure.monomial(name, k)
+            special[row, of_kinds + k] = float(hot)
+            basis[row, structure.variable("time", k)] = power
+            basis[row, structure.variable("peak_flops", p)] = float(busy)
+            basis[row, structure.variable("step clock", k)] = float(busy)
+            basis[row, structure.variable("clock", p)] = -float(busy)
     argument = [
         structure.variable(name, p)
         for p in range(structure.kinds)
         for name in ("silicon", "sync_latency", "clock")
     ]
+    argument += [structure.variable("step clock", k) for k in range(len(structure.steps))]
     return Exponents(basis, special, np.array(argument), _powers(structure))
 
 
@@ -54,12 +71,10 @@ def _physical(
     if name in SPECIALS:
         special[first + SPECIALS.index(name)] = 1.0
     elif name in TEMPERED:
-        variable, is_hot = TEMPERED[name]
+        variable, clock, is_hot = TEMPERED[name]
         row[structure.variable(variable, p)] += 1.0
-        if is_hot:
-            special[first + SPECIALS.index("energy ratio")] = 1.0
-        else:
-            row[structure.variable("clock", p)] -= 1.0
+        row[structure.variable("clock", p)] += clock
+        special[first + SPECIALS.index("energy ratio")] = float(is_hot)
     elif name != "one":
         row[structure.variable(name, p)] += 1.0
 
@@ -75,10 +90,14 @@ def _powers(structure: Structure) -> np.ndarray:
                 powers[structure.function(name, p), structure.variable(variable, p)] = power
         powers[structure.function("rate", p), structure.variable("machine seconds", p)] = -1.0
     for k, (_, p) in enumerate(structure.steps):
+        clock, running = structure.variable("clock", p), structure.variable("step clock", k)
+        powers[structure.function("power", k), structure.variable("power cap", p)] = -1.0
+        powers[structure.function("throttle", k), [running, clock]] = 1.0, -1.0
         capacity = structure.variable("memory_capacity", p)
         powers[structure.function("capacity", k), capacity] = -1.0
         splits = [structure.function("step", k, r) for r in range(structure.operators[k] + 1)]
         powers[splits, structure.variable("time", k)] = -1.0
+        powers[splits, running], powers[splits, clock] = -1.0, 1.0
     for s in range(len(structure.services)):
         powers[structure.function("pace", s), structure.variable("pace")] = -1.0
     for b, (_, pace, rate) in enumerate(structure.bounds):

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from codesign.physical.voltage import energy_ratio
 from codesign.physical.wafer import die_price
 from codesign.search.program.exponents import Exponents
-from codesign.search.program.geometric_program import Program, Specials
+from codesign.search.program.geometric_program import KindSpecials, Program, Specials
 from codesign.search.program.keys import SPECIALS
 from codesign.search.program.structure import Structure
 
@@ -50,11 +50,13 @@ def packed(structure: Structure, program: Program) -> tuple[Packed, ...]:
 
 
 def special_values(
-    specials: Specials, arguments: Float[Array | np.ndarray, "kinds SPECIALS"]
+    specials: Specials, arguments: Float[Array | np.ndarray, "specials"]
 ) -> tuple[Array, Array, Array]:
-    """ln of the special functions with first and second derivative, shapes (kinds · SPECIALS,)."""
+    """ln of the special functions with first and second derivative, shapes (kinds · SPECIALS +
+    steps,): those of each kind, then the energy ratio at each step's clock."""
+    kinds = jnp.shape(specials.kinds.dies)[0]
 
-    def of_kind(own: Specials, at: Float[Array, "SPECIALS"]) -> Float[Array, "SPECIALS"]:
+    def of_kind(own: KindSpecials, at: Float[Array, "SPECIALS"]) -> Float[Array, "SPECIALS"]:
         die = jnp.log(die_price(own.logic, jnp.exp(at[0]) / own.dies))
         slack = jnp.maximum(jnp.exp(at[1]) - own.sync_floor, 1e-3 * own.sync_floor)
         return jnp.stack(
@@ -65,8 +67,11 @@ def special_values(
             ]
         )
 
-    def all_kinds(at: Float[Array, "kinds SPECIALS"]) -> Float[Array, "kinds SPECIALS"]:
-        return jax.vmap(of_kind)(specials, at)
+    def all_kinds(at: Float[Array, "specials"]) -> Float[Array, "specials"]:
+        own, steps = at[: kinds * len(SPECIALS)], at[kinds * len(SPECIALS) :]
+        found = jax.vmap(of_kind)(specials.kinds, own.reshape(kinds, len(SPECIALS)))
+        ratios = jnp.log(jax.vmap(energy_ratio)(jnp.exp(steps), specials.steps))
+        return jnp.concatenate([found.ravel(), ratios])
 
     def value_and_slope(at: Array) -> tuple[Array, Array]:
         return jax.jvp(
@@ -91,9 +96,7 @@ def functions(
     slices and by products with constants of 0 and 1: XLA makes loops of gathers and scatters.
     """
     blocks = packed(structure, program) if blocks is None else blocks
-    special, slope, bend = special_values(
-        program.specials, y[shape.argument].reshape(structure.kinds, len(SPECIALS))
-    )
+    special, slope, bend = special_values(program.specials, y[shape.argument])
     integers = units(structure, structure.integers)
     basis, specials = jnp.asarray(shape.basis), jnp.asarray(shape.special)
     powers = basis @ y + specials @ special

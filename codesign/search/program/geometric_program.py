@@ -11,10 +11,17 @@ from jaxtyping import Array, Float
 
 from codesign.hardware.technology import Logic
 from codesign.numerics.fields import ProgramArray, Real, RealArray
-from codesign.search.program.box import continuous_box, machine_second_range, whole_memory
+from codesign.search.program.box import HAIR, continuous_box, machine_second_range, whole_memory
 from codesign.search.program.coefficients import Sample, sample
 from codesign.search.program.structure import Structure
 from codesign.search.statement.problem import ProblemBatch
+from codesign.search.statement.space import CONTINUOUS
+
+LEAST_CAP = 1e-4
+"""Least power cap that is looked at, over the most that a package may be cooled for."""
+
+SLOWEST = 8.0
+"""How much longer than at its own clock a step may take under a power cap."""
 
 
 class Program(eqx.Module):
@@ -36,13 +43,21 @@ class Program(eqx.Module):
     specials: "Specials"
 
 
-class Specials(eqx.Module):
-    """What the functions of one variable need, leading axis the kinds of machine."""
+class KindSpecials(eqx.Module):
+    """What a kind's functions of one variable need, leading axis the kinds of machine."""
 
     logic: Logic
     dies: Real
     sync_floor: Real
     sync_price: Real
+
+
+class Specials(eqx.Module):
+    """What the functions of one variable need: those of kinds, and the process of each step's
+    machine for the energy at its clock."""
+
+    kinds: KindSpecials
+    steps: Logic  # leading axis the steps
 
 
 class BoundNumbers(NamedTuple):
@@ -91,8 +106,13 @@ def framed(
             kinds[p].technology.logic.fixed_area * kinds[p].dies,
             kinds[p].dies * kinds[p].technology.logic.reticle_area,
         )
-        bottom += [ends[0], jnp.log(jnp.stack([silicon[0] * 0.5, asked_low[p] * 0.5, low[p]]))]
-        top += [ends[1], jnp.log(jnp.stack([silicon[1] * 2.0, asked_high[p] * 2.0, high[p]]))]
+        coldest = kinds[p].technology.cooling.package_power
+        least, most = coldest * LEAST_CAP, coldest * 2.0
+        bottom += [
+            ends[0],
+            jnp.log(jnp.stack([silicon[0] * 0.5, least, asked_low[p] * 0.5, low[p]])),
+        ]
+        top += [ends[1], jnp.log(jnp.stack([silicon[1] * 2.0, most, asked_high[p] * 2.0, high[p]]))]
         names = ("stacks", "layers_most", "layers_fewest")
         rows = np.array([structure.function(name, p) for name in names])
         coefficients = coefficients.at[rows, 0].set(
@@ -100,10 +120,18 @@ def framed(
         )
     times_low, times_high = (
         jnp.min(samples.fastest, axis=0) * 0.5,
-        jnp.max(samples.slowest, axis=0) * 4.0,  # whole heads may take four times an even share
+        jnp.max(samples.slowest, axis=0)
+        * 4.0  # whole heads may take four times an even share
+        * SLOWEST,
     )
-    bottom += [jnp.log(times_low), jnp.log(low[chips : chips + services])]
-    top += [jnp.log(times_high), jnp.log(high[chips : chips + services])]
+    for k, (_, p) in enumerate(structure.steps):
+        own, clock = kinds[p].technology.logic, problems.spaces[p]
+        at = CONTINUOUS.index("clock")
+        clocks = jnp.minimum(own.clock_fewest, clock.low[at]) * (1.0 - HAIR), clock.high[at]
+        bottom.append(jnp.log(jnp.stack([times_low[k], clocks[0]])))
+        top.append(jnp.log(jnp.stack([times_high[k], clocks[1] * (1.0 + HAIR)])))
+    bottom.append(jnp.log(low[chips : chips + services]))
+    top.append(jnp.log(high[chips : chips + services]))
     bottom.append(jnp.stack([jnp.log(jnp.min(times_low)) - 12.0, jnp.zeros(())]))
     top.append(jnp.stack([jnp.log(jnp.sum(times_high)) + 12.0, jnp.zeros(())]))
     if structure.bounds:
@@ -118,11 +146,16 @@ def framed(
         high=jnp.concatenate(top),
         constants=samples.constants[0],
         specials=Specials(
-            logic=jax.tree.map(
-                lambda *leaves: jnp.stack(leaves), *[kind.technology.logic for kind in kinds]
+            KindSpecials(
+                logic=_stacked([kind.technology.logic for kind in kinds]),
+                dies=jnp.stack([kind.dies for kind in kinds]),
+                sync_floor=jnp.min(samples.sync_floor, axis=0),
+                sync_price=jnp.stack([kind.technology.links.sync_price for kind in kinds]),
             ),
-            dies=jnp.stack([kind.dies for kind in kinds]),
-            sync_floor=jnp.min(samples.sync_floor, axis=0),
-            sync_price=jnp.stack([kind.technology.links.sync_price for kind in kinds]),
+            _stacked([kinds[p].technology.logic for _, p in structure.steps]),
         ),
     )
+
+
+def _stacked(logics: list[Logic]) -> Logic:
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *logics)

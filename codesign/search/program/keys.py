@@ -28,7 +28,8 @@ class Key(NamedTuple):
     busy: bool = False
 
 
-KIND_VARIABLES = (*CONTINUOUS, "silicon", "machine seconds", "chips")
+KIND_VARIABLES = (*CONTINUOUS, "silicon", "power cap", "machine seconds", "chips")
+STEP_VARIABLES = ("time", "step clock")
 PHYSICAL = (
     "memory_bandwidth",
     "memory_capacity",
@@ -40,6 +41,7 @@ PHYSICAL = (
     "hot flops",
     "hot silicon",
     "cold flops",
+    "power cap",
 )
 """Monomials of a kind besides 1; hot is times the energy ratio of the clock, cold over the
 clock."""
@@ -50,14 +52,30 @@ TIMES = {
     "1/bandwidth": ("memory_bandwidth", -1.0),
 }
 """Monomials of a step's time: variable and power."""
+STEP_MONOMIALS = (
+    "one",
+    "energy ratio",
+    "busy time",
+    "time",
+    "1/time",
+    "energy ratio/time",
+    "busy",
+)
+"""Monomials of a step; busy is what its machine's matrix units switch at its clock."""
+ENERGIES = ("one", "energy ratio", "busy time")
+"""Those of a step's energy."""
+DRAWN = ("1/time", "energy ratio/time", "busy")
+"""Those of the power that a step draws above static power."""
 TEMPERED = {
-    "hot flops": ("peak_flops", True),
-    "hot silicon": ("silicon", True),
-    "cold flops": ("peak_flops", False),
+    "hot flops": ("peak_flops", 0.0, True),
+    "hot silicon": ("silicon", 0.0, True),
+    "cold flops": ("peak_flops", -1.0, False),
 }
-"""Physical monomials that depend on the clock: variable, and whether hot."""
+"""Physical monomials that depend on the clock: variable, power of the clock, and whether hot."""
 SPECIALS = ("die price", "sync price", "energy ratio")
-"""Functions of one variable of each kind."""
+"""Functions of one variable of each kind; each step has an energy ratio of its own clock too."""
+IDLE = ("memory_capacity", "link_bandwidth", "hot silicon")
+"""Physical monomials of a chip that does nothing, besides 1."""
 
 OUTCOMES = ("capital", "provisioned", "running", "energy")
 """Per output token of the fleet: USD s, W s, USD, J."""
@@ -71,6 +89,6 @@ MACHINE_ROWS = tuple(
 )
 """Limits of a kind of machine: sums first, then those that are straight lines."""
 SERVICE_LIMITS = ("promise", "pace", "first_token")
-DEFINITIONS = (*KIND_DEFINITIONS, "rate", "pace", "step", "plan")
+DEFINITIONS = (*KIND_DEFINITIONS, "rate", "pace", "step", "plan", "power", "throttle")
 """Functions that only define a lifted variable (or that a plan has chips enough): no limit of a
 technology or of a user."""

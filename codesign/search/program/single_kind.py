@@ -14,8 +14,8 @@ import numpy as np
 
 from codesign.numerics.compilation import SELDOM, compiled
 from codesign.search.program.coefficients import ABSENT
-from codesign.search.program.geometric_program import Program
-from codesign.search.program.keys import OUTCOMES, Key, Of
+from codesign.search.program.geometric_program import Program, Specials
+from codesign.search.program.keys import ENERGIES, OUTCOMES, Key, Of
 from codesign.search.program.structure import Structure
 
 ALLOWED = -1000.0
@@ -106,7 +106,7 @@ def _own(structure: Structure, p: int) -> np.ndarray:
     own = np.zeros((len(structure.functions), len(structure.basis)), bool)
     steps = [k for k, (_, kind) in enumerate(structure.steps) if kind == p]
     own[: len(OUTCOMES)] = [
-        (key.of is Of.STEP and key.index in steps and key.name in ("one", "energy ratio"))
+        (key.of is Of.STEP and key.index in steps and key.name in ENERGIES)
         or (key.busy and key.index == p)
         for key in structure.basis
     ]
@@ -141,6 +141,7 @@ def only(structure: Structure, kind: int, programs: Program) -> Program:
     some = np.asarray(own.any(axis=1))
     met = np.full(own.shape, ABSENT)
     met[:, 0] = ALLOWED
+    steps = np.array([k for k, (_, p) in enumerate(structure.steps) if p == kind], int)
 
     def taken(program: Program) -> Program:
         return Program(
@@ -152,7 +153,10 @@ def only(structure: Structure, kind: int, programs: Program) -> Program:
             low=program.low[part.variables],
             high=program.high[part.variables],
             constants=program.constants,
-            specials=jax.tree.map(lambda leaf: leaf[kind : kind + 1], program.specials),
+            specials=Specials(
+                jax.tree.map(lambda leaf: leaf[kind : kind + 1], program.specials.kinds),
+                jax.tree.map(lambda leaf: leaf[steps], program.specials.steps),
+            ),
         )
 
     return jax.vmap(taken)(programs)

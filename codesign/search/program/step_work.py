@@ -1,7 +1,6 @@
 """A step of the exact model as a function of rates: what its operators compute, move and wait
 for."""
 
-import dataclasses
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -14,7 +13,7 @@ from codesign.numerics.fields import Real
 from codesign.performance.execution import Execution, OverlappingWork
 from codesign.performance.plan import Plan
 from codesign.performance.step import Step, operator_names
-from codesign.physical.power import Work, dynamic_energy
+from codesign.physical.power import step_energies
 from codesign.search.statement.problem import ProblemBatch
 from codesign.search.statement.space import CONTINUOUS
 from codesign.workload.operator import PerOperator
@@ -106,11 +105,8 @@ def time_and_energy(
     """A step's work, and its energy on one chip at the nominal clock: matrix arithmetic, everything
     else [J]."""
     timed = run_step(design, table, work, plan, technology, execution)
-    moved = mean_work(timed)
-    cold = dataclasses.replace(moved, flops=jnp.zeros_like(moved.flops))
-    hot = Work(moved.flops, *(jnp.zeros_like(moved.flops) for _ in range(4)))
-    energies = (dynamic_energy(part, technology, table.compute_bits) for part in (hot, cold))
-    return step_work(design, timed, execution), tuple(energies)  # pyright: ignore[reportReturnType]
+    energies = step_energies(mean_work(timed), technology, table.compute_bits)
+    return step_work(design, timed, execution), energies
 
 
 def operator_counts(problems: ProblemBatch) -> tuple[int, ...]:

@@ -2,10 +2,11 @@
 choices and integers.
 
 With choice, chips and batches fixed, everything that the exact model says is a posynomial in the
-chosen quantities and in variables lifted out of it (silicon A of each kind, time T of each step,
-machine-seconds G of each kind and pace π of the users) and in three functions of one variable that
-are log-convex though not posynomials: the price of a die (of A), the price of low latency (of s),
-and the energy at a clock relative to the nominal one (of x). In the logarithms y of the variables
+chosen quantities and in variables lifted out of it (silicon A and power cap P of each kind, time T
+and clock c of each step, machine-seconds G of each kind and pace π of the users) and in functions
+of one variable that are log-convex though not posynomials: the price of a die (of A), the price of
+low latency (of s), and the energy at a clock relative to the nominal one (of x, of each c). In the
+logarithms y of the variables
 
     log f_j(y) = log Σ_m exp(C_jm + e_m(y)) + D_j·y
 
@@ -22,12 +23,17 @@ import numpy as np
 from codesign.limits import LimitRow
 from codesign.search.program.keys import (
     DEFINITIONS,
+    DRAWN,
+    ENERGIES,
+    IDLE,
     KIND_DEFINITIONS,
     KIND_VARIABLES,
     MACHINE_ROWS,
     OUTCOMES,
     PHYSICAL,
     SERVICE_LIMITS,
+    STEP_MONOMIALS,
+    STEP_VARIABLES,
     TIMES,
     Key,
     Of,
@@ -79,7 +85,7 @@ class Structure:
         """Keys of the variables."""
         return (
             *(Key(Of.KIND, p, name) for p in range(self.kinds) for name in KIND_VARIABLES),
-            *(Key(Of.STEP, k, "time") for k in range(len(self.steps))),
+            *(Key(Of.STEP, k, name) for k in range(len(self.steps)) for name in STEP_VARIABLES),
             *(Key(Of.SERVICE, s, "batch") for s in range(len(self.services))),
             *(Key(Of.FLEET, 0, name) for name in ("pace", "relaxation")),
         )
@@ -97,7 +103,7 @@ class Structure:
             found += [Key(Of.KIND, p, name, busy=True) for name in ("one", *PHYSICAL)]
             found += [Key(Of.KIND, p, name) for name in TIMES]
         for k in range(len(self.steps)):
-            found += [Key(Of.STEP, k, name) for name in ("one", "energy ratio", "time")]
+            found += [Key(Of.STEP, k, name) for name in STEP_MONOMIALS]
         return tuple(found)
 
     def monomial(self, name: str, index: int = 0, *, busy: bool = False) -> int:
@@ -127,6 +133,11 @@ class Structure:
         small += [Key(Of.SERVICE, s, name) for s in services for name in SERVICE_LIMITS]
         found.append(Block(tuple(small), (0, *times)))
         for k, (_, p) in enumerate(self.steps):
+            drawn = (*(self.monomial(name, p) for name in IDLE),)
+            drawn += tuple(self.monomial(name, k) for name in DRAWN)
+            found.append(
+                Block((Key(Of.STEP, k, "power"), Key(Of.STEP, k, "throttle")), (0, *drawn))
+            )
             own = (0, *(self.monomial(name, p) for name in TIMES))
             splits = tuple(Key(Of.STEP, k, "step", r) for r in range(self.operators[k] + 1))
             found.append(Block(splits, own))
@@ -193,10 +204,10 @@ def owners(structure: Structure) -> Owners:
             chips[structure.function(name, p)] = p
     for k, (service, p) in enumerate(structure.steps):
         own = structure.kinds + service
-        each = [structure.monomial(name, k) for name in ("one", "energy ratio")]
+        each = [structure.monomial(name, k) for name in ENERGIES]
         chips[np.ix_(outcomes, each)], batch[np.ix_(outcomes, each)] = p, own
         splits = [structure.function("step", k, r) for r in range(structure.operators[k] + 1)]
-        rows = [structure.function("capacity", k), *splits]
+        rows = [*(structure.function(name, k) for name in ("capacity", "power")), *splits]
         chips[rows], batch[rows] = p, own
         time = structure.monomial("time", k)
         rate = structure.function("rate", p)

@@ -59,7 +59,7 @@ class Totals(eqx.Module):
     system_tokens_per_second: Quantity = quantity("token/s", "tokens of all users of one machine")
     capital_cost: Quantity = quantity("USD", "equipment and facility of one machine")
     provisioned_power: Quantity = quantity(
-        "W", "facility, for all chips of one machine at their peak"
+        "W", "facility, for the rated power of all chips of one machine"
     )
     running_cost: Quantity = quantity("USD/s", "capital paid back, and energy, of one machine")
     cost_per_token: Quantity = quantity(
@@ -98,12 +98,14 @@ class Fleet(NamedTuple):
 
 
 def design_of(
-    space: Space, kind: Kind, values: Float[Array, "continuous"], chips: Real, white_silicon: Real
-) -> Design:
-    """A machine of a space and of a choice's kind."""
+    space: Space, kind: Kind, values: Float[Array, "continuous"], chips: Real, white_silicon: Real,
+    power_cap: Real = 0.0,
+) -> Design:  # fmt: skip
+    """A machine of a space and of a choice's kind; without a power cap unless told [W]."""
     design = design_at(space, values, chips, white_silicon)
     return dataclasses.replace(
         design,
+        power_cap=jnp.asarray(power_cap, jnp.result_type(design.clock)),
         dies=kind.dies,
         sram_capacity=kind.sram_capacity,
         scale_up_domain=kind.scale_up_domain,
@@ -116,6 +118,7 @@ def fleet(
     chips: Float[Array, "kinds"],
     batches: Float[Array, "services"],
     white_silicon: Float[Array, "kinds"],
+    power_caps: Float[Array, "kinds"],
     execution: Execution | None = None,
 ) -> Fleet:
     """Run a fleet on the exact model.
@@ -125,10 +128,11 @@ def fleet(
         values: continuous quantities of each kind, SI.
         chips, batches: as real numbers.
         white_silicon: logic area left empty on each kind [m²].
+        power_caps: of a package of each kind [W].
         execution: instead of the problem's.
     """
     designs = tuple(
-        design_of(space, problems.kinds[p], values[p], chips[p], white_silicon[p])
+        design_of(space, problems.kinds[p], values[p], chips[p], white_silicon[p], power_caps[p])
         for p, space in enumerate(problems.spaces)
     )
     return fleet_of(problems, designs, batches, execution)
@@ -136,9 +140,10 @@ def fleet(
 
 def fleet_of(
     problems: ProblemBatch, designs: tuple[Design, ...], batches: Float[Array, "services"],
-    execution: Execution | None = None,
+    execution: Execution | None = None, clocks: Sequence[Real] | None = None,
 ) -> Fleet:  # fmt: skip
-    """``fleet`` of given designs."""
+    """``fleet`` of given designs; each step at its clock, over the nominal one, or at the fastest
+    under its machine's power cap."""
     kinds, plans, tables = problems.kinds, problems.plans, problems.tables
     technologies = technologies_of(kinds)
     outcomes, seconds = (
@@ -156,6 +161,7 @@ def fleet_of(
             plans[k],
             technology,
             execution or problems.execution,
+            None if clocks is None else clocks[k],
         )
         outcomes.append(outcome)
         asked = machine_seconds(one, step, batches[step.service])
@@ -265,8 +271,8 @@ def _worst(
         design, technology = designs[step.kind], problems.kinds[step.kind].technology
         silicon = outcome.area.total
         idle = static_power(design, technology, silicon)
-        cost, peak = outcome.cost.equipment, outcome.peak_power
-        sums = sums_of(design, technology, silicon, cost, peak, idle)
+        cost, peak, rated = outcome.cost.equipment, outcome.peak_power, outcome.rated_power
+        sums = sums_of(design, technology, silicon, cost, peak, idle, rated)
         found.append(row.log_ratio(sums, Machine(design, technology), silicon))
     return jnp.max(jnp.stack(found))
 

@@ -49,8 +49,8 @@ class Bound:
         least, most: in the outcome's unit.
 
     A target is a bound on the side that costs something: nothing is gained beyond it. Totals, and
-    ``peak_power`` and ``area.total`` at most, keep the proof; what else is bounded makes a search
-    one by gradients, whose designs are ``LOCAL``.
+    ``rated_power``, ``peak_power`` and ``area.total`` at most, keep the proof; what else is bounded
+    makes a search one by gradients, whose designs are ``LOCAL``.
     """
 
     outcome: str | Callable[[Outcome], Real]
@@ -67,6 +67,7 @@ class Bound:
 
 SUMS: dict[str, tuple[str, Mapping[str, float]]] = {
     "peak_power": ("peak", {}),
+    "rated_power": ("rated", {}),
     "area.total": ("one", {"silicon": 1.0}),
 }
 """Outcomes of a machine that are sums of monomials: of ``limits.Sums``, and powers."""

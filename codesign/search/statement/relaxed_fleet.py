@@ -5,14 +5,17 @@ from jaxtyping import Array, Float
 
 from codesign.performance.execution import Execution
 from codesign.physical.latency import sync_floor
+from codesign.search.statement.choices import Kind
 from codesign.search.statement.fleet import Fleet, fleet
 from codesign.search.statement.problem import ProblemBatch
 from codesign.search.statement.space import CONTINUOUS
 
 LEAST_WHITE_SILICON, MOST_WHITE_SILICON = 1e-9, 1e-3  # [m²]
-OWN = len(CONTINUOUS) + 2
-"""Variables of each kind: the continuous quantities, white silicon, chips; after all kinds the
-batch of each service."""
+LEAST_CAP = 1e-3
+"""Least power cap over the most that a package may be cooled for."""
+OWN = len(CONTINUOUS) + 3
+"""Variables of each kind: the continuous quantities, white silicon, power cap, chips; after all
+kinds the batch of each service."""
 
 
 def box(problems: ProblemBatch) -> tuple[np.ndarray, np.ndarray]:
@@ -22,10 +25,16 @@ def box(problems: ProblemBatch) -> tuple[np.ndarray, np.ndarray]:
     the large one.
     """
     ends = []
-    for side, white in ((0, LEAST_WHITE_SILICON), (1, MOST_WHITE_SILICON)):
+    sides = ((0, LEAST_WHITE_SILICON, LEAST_CAP), (1, MOST_WHITE_SILICON, 1.0))
+    for side, white, share in sides:
         own = [
-            np.concatenate([np.asarray((space.low, space.high)[side]), [white, space.chips[side]]])
-            for space in problems.spaces
+            np.concatenate(
+                [
+                    np.asarray((space.low, space.high)[side]),
+                    [white, share * most_power(kind), space.chips[side]],
+                ]
+            )
+            for space, kind in zip(problems.spaces, problems.kinds, strict=True)
         ]
         ends.append(
             np.log(
@@ -35,6 +44,11 @@ def box(problems: ProblemBatch) -> tuple[np.ndarray, np.ndarray]:
             )
         )
     return ends[0], ends[1]
+
+
+def most_power(kind: Kind) -> float:
+    """Most power that a package may be cooled for, in any choice [W]."""
+    return float(np.max(np.asarray(kind.technology.cooling.package_power)))
 
 
 def fleet_at(
@@ -51,4 +65,5 @@ def fleet_at(
             links = kind.technology.links
             latency = sync_floor(own[p, -1], kind.scale_up_domain, links) + links.software_latency
             continuous = continuous.at[p, CONTINUOUS.index("sync_latency")].set(latency)
-    return fleet(problems, continuous, own[:, -1], values[count * OWN :], own[:, -2], execution)
+    batches = values[count * OWN :]
+    return fleet(problems, continuous, own[:, -1], batches, own[:, -3], own[:, -2], execution)

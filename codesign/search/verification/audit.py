@@ -18,7 +18,7 @@ from codesign.search.integers.formulation import Formulation, Subproblem, progra
 from codesign.search.program.exponents import exponents
 from codesign.search.program.functions import special_values
 from codesign.search.program.geometric_program import Program, Specials
-from codesign.search.program.keys import KIND_DEFINITIONS, OUTCOMES, SPECIALS, Of
+from codesign.search.program.keys import KIND_DEFINITIONS, OUTCOMES, Of
 from codesign.search.program.structure import Structure
 from codesign.search.solver.lanes import in_batches
 from codesign.search.statement.fleet import Fleet
@@ -73,11 +73,8 @@ def least_bend(structure: Structure, programs: Program) -> np.ndarray:
     """
     argument = exponents(structure).argument
     low, high = programs.low[:, argument], programs.high[:, argument]
-    shape = (len(low), structure.kinds, len(SPECIALS))
     bends = [
-        np.asarray(
-            _special_values(programs.specials, (low + part * (high - low)).reshape(shape))[2]
-        ).min(axis=1)
+        np.asarray(_special_values(programs.specials, low + part * (high - low))[2]).min(axis=1)
         for part in np.linspace(0.0, 1.0, BENDS)
     ]
     return np.min(bends, axis=0)
@@ -97,7 +94,13 @@ def lifted(structure: Structure, programs: Program, y: np.ndarray) -> tuple[np.n
         raise_to(structure.variable("silicon", p), defined, np.log(WHITE))
     for k, operators in enumerate(structure.operators):
         splits = [row("step", k, r) for r in range(operators + 1)]
+        clock = structure.variable("clock", structure.steps[k][1])
+        running = structure.variable("step clock", k)
+        y[:, running] = np.minimum(y[:, running], y[:, clock])
         raise_to(structure.variable("time", k), splits)
+    for p in range(structure.kinds):
+        drawn = [row("power", k) for k, (_, kind) in enumerate(structure.steps) if kind == p]
+        raise_to(structure.variable("power cap", p), drawn)
     for p in range(structure.kinds):
         raise_to(structure.variable("machine seconds", p), [row("rate", p)])
     raise_to(structure.variable("pace"), [row("pace", s) for s in range(len(structure.services))])
@@ -111,11 +114,7 @@ def values_at(structure: Structure, programs: Program, y: np.ndarray) -> np.ndar
     """Logarithms of all functions, shape (lanes, functions); in numpy, to compile nothing large."""
     shape = exponents(structure)
     specials: Specials = programs.specials
-    special = np.asarray(
-        _special_values(
-            specials, y[:, shape.argument].reshape(len(y), structure.kinds, len(SPECIALS))
-        )[0]
-    )
+    special = np.asarray(_special_values(specials, y[:, shape.argument])[0])
     logs = y @ shape.basis.T + special @ shape.special.T
     terms = programs.coefficients + logs[:, None, :]
     largest = terms.max(axis=2, keepdims=True)

@@ -63,7 +63,8 @@ def exact_fleets(
                 values[structure.variable("silicon", p)],
             )
             chosen = values[first : first + len(CONTINUOUS)]
-            bare = design_of(space, kind, chosen, numbers[p], jnp.zeros_like(silicon))
+            cap = values[structure.variable("power cap", p)]
+            bare = design_of(space, kind, chosen, numbers[p], jnp.zeros_like(silicon), cap)
             bits = [
                 problem.tables[j].compute_bits
                 for j, step in enumerate(problem.steps)
@@ -74,7 +75,8 @@ def exact_fleets(
                 dataclasses.replace(bare, white_silicon=jnp.maximum(silicon - parts, 0.0))
             )
         batches = numbers[structure.kinds : structure.kinds + len(problem.services)]
-        return fleet_of(problem, tuple(designs), batches)
+        clocks = [values[structure.variable("step clock", k)] for k in range(len(problem.steps))]
+        return fleet_of(problem, tuple(designs), batches, clocks=clocks)
 
     return each_lane(fleet, problems, choices, integers, y)
 

@@ -63,6 +63,7 @@ def residuals(
                 [
                     *(float(getattr(design, name)) for name in CONTINUOUS),
                     float(design.white_silicon),
+                    float(design.power_cap),
                     float(design.chips),
                 ]
             )
@@ -83,7 +84,7 @@ def residuals(
         )
         used[-1] -= pool.pace_limit[subproblems[k].weighting]
         free = np.concatenate(
-            [np.r_[np.ones(len(CONTINUOUS) + 1, bool), False]] * kinds
+            [np.r_[np.ones(len(CONTINUOUS) + 2, bool), False]] * kinds
             + [np.zeros(len(problems.services), bool)]
         )
         wish = pool.weights[subproblems[k].weighting] @ slope
