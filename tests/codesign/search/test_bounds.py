@@ -39,11 +39,13 @@ CHUNK = 2**16
 @functools.partial(jax.jit, static_argnums=(0,))
 def weighted(goals: Any, problems: Any, weights: Any, values: Any, white_silicon: Any) -> Any:
     """Weighted log goals of many designs at the integers of ``TASK`` on the exact model, +∞ where a
-    limit is broken."""
+    limit is broken; each with the least power cap at which its step runs at the design's clock."""
 
     def one(x: Any, white: Any) -> Any:
         chips, batch = (jnp.asarray([float(number)]) for number in SUBPROBLEM.integers[:2])
-        found = fleet(problems.at(0), x[None], chips, batch, white[None])
+        without = fleet(problems.at(0), x[None], chips, batch, white[None], jnp.zeros(1))
+        caps = without.outcomes[0].mean_power[None]
+        found = fleet(problems.at(0), x[None], chips, batch, white[None], caps)
         return jnp.where(
             jnp.max(found.limits) <= 0.0, weights @ log_goals(GOALS, found.totals), jnp.inf
         )

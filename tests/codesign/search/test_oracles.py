@@ -4,7 +4,8 @@ CVXPY solves a transcription of its own (``dgp_value``): areas, powers, prices, 
 written as posynomials from the technology's numbers and the operators' loads, exact in every term,
 the price of a die too: A/(gross · (1 − 2√2·√A/d)) · (1 + A·c·D/α)^α. None of the program's
 coefficients enter it. SLSQP descends the exact model itself (``evaluation.assess`` with the step's
-time and the silicon as variables, as the search has them) with JAX's gradients.
+time and clock, the power cap and the silicon as variables, as the search has them) with JAX's
+gradients.
 """
 
 import dataclasses
@@ -18,16 +19,19 @@ import pytest
 from scipy.optimize import minimize
 
 import codesign
-from codesign.evaluation import assess, run_step
+from codesign.evaluation import assess, mean_work, run_step
 from codesign.limits import LIMIT_NAMES, stack_limits
 from codesign.performance.communication import communication
 from codesign.performance.load import footprint, step_load
 from codesign.performance.plan import degrees
 from codesign.physical.area import area, precision_ratio
 from codesign.physical.latency import sync_floor, tiers
+from codesign.physical.power import busy_power, static_power, step_energies
+from codesign.physical.voltage import energy_ratio
 from codesign.physical.warpage import warpage
 from codesign.search import Choice, Kind
 from codesign.search.integers.formulation import Subproblem
+from codesign.search.program.box import HAIR
 from codesign.search.solver.lanes import double_precision
 from codesign.search.statement.fleet import Totals
 from codesign.search.statement.goals import TOTALS, log_goals
@@ -177,8 +181,8 @@ def step_time(case: Case, parts: Parts, x: dict[str, cp.Variable]) -> Any:
 
 
 def areas_and_powers(case: Case, parts: Parts, x: dict[str, Any]) -> tuple[Any, Any, Any, Any, Any]:
-    """Sum of the parts [m²], peak and idle power [W], interposer [m²], edge needed [m];
-    posynomials."""
+    """Sum of the parts [m²], busy power at the step's clock and idle power [W], interposer [m²],
+    edge needed [m]; posynomials."""
     t, d = numbers(parts.technology), numbers(parts.design)
     logic, memory, links = t.logic, t.memory, t.links
     gain, energy = (
@@ -209,18 +213,16 @@ def areas_and_powers(case: Case, parts: Parts, x: dict[str, Any]) -> tuple[Any, 
         + layers * memory.layer_power
         + links.idle_power * x["link_bandwidth"]
     )
-    matrix = logic.matrix_energy * energy * ratio
-    byte = memory.access_energy + 2.0 * logic.sram_energy
-    wire = links.energy - links.idle_power
-    peak = idle + matrix * x["peak_flops"] + byte * x["memory_bandwidth"]
-    peak = peak + wire * x["link_bandwidth"] if wire > 0 else peak
+    running = cp.power(logic.voltage_floor + (1.0 - logic.voltage_floor) * x["running"], 2)
+    product = logic.matrix_energy * energy * running
+    busy = logic.ungated_share * product * x["peak_flops"] * x["running"] / x["clock"]
     interposer = t.packaging.area_ratio * (x["silicon"] + count * memory.footprint)
     edge = count * memory.edge + x["link_bandwidth"] / links.edge_density
-    return silicon, peak, idle, interposer, edge
+    return silicon, busy, idle, interposer, edge
 
 
 def dynamic(case: Case, parts: Parts, x: dict[str, Any]) -> Any:
-    """Energy of a step on one chip beyond its idle power [J]."""
+    """Energy of a step on one chip beyond its idle and busy power [J]."""
     t, energy = numbers(parts.technology), parts.technology.logic
     load = step_load(
         parts.table,
@@ -240,11 +242,12 @@ def dynamic(case: Case, parts: Parts, x: dict[str, Any]) -> Any:
             parts.table.compute_bits, energy.energy_ratio_8bit, energy.energy_ratio_4bit
         )
     )
-    ratio = cp.power(t.logic.voltage_floor + (1.0 - t.logic.voltage_floor) * x["clock"], 2)
+    ratio = cp.power(t.logic.voltage_floor + (1.0 - t.logic.voltage_floor) * x["running"], 2)
     byte = t.memory.access_energy + 2.0 * t.logic.sram_energy
     wire = (t.links.energy - t.links.idle_power) * float(jnp.sum(together.wire))
     flops = float(jnp.sum(load.flops * load.mean_flops))
-    return t.logic.matrix_energy * each * flops * ratio + byte * moved + (wire if wire > 0 else 0.0)
+    product = t.logic.matrix_energy * each * (1.0 - t.logic.ungated_share) * ratio
+    return product * flops + byte * moved + (wire if wire > 0 else 0.0)
 
 
 def die_price(logic: Any, die: Any) -> Any:
@@ -259,9 +262,7 @@ def die_price(logic: Any, die: Any) -> Any:
     return logic.wafer_price * per_die * cp.power(1.0 + killed * die, logic.defect_clustering)
 
 
-def money(
-    case: Case, parts: Parts, x: dict[str, Any], peak: Any, interposer: Any
-) -> tuple[Any, Any]:
+def money(case: Case, parts: Parts, x: dict[str, Any], interposer: Any) -> tuple[Any, Any]:
     """Equipment and facility of one chip [USD]."""
     t, d = numbers(parts.technology), numbers(parts.design)
     economics, links, packaging = t.economics, t.links, t.packaging
@@ -288,7 +289,7 @@ def money(
     latency = links.sync_price / (x["sync_latency"] * cp.one_minus_pos(floor / x["sync_latency"]))
     equipment = economics.chip_markup * (logic + memory + package) + network + latency
     equipment = equipment + economics.server_price + t.cooling.price
-    return equipment, economics.facility_price * economics.power_overhead * peak
+    return equipment, economics.facility_price * economics.power_overhead * x["cap"]
 
 
 def annuity(rate: float, life: float) -> float:
@@ -298,18 +299,19 @@ def annuity(rate: float, life: float) -> float:
 def dgp_value(case: Case, parts: Parts, low: np.ndarray, high: np.ndarray) -> float:
     """Optimum of the weighted sum of log goals by CVXPY."""
     t, chips, batch = numbers(parts.technology), float(case.chips), float(case.batch)
-    x: dict[str, Any] = {name: cp.Variable(pos=True) for name in (*CONTINUOUS, "silicon")}
-    silicon, peak, idle, interposer, edge = areas_and_powers(case, parts, x)
+    lifted = ("silicon", "cap", "running")
+    x: dict[str, Any] = {name: cp.Variable(pos=True) for name in (*CONTINUOUS, *lifted)}
+    silicon, busy, idle, interposer, edge = areas_and_powers(case, parts, x)
     time = cp.Variable(pos=True)
-    equipment, facility = money(case, parts, x, peak, interposer)
+    equipment, facility = money(case, parts, x, interposer)
     economics = t.economics
     overhead, meter = economics.power_overhead, economics.power_overhead * economics.pue
-    energy = (dynamic(case, parts, x) + idle * time) * chips * meter / batch
+    energy = (dynamic(case, parts, x) + (idle + busy) * time) * chips * meter / batch
     paid = equipment * annuity(economics.cost_of_capital, economics.life)
     paid = paid + facility * annuity(economics.cost_of_capital, economics.facility_life)
     goals = {
         "tokens/s/$": time * (equipment + facility) * chips / batch,
-        "tokens/s/W": time * peak * chips * overhead * economics.pue / batch,
+        "tokens/s/W": time * x["cap"] * chips * overhead * economics.pue / batch,
         "tokens/s/user": time,
         "$/token": (
             paid * time * chips / (batch * economics.utilisation)
@@ -326,9 +328,12 @@ def dgp_value(case: Case, parts: Parts, low: np.ndarray, high: np.ndarray) -> fl
     d, count = numbers(parts.design), x["memory_bandwidth"] / t.memory.stack_bandwidth
     layers = x["memory_capacity"] / memory.layer_capacity / count
     bow = float(warpage(jnp.asarray(1.0), parts.technology.packaging))
-    flux = peak / x["silicon"]
+    flux = x["cap"] / x["silicon"]
     constraints = [
-        step_time(case, parts, x) <= time,
+        step_time(case, parts, x) * x["clock"] / x["running"] <= time,
+        x["running"] <= x["clock"],
+        t.logic.clock_fewest <= x["running"],
+        dynamic(case, parts, x) / time + idle + busy <= x["cap"],
         silicon <= x["silicon"],
         x["silicon"] <= d.dies * t.logic.reticle_area,
         edge <= packaging.usable_edge * 2.0 * (d.dies + 1.0) * cp.power(x["silicon"] / d.dies, 0.5),
@@ -336,7 +341,7 @@ def dgp_value(case: Case, parts: Parts, low: np.ndarray, high: np.ndarray) -> fl
         layers <= memory.max_layers,
         memory.min_layers <= layers,
         flux <= cooling.power_density,
-        peak <= cooling.package_power,
+        x["cap"] <= cooling.package_power,
         flux * cooling.area_resistance <= cooling.logic_temperature - cooling.coolant_temperature,
         flux * cooling.area_resistance * memory.thermal_coupling
         <= cooling.memory_temperature - cooling.coolant_temperature,
@@ -377,7 +382,8 @@ def test_geometric_programming_agrees(solved, record_property):
 def exact_functions(case: Case, parts: Parts) -> Any:
     """The exact model in smooth pieces: y → (weighted goal, what must be at most 0).
 
-    y: logarithms of the continuous quantities, silicon, step time, and the time of each operator.
+    y: logarithms of the continuous quantities, silicon, power cap, clock of the step, its time, and
+    the time of each operator.
     First in what must be at most 0 come the limits of ``LIMIT_NAMES``.
     """
     execution, count = codesign.Operatorwise(), len(CONTINUOUS)
@@ -391,13 +397,23 @@ def exact_functions(case: Case, parts: Parts) -> Any:
         timed = run_step(
             design, parts.table, parts.workload, case.plan, parts.technology, execution
         )
-        silicon, time, each = x[count], x[count + 1], x[count + 2 :]
-        own = area(design, parts.technology, parts.table.compute_bits)
-        judged = (parts.workload, case.plan, parts.technology, parts.table.compute_bits)
-        outcome = assess(design, *judged, timed, time, kept, filled, own, silicon)
+        silicon, cap, clock, time = x[count : count + 4]
+        each, bits = x[count + 4 :], parts.table.compute_bits
+        own = area(design, parts.technology, bits)
+        parted = dataclasses.replace(own, white=own.white + silicon - own.total)
+        judged = (parts.workload, case.plan, parts.technology, bits)
+        hot, cold = step_energies(mean_work(timed), parts.technology, bits)
+        ratio = energy_ratio(clock, parts.technology.logic)
+        drawn = (hot * ratio + cold) / time + busy_power(design, parts.technology, bits, clock)
+        drawn = drawn + static_power(design, parts.technology, silicon)
+        capped = dataclasses.replace(design, power_cap=cap)
+        slowed = dataclasses.replace(timed, time=time)
+        outcome = assess(capped, *judged, slowed, clock, kept, filled, parted, power=drawn)
         busy = jnp.maximum(timed.compute, timed.vector)
         together = jnp.sum(each) + jnp.sum(timed.latency) + jnp.sum(timed.transfer)
-        lifted = [jnp.log(own.total / silicon)[None], jnp.log(together / time)[None]]
+        slower = together * design.clock / clock
+        lifted = [jnp.log(own.total / silicon)[None], jnp.log(slower / time)[None]]
+        lifted += [jnp.log(drawn / cap)[None], jnp.log(clock / design.clock)[None]]
         lifted += [
             jnp.maximum(busy / each, 1e-9) - 1.0,
             jnp.maximum(timed.memory / each, 1e-9) - 1.0,
@@ -426,12 +442,14 @@ def descend_by_kind(case: Case, problem: Posed) -> tuple[float, dict[str, float]
     each = np.log(np.maximum(np.asarray(jnp.maximum(timed.operators, 0.0)), 1e-12))
     low, high = np.log(np.asarray(box.low)), np.log(np.asarray(box.high))
     silicon = np.log(1e-4 * case.dies), np.log(1e-3 * case.dies)
-    start = np.concatenate(
-        [0.5 * (low + high), [np.mean(silicon), np.log(float(timed.time))], each]
-    )
+    slowest = float(parts.technology.logic.clock_fewest) * (1.0 - HAIR)  # as the search's box
+    first = [np.mean(silicon), np.log(1e3), np.log(0.9), np.log(float(timed.time))]
+    start = np.concatenate([0.5 * (low + high), first, each])
     bounds = [
         *zip(low, high, strict=True),
         silicon,
+        (np.log(10.0), np.log(1e5)),
+        (np.log(slowest), high[-1]),
         (-25.0, 5.0),
         *((e - 12.0, e + 12.0) for e in each),
     ]
