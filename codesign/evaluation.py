@@ -12,7 +12,7 @@ from codesign.limits import Judged, Machine, judge_limits, sums_of
 from codesign.numerics.compilation import computed_once
 from codesign.numerics.curvature import Curvature, declares
 from codesign.numerics.fields import Real
-from codesign.numerics.ties import at_least, at_most
+from codesign.numerics.ties import at_least
 from codesign.outcome import Outcome
 from codesign.performance.execution import Execution, attained_rates
 from codesign.performance.load import Footprint, footprint
@@ -26,16 +26,13 @@ from codesign.physical.area import (
     precision_ratio,
 )
 from codesign.physical.power import (
-    Work,
-    busy_power,
     peak_power,
     provisioned_power,
     static_power,
-    step_energies,
 )
-from codesign.physical.power_cap import Draw, fastest_clock, rated_power, room_above
-from codesign.physical.voltage import energy_ratio
+from codesign.physical.power_cap import rated_power
 from codesign.spoiling import spoiled
+from codesign.throttling import measured_power, run_under_cap
 from codesign.validity import check, far_from_legal, legal
 from codesign.workload import phases
 from codesign.workload.operators import OperatorTable, operator_table
@@ -156,11 +153,14 @@ def judge_table(
     technology: Technology,
     execution: Execution,
     clock: Real | None = None,
+    *,
+    throttled: bool = True,
 ) -> Outcome:
     """``evaluate_table`` of legal arguments, taken as they are: a search's are legal by its box.
 
     ``clock`` is at which the step runs, over the nominal one; the fastest under the design's power
-    cap unless told.
+    cap unless told. One that is not ``throttled`` runs at the design's clock, and its limit says
+    how far it is over the cap.
     """
     timed = computed_once(run_step(design, table, workload, plan, technology, execution))
     silicon = area(design, technology, table.compute_bits)
@@ -177,22 +177,8 @@ def judge_table(
         filled=execution.fillable(technology.attainable),
         parts=silicon,
         power=measured_power(design, technology, table, timed, execution),
+        throttled=throttled,
     )
-
-
-def measured_power(
-    design: Design, technology: Technology, table: OperatorTable, timed: Step, execution: Execution
-) -> Real | None:
-    """Mean power of a chip as measurements of it say [W], None where the execution knows none
-    (``Execution.mean_power``)."""
-    work = mean_work(timed)
-    operations = (
-        work.flops
-        * at_most(table.compute_bits / 16.0, 1.0)
-        * energy_ratio(design.clock, technology.logic)
-    )
-    moved = work.memory_bytes + work.pool_bytes
-    return execution.mean_power(moved, operations, timed.time)
 
 
 @declares(
@@ -232,19 +218,6 @@ def run_step(
     return execution.step(design, table, workload.phase, plan, rates, technology.attainable.link)
 
 
-def mean_work(timed: Step) -> Work:
-    """What the mean chip computes and moves in a step: routed experts leave it less than the
-    busiest."""
-    share, moved = timed.load.mean_bytes, timed.traffic
-    return Work(
-        flops=jnp.sum(timed.equivalent_flops * timed.load.mean_flops),
-        memory_bytes=jnp.sum(moved.main * share),
-        on_chip_bytes=jnp.sum(moved.on_chip * share),
-        wire_bytes=timed.wire,
-        pool_bytes=jnp.sum(moved.pool * share),
-    )
-
-
 def assess(
     design: Design,
     workload: Workload,
@@ -257,6 +230,8 @@ def assess(
     filled: Real,
     parts: Area,
     power: Real | None = None,
+    *,
+    throttled: bool = True,
 ) -> Outcome:
     """Judge a step under the machine's power cap, and price the machine.
 
@@ -269,6 +244,7 @@ def assess(
         parts: area by part.
         power: mean power of a chip, if measurements say it; what the technology's energies add up
             to otherwise [W].
+        throttled: whether the cap slows it down.
     """
     phase, silicon = workload.phase, parts.total
     peak = peak_power(design, technology, silicon, compute_bits)
@@ -276,7 +252,7 @@ def assess(
     rated = rated_power(design, peak)
     if power is None:
         step_time, clock, mean = run_under_cap(
-            design, technology, compute_bits, timed, clock, idle, rated
+            design, technology, compute_bits, timed, clock, idle, rated, throttled=throttled
         )
     else:  # measured time and power are those under the cap; they are provisioned for at least
         step_time, clock, mean, rated = timed.time, design.clock, power, at_least(rated, power)
@@ -292,6 +268,7 @@ def assess(
     judged = Judged(
         sums_of(design, technology, silicon, price.equipment, peak, idle, rated),
         Machine(design, technology), silicon, plan, kept, filled, time_per_token, workload.promise,
+        mean,
     )  # fmt: skip
     return Outcome(
         step_time=step_time,
@@ -318,29 +295,6 @@ def assess(
         footprint=kept,
         step=timed,
     )
-
-
-def run_under_cap(
-    design: Design,
-    technology: Technology,
-    compute_bits: Real,
-    timed: Step,
-    clock: Real | None,
-    idle: Real,
-    rated: Real,
-) -> tuple[Real, Real, Real]:
-    """Time [s], clock [1] and mean power [W] of a step under a machine's power cap.
-
-    A machine without one runs at its own clock.
-    """
-    hot, cold = step_energies(mean_work(timed), technology, compute_bits)
-    busy = busy_power(design, technology, compute_bits)
-    draw = Draw(timed.time, hot, cold, busy, design.clock, technology.logic)
-    room, capped = room_above(idle, rated), design.power_cap > 0.0
-    if clock is None:
-        clock = jnp.where(capped, fastest_clock(draw, room), design.clock)
-    time = jnp.where(capped, draw.time_at(clock, room), timed.time)
-    return time, clock, draw.power_at(clock, time) + idle
 
 
 def _other_tiers(design: Design, plan: Plan) -> Real:

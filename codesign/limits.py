@@ -24,6 +24,7 @@ from codesign.performance.load import Footprint
 from codesign.performance.plan import Plan
 from codesign.physical.area import interposer_area, needed_edge, usable_edge
 from codesign.physical.latency import sync_floor
+from codesign.physical.power_cap import TIE
 from codesign.physical.thermal import LEAST_RISE, junction_rise
 from codesign.physical.warpage import warpage
 
@@ -62,6 +63,7 @@ class Judged(NamedTuple):
     filled: Real  # [1] share of main memory that they may fill
     time_per_token: Real  # [s]
     promise: Real  # [s]
+    drawn: Real  # [W] mean power of a chip
 
 
 class Owner(enum.Enum):
@@ -218,8 +220,8 @@ ROWS: tuple[LimitRow, ...] = (
     ),
     LimitRow(
         "power_cap", owner=Owner.CHOICE,
-        description="power of a chip that does nothing against the power cap",
-        exact=lambda j: jnp.log(j.sums.idle / j.sums.rated),
+        description="mean power against the power cap",
+        exact=lambda j: jnp.log(j.drawn / (j.sums.rated * (1.0 + TIE))),
     ),
     LimitRow(
         "temperature", words="junction temperature",
@@ -325,14 +327,9 @@ def limit_words(name: str) -> str:
 
 
 def sums_of(
-    design: Design,
-    technology: Technology,
-    silicon: Real,
-    equipment: Real,
-    peak: Real,
-    idle: Real,
-    rated: Real,
-) -> Sums:
+    design: Design, technology: Technology, silicon: Real, equipment: Real,
+    peak: Real, idle: Real, rated: Real,
+) -> Sums:  # fmt: skip
     """Gather what a machine's limits are made of on the exact model.
 
     Args:

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from codesign.evaluation import evaluate_table, measured_power
+from codesign.evaluation import evaluate_table
 from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
 from codesign.numerics.compilation import OFTEN, compiled
@@ -29,6 +29,7 @@ from codesign.planning.demand import Demand
 from codesign.planning.layouts import Layout
 from codesign.planning.machine import Machine
 from codesign.search.solver.packing import Packing
+from codesign.throttling import measured_power
 from codesign.workload.operators import OperatorTable, operator_table, unnamed
 from codesign.workload.phases import Decode, Draft, Prefill
 from codesign.workload.precision import Precision

@@ -14,9 +14,9 @@ import numpy as np
 
 import codesign
 import hardware_priors
-from codesign.evaluation import mean_work
 from codesign.numerics.units import PICO
 from codesign.physical.power import byte_energy, static_power
+from codesign.throttling import mean_work
 from codesign.workload.catalogue import model
 from experiments.reproductions.energy_points import Compared, Measured, read
 from experiments.reproductions.table import Column, Settings, Table

@@ -15,6 +15,7 @@ from codesign.numerics.units import BITS_PER_BYTE, GIGA, PICO, SQUARE_MILLIMETRE
 from codesign.physical.area import area
 from codesign.physical.power import (
     Work,
+    busy_power,
     byte_energy,
     dynamic_energy,
     flop_energy,
@@ -49,6 +50,7 @@ def by_hand() -> Technology:
         energy_ratio_4bit=real(0.2),
         sram_energy=real(0.13 * BITS_PER_BYTE * PICO),
         leakage=real(0.1 / SQUARE_MILLIMETRE),
+        ungated_share=real(0.7),
     )
     memory = dataclasses.replace(
         n3.memory,
@@ -87,10 +89,10 @@ def test_peak_power(by_hand):
 @pytest.mark.parametrize(
     ("flops", "memory", "wire", "joules"),
     [
-        (1e12, 0.0, 0.0, 0.12),  # a teraFLOP at 8 bit
+        (1e12, 0.0, 0.0, 0.036),  # a teraFLOP at 8 bit: 0.3 of 0.12 J, the rest is busy power
         (0.0, 1e10, 0.0, 0.3408),  # 10 GB at 32 pJ/B, and twice through SRAM at 1.04 pJ/B
         (0.0, 0.0, 1e9, 0.05),  # 1 GB at 80 − 30 pJ/B: the rest is drawn anyway
-        (1e12, 1e10, 1e9, 0.5108),
+        (1e12, 1e10, 1e9, 0.4268),
     ],
 )
 def test_dynamic_energy(by_hand, flops, memory, wire, joules):
@@ -102,6 +104,12 @@ def test_dynamic_energy(by_hand, flops, memory, wire, joules):
         pool_bytes=real(0.0),
     )
     assert float(dynamic_energy(work, by_hand, real(8.0))) == approx(joules)
+
+
+def test_busy_power(by_hand):
+    # 0.7 of 5200 TFLOP/s × 0.12 pJ = 436.8 W; half the clock at V/V₀ = 0.61: × 0.5 × 0.3721
+    assert float(busy_power(CHIP, by_hand, real(8.0))) == approx(436.8)
+    assert float(busy_power(CHIP, by_hand, real(8.0), 0.5)) == approx(436.8 * 0.5 * 0.3721)
 
 
 def test_provisioned_power(by_hand):

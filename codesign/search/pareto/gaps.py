@@ -10,6 +10,10 @@ ROUNDS = 4
 GAPS = 12
 """Rounds of refinement, and new weightings in each."""
 
+BY_SPEED = 0.25
+"""Share of a gap's squared length above which it is one in speed: a third where all of three
+objectives differ alike."""
+
 
 def longest_gaps(logs: RealArray, count: int) -> list[tuple[int, int]]:
     """The longest edges of the front's minimum spanning tree, as pairs of rows, longest first.
@@ -42,8 +46,8 @@ def asked_between(
     time per token asked for (gaps,).
 
     Weights between those of the ends find a design between them only where the front bulges; with
-    whole chips and batches it has dents. Where the ends differ mostly in speed, the speed halfway
-    is asked for instead, and weighed least (the ε-constraint method, Miettinen, Nonlinear
+    whole chips and batches it has dents. Where the ends differ much in speed, the speed halfway is
+    asked for instead, and weighed least (the ε-constraint method, Miettinen, Nonlinear
     Multiobjective Optimization, 1999, §3.2).
 
     Args:
@@ -58,7 +62,7 @@ def asked_between(
     for one, other in gaps:
         mean, fast = 0.5 * (weights[one] + weights[other]), goals.pace > 0.0
         length = ((logs[one] - logs[other]) / np.where(spread > 0, spread, 1.0)) ** 2
-        by_speed = length[fast].sum() > 0.5 * length.sum()
+        by_speed = length[fast].sum() > BY_SPEED * length.sum()
         mean = np.where(fast & by_speed, LEAST_WEIGHT, mean) if not fast.all() else mean
         found.append(mean / mean.sum())
         pace_limit.append(0.5 * (paces[one] + paces[other]) if by_speed else np.inf)

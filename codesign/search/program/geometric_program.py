@@ -17,8 +17,8 @@ from codesign.search.program.structure import Structure
 from codesign.search.statement.problem import ProblemBatch
 from codesign.search.statement.space import CONTINUOUS
 
-LEAST_CAP = 1e-4
-"""Least power cap that is looked at, over the most that a package may be cooled for."""
+LEAST_CAP = 1.0
+"""Least power cap that is looked at [W]."""
 
 SLOWEST = 8.0
 """How much longer than at its own clock a step may take under a power cap."""
@@ -106,8 +106,8 @@ def framed(
             kinds[p].technology.logic.fixed_area * kinds[p].dies,
             kinds[p].dies * kinds[p].technology.logic.reticle_area,
         )
-        coldest = kinds[p].technology.cooling.package_power
-        least, most = coldest * LEAST_CAP, coldest * 2.0
+        most = kinds[p].technology.cooling.package_power * 2.0
+        least = jnp.full_like(most, LEAST_CAP)
         bottom += [
             ends[0],
             jnp.log(jnp.stack([silicon[0] * 0.5, least, asked_low[p] * 0.5, low[p]])),

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from codesign.evaluation import mean_work, run_step
+from codesign.evaluation import run_step
 from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
 from codesign.numerics.fields import Real
@@ -16,6 +16,7 @@ from codesign.performance.step import Step, operator_names
 from codesign.physical.power import step_energies
 from codesign.search.statement.problem import ProblemBatch
 from codesign.search.statement.space import CONTINUOUS
+from codesign.throttling import mean_work
 from codesign.workload.operator import PerOperator
 from codesign.workload.operators import OperatorTable
 from codesign.workload.phases import Serving

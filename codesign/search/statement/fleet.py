@@ -120,6 +120,8 @@ def fleet(
     white_silicon: Float[Array, "kinds"],
     power_caps: Float[Array, "kinds"],
     execution: Execution | None = None,
+    *,
+    throttled: bool = True,
 ) -> Fleet:
     """Run a fleet on the exact model.
 
@@ -130,17 +132,19 @@ def fleet(
         white_silicon: logic area left empty on each kind [m²].
         power_caps: of a package of each kind [W].
         execution: instead of the problem's.
+        throttled: whether caps slow steps down; else their limit says how far these are over.
     """
     designs = tuple(
         design_of(space, problems.kinds[p], values[p], chips[p], white_silicon[p], power_caps[p])
         for p, space in enumerate(problems.spaces)
     )
-    return fleet_of(problems, designs, batches, execution)
+    return fleet_of(problems, designs, batches, execution, throttled=throttled)
 
 
 def fleet_of(
     problems: ProblemBatch, designs: tuple[Design, ...], batches: Float[Array, "services"],
     execution: Execution | None = None, clocks: Sequence[Real] | None = None,
+    *, throttled: bool = True,
 ) -> Fleet:  # fmt: skip
     """``fleet`` of given designs; each step at its clock, over the nominal one, or at the fastest
     under its machine's power cap."""
@@ -162,6 +166,7 @@ def fleet_of(
             technology,
             execution or problems.execution,
             None if clocks is None else clocks[k],
+            throttled=throttled,
         )
         outcomes.append(outcome)
         asked = machine_seconds(one, step, batches[step.service])

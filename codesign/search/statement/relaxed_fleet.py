@@ -11,8 +11,8 @@ from codesign.search.statement.problem import ProblemBatch
 from codesign.search.statement.space import CONTINUOUS
 
 LEAST_WHITE_SILICON, MOST_WHITE_SILICON = 1e-9, 1e-3  # [m²]
-LEAST_CAP = 1e-3
-"""Least power cap over the most that a package may be cooled for."""
+LEAST_CAP, MOST_CAP = 10.0, 1e5
+"""Power caps among which a search by gradients begins; none is above what may be cooled [W]."""
 OWN = len(CONTINUOUS) + 3
 """Variables of each kind: the continuous quantities, white silicon, power cap, chips; after all
 kinds the batch of each service."""
@@ -25,13 +25,13 @@ def box(problems: ProblemBatch) -> tuple[np.ndarray, np.ndarray]:
     the large one.
     """
     ends = []
-    sides = ((0, LEAST_WHITE_SILICON, LEAST_CAP), (1, MOST_WHITE_SILICON, 1.0))
-    for side, white, share in sides:
+    sides = ((0, LEAST_WHITE_SILICON, LEAST_CAP), (1, MOST_WHITE_SILICON, MOST_CAP))
+    for side, white, cap in sides:
         own = [
             np.concatenate(
                 [
                     np.asarray((space.low, space.high)[side]),
-                    [white, share * most_power(kind), space.chips[side]],
+                    [white, min(cap, most_power(kind)), space.chips[side]],
                 ]
             )
             for space, kind in zip(problems.spaces, problems.kinds, strict=True)
@@ -55,7 +55,7 @@ def fleet_at(
     values: Float[Array, "variables"], problems: ProblemBatch, execution: Execution | None = None
 ) -> Fleet:
     """The exact model at a lane's variables (SI); a buildable machine has the latency of its
-    network."""
+    network, and a step over its power cap breaks a limit instead of slowing down."""
     count = len(problems.spaces)
     own = values[: count * OWN].reshape(count, OWN)
     continuous = own[:, : len(CONTINUOUS)]
@@ -66,4 +66,5 @@ def fleet_at(
             latency = sync_floor(own[p, -1], kind.scale_up_domain, links) + links.software_latency
             continuous = continuous.at[p, CONTINUOUS.index("sync_latency")].set(latency)
     batches = values[count * OWN :]
-    return fleet(problems, continuous, own[:, -1], batches, own[:, -3], own[:, -2], execution)
+    white, caps, chips = own[:, -3], own[:, -2], own[:, -1]
+    return fleet(problems, continuous, chips, batches, white, caps, execution, throttled=False)

@@ -201,9 +201,13 @@ def always_convex(problems: ProblemBatch) -> bool:
 
 def binding(names: Sequence[str], used: np.ndarray) -> tuple[tuple[str, ...], ...]:
     """Limits that hold with equality at each design; ``used`` is ln(used/allowed), shape (designs,
-    limits)."""
+    limits). A power cap is chosen, so it always does."""
     return tuple(
-        tuple(name for name, share in zip(names, row, strict=True) if share > -BINDING)
+        tuple(
+            name
+            for name, share in zip(names, row, strict=True)
+            if share > -BINDING and name != "power_cap"
+        )
         for row in used
     )
 

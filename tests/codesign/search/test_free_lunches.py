@@ -119,7 +119,7 @@ LUNCHES = (
         },
         bandwidth,
         1.5,
-        STACKED,
+        {**STACKED, "cooling__memory_temperature": 323.0},  # 10 K above the coolant
     ),
 )
 """Where a factor is below 1.5 the lunch is small: memory is a small part of what a machine costs,

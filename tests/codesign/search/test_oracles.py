@@ -19,7 +19,7 @@ import pytest
 from scipy.optimize import minimize
 
 import codesign
-from codesign.evaluation import assess, mean_work, run_step
+from codesign.evaluation import assess, run_step
 from codesign.limits import LIMIT_NAMES, stack_limits
 from codesign.performance.communication import communication
 from codesign.performance.load import footprint, step_load
@@ -36,6 +36,7 @@ from codesign.search.solver.lanes import double_precision
 from codesign.search.statement.fleet import Totals
 from codesign.search.statement.goals import TOTALS, log_goals
 from codesign.search.statement.space import CONTINUOUS, design_at
+from codesign.throttling import mean_work
 from tests.codesign.search.conftest import COSTS, GOALS, Posed, plan, posed, space, stretched, work
 
 

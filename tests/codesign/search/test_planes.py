@@ -86,7 +86,7 @@ def compared(structure: Structure, exact: Program, relaxed: Program, logs: Any) 
     return Margins(
         jnp.where(enough, jnp.min((exact.coefficients - below) / size), jnp.inf),
         jnp.min(sides),
-        jnp.min(exact.specials.sync_floor / relaxed.specials.sync_floor - 1.0),
+        jnp.min(exact.specials.kinds.sync_floor / relaxed.specials.kinds.sync_floor - 1.0),
     )
 
 

@@ -78,4 +78,4 @@ def test_no_weighting_keeps_integers_that_serve_it_worse_than_a_found_design(pro
     before = [pool.value(subproblem) for subproblem in crossed]
     after = [pool.value(subproblem) for subproblem in adopt_better_integers(pool, GOALS, crossed)]
     assert after[0] < before[0] - 1e-3
-    assert after[1] == before[1]
+    assert after[1] <= before[1]
