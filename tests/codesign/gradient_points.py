@@ -100,8 +100,8 @@ TYPICAL = {
 }
 """Size of a change of what may be zero, by field; 1 of what is not named."""
 
-AT_LEAST_ONE = ("spares", "replacements")
-"""Stand at their least, 1, and are not drawn."""
+NOT_DRAWN = ("spares", "replacements", "ungated_share")
+"""Stand at their least, 1, or at a share of all."""
 
 WARMTH = ("coolant_temperature", "logic_temperature", "memory_temperature")
 """Where zero means nothing: these change by 1 K."""
@@ -172,6 +172,7 @@ def _point(
         scale_out_bandwidth=between(2e10, 2e11),
         scale_out_latency=between(1e-5, 4e-5),
         clock=one_of(1, 1, low=0.7, high=1.2),
+        power_cap=1e5 if tied else 900.0,  # hardly a step draws that much, or most do
     )
     bits = (8.0, 8.0) if tied else (between(3.0, 15.0), between(3.0, 15.0))
     precision = codesign.Precision(
@@ -209,7 +210,7 @@ def _point(
     )
     world = jax.tree_util.tree_map_with_path(
         lambda path, leaf: (
-            leaf if leaf == 0 or path[-1].name in AT_LEAST_ONE else leaf * between(0.9, 1.1)
+            leaf if leaf == 0 or path[-1].name in NOT_DRAWN else leaf * between(0.9, 1.1)
         ),
         TECHNOLOGY,
     )

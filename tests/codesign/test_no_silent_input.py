@@ -281,6 +281,7 @@ CHIP = {
     "dies": 2.0,
     "white_silicon": 2e-5,
     "clock": 0.9,
+    "power_cap": 900.0,
 }
 SMALL_DOMAIN = CHIP | {"chips": 96.0, "scale_up_domain": 8.0}
 EIGHT_BIT = codesign.Precision(weight_scale_bits=0.25)

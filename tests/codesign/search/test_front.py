@@ -94,8 +94,8 @@ def test_every_design_is_feasible_and_integer(front, exact):
     np.testing.assert_array_equal(front.design.chips, front.integers[:, 0])
     assert front.integers.dtype.kind == "i" and front.integers[:, :2].min() >= 1
     senses = np.array([goal.sense for goal in GOALS])
-    np.testing.assert_allclose(np.exp(-logs * senses), front.values, rtol=1e-12)
-    np.testing.assert_allclose(front.values[:, 2], front.totals.user_tokens_per_second, rtol=1e-12)
+    np.testing.assert_allclose(np.exp(-logs * senses), front.values, rtol=1e-9)
+    np.testing.assert_allclose(front.values[:, 2], front.totals.user_tokens_per_second, rtol=1e-9)
     assert len(front.design.chips) == len(front) == len(front.status)
 
 

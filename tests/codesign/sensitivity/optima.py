@@ -14,7 +14,7 @@ from tests.experiments.small_scenario import SMALL
 SCENARIOS = ("dense", "llama-405b", "fast-70b", "reasoning")
 """Built-in scenarios on which the nightly run re-solves."""
 
-AT = {"small": (1, 94, 6, 1), "tight": (1, 68, 6, 1)}
+AT = {"small": (1, 229, 6, 1), "tight": (1, 67, 6, 1)}
 """Chips, batch, stacks and layer steps of the small scenarios."""
 
 
