@@ -10,6 +10,7 @@ from experiments.scenarios.schema import Scenario
 from experiments.scenarios.technologies import names_of
 from experiments.scenarios.toml_text import toml_text
 from hardware_priors.own_device import WIDTHS
+from hardware_priors.quantities import PHYSICAL
 
 WRITTEN = {
     "memory_bandwidth": "B/s",
@@ -49,7 +50,8 @@ def device_files(front: Front, scenario: Scenario) -> dict[str, str]:
             lines.append(f"peak_flops_bits = {_width(front, scenario, stated, row, p)}")
             lines += [f"{name} = {_digits(getattr(design, name)[row])}" for name in PLAIN]
             white = float(np.asarray(design.white_silicon)[row])
-            lines += [f'white_silicon = "{_digits(white)} m^2"'] if white > 0 else []
+            if white >= PHYSICAL["m^2"][0]:  # below is what the solver leaves of none
+                lines.append(f'white_silicon = "{_digits(white)} m^2"')
             chosen = (int(front.choice[row]), p)
             if chosen not in names:
                 names[chosen] = names_of(scenario, front.choices[chosen[0]], p)

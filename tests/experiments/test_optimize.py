@@ -320,6 +320,24 @@ def test_a_design_is_a_device_that_can_be_evaluated(run, searched, small):
     )
 
 
+def test_every_design_is_a_device_file_that_can_be_read(found, tmp_path):
+    """Also where the solver leaves a trace of white silicon instead of none."""
+    from experiments.runs.device_files import device_files
+    from hardware_priors.own_device import read_device
+
+    stated, front, *_ = found
+    traces = np.geomspace(1e-16, 1e-5, len(front))
+    (design,) = front.designs
+    traced = dataclasses.replace(
+        front, designs=(dataclasses.replace(design, white_silicon=traces),)
+    )
+    whites = []
+    for name, text in device_files(traced, stated).items():
+        (tmp_path / name).write_text(text)
+        whites.append(float(read_device(tmp_path / name).design(1, 8.0).white_silicon))
+    assert len(whites) == len(front) and 0.0 in whites and max(whites) == pytest.approx(1e-5)
+
+
 def test_people_are_told_what_is_not_buildable(found):
     from experiments.runs.answer import note_lines
     from experiments.runs.details import run_record
