@@ -30,6 +30,12 @@ SIZES = {
     "interposer_area": "area of the interposer",
     "clock": "clock over the nominal one",
 }
+MEANT = {
+    "power": "power, provisioned for the facility",
+    "tokens/s/W": "tokens/s/W, of provisioned power",
+    "J/token": "J/token, at mean power",
+}
+"""Objectives that have two powers between them: one over the other is not the third."""
 PACKAGE_PRICE = {"package_price": "of it a package: logic, memory, package, margin"}
 HEAT = {
     "package_power": "package power, at its peak",
@@ -87,7 +93,9 @@ def _aligned(head: Iterable[Row], rows: list[Row]) -> list[str]:
 def _deeds(run: RunRecord, k: int) -> list[Row]:
     """What a design does: everything that can be asked for, its times, what binds."""
     names = dict.fromkeys([*(objective["name"] for objective in run.objectives), *OBJECTIVES])
-    rows = [_row(name, [column], k) for name in names if (column := run.find(name))]
+    rows = [
+        _row(MEANT.get(name, name), [column], k) for name in names if (column := run.find(name))
+    ]
     for name, words in (
         ("batch", "batch"),
         ("time_per_token", "time per token"),
