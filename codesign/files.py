@@ -71,9 +71,10 @@ def read_text(path: Path, wrong: str = "not a text file", largest: int = LARGEST
         )  # a pipe that nobody writes to must not be waited for
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
+    if not stat.S_ISREG(os.fstat(file).st_mode):  # a folder opens, but makes no file object
+        os.close(file)
+        raise ValueError(f"{path}: not a file; expected an ordinary one")
     with os.fdopen(file, "rb") as opened:
-        if not stat.S_ISREG(os.fstat(file).st_mode):
-            raise ValueError(f"{path}: not a file; expected an ordinary one")
         content = opened.read(largest + 1)
     if len(content) > largest:
         raise ValueError(

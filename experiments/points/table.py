@@ -12,6 +12,7 @@ from experiments.points.model_summary import summary
 from experiments.points.operating_point import OperatingPoint
 from experiments.points.records import PartsOfExecution, PointReport
 from experiments.points.report import TOUCHED
+from experiments.terminal.number_format import digits
 from experiments.terminal.screen import results
 from hardware_priors.choices import Names
 
@@ -54,8 +55,9 @@ def _headline(point: OperatingPoint, report: PointReport) -> str:
         f" {shares.data}"
     )
     rates = (
-        f"{design['memory_bandwidth'] / TERA:.4g} TB/s, {design['memory_capacity'] / GIBI:.4g} GiB,"
-        f" {design['peak_flops'] / PETA:.4g} PFLOP/s at"
+        f"{four(design['memory_bandwidth'] / TERA)} TB/s,"
+        f" {four(design['memory_capacity'] / GIBI)} GiB,"
+        f" {four(design['peak_flops'] / PETA)} PFLOP/s at"
         f" {float(point.workload.precision.compute_bits):g} bit, sync"
         f" {design['sync_latency'] / MICRO:.3g} us a chip"
     )
@@ -64,6 +66,11 @@ def _headline(point: OperatingPoint, report: PointReport) -> str:
         f" computing at {widths(point)}\non {arguments.chips} × {point.device.name} ({rates}),"
         f" {degrees}, execution {arguments.execution}\n"
     )
+
+
+def four(value: float) -> str:
+    """A number with four significant digits."""
+    return digits(value, 4)
 
 
 def widths(point: OperatingPoint) -> str:
@@ -82,11 +89,11 @@ def _summary(report: PointReport) -> list[tuple[str, str]]:
         end = ends.get(name)
         if not isinstance(end, list):
             return ""
-        return f" (90 %: {end[0] / unit:.3g} to {end[1] / unit:.3g})"
+        return f" (90 %: {digits(end[0] / unit)} to {digits(end[1] / unit)})"
 
     first = []
     if "time_to_first_token_s" in report:
-        alone = f"{report['time_to_first_token_s'] / MILLI:.4g} ms"
+        alone = f"{four(report['time_to_first_token_s'] / MILLI)} ms"
         alone += band("time_to_first_token_s", MILLI)
         first = [("first token", f"{alone}, of a request alone")]
     needed, available = (
@@ -95,17 +102,21 @@ def _summary(report: PointReport) -> list[tuple[str, str]]:
     )
     running, provisioned = report["power_w"] / KILO, report["provisioned_power_w"] / KILO
     return [
-        ("step time", f"{report['step_time_s'] / MILLI:.4g} ms{band('step_time_s', MILLI)}"),
+        ("step time", f"{four(report['step_time_s'] / MILLI)} ms{band('step_time_s', MILLI)}"),
         *first,
         (
             "one user",
-            f"{report['user_tokens_per_second']:.4g} tokens/s{band('user_tokens_per_second')}",
+            f"{four(report['user_tokens_per_second'])} tokens/s{band('user_tokens_per_second')}",
         ),
         (
             "all users",
-            f"{report['system_tokens_per_second']:.4g} tokens/s{band('system_tokens_per_second')}",
+            f"{four(report['system_tokens_per_second'])} tokens/s"
+            f"{band('system_tokens_per_second')}",
         ),
-        ("memory", f"{needed:.4g} of {available:.4g} GiB to fill ({needed / available:.0%})"),
+        (
+            "memory",
+            f"{four(needed)} of {four(available)} GiB to fill ({needed / available:.0%})",
+        ),
         ("bound by", report["bound"]),
         (
             "capital",
@@ -114,32 +125,33 @@ def _summary(report: PointReport) -> list[tuple[str, str]]:
         (
             "running cost",
             (
-                f"{report['cost_per_million_tokens_usd']:.4g} USD per million"
+                f"{four(report['cost_per_million_tokens_usd'])} USD per million"
                 f" tokens{band('cost_per_million_tokens_usd')}"
             ),
         ),
         (
             "power",
             (
-                f"{running:.4g} kW running{band('power_w', KILO)}, {provisioned:.4g} kW provisioned"
-                f" (facility); {report['rated_power_w']:.4g} W a chip at most"
+                f"{four(running)} kW running{band('power_w', KILO)},"
+                f" {four(provisioned)} kW provisioned (facility);"
+                f" {four(report['rated_power_w'])} W a chip at most"
             ),
         ),
         (
             "energy",
-            f"{report['energy_per_token_j']:.4g} J/token (facility){band('energy_per_token_j')}",
+            f"{four(report['energy_per_token_j'])} J/token (facility){band('energy_per_token_j')}",
         ),
         (
             "tokens/s/$",
             (
-                f"{report['tokens_per_second_per_dollar']:.4g}"
+                f"{four(report['tokens_per_second_per_dollar'])}"
                 f" token/s/USD{band('tokens_per_second_per_dollar')}"
             ),
         ),
         (
             "tokens/s/W",
             (
-                f"{report['tokens_per_second_per_watt']:.4g}"
+                f"{four(report['tokens_per_second_per_watt'])}"
                 f" token/s/W{band('tokens_per_second_per_watt')}"
             ),
         ),
@@ -157,13 +169,13 @@ def _breakdown(report: PointReport) -> "Table":
     table.add_column("bound by" if "interval" not in report else "bound by; 90 % interval")
 
     def row(name: str, seconds: float, why: str = "") -> None:
-        table.add_row(name, f"{seconds / MILLI:.4g}", f"{100 * seconds / total:.1f}", why)
+        table.add_row(name, f"{four(seconds / MILLI)}", f"{100 * seconds / total:.1f}", why)
 
     ends = report.get("interval", {}).get("breakdown", {})
     for part in RESOURCES:
         if part in breakdown:
             end = ends.get(part) if isinstance(ends, dict) else None
-            known = f"{end[0] / MILLI:.3g} to {end[1] / MILLI:.3g} ms" if end else ""
+            known = f"{digits(end[0] / MILLI)} to {digits(end[1] / MILLI)} ms" if end else ""
             row(part, breakdown.get(part, 0.0), known)
     table.add_section()
     for name, entry in breakdown["by_operator"].items():
@@ -187,11 +199,11 @@ def _executions(found: dict[str, PartsOfExecution]) -> "Table":
     for name in found:
         table.add_column(name, justify="right")
     for part in RESOURCES:
-        table.add_row(part, *(f"{entry.get(part, 0.0) / MILLI:.4g}" for entry in found.values()))
+        table.add_row(part, *(f"{four(entry.get(part, 0.0) / MILLI)}" for entry in found.values()))
     table.add_section()
-    table.add_row("step", *(f"{entry['step_time_s'] / MILLI:.4g}" for entry in found.values()))
+    table.add_row("step", *(f"{four(entry['step_time_s'] / MILLI)}" for entry in found.values()))
     low, high = found["calibrated"].get("interval", (math.nan, math.nan))
-    table.add_row("90 % interval", "", "", f"{low / MILLI:.4g} to {high / MILLI:.4g}")
+    table.add_row("90 % interval", "", "", f"{four(low / MILLI)} to {four(high / MILLI)}")
     return table
 
 
@@ -230,7 +242,8 @@ def notes(point: OperatingPoint, report: PointReport) -> list[str]:
         )
         lines.append(
             f"KV split (tensor degree {point.shares.tensor} exceeds the KV heads): heads,"
-            f" replicated: {heads:.4g} tokens/s/user; ideal, divided without limit: {ideal:.4g}"
+            f" replicated: {four(heads)} tokens/s/user; ideal, divided without limit:"
+            f" {four(ideal)}"
             f" tokens/s/user; shown above: {splits['used']}."
         )
     broken = broken_limits(report["limits"])

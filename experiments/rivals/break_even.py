@@ -13,8 +13,8 @@ from experiments.rivals.points import PER_DOLLAR, DevicePoint, Machine, leading
 from experiments.runs.columns import order
 from experiments.scenarios.schema import Scenario
 from experiments.scenarios.technologies import names_of, priced_device
-from hardware_priors.devices import device
 from hardware_priors.leaves import Cost, development_cost
+from hardware_priors.own_device import OwnDevice
 from hardware_priors.prior import Prior
 from hardware_priors.quantities import formatted, parse
 from objectives import objective
@@ -22,6 +22,9 @@ from objectives import objective
 PER_TOKEN = "$/token"
 CHIP = ("logic", "memory", "package", "margin")
 """Parts of a device's capital that its vendor sells."""
+
+EQUIPMENT = (*CHIP, "network", "server")
+"""Parts that the price in a device file covers."""
 
 
 class Bought(NamedTuple):
@@ -105,26 +108,30 @@ def _charged(front: Front) -> np.ndarray:
 
 def _bought(point: DevicePoint, scenario: Scenario, name: str, share: float) -> Bought:
     """The least that a token a second costs on a device at its vendor's price: the published one of
-    a chip, or one markup on its bill of materials."""
-    own = device(point.name)
-    published = own.price.si.value if isinstance(own.price, Prior) else None
+    a chip, the one that its file states, or one markup on its bill of materials."""
+    own = point.device
+    assert own is not None and point.technology is not None
+    price, sold, source = None, CHIP, "as published"
+    if isinstance(own, OwnDevice) and own.own_price is not None:
+        price, sold, source = own.own_price, EQUIPMENT, "with server and network, as its file says"
+    elif isinstance(own.price, Prior):
+        price = own.price.si.value
     basis = scenario.technology.model_copy(update={"price_basis": "buyer"})
-    sold = scenario.model_copy(update={"technology": basis})
-    assert point.technology is not None
-    priors = priced_device(sold, point.technology, own.machine_class).priors()
+    buying = scenario.model_copy(update={"technology": basis})
+    priors = priced_device(buying, point.technology, own.machine_class).priors()
     markup = priors["economics.chip_markup"].si.value
 
     def spent(machine: Machine) -> float:
-        bill = sum(machine.capital[part] for part in CHIP)
-        chip = markup * bill if published is None else published * machine.chips_busy
+        bill = sum(machine.capital[part] for part in sold)
+        paid = markup * bill if price is None else price * machine.chips_busy
         if name == PER_DOLLAR:
-            return sum(machine.capital.values()) - bill + chip
-        return machine.cost_per_token + share * (chip - bill)
+            return sum(machine.capital.values()) - bill + paid
+        return machine.cost_per_token + share * (paid - bill)
 
     terms = (
         f"{markup:.3g} times its bill of materials"
-        if published is None
-        else f"{published:,.0f} $ a chip, as published"
+        if price is None
+        else f"{price:,.0f} $ a chip, {source}"
     )
     return Bought(min(map(spent, point.front)), terms)
 

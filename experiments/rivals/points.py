@@ -29,6 +29,7 @@ from experiments.scenarios.problem import Layout, Problem, layouts
 from experiments.scenarios.schema import Scenario
 from experiments.scenarios.technologies import priced_device
 from hardware_priors.devices import Device
+from hardware_priors.own_device import OwnDevice
 from objectives import Objective, objective
 
 
@@ -77,6 +78,7 @@ class DevicePoint:
     front: tuple[Machine, ...] = ()  # by rising speed
     absent_because: str = ""
     announced: bool = False
+    device: Device | OwnDevice | None = None
 
     @property
     def chips(self) -> int:
@@ -163,6 +165,7 @@ def _point(
         front=front,
         absent_because=absent_because,
         announced=one.announced,
+        device=one.device,
     )
 
 

@@ -132,7 +132,7 @@ def box_line(run: RunRecord) -> list[str]:
 def choice_line(run: RunRecord) -> list[str]:
     """Say at the end of which choices designs stand, if any does."""
     told = _flags(run, "choice_end")
-    where = "the last that the scenario offers decides, not a cost or a limit"
+    where = "what the scenario offers last, or only, decides, not a cost or a limit"
     return [f"CHOICE: {where}: {told}."] if told else []
 
 

@@ -19,7 +19,8 @@ class Ordered(NamedTuple):
 
 
 def choice_flags(front: Front, k: int, prefixes: Sequence[str]) -> list[str]:
-    """Name the choices at whose end a design stands: ``["dies high"]``.
+    """Name the choices at whose end a design stands, ``["dies high"]``, or of which the scenario
+    offers one only, ``["sram only"]``.
 
     Like a bound of the box, the end of a choice decides there, not a cost or a limit. No end is
     what cannot be passed: one die, one stage; the dies of the year's package; more groups than
@@ -33,8 +34,12 @@ def choice_flags(front: Front, k: int, prefixes: Sequence[str]) -> list[str]:
             offered = [one.read(other) for other in front.choices]
             own = one.read(choice)
             most = one.most(choice, chips)
-            flags += [f"{one.name} low"] if own <= min(offered) and one.fewest < own < most else []
-            flags += [f"{one.name} high"] if own >= max(offered) and own < most else []
+            fewer, more = one.fewest < own < most, own < most
+            if min(offered) == max(offered):
+                flags += [f"{one.name} only"] if fewer or more else []
+                continue
+            flags += [f"{one.name} low"] if own <= min(offered) and fewer else []
+            flags += [f"{one.name} high"] if own >= max(offered) and more else []
     return flags
 
 

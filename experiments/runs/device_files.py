@@ -10,6 +10,7 @@ from experiments.scenarios.schema import Scenario
 from experiments.scenarios.technologies import names_of
 from experiments.scenarios.toml_text import toml_text
 from hardware_priors.own_device import WIDTHS
+from hardware_priors.quantities import PHYSICAL
 
 WRITTEN = {
     "memory_bandwidth": "B/s",
@@ -25,8 +26,6 @@ WRITTEN = {
 """Quantities of a design that a device file states, with their units; those without a unit follow.
 """
 PLAIN = ("dies", "scale_up_domain", "clock")
-WHITE = 1e-9
-"""White silicon that is rounding [m²]."""
 
 
 def device_files(front: Front, scenario: Scenario) -> dict[str, str]:
@@ -52,7 +51,8 @@ def device_files(front: Front, scenario: Scenario) -> dict[str, str]:
             lines += [f"{name} = {_digits(getattr(design, name)[row])}" for name in PLAIN]
             lines.append(f'power = "{_digits(design.power_cap[row])} W"')
             white = float(np.asarray(design.white_silicon)[row])
-            lines += [f'white_silicon = "{_digits(white)} m^2"'] if white > WHITE else []
+            if white >= PHYSICAL["m^2"][0]:  # below is what the solver leaves of none
+                lines.append(f'white_silicon = "{_digits(white)} m^2"')
             chosen = (int(front.choice[row]), p)
             if chosen not in names:
                 names[chosen] = names_of(scenario, front.choices[chosen[0]], p)

@@ -41,19 +41,25 @@ def versions() -> dict[str, str]:
 
 
 def fingerprint(scenario: Scenario) -> str:
-    """Eight characters that differ when the resolved scenario, the model's file or a version
+    """Eight characters that differ when the resolved scenario, a file that it names or a version
     does."""
     text = written(scenario) + json.dumps(versions(), sort_keys=True)
-    return hashlib.sha256(text.encode() + _model_files(scenario)).hexdigest()[:8]
+    return hashlib.sha256(text.encode() + _own_files(scenario)).hexdigest()[:8]
 
 
-def _model_files(scenario: Scenario) -> bytes:
-    """Content of each config.json that the scenario names; nothing for models that are shipped."""
+def _own_files(scenario: Scenario) -> bytes:
+    """Content of each file of the user's that the scenario names: models with what is read beside
+    them, devices, a calibration profile; nothing for what is shipped."""
+    settings = scenario.search
+    named = [*(work.model for work in scenario.workload), *scenario.compare.devices]
+    named += [name for name in (settings.like, settings.profile) if name is not None]
     content = b""
-    for work in scenario.workload:
-        path = own_path(work.model)
-        path = path / "config.json" if path.is_dir() else path
-        content += path.read_bytes() if path.is_file() else b""
+    for path in map(own_path, named):
+        config = path / "config.json" if path.is_dir() else path
+        beside = config.with_name("hf_quant_config.json") if config.name == "config.json" else None
+        for file in filter(None, (config, beside)):
+            if file.is_file():
+                content += b"%d:" % file.stat().st_size + file.read_bytes()
     return content
 
 

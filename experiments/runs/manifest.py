@@ -76,6 +76,17 @@ def changed(folder: Path, details: dict[str, object]) -> list[str]:
     return [name for name, written in files(details).items() if hash_of(folder / name) != written]
 
 
+def altered(folder: Path) -> list[str]:
+    """Which of the two files that a run is shown from are not as the run wrote them; none where a
+    folder has no seal to tell by."""
+    if "seal" not in raw(folder):
+        return []
+    details = recorded(folder)
+    if details is None:
+        return [RUN]
+    return [name for name in changed(folder, details) if name == "front.csv"]
+
+
 def strangers(folder: Path, details: dict[str, object]) -> list[str]:
     """Files that a run did not write, at names that a run writes."""
     return [

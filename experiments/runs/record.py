@@ -9,8 +9,9 @@ from typing import Any, TypedDict
 import numpy as np
 
 from experiments.runs.columns import Column, machine_prefix, read_csv, records, service_prefix
-from experiments.runs.manifest import RUN
+from experiments.runs.manifest import RUN, altered
 from experiments.terminal.refusal import Refused
+from experiments.terminal.screen import say
 
 USED = (
     "title",
@@ -108,7 +109,7 @@ class RunRecord:
 
 
 def read_run(folder: Path) -> RunRecord:
-    """Read a run folder.
+    """Read a run folder, and say so where it is not as the run wrote it.
 
     Raises:
         Refused: it is none, or what it holds cannot be read.
@@ -122,8 +123,10 @@ def read_run(folder: Path) -> RunRecord:
         _ = run.machines, run.services, details["promises"], *(details[name] for name in USED)
     except OSError as error:
         raise Refused(f"{folder} is not a run folder: {error.filename}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Refused(
             f"{folder} holds no whole run of this version: {type(error).__name__}: {error}"
         ) from None
+    if changed := altered(folder):
+        say(f"warning: {folder} is not as the run wrote it ({', '.join(changed)})")
     return run

@@ -30,7 +30,19 @@ SIZES = {
     "interposer_area": "area of the interposer",
     "clock": "clock over the nominal one",
 }
+MEANT = {
+    "power": "power, provisioned",
+    "tokens/s/W": "tokens/s/W, provisioned",
+    "J/token": "J/token, mean power",
+}
+"""Objectives that have two powers between them: one over the other is not the third."""
 PACKAGE_PRICE = {"package_price": "of it a package: logic, memory, package, margin"}
+TEXTS = {
+    "plan": "plan",
+    "binding": "what binds",
+    "box": "on a bound of the box",
+    "choice_end": "at the end of the choices",
+}
 HEAT = {
     "package_power": "package power, cap",
     "peak_power": "package power, if all parts peaked",
@@ -57,6 +69,7 @@ def print_sheet(run: RunRecord, k: int, width: int) -> str:
     lines = textwrap.wrap(run.details["title"], width)
     for place, (title, rows) in enumerate(sections):
         lines += ["", *_aligned([(title, *(machines if place else ()))], rows)]
+        lines += [] if place else _words(run, k, width)
     status = str(run.column("status").values[k])
     return "\n".join(
         [
@@ -86,9 +99,11 @@ def _aligned(head: Iterable[Row], rows: list[Row]) -> list[str]:
 
 
 def _deeds(run: RunRecord, k: int) -> list[Row]:
-    """What a design does: everything that can be asked for, its times, what binds."""
+    """What a design does: everything that can be asked for, and its times."""
     names = dict.fromkeys([*(objective["name"] for objective in run.objectives), *OBJECTIVES])
-    rows = [_row(name, [column], k) for name in names if (column := run.find(name))]
+    rows = [
+        _row(MEANT.get(name, name), [column], k) for name in names if (column := run.find(name))
+    ]
     for name, words in (
         ("batch", "batch"),
         ("time_per_token", "time per token"),
@@ -99,12 +114,19 @@ def _deeds(run: RunRecord, k: int) -> list[Row]:
             [f"{words}, {service}" for service in run.services] if len(several) > 1 else [words]
         )
         rows += [_row(label, [column], k) for label, column in zip(labels, several, strict=False)]
-    texts = [("plan", "plan"), ("binding", "what binds"), ("box", "on a bound of the box")]
-    texts += [("choice_end", "at the end of the choices")]
-    told = [(words, column) for name, words in texts if (column := run.find(name))]
+    return rows
+
+
+def _words(run: RunRecord, k: int, width: int) -> list[str]:
+    """What is said of a design in words, within the width."""
+    told = [(words, column) for name, words in TEXTS.items() if (column := run.find(name))]
     return [
-        *rows,
-        *((words, str(column.values[k])) for words, column in told if column.values[k]),
+        line
+        for words, column in told
+        if column.values[k]
+        for line in textwrap.wrap(
+            f"{words}: {column.values[k]}", width, initial_indent="  ", subsequent_indent="    "
+        )
     ]
 
 

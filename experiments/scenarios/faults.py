@@ -76,8 +76,12 @@ def complaint(problem: ErrorDetails, model: type[BaseModel]) -> str:
             f"unknown key {where!r}; {nearest(str(problem['loc'][-1]), list(section.model_fields))}"
         )
     if problem["type"] == "missing":
+        if isinstance(problem["loc"][-1], int):  # of a range
+            return f"{where.rpartition('.')[0]} has one end; expected two, the lower first"
         return f"the key {where!r} is missing"
     message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "tuple_type" or problem.get("ctx", {}).get("field_type") == "Tuple":
+        message = "expected two ends, the lower first, such as [1, 8]"
     if not where or isinstance(problem["input"], dict | BaseModel):
         return f"{where}{': ' if where else ''}{message}"
     return f"{where} = {shortened(repr(problem['input']), 100)}: {message[0].lower()}{message[1:]}"

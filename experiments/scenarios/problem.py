@@ -171,8 +171,7 @@ def space(scenario: Scenario) -> Space:
     ends = {
         name: [parse(end, like=unit) for end in getattr(box, name)] for name, unit in units.items()
     }
-    buildable = box.mode == "build"
-    ends["clock"] = [1.0 / OUTWARD, OUTWARD] if buildable else [1.0, 1.0]
+    ends["clock"] = [1.0 / OUTWARD, OUTWARD]  # the process says how slow and how fast
     base = codesign.Design(
         **{name: real(low) for name, (low, _) in ends.items()},
         chips=real(box.chips[0]),
@@ -181,7 +180,7 @@ def space(scenario: Scenario) -> Space:
         scale_out_latency=real(parse(fixed.scale_out_latency, like="s")),
     )
     low, high = ([ends[name][k] for name in CONTINUOUS] for k in (0, 1))
-    return Space(base=base, low=low, high=high, chips=box.chips, buildable=buildable)
+    return Space(base=base, low=low, high=high, chips=box.chips, buildable=box.mode == "build")
 
 
 class Layout(NamedTuple):

@@ -18,13 +18,16 @@ from experiments.scenarios.values import (
     Bound,
     Chips,
     Count,
+    Integer,
     Name,
+    Number,
     Sequences,
     Text,
     catalogue_device,
     in_order,
     known_objective,
     known_outcome,
+    named_apart,
     on_offer,
     once,
     one_on_offer,
@@ -55,7 +58,7 @@ class Technologies(Section):
     price_basis: Literal["builder", "buyer"] = "builder"
     region: one_on_offer("region") = "US"  # pyright: ignore[reportInvalidTypeForm]
     """whose electricity is paid"""
-    utilisation: Annotated[float, Field(gt=0, le=1)] | None = None
+    utilisation: Annotated[Number, Field(gt=0, le=1)] | None = None
     """share of the time in which the machine earns; the prior's nominal where left out"""
 
 
@@ -154,6 +157,7 @@ class Compare(Section):
         tuple[Annotated[str, AfterValidator(catalogue_device)], ...],
         BeforeValidator(several),
         AfterValidator(once),
+        AfterValidator(named_apart),
     ] = ()
     """names of the catalogue or device files; none: all that datacentres run"""
 
@@ -178,8 +182,8 @@ class Search(Section):
         Field(min_length=1, max_length=4),
     ]
     weights: Count = 48
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    prove: bool = True
+    seed: Annotated[Integer, Field(ge=0, lt=2**63)] = 0
+    prove: Annotated[bool, Field(strict=True)] = True
     """bound chips, batch, memory and choices too, by branch and bound"""
 
     @model_validator(mode="after")

@@ -12,9 +12,22 @@ from hardware_priors.quantities import parse, require_physical
 from objectives import OBJECTIVES
 
 
+def _plain(value: object) -> object:
+    """A number as TOML has it: neither ``true`` nor a text, which would be read as 1 or as what it
+    spells."""
+    if isinstance(value, bool | str):
+        raise ValueError("expected a number, without quotes")
+    return value
+
+
 def quantity(unit: str) -> Any:
     """A text such as "20 ms" that converts to a unit; kept as written, so that a scenario survives
     being written."""
+
+    def has_unit(value: object) -> object:
+        if not isinstance(value, str):
+            raise ValueError(f"expected a text with a unit, such as '20 {unit}'")
+        return value
 
     def check(text: str) -> str:
         value = parse(text, like=unit)
@@ -23,7 +36,7 @@ def quantity(unit: str) -> Any:
         require_physical(value, unit)
         return text
 
-    return Annotated[str, AfterValidator(check)]
+    return Annotated[str, BeforeValidator(has_unit), AfterValidator(check)]
 
 
 def quantity_range(unit: str) -> Any:
@@ -137,15 +150,32 @@ def catalogue_device(name: str) -> str:
     return name if name.endswith(".toml") else found.name
 
 
-Count = Annotated[int, Field(ge=1, le=10_000)]
-Chips = Annotated[int, Field(ge=1, le=MOST_CHIPS)]
-Positions = Annotated[int, Field(ge=1, le=MOST_POSITIONS)]
-Sequences = Annotated[int, Field(ge=1, le=MOST_SEQUENCES)]
+def named_apart(devices: tuple[str, ...]) -> tuple[str, ...]:
+    """Devices, refused where two go by one name: nobody could tell them apart in an answer."""
+    from hardware_priors.devices import device
+
+    names: dict[str, str] = {}
+    for one in devices:
+        other = names.setdefault(device(one).name, one)
+        if other != one:
+            raise ValueError(
+                f"{other!r} and {one!r} are both named {device(one).name!r}; expected a name of"
+                " its own in each device file"
+            )
+    return devices
+
+
+Integer = Annotated[int, BeforeValidator(_plain)]
+Number = Annotated[float, BeforeValidator(_plain)]
+Count = Annotated[Integer, Field(ge=1, le=10_000)]
+Chips = Annotated[Integer, Field(ge=1, le=MOST_CHIPS)]
+Positions = Annotated[Integer, Field(ge=1, le=MOST_POSITIONS)]
+Sequences = Annotated[Integer, Field(ge=1, le=MOST_SEQUENCES)]
 Name = Annotated[str, AfterValidator(_name)]
 Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
-Bits = Annotated[float, Field(ge=FEWEST_BITS, le=32)]
-Share = Annotated[float, Field(ge=0, lt=1)]
+Bits = Annotated[Number, Field(ge=FEWEST_BITS, le=32)]
+Share = Annotated[Number, Field(ge=0, lt=1)]
 AnyOf = Annotated[
     tuple[Chips, ...], BeforeValidator(several), AfterValidator(once), Field(min_length=1)
 ]
-Bound = Annotated[float, Field(ge=1e-30, le=1e30)]
+Bound = Annotated[Number, Field(ge=1e-30, le=1e30)]

@@ -13,6 +13,8 @@ from pydantic import (
 
 from experiments.scenarios.values import (
     Bits,
+    Integer,
+    Number,
     Positions,
     Share,
     catalogue_model,
@@ -62,9 +64,9 @@ class Work(Section):
     """share of the prompt already in a cache"""
     load: Share = 0.7
     """offered load over capacity: how long prompts wait (serving)"""
-    draft_length: Annotated[int, Field(ge=0, le=1000)] = 0
+    draft_length: Annotated[Integer, Field(ge=0, le=1000)] = 0
     draft_acceptance: Share = 0.0
-    draft_cost: Annotated[float, Field(ge=0, le=1)] = 0.0
+    draft_cost: Annotated[Number, Field(ge=0, le=1)] = 0.0
     """draft model over target model"""
     weight_bits: Bits | None = None
     """of all weights; as the model's file says where left out, like the widths that follow"""
@@ -75,10 +77,10 @@ class Work(Section):
     promise: quantity("s")  # pyright: ignore[reportInvalidTypeForm]
     first_promise: quantity("s") | None = None  # pyright: ignore[reportInvalidTypeForm]
     """longest mean time to the first token (serving)"""
-    share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    share: Annotated[Number, Field(gt=0, le=1)] = 1.0
     """of the fleet's output tokens"""
-    decode_machine: Annotated[int, Field(ge=0)] = 0
-    prefill_machine: Annotated[int, Field(ge=0)] = 0
+    decode_machine: Annotated[Integer, Field(ge=0)] = 0
+    prefill_machine: Annotated[Integer, Field(ge=0)] = 0
     """which of the machines decodes and which prefills; the same one interleaves both"""
 
     @property

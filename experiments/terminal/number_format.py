@@ -13,20 +13,23 @@ MOST = {"s": 1e3}
 """Size from which on a column leaves its preferred unit, by SI unit; 1e5 of the others."""
 
 
-def digits(value: float) -> str:
+def digits(value: float, significant: int = 3) -> str:
     """Write a number with three significant digits, or more where it has more before the point.
 
     >>> [digits(x) for x in (0.04588, 2, 1234.4, 3.21e-8, 0, float("nan"))]
     ['0.0459', '2.00', '1234', '3.21e-08', '0', '–']
+    >>> digits(20, 4), digits(31604.2, 4)
+    ('20.00', '31604')
     """
     if not math.isfinite(value):
         return "–" if math.isnan(value) else "∞" if value > 0 else "−∞"
-    size = abs(float(f"{value:.2e}"))
+    exponent = f".{significant - 1}e"
+    size = abs(float(f"{value:{exponent}}"))
     if size == 0:
         return "0"
     if not PLAIN[0] <= size < PLAIN[1]:
-        return f"{value:.2e}"
-    return f"{value:.{max(0, 2 - math.floor(math.log10(size)))}f}"
+        return f"{value:{exponent}}"
+    return f"{value:.{max(0, significant - 1 - math.floor(math.log10(size)))}f}"
 
 
 class Scale(NamedTuple):

@@ -65,6 +65,17 @@ def test_golden_sheet(name):
     ).read_text(encoding="utf-8")
 
 
+def test_a_sheet_keeps_its_width_whatever_is_said_of_a_design():
+    """Words are wrapped; they once pushed all numbers to their own right end, at column 118."""
+    run = read_run(FINISHED / "llama-405b")
+    said = np.full(len(run), "; ".join(["context_parallel high"] * 12))
+    columns = [column for column in run.columns if column.name != "choice_end"]
+    long = dataclasses.replace(run, columns=(*columns, Column("choice_end", "", said)))
+    sheet = print_sheet(long, 0, 80)
+    assert max(map(len, sheet.splitlines())) <= 80 and sheet.count("context_parallel high") == 12
+    assert "power, provisioned" in sheet and "J/token, mean power" in sheet
+
+
 @pytest.mark.parametrize(
     "words", [["GLOBAL"], ["GLOBAL AT ITS INTEGERS"], ["GLOBAL", "GLOBAL AT ITS INTEGERS", "LOCAL"]]
 )

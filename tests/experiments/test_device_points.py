@@ -323,6 +323,17 @@ def test_a_device_of_ones_own_is_compared(tmp_path):
     assert "no technology is stated" in point.absent_because
 
 
+def test_two_devices_of_one_name_are_refused(refused, tmp_path):
+    """Nobody could tell them apart, and one would stand for both."""
+    (tmp_path / "mine.toml").write_text(
+        'name = "h200"\nmemory_bandwidth = "8 TB/s"\nmemory_capacity = "192 GB"\n'
+        'peak_flops_8bit = "5 PFLOP/s"\nsync_latency = "2 us"\nlink_bandwidth = "900 GB/s"\n'
+    )
+    for names in ('"h200", "mine.toml"', '"mine.toml", "./mine.toml"'):
+        (tmp_path / "small.toml").write_text(SMALL + f"\n[compare]\ndevices = [{names}]\n")
+        assert "are both named 'h200'; expected a name" in refused("optimize", "small.toml")
+
+
 def test_a_fleet_that_decodes_on_two_kinds_is_not_compared_and_says_so():
     text = TWO_SERVICES.replace("[technology]", "decode_machine = 1\n[technology]").replace(
         "[space]", "[[machines]]\n[[machines]]\n[space]"

@@ -30,6 +30,7 @@ from tests.experiments.small_scenario import SMALL
         ("tables", "nested too deeply"),
         ("huge", "larger than"),
         ("nothing", "x."),
+        ("folder", "x."),
     ],
 )
 def test_what_is_no_file_of_ours(refused, tmp_path, name, arguments, kind, told):
@@ -44,6 +45,8 @@ def test_what_is_no_file_of_ours(refused, tmp_path, name, arguments, kind, told)
         path.write_bytes(
             'name = "naïve"'.encode("latin-1") if toml else '{"a": "naïve"}'.encode("latin-1")
         )
+    elif kind == "folder":
+        path.mkdir()
     elif kind == "huge":
         path.write_text("\n" * (17 * 2**20))
     elif kind in ("deep", "tables"):

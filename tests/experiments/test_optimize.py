@@ -258,8 +258,8 @@ def test_choice_flags_name_the_end_at_which_a_design_stands(found):
 
     _, front, *_ = found
     column = next(column for column in columns(front) if column.name == "choice_end")
-    alone = {"dies high", "sram low", "sram high"}
-    groups = {"pipeline high", "attention_data high", "context_parallel high"}
+    alone = {"dies only", "sram only"}  # SMALL offers one of each, which is no end of a range
+    groups = {"pipeline only", "attention_data only", "context_parallel only"}
     for k in range(len(front)):
         several = float(front.designs[0].chips[k]) > 1
         assert set(choice_flags(front, k, [""])) == alone | (groups if several else set())
@@ -268,11 +268,14 @@ def test_choice_flags_name_the_end_at_which_a_design_stands(found):
     (kind,) = choice.kinds
     two = dataclasses.replace(choice, kinds=(dataclasses.replace(kind, dies=2.0),))
     both = dataclasses.replace(front, choices=(choice, two))
-    assert "dies high" not in choice_flags(both, 0, [""])
+    flags = choice_flags(both, 0, [""])
+    assert "dies high" not in flags and "dies only" not in flags
+    at_two = dataclasses.replace(both, choice=np.ones_like(front.choice))
+    assert "dies high" in choice_flags(at_two, 0, [""])
     most = float(kind.technology.packaging.max_dies)
     full = dataclasses.replace(choice, kinds=(dataclasses.replace(kind, dies=most),))
     last = dataclasses.replace(front, choices=(full,))
-    assert "dies high" not in choice_flags(last, 0, [""])  # the year's package has no more
+    assert "dies only" not in choice_flags(last, 0, [""])  # the year's package has no more
 
 
 def test_box_flags_name_the_bound(found):
@@ -318,6 +321,24 @@ def test_a_design_is_a_device_that_can_be_evaluated(run, searched, small):
     assert answer.json["tokens_per_second_per_dollar"] == pytest.approx(
         float(first["tokens/s/$ [token/s/USD]"]), rel=1e-6
     )
+
+
+def test_every_design_is_a_device_file_that_can_be_read(found, tmp_path):
+    """Also where the solver leaves a trace of white silicon instead of none."""
+    from experiments.runs.device_files import device_files
+    from hardware_priors.own_device import read_device
+
+    stated, front, *_ = found
+    traces = np.geomspace(1e-16, 1e-5, len(front))
+    (design,) = front.designs
+    traced = dataclasses.replace(
+        front, designs=(dataclasses.replace(design, white_silicon=traces),)
+    )
+    whites = []
+    for name, text in device_files(traced, stated).items():
+        (tmp_path / name).write_text(text)
+        whites.append(float(read_device(tmp_path / name).design(1, 8.0).white_silicon))
+    assert len(whites) == len(front) and 0.0 in whites and max(whites) == pytest.approx(1e-5)
 
 
 def test_people_are_told_what_is_not_buildable(found):

@@ -98,3 +98,29 @@ def test_resume_checks_contents(run, tmp_path, searched, harm):
     now = {name: manifest.hash_of(folder / name) for name in manifest.entries(folder)}
     assert {name: now[name] for name in whole} == whole
     assert "is finished: nothing is repeated" in run("optimize", "mine.toml", "--resume").err
+
+
+def _reworded(folder: Path) -> None:
+    text = (folder / "front.csv").read_text()
+    (folder / "front.csv").write_text(text.replace("GLOBAL", "LOCAL"))
+
+
+@pytest.mark.parametrize(
+    ("harm", "told"), [(_touched_up, "run.json"), (_reworded, "front.csv"), (_linked, "")]
+)
+def test_a_run_that_was_changed_is_shown_with_a_warning(run, tmp_path, searched, harm, told):
+    """What is printed comes from run.json and front.csv; no other file matters to it."""
+    (tmp_path / "mine.toml").write_text(SMALL)
+    folder = tmp_path / run("optimize", "mine.toml", "--json").json["run_folder"]
+    assert not run("show", folder).err
+    harm(folder)
+    for arguments in ((), ("--design", 0), ("--json",)):
+        answer = run("show", folder, *arguments)
+        warned = f"is not as the run wrote it ({told})" in answer.err
+        assert answer.code == 0 and warned == bool(told)
+
+
+def test_a_run_of_brackets_without_end_is_refused(refused, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/run.json").write_text("[" * 100_000)
+    assert "holds no whole run" in refused("show", "run")

@@ -16,7 +16,7 @@ from codesign.search.statement.fleet import technologies_of
 from experiments.commands import optimize as optimize_command
 from experiments.rivals.break_even import as_record, break_even, sentences
 from experiments.rivals.comparison import compared
-from experiments.rivals.points import device_technology
+from experiments.rivals.points import device_points, device_technology
 from experiments.runs.columns import columns
 from experiments.runs.details import run_record
 from experiments.scenarios.problem import problem
@@ -35,6 +35,18 @@ die_area = "400 mm2"
 rack_power = "40 kW"
 [fleet]
 power = "5 MW"
+"""
+
+OWN_RUBIN = """
+name = "rubin"
+memory_bandwidth = "22 TB/s"
+memory_capacity = "288 GB"
+peak_flops_8bit = "17 PFLOP/s"
+sync_latency = "2 us"
+link_bandwidth = "900 GB/s"
+scale_up_domain = 8
+technology = ["N3", "HBM4", "NVLink6"]
+machine_class = "scale-up rack"
 """
 
 
@@ -183,6 +195,23 @@ def test_a_vendors_margin_pays_for_development(own):
     assert sentences(None, bought) == [
         "Development is in the vendor's margin: designs are not charged for it."
     ]
+
+
+def test_a_device_of_ones_own_is_bought_at_the_price_that_its_file_states(found, tmp_path):
+    """A file of a name that the catalogue has is priced as the file says, not as the catalogue."""
+    _, front, *_ = found
+    spent = {}
+    for price in (None, "30 k$", "60 k$"):
+        stated = [f'price = "{price}"'] if price else []
+        path = tmp_path / "own.toml"
+        path.write_text("\n".join([OWN_RUBIN, *stated]))
+        scenario = read(SMALL + f'\n[compare]\ndevices = ["{path}"]\n', "small", "small")
+        even = break_even(front, device_points(scenario, problem(scenario)), scenario)
+        assert even is not None and even.device == "rubin"
+        spent[price] = even.bought
+        words = "30,000 $ a chip, with server and network" if price == "30 k$" else ""
+        assert words in even.terms and ("bill of materials" in even.terms) == (price is None)
+    assert spent["60 k$"] > spent["30 k$"] != spent[None]
 
 
 def test_what_is_stated_is_certain(own):

@@ -194,6 +194,27 @@ def test_another_question_or_another_code_starts_afresh(folder, stated, monkeypa
     assert len(seen) == 4
 
 
+def test_a_changed_file_that_the_scenario_names_is_another_question(stated, tmp_path):
+    """Of models and what is read beside them, of devices, of a calibration profile."""
+    own = {
+        "config.json": {"workload": (stated.main.model_copy(update={"model": str(tmp_path)}),)},
+        "chip.toml": {
+            "compare": stated.compare.model_copy(update={"devices": (f"{tmp_path}/chip.toml",)})
+        },
+        "profile.npz": {
+            "search": stated.search.model_copy(update={"profile": f"{tmp_path}/profile.npz"})
+        },
+        "like.toml": {"search": stated.search.model_copy(update={"like": f"{tmp_path}/like.toml"})},
+    }
+    own["hf_quant_config.json"] = own["config.json"]
+    for name, update in own.items():
+        seen, mine = set(), stated.model_copy(update=update)
+        for content in ("1", "2", "2 "):
+            (tmp_path / name).write_text(content)
+            seen.add(run_folder.fingerprint(mine))
+        assert len(seen) == 3, name
+
+
 def test_the_fingerprint_is_the_same_in_another_process(stated):
     program = (
         "from experiments.runs.folder import work_fingerprint; from experiments.scenarios.toml_text"

@@ -20,6 +20,10 @@ from codesign.search.integers.solution_pool import SolutionPool
 TOLERANCE = 1e-3
 """Log units by which an unexplored design may still be better."""
 
+CANDIDATE_EVERY = 16
+"""Open boxes of a weighting for which one more of its boxes is rounded to a design and solved: a
+twentieth of the work, and a tree that has grown wide for want of a good design shrinks again."""
+
 EMPTY = 1e4
 """A bound above this proves that a box holds no design: logarithms of what a double can hold are
 below 710."""
@@ -109,16 +113,27 @@ def _candidates(
 
     Boxes that have shrunk to one vector of integers and may hold a design that is enough; and of
     every row the integers nearest to the relaxed optimum of the box with the lowest bound, where
-    that is below the ``target``.
+    that is below the ``target``, and of the next lowest, one for every ``CANDIDATE_EVERY`` such
+    boxes.
     """
-    single, hopeful = [], {}
-    for (box, k), bound, y in zip(pairs, found.bound, found.y, strict=True):
+    single, hopeful = [], [[] for _ in best]
+    for row in np.argsort(found.bound, kind="stable"):
+        (box, k), bound = pairs[row], found.bound[row]
         if box.single and bound <= enough:
             single.append((k, Subproblem(best[k].weighting, box.choice, box.low)))
-        if bound < target[k] and (k not in hopeful or bound < hopeful[k][0]):
-            near = nearest_subproblem(pool.formulation, box, best[k].weighting, y)
-            hopeful[k] = (float(bound), near)
-    return single + [(k, near) for k, (_, near) in hopeful.items()]
+        if bound < target[k]:
+            hopeful[k].append(row)
+    tried = [
+        (k, row)
+        for k, rows in enumerate(hopeful)
+        for row in rows[: 1 + len(rows) // CANDIDATE_EVERY]
+        if rows
+    ]
+    near = [
+        (k, nearest_subproblem(pool.formulation, pairs[row][0], best[k].weighting, found.y[row]))
+        for k, row in tried
+    ]
+    return single + near
 
 
 def _cut_further(pairs: list[tuple[Box, int]], bounds: np.ndarray, beam: int | None) -> np.ndarray:

@@ -6,8 +6,14 @@ import numpy as np
 import pytest
 
 from codesign.search import service
+from codesign.search.integers.box_relaxation import BoxBounds
 from codesign.search.integers.boxes import Box, halves, roots
-from codesign.search.integers.branch_and_bound import TOLERANCE, prove
+from codesign.search.integers.branch_and_bound import (
+    CANDIDATE_EVERY,
+    TOLERANCE,
+    _candidates,
+    prove,
+)
 from codesign.search.integers.formulation import Subproblem
 from codesign.search.solver.lanes import double_precision
 from codesign.search.statement.problem import integer_ranges
@@ -69,6 +75,22 @@ def test_branch_and_bound_agrees_with_enumeration(mode, technology, record_prope
     assert (proof.bounds <= best + 1e-9).all(), "a bound above the best there is"
     assert (values - proof.bounds <= TOLERANCE * 1.001).all()
     assert met < count / 10
+
+
+def test_more_boxes_are_rounded_to_designs_where_a_tree_is_wide(technology):
+    """Of each weighting by itself, those with the lowest bounds; none that is beaten already."""
+    fresh = posed(space((1, 128)), work(), choices(technology), weights=WEIGHTS[:2])
+    formulation = fresh.pool.formulation
+    best = [Subproblem(k, 0, (1, 1, 0, 0)) for k in range(2)]
+    count = 3 * CANDIDATE_EVERY
+    boxes = [Box(0, (n, n, 0, 0), (n, n, 0, 0)) for n in range(1, count + 1)]
+    pairs = [(box, 0) for box in boxes] + [(boxes[0], 1), (boxes[1], 1)]
+    bound = np.array([*range(count, 0, -1), 1.0, 5.0])
+    found = BoxBounds(bound, np.zeros((len(pairs), len(formulation.solved.variables))))
+    target = np.array([2.0 * CANDIDATE_EVERY + 0.5, 0.0])
+    near = _candidates(fresh.pool, pairs, found, best, target, -np.inf)
+    lowest = [(0, Subproblem(0, 0, (n, n, 0, 0))) for n in range(count, count - 3, -1)]
+    assert near == lowest
 
 
 def test_bounds_hold_when_boxes_run_out(technology):
