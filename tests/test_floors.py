@@ -25,6 +25,7 @@ FLOORS = [
         "codesign.limits",
         "codesign.outcome",
         "codesign.spoiling",
+        "codesign.throttling",
         "codesign.validity",
         "codesign.evaluation",
         "codesign.serving",

@@ -15,9 +15,9 @@ from codesign.numerics.fields import Real
 from codesign.numerics.ties import at_least, greater, lesser
 from codesign.physical.voltage import energy_ratio
 
-TIE = 1e-9
-"""Relative excess over a cap that is rounding: at the cap itself derivatives are those of the side
-on which it does not bind."""
+TIE = 1e-6
+"""Relative excess over a cap that passes for none: at the cap itself, where searched designs are,
+derivatives are those of the side on which it does not bind."""
 
 LEAST_ROOM = 1e-3
 """Room above static power, as a share of the cap, below which a step takes no longer: the limit on

@@ -12,6 +12,7 @@ over who has arrived by t,
 and H' is a sum over inputs. No order is chosen, so none matters; and the way back is the same way.
 """
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ import numpy as np
 
 from codesign.numerics.fields import Real, RealArray, Tree
 from codesign.performance.collectives import ALGORITHMS
+from codesign.search.statement.services import steps
 from codesign.sensitivity.inputs import Inputs, as_reals, fleet_at
 from codesign.sensitivity.mixed_game import Atom, Game, integrate, without
 
@@ -93,6 +95,8 @@ def explain(
     ('design.memory_bandwidth', True)
     """
     before, after = as_reals(before), as_reals(after)
+    if isinstance(before, Inputs) and isinstance(after, Inputs):
+        before, after = _with_caps(before, after), _with_caps(after, before)
     if atoms is None:
         atoms = ()
         if isinstance(before, Inputs) and isinstance(after, Inputs):
@@ -108,6 +112,24 @@ def explain(
         factors.append(Factor(atom.name, atom.group, float(share), "", *words))
     factors.sort(key=lambda factor: (-abs(factor.log), factor.name))
     return Explanation(tuple(factors), game.total, remainder, game.evaluations)
+
+
+def _with_caps(inputs: Inputs, other: Inputs) -> Inputs:
+    """Inputs in which a machine that has no power cap has its peak power for one, where the other's
+    has a cap: the same outcome, and a way between them in logarithms."""
+    bare = [
+        float(mine.power_cap) == 0.0 < float(theirs.power_cap)
+        for mine, theirs in zip(inputs.designs, other.designs, strict=False)
+    ]
+    if not any(bare):
+        return inputs
+    outcomes = fleet_at(inputs).outcomes
+    kinds = [step.kind for step in steps(tuple(inputs.services))]
+    designs = list(inputs.designs)
+    for p in (p for p, lacks in enumerate(bare) if lacks and p in kinds):
+        rated = outcomes[kinds.index(p)].rated_power
+        designs[p] = dataclasses.replace(designs[p], power_cap=rated)
+    return dataclasses.replace(inputs, designs=tuple(designs))
 
 
 _NAMED: dict[str, Callable[[Inputs], Real]] = {}

@@ -138,7 +138,8 @@ def _row(words: str, columns: list[Column], k: int) -> Row:
 
 
 def _quantities(run: RunRecord, k: int, names: dict[str, str]) -> list[Row]:
-    return [_row(words, run.each_machine(name), k) for name, words in names.items()]
+    found = {words: run.each_machine(name) for name, words in names.items()}
+    return [_row(words, columns, k) for words, columns in found.items() if columns]
 
 
 def _parts(run: RunRecord, k: int, group: str, parts: tuple[str, ...]) -> list[Row]:
@@ -168,12 +169,11 @@ def _parts(run: RunRecord, k: int, group: str, parts: tuple[str, ...]) -> list[R
 
 
 def _limits(run: RunRecord, k: int) -> list[Row]:
-    """How much of each limit is used, the nearest first."""
+    """How much of each limit is used, the nearest first; a power cap is chosen, so all of it is."""
     used = {
-        limit_words(name): [
-            float(column.values[k]) for column in run.each_machine(limit_column(name))
-        ]
+        limit_words(name): [float(column.values[k]) for column in columns]
         for name in MACHINE_LIMITS
+        if (columns := run.each_machine(limit_column(name))) and name != "power_cap"
     }
     used |= {promise["name"]: [promise["used"][k]] for promise in run.details["promises"]}
     ordered = sorted(used.items(), key=lambda item: -max(item[1]))

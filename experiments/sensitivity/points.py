@@ -159,10 +159,14 @@ def _design(run: RunRecord, posed: Problem, choice: int, p: int, k: int) -> code
     """A machine as ``front.csv`` has it, to nine digits."""
     prefix = machine_prefix(p, len(posed.spaces))
     values = np.array([float(run.column(prefix + name).values[k]) for name in CONTINUOUS])
-    chips, white = (float(run.column(prefix + name).values[k]) for name in ("chips", "area_white"))
-    return design_of(
-        posed.spaces[p], posed.choices[choice].kinds[p], real(values), real(chips), real(white)
+    chips, white, cap = (
+        float(run.column(prefix + name).values[k])
+        for name in ("chips", "area_white", "package_power")
     )
+    if run.find(prefix + "peak_power") is None:
+        cap = 0.0  # an older run, whose package power is that of all parts at their peaks
+    space, kind = posed.spaces[p], posed.choices[choice].kinds[p]
+    return design_of(space, kind, real(values), real(chips), real(white), real(cap))
 
 
 def of_scenario(what: str, name: str | None, tell: Tell) -> Named:

@@ -14,6 +14,7 @@ from scipy.optimize import brentq
 import codesign
 import hardware_priors
 from codesign.numerics.fields import real
+from codesign.physical.power import static_power
 from codesign.physical.power_cap import Draw, fastest_clock
 from codesign.physical.voltage import energy_ratio
 
@@ -115,8 +116,7 @@ def test_a_lower_cap_is_never_faster_and_draws_what_it_allows():
 def test_halving_the_power_of_a_bound_step_costs_less_than_half_the_speed():
     """The supply falls with the clock, so energy falls too: what pausing alone would not give."""
     full, half = run(0.0), run(0.6 * float(run(0.0).mean_power))
-    static = float(full.limits.power_cap)  # ln(idle / peak)
-    idle = np.exp(static) * float(full.peak_power)
+    idle = float(static_power(CHIP, WORLD, full.area.total))
     pausing = (float(full.mean_power) - idle) / (float(half.rated_power) - idle)
     slower = float(half.step_time / full.step_time)
     assert 1.0 < slower < pausing

@@ -129,7 +129,7 @@ def test_development_is_the_cost_of_a_chip_over_the_chips_of_the_fleet(own):
 def test_limits_of_ones_own_hold_and_bind(own):
     _, front, _ = own
     economics = front.choices[0].kinds[0].technology.economics
-    rack = 72.0 * np.asarray(front.outcomes[0].peak_power) * float(economics.power_overhead)
+    rack = 72.0 * np.asarray(front.outcomes[0].rated_power) * float(economics.power_overhead)
     assert (rack <= 40e3 * (1 + 1e-9)).all() and rack.max() > 0.95 * 40e3  # whole stacks: not quite
     die = np.asarray(front.outcomes[0].area.total)
     assert (die <= 400e-6 * (1 + 1e-9)).all() and (die > 0.999 * 400e-6).any()
@@ -139,10 +139,11 @@ def test_limits_of_ones_own_hold_and_bind(own):
 def test_the_power_of_a_rack_is_that_of_the_chips_of_a_domain(own):
     _, front, _ = own
     world, design = front.choices[0].kinds[0].technology, front.designs[0]
-    peak = np.asarray(front.outcomes[0].peak_power)
-    sums = Sums(*(np.ones_like(peak),) * 2, peak, *(np.ones_like(peak),) * 3)
-    used = rack_power(40e3).log_ratio(sums, Machine(design, world), np.ones_like(peak))
-    np.testing.assert_allclose(used, np.log(72 * peak * 1.45 / 40e3), rtol=1e-6)
+    cap = np.asarray(front.outcomes[0].rated_power)
+    one = np.ones_like(cap)
+    sums = Sums(one, one, one, one, rated=cap, edge=one, interposer=one)
+    used = rack_power(40e3).log_ratio(sums, Machine(design, world), one)
+    np.testing.assert_allclose(used, np.log(72 * cap * 1.45 / 40e3), rtol=1e-6)
 
 
 def test_the_run_records_what_was_stated_and_survives_being_written(own):
