@@ -84,7 +84,7 @@ def fastest_clock(draw: Draw, room: Real) -> Real:
     >>> float(fastest_clock(draw, 600.0))  # it draws 600 W
     1.0
     >>> round(float(fastest_clock(draw, 400.0)), 3)
-    0.823
+    0.813
     """
 
     def improved(share: Real, draw: Draw, room: Real) -> Real:

@@ -80,7 +80,7 @@ def shadow_prices(found: Optimum) -> list[ShadowPrice]:
 
     >>> from experiments.examples.small_space import optimum
     >>> [(price.limit, round(price.elasticity, 2)) for price in shadow_prices(optimum())][:2]
-    [('shoreline', 0.62), ('die area', 0.24)]
+    [('shoreline', 0.66), ('die area', 0.26)]
     """
     structure, multipliers = found.pool.formulation.structure, np.asarray(found.point.multipliers)
     names = structure.functions[len(OUTCOMES) :]
@@ -274,7 +274,7 @@ def integer_steps(found: Optimum) -> list[IntegerStep]:
 
     >>> from experiments.examples.small_space import optimum
     >>> [(one.name, one.step, round(one.gain, 3)) for one in integer_steps(optimum())][:2]
-    [('chips', 1, -0.195), ('batch', -1, -0.004)]
+    [('chips', 1, -0.175), ('batch', -1, -0.004)]
     """
     low, high = found.pool.formulation.ranges
     names = integer_names(found.pool.formulation.problems)

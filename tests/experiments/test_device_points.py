@@ -97,9 +97,9 @@ def test_chat_is_enumerated():
 
 
 def test_known_devices_of_llama_405b():
-    """Rubin is the best of the run's own technology, TPU v7 of the others; each at its rated power.
+    """Rubin is the best of the run's own technology, TPU v7 of the others, at rated power.
 
-    Provisioned at the sum of all peaks, as before caps were chosen, Rubin had 0.0329, TPU v7 0.0181.
+    Provisioned at the sum of all peaks, as before, Rubin had 0.0329, TPU v7 0.0181.
     """
     stated = within("llama-405b", (1, 512), (1, 4096), (*FIVE, "gb200"))
     found = {point.name: point for point in device_points(stated, problem(stated))}

@@ -116,7 +116,7 @@ def machines(
         model, codesign.uniform(8), slice_columns=technology.attainable.slice_columns
     )
     chip = hardware_priors.device(CHIP).design(1, 8)
-    # provisioned for all parts at their peaks: the rating of a chip without a pool says nothing here
+    # provisioned for all parts at their peaks: a rating without a pool says nothing of one with it
     wide = dataclasses.replace(chip, scale_up_domain=jnp.asarray(max(CHIPS)), power_cap=0.0)
     rows = choices() if rows is None else rows
     found = _judged(model, table, wide, technology, jnp.asarray(float(context)), jnp.asarray(rows))
