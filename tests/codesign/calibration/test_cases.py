@@ -138,6 +138,28 @@ def test_lengths_of_inferencex_are_nine_tenths_of_nominal(tmp_path):
     assert only(tmp_path, input_len=8192).prompt == 8192
 
 
+@pytest.mark.parametrize(
+    ("fields", "bits"),
+    [
+        ({"model": "MiniMax-M2.5", "precision_weights": "fp4", "hardware": "B200-SXM"}, 8.0),
+        ({"model": "Llama-3.3-70B", "precision_weights": "fp8", "hardware": "MI355X"}, 8.0),
+        ({"model": "DeepSeek-R1-0528", "precision_weights": "fp8", "hardware": "B200-SXM"}, 8.0),
+        ({"model": "gpt-oss-120b", "precision_weights": "fp4", "hardware": "B200-SXM"}, 8.0),
+        ({"model": "gpt-oss-120b", "precision_weights": "fp4", "hardware": "H200-SXM"}, 16.0),
+        ({"model": "Llama-3.3-70B", "precision_weights": "bf16", "hardware": "B200-SXM"}, 16.0),
+        ({"model": "Llama-3.3-70B", "precision_weights": "fp8", "precision_kv": "bf16"}, 16.0),
+    ],
+)
+def test_caches_of_inferencex_are_those_of_its_recipes(tmp_path, fields, bits):
+    source = "InferenceX(SemiAnalysis)-via-AIC"
+    assert only(tmp_path, source=source, software="vllm", **fields).formats.cache == bits
+
+
+def test_a_cache_that_no_recipe_states_is_that_of_the_engine(tmp_path):
+    fields = {"model": "Llama-3.3-70B", "precision_weights": "fp8", "software": "vllm"}
+    assert only(tmp_path, **fields).formats.cache == 16.0
+
+
 def test_speculative_rows_are_left_out_with_their_reason(tmp_path):
     assert "drafts" in reason(tmp_path, phase="decode+interleaved_prefill_MTP")
 
