@@ -121,6 +121,17 @@ def test_models_of_one_architecture_share_what_was_learnt():
     assert keys[0] == keys[1]
 
 
+def test_kernels_of_an_engine_for_a_format_are_learnt_on_every_device():
+    half = Formats(16.0, 16.0, 16.0, 16.0, 16, 16)
+
+    def member(device, bits, software):
+        return layer_keys(machine(device), bits, engine(software), "llama-3.1-70b")["engine_format"]
+
+    assert member("h100", FP8, "vllm") == member("b200", FP8, "vllm")
+    assert member("h100", FP8, "vllm") != member("h100", half, "vllm")
+    assert member("h100", FP8, "vllm") != member("h100", FP8, "sglang")
+
+
 def test_skewed_routing_teaches_no_arithmetic(tmp_path):
     head = "hardware,software,moe_dtype,hidden_size,inter_size,topk,num_experts,moe_tp_size,"
     head += "moe_ep_size,distribution,num_tokens,latency_us"
