@@ -15,7 +15,7 @@ def front(**best: list[float]) -> Found:
         "memory_capacity": [1e11, 2e11],
         "peak_flops": [1e15, 2e15],
         "link_bandwidth": [1e11, 2e11],
-        **dict.fromkeys(BEST, [1.0, 2.0]),
+        **{key: [1.0, 2.0] for key in BEST},
         **best,
     }
     columns = {name: Column(name, "", np.array(column)) for name, column in values.items()}
