@@ -16,6 +16,7 @@ from codesign.calibration.case_layouts import Layout, NotComparable, Protocol, _
 from codesign.calibration.machine import Machine, MachineFinder
 from codesign.calibration.measurements import Measurement
 from codesign.calibration.names import Engine, Formats, engine, formats, model_candidates
+from codesign.calibration.recipes import cache_of_recipe
 
 Quantity = Literal[
     "time_per_token", "time_to_first_token", "end_to_end", "throughput", "power", "energy"
@@ -148,9 +149,10 @@ def _case(
             " needed"
         )
     software = engine(text["software"], text.get("date", ""), text["hardware"])
-    bits = formats(
-        text["precision_weights"], text["precision_kv"], model, machine.name, software.family
+    cache = text["precision_kv"] or cache_of_recipe(
+        text.get("source", ""), text["precision_weights"], model, machine.name, software.family
     )
+    bits = formats(text["precision_weights"], cache or "", model, machine.name, software.family)
     if bits is None:
         raise NotComparable(f"precision {_shown(text['precision_weights'])} is of no known kind")
     layout = _layout(row, protocol, model, machine, bits)

@@ -266,7 +266,7 @@ def widening(cases: Sequence[Case], left: LeftOut) -> float:
 WIDENED_WITH = {
     "device": ("vendor", "architecture", "device", "format", "expert_format"),
     "model": ("model", "group"),
-    "engine": ("engine", "variant", "release"),
+    "engine": ("engine", "variant", "release", "engine_format"),
 }
 """Layers that a new device, model or engine has no members of."""
 

@@ -38,6 +38,7 @@ _SCALE = {
     "engine": 0.12,
     "variant": 0.12,
     "release": 0.08,
+    "engine_format": 0.1,
     "model": 0.12,
 }
 _SYNC = {"vendor": 0.3, "architecture": 0.2, "device": 0.2, "library": 0.3}
@@ -146,6 +147,7 @@ LAYERS = (
     "engine",
     "variant",
     "release",
+    "engine_format",
     "model",
     "group",
 )
@@ -164,6 +166,7 @@ def layer_keys(machine: Machine, bits: Formats, engine: Engine, model: str) -> d
         "engine": engine.family,
         "variant": engine.variant,
         "release": f"{engine.variant}/{engine.release}",
+        "engine_format": f"{engine.variant}/{bits.name}",
         "model": architecture_name(model),
         "group": f"{machine.name}|{architecture_name(model)}|{engine.variant}|{bits.name}",
     }

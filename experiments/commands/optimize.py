@@ -78,7 +78,7 @@ class Optimize:
 
         if self.write_template is not None:
             return write_template(self.scenario, Path(self.write_template))
-        stated = self._stated()
+        stated = self.stated()
         folder = default_folder(stated) if self.output is None else Path(self.output)
         check_writable(folder, stated)
         if self.resume and (changed := damage(folder, stated)) is not None:
@@ -93,7 +93,7 @@ class Optimize:
             tell("writing the run folder", 1, 1)
         return self._show(folder)
 
-    def _stated(self) -> "Scenario":
+    def stated(self) -> "Scenario":
         """The scenario, with what the options say instead."""
         from pydantic import ValidationError
 

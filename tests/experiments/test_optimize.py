@@ -115,7 +115,7 @@ def test_prove_and_no_prove_are_refused(refused, small):
 def test_an_execution_of_the_command_line_stands_for_the_scenarios(small):
     search = (
         command.Optimize(str(small), execution="calibrated", like="h100", engine="vllm")
-        ._stated()
+        .stated()
         .search
     )
     assert (search.execution, search.like, search.engine, search.weights) == (

@@ -253,5 +253,5 @@ def test_the_size_of_a_fleet_is_an_option_too(refused, tmp_path):
     path = tmp_path / "own.toml"
     path.write_text(SMALL, encoding="utf-8")
     asked = optimize_command.Optimize(scenario=str(path), fleet_power="200 MW")
-    assert asked._stated().fleet.power == "200 MW"
+    assert asked.stated().fleet.power == "200 MW"
     assert "--fleet-power: '2 GB'" in refused("optimize", path, "--fleet-power", "2 GB")

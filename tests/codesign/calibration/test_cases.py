@@ -121,6 +121,17 @@ def test_models_of_one_architecture_share_what_was_learnt():
     assert keys[0] == keys[1]
 
 
+def test_kernels_of_an_engine_for_a_format_are_learnt_on_every_device():
+    half = Formats(16.0, 16.0, 16.0, 16.0, 16, 16)
+
+    def member(device, bits, software):
+        return layer_keys(machine(device), bits, engine(software), "llama-3.1-70b")["engine_format"]
+
+    assert member("h100", FP8, "vllm") == member("b200", FP8, "vllm")
+    assert member("h100", FP8, "vllm") != member("h100", half, "vllm")
+    assert member("h100", FP8, "vllm") != member("h100", FP8, "sglang")
+
+
 def test_skewed_routing_teaches_no_arithmetic(tmp_path):
     head = "hardware,software,moe_dtype,hidden_size,inter_size,topk,num_experts,moe_tp_size,"
     head += "moe_ep_size,distribution,num_tokens,latency_us"
@@ -136,6 +147,28 @@ def test_lengths_of_inferencex_are_nine_tenths_of_nominal(tmp_path):
     case = only(tmp_path, source="InferenceX(SemiAnalysis)-via-AIC", input_len=8192)
     assert case.prompt == pytest.approx(8192 * INFERENCEX_LENGTH)
     assert only(tmp_path, input_len=8192).prompt == 8192
+
+
+@pytest.mark.parametrize(
+    ("fields", "bits"),
+    [
+        ({"model": "MiniMax-M2.5", "precision_weights": "fp4", "hardware": "B200-SXM"}, 8.0),
+        ({"model": "Llama-3.3-70B", "precision_weights": "fp8", "hardware": "MI355X"}, 8.0),
+        ({"model": "DeepSeek-R1-0528", "precision_weights": "fp8", "hardware": "B200-SXM"}, 8.0),
+        ({"model": "gpt-oss-120b", "precision_weights": "fp4", "hardware": "B200-SXM"}, 8.0),
+        ({"model": "gpt-oss-120b", "precision_weights": "fp4", "hardware": "H200-SXM"}, 16.0),
+        ({"model": "Llama-3.3-70B", "precision_weights": "bf16", "hardware": "B200-SXM"}, 16.0),
+        ({"model": "Llama-3.3-70B", "precision_weights": "fp8", "precision_kv": "bf16"}, 16.0),
+    ],
+)
+def test_caches_of_inferencex_are_those_of_its_recipes(tmp_path, fields, bits):
+    source = "InferenceX(SemiAnalysis)-via-AIC"
+    assert only(tmp_path, source=source, software="vllm", **fields).formats.cache == bits
+
+
+def test_a_cache_that_no_recipe_states_is_that_of_the_engine(tmp_path):
+    fields = {"model": "Llama-3.3-70B", "precision_weights": "fp8", "software": "vllm"}
+    assert only(tmp_path, **fields).formats.cache == 16.0
 
 
 def test_speculative_rows_are_left_out_with_their_reason(tmp_path):

@@ -14,6 +14,7 @@ import pytest
 import codesign
 from codesign.hardware.technology import Technology
 from codesign.limits import FIRST_TOKEN, LIMIT_NAMES
+from codesign.performance.execution import Execution
 from codesign.search import Bound, Choice, Front, Kind, Service, Space, optimize, service
 from codesign.search.assembly import LAST_DIGITS
 from codesign.search.integers.formulation import Subproblem
@@ -70,6 +71,7 @@ def searched(
     sram_capacity: float = 60e6,
     budget: float = 1e12,
     box: Space | None = None,
+    execution: Execution | None = None,
 ) -> Front:
     """The best design by tokens/s/$ with one way to build it, whose machines cost at most
     ``budget`` [USD].
@@ -86,6 +88,7 @@ def searched(
         GOALS,
         weights=1,
         bounds=(Bound("capital_cost", most=budget),),
+        execution=execution,
     )
 
 
