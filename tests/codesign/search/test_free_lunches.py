@@ -104,6 +104,18 @@ LUNCHES = (
     Lunch("links and stacks on one edge", {"packaging__usable_edge": 1e3}, bandwidth),
     Lunch("FLOP/s by frequency", SAME_VOLTAGE, clock),
     Lunch(
+        "clocks and registers that rest",
+        {"logic__ungated_share": 1e-9},
+        worth,
+        1.05,
+    ),
+    Lunch(
+        "power without a facility",
+        {"economics__facility_price": 1e-9, "economics__electricity_price": 1e-15},
+        worth,
+        1.15,
+    ),
+    Lunch(
         "memory at its trough price",
         {"memory__layer_price": 0.43, "memory__stack_price": 1.3},
         worth,
