@@ -107,7 +107,7 @@ LUNCHES = (
         "clocks and registers that rest",
         {"logic__ungated_share": 1e-9},
         worth,
-        1.05,
+        1.01,
     ),
     Lunch(
         "power without a facility",
