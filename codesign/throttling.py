@@ -4,6 +4,7 @@ import jax.numpy as jnp
 
 from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
+from codesign.numerics.compilation import computed_once
 from codesign.numerics.fields import Real
 from codesign.numerics.ties import at_most
 from codesign.performance.execution import Execution
@@ -60,8 +61,10 @@ def run_under_cap(
     hot, cold = step_energies(mean_work(timed), technology, compute_bits)
     busy = busy_power(design, technology, compute_bits)
     draw = Draw(timed.time, hot, cold, busy, design.clock, technology.logic)
-    room, capped = room_above(idle, rated), throttled & (design.power_cap > 0.0)
+    # all outcomes follow from these: XLA would work them out anew for each
+    draw, room = computed_once((draw, room_above(idle, rated)))
+    capped = throttled & (design.power_cap > 0.0)
     if clock is None:
-        clock = jnp.where(capped, fastest_clock(draw, room), design.clock)
+        clock = computed_once(jnp.where(capped, fastest_clock(draw, room), design.clock))
     time = jnp.where(capped, draw.time_at(clock, room), timed.time)
-    return time, clock, draw.power_at(clock, time) + idle
+    return computed_once((time, clock, draw.power_at(clock, time) + idle))

@@ -71,8 +71,7 @@ def fastest_clock(draw: Draw, room: Real) -> Real:
 
     With s = c/x, the root of g(s) = P(x·s) − room, at most s = 1; below the slowest useful clock
     the supply falls no further and the step pauses instead. g is convex and increasing, so Newton's
-    method from s = 1 descends to the root. Two last steps carry first and second derivatives, which
-    iterations without derivatives would lose.
+    method from s = 1 descends to the root; derivatives are those of the implicit function.
 
     Args:
         draw: of the step.
@@ -87,22 +86,42 @@ def fastest_clock(draw: Draw, room: Real) -> Real:
     0.813
     """
 
-    def improved(share: Real, draw: Draw, room: Real) -> Real:
-        slowest = lesser(draw.logic.clock_fewest, draw.clock)
+    share = _share(draw, room)
+    full = draw.power_at(draw.clock, draw.time)
+    share = jnp.where(full > room * (1.0 + TIE), share, 1.0)
+    return greater(share * draw.clock, lesser(draw.logic.clock_fewest, draw.clock))
 
-        def excess(s: Real) -> Real:
-            clock = at_least(s * draw.clock, slowest)
-            ratio = energy_ratio(clock, draw.logic)
-            done = s * (draw.hot * ratio + draw.cold) / draw.time
-            return done + draw.busy * clock * ratio - room
 
-        value, slope = jax.jvp(excess, (share,), (jnp.ones_like(share),))
+def _excess(share: Real, draw: Draw, room: Real) -> Real:
+    """Power over a cap at a share of the design's clock [W]."""
+    slowest = lesser(draw.logic.clock_fewest, draw.clock)
+    clock = at_least(share * draw.clock, slowest)
+    ratio = energy_ratio(clock, draw.logic)
+    done = share * (draw.hot * ratio + draw.cold) / draw.time
+    return done + draw.busy * clock * ratio - room
+
+
+def _slope(share: Real, draw: Draw, room: Real) -> tuple[Real, Real]:
+    """Power over a cap, and its derivative by the share."""
+    return jax.jvp(lambda s: _excess(s, draw, room), (share,), (jnp.ones_like(share),))
+
+
+@jax.custom_jvp
+def _share(draw: Draw, room: Real) -> Real:
+    """Share of the design's clock at which a step draws just what a cap leaves [1]."""
+
+    def improved(_: int, share: Real) -> Real:
+        value, slope = _slope(share, draw, room)
         return share - value / slope
 
-    still, most = jax.lax.stop_gradient((draw, room))
     first = jnp.ones_like(jnp.asarray(room + draw.time + draw.clock))
-    found = jax.lax.fori_loop(0, ITERATIONS, lambda _, s: improved(s, still, most), first)
-    found = improved(improved(jax.lax.stop_gradient(found), draw, room), draw, room)
-    full = draw.power_at(draw.clock, draw.time)
-    share = jnp.where(full > room * (1.0 + TIE), found, 1.0)
-    return greater(share * draw.clock, lesser(draw.logic.clock_fewest, draw.clock))
+    return jax.lax.fori_loop(0, ITERATIONS, improved, first)
+
+
+@_share.defjvp
+def _share_jvp(primals: tuple[Draw, Real], tangents: tuple[Draw, Real]) -> tuple[Real, Real]:
+    """Implicit differentiation of g(s, θ) = 0: ds = −(∂g/∂θ · dθ) / (∂g/∂s)."""
+    share = _share(*primals)
+    _, slope = _slope(share, *primals)
+    _, moved = jax.jvp(lambda draw, room: _excess(share, draw, room), primals, tangents)
+    return share, -moved / slope

@@ -8,6 +8,7 @@ told in the CHANGELOG.
 
 import argparse
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,10 +76,12 @@ def outcome_of(point: Point) -> dict[str, Any]:
     return {name: getattr(found, name) for name in names}
 
 
-def outcomes() -> dict[tuple[str, ...], dict[str, float]]:
+def outcomes(
+    combinations: Sequence[tuple[str, str, str]] = COMBINATIONS,
+) -> dict[tuple[str, ...], dict[str, float]]:
     """Today's figures by (model, phase, execution, number)."""
     found = {}
-    for combination in COMBINATIONS:
+    for combination in combinations:
         run = jax.jit(
             lambda given: jax.lax.map(outcome_of, given), compiler_options=compiler_options(SELDOM)
         )

@@ -41,10 +41,10 @@ def test_nothing_is_compiled_on_import(monkeypatch):
     compiled(SELDOM)(jnp.sin)
 
 
-@pytest.mark.parametrize(("name", "most"), [("llama-3.1-70b", 22_000), ("gpt-oss-20b", 40_000)])
+@pytest.mark.parametrize(("name", "most"), [("llama-3.1-70b", 36_000), ("gpt-oss-20b", 56_000)])
 def test_the_hessian_by_a_whole_design_stays_a_small_program(name, most, machine, technology):
     """Operations after fusion, which set the time of compiling: 207,000 and 303,000 before adjoints
-    were computed once."""
+    were computed once, 20,000 and 38,000 before steps ran under a power cap."""
     work = codesign.Workload(model(name), codesign.Decode(batch=32, context=8192))
     hessian = jax.hessian(
         lambda design: (

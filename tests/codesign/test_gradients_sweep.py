@@ -205,7 +205,7 @@ def flat(tree: Any) -> jax.Array:
 SINGLE = [("dense", "prefill"), ("mixture", "decode"), ("window", "prefill"), ("latent", "draft")]
 
 
-@pytest.mark.parametrize(("model", "phase"), SINGLE if thorough() else SINGLE[:2])
+@pytest.mark.parametrize(("model", "phase"), SINGLE if thorough() else SINGLE[:1])
 def test_float32_gradients_are_those_of_float64(model, phase):
     """At random points: at ties, float32 may round to another side."""
     drawn = jax.tree.map(lambda leaf: leaf[::2], points(model, phase, "operatorwise", COUNT))
@@ -220,7 +220,7 @@ def test_float32_gradients_are_those_of_float64(model, phase):
 HESSIANS = [("dense", "prefill", "operatorwise"), ("mixture", "decode", "dataflow")]
 
 
-@pytest.mark.parametrize(("model", "phase", "execution"), HESSIANS if thorough() else HESSIANS[:1])
+@pytest.mark.parametrize(("model", "phase", "execution"), HESSIANS if thorough() else ())
 def test_hessians_are_symmetric(model, phase, execution):
     given = points(model, phase, execution, COUNT)
     weights = jnp.linspace(1.0, 2.0, 40)

@@ -11,9 +11,8 @@ from tests.examples import nightly
 from tests.experiments.small_scenario import SMALL
 
 
-@pytest.mark.parametrize(
-    "model", ["qwen3.5-397b-a17b", pytest.param("deepseek-v4-pro", marks=nightly)]
-)
+@nightly
+@pytest.mark.parametrize("model", ["qwen3.5-397b-a17b", "deepseek-v4-pro"])
 def test_designs_are_certified(model):
     """At the precision of the file; every design is at most a millionth from the best of its plan
     and integers."""

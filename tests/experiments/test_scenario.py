@@ -56,10 +56,10 @@ def test_quantities_arrive_in_si():
     kind = posed.choices[0].kinds[0]
     assert float(kind.scale_up_domain) == 72 and float(kind.sram_capacity) == 60e6
     assert [choice.name for choice in posed.choices] == [
-        "one-shot, 1 die",
         "one-shot, 2 dies",
-        "two-shot, 1 die",
+        "one-shot, 4 dies",
         "two-shot, 2 dies",
+        "two-shot, 4 dies",
     ]
 
 

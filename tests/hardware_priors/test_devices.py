@@ -135,13 +135,17 @@ def test_a_torus_slows_with_its_size_and_stops_at_the_domain():
     assert chip.sync_latency(1000) == chip.sync_latency(256)
 
 
+MAY_BE_ZERO = ("white_silicon", "pool_capacity", "pool_bandwidth", "power_cap")
+"""None of it, or none stated."""
+
+
 def test_at_least_ninety_devices_build_finite_designs():
     assert len(device_names()) >= 90
     for name in device_names():
         design = device(name).design(8)
         assert isinstance(design, Design)
         for path, leaf in jax.tree_util.tree_leaves_with_path(design):
-            may_be_zero = path[0].name in ("white_silicon", "pool_capacity", "pool_bandwidth")
+            may_be_zero = path[0].name in MAY_BE_ZERO
             assert np.isfinite(leaf) and (leaf > 0 or may_be_zero), (name, path)
         # Guards against a unit slip of a thousand: no chip sweeps its memory faster than 2 us or
         # slower than 700 ms.

@@ -49,7 +49,7 @@ def test_no_eight_way_share_stands_beside_a_card_or_a_box():
     for name in ("rtx-4090", "gb10", "m4-max"):
         own = cost_of(name, "builder")
         assert float(own.server + own.network) < 0.1 * share, name
-        assert float(own.facility) < 0.1 * float(own.equipment), name
+        assert float(own.facility) < 0.3 * float(own.equipment), name  # a wall for its rating
 
 
 def test_racks_and_eight_way_servers_cost_what_the_data_centre_does():

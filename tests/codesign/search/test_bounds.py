@@ -19,6 +19,7 @@ from codesign.search.statement.goals import log_goals
 from codesign.search.statement.space import CONTINUOUS
 from codesign.search.verification.exact_check import check_exactly
 from tests.codesign.search.conftest import GOALS, Posed, choices, posed, space, work
+from tests.examples import nightly
 
 FROZEN = {
     "memory_bandwidth": 1.2e13,
@@ -91,7 +92,10 @@ def grid(problem: Posed, free: tuple[str, ...]) -> np.ndarray:
 
 @pytest.mark.parametrize(
     "free",
-    [("memory_bandwidth", "peak_flops"), ("memory_bandwidth", "peak_flops", "link_bandwidth")],
+    [
+        pytest.param(("memory_bandwidth", "peak_flops"), marks=nightly),
+        ("memory_bandwidth", "peak_flops", "link_bandwidth"),
+    ],
 )
 def test_no_grid_point_is_below_a_bound(technology, free, record_property):
     """More than a million designs on a slice of two or three quantities; the best comes near the
