@@ -1,6 +1,8 @@
 """What a step draws, and how long it takes under its machine's power cap."""
 
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 
 from codesign.hardware.design import Design
 from codesign.hardware.technology import Technology
@@ -61,10 +63,17 @@ def run_under_cap(
     hot, cold = step_energies(mean_work(timed), technology, compute_bits)
     busy = busy_power(design, technology, compute_bits)
     draw = Draw(timed.time, hot, cold, busy, design.clock, technology.logic)
+    if not throttled or _is_none(design.power_cap):  # a third of the program is not written at all
+        return timed.time, design.clock, draw.power_at(design.clock, timed.time) + idle
     # all outcomes follow from these: XLA would work them out anew for each
     draw, room = computed_once((draw, room_above(idle, rated)))
-    capped = throttled & (design.power_cap > 0.0)
+    capped = design.power_cap > 0.0
     if clock is None:
         clock = computed_once(jnp.where(capped, fastest_clock(draw, room), design.clock))
     time = jnp.where(capped, draw.time_at(clock, room), timed.time)
     return computed_once((time, clock, draw.power_at(clock, time) + idle))
+
+
+def _is_none(power_cap: Real) -> bool:
+    """Whether a power cap is known to be none before anything runs."""
+    return not isinstance(power_cap, Tracer) and not np.any(np.asarray(power_cap) > 0.0)

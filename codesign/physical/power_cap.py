@@ -8,6 +8,7 @@ to slow down with the clock, memory and links too, which they need not.
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Int
 
 from codesign.hardware.design import Design
 from codesign.hardware.technology import Logic
@@ -110,7 +111,7 @@ def _slope(share: Real, draw: Draw, room: Real) -> tuple[Real, Real]:
 def _share(draw: Draw, room: Real) -> Real:
     """Share of the design's clock at which a step draws just what a cap leaves [1]."""
 
-    def improved(_: int, share: Real) -> Real:
+    def improved(_: Int[Array, ""], share: Real) -> Real:
         value, slope = _slope(share, draw, room)
         return share - value / slope
 

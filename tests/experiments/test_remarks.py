@@ -9,6 +9,7 @@ import codesign
 import hardware_priors
 from codesign.workload.catalogue import model
 from experiments.points.remarks import remarks
+from tests.examples import nightly
 
 WIDE = ("--weight-bits", 16, "--kv-bits", 16, "--activation-bits", 16)
 EIGHT = ("--weight-bits", 8, "--kv-bits", 8, "--activation-bits", 8)
@@ -161,6 +162,7 @@ def test_cards_say_what_stands_around_them(run):
     assert "and the chip with its memory" in told
 
 
+@nightly
 def test_bytes_in_a_pool(run, refused, tmp_path):
     """DeepSeek-R1 at 4 bit on one 4090 with 512 GB of host memory (field F18): stated in a file, it
     was read and unused."""

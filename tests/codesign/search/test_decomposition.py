@@ -224,6 +224,7 @@ def neighbours(subproblem: Subproblem, low: np.ndarray, high: np.ndarray) -> lis
     ]
 
 
+@nightly
 def test_a_descent_kind_by_kind_ends_where_no_neighbour_is_better(roomy):
     """Sums over kinds are below the fleet, so what improves no kind by itself does not improve the
     fleet."""
