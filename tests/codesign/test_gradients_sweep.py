@@ -171,8 +171,8 @@ DAILY = [
     ("latent", "draft", "smooth"),
     ("mixture", "decode", "operatorwise"),
 ]
-"""Every phase and all models but the hybrid; compiling one takes 20 s of a processor, so all pairs wait for
-the nightly profile."""
+"""Every phase and all models but the hybrid; compiling one takes 20 s of a processor, so all pairs
+wait for the nightly profile."""
 
 ALL = list(itertools.product(MODELS, PHASES, EXECUTIONS))
 
