@@ -48,7 +48,7 @@ POPULATION, GENERATIONS = 200, 500
 MOMENTS = (5, 10, 25, 50, 100, 150, 200, 300, 400, 500)
 """Generations of NSGA-II at which its hypervolume is told."""
 
-QUANTITIES = (*CONTINUOUS, "white_silicon", "chips")
+QUANTITIES = (*CONTINUOUS, "white_silicon", "power_cap", "chips")
 """Of each kind of machine, in the order of a lane of the relaxed search."""
 
 CHUNK = 2000
